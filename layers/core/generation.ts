@@ -1,0 +1,202 @@
+/**
+ * The words of the domain as types. Everything that crosses a module boundary or is stored in the
+ * table is declared here and nowhere else.
+ */
+
+/** `exact`: the same request was answered before. The others name which donors serve the request. */
+export type HitKind = 'exact' | 'whole' | 'object+background' | 'object' | 'background' | 'miss';
+
+export type Part = 'object' | 'background';
+
+/** What is looked up: the whole prompt or one part of it. */
+export type LookupPart = 'whole' | Part;
+
+export const LOOKUP_PARTS: readonly LookupPart[] = ['whole', 'object', 'background'];
+
+/** `auto` reads and writes the cache; `readonly` writes no entry; `refresh` ignores hits but writes; `off` neither. */
+export type CacheMode = 'auto' | 'off' | 'readonly' | 'refresh';
+
+export const CACHE_MODES: readonly CacheMode[] = ['auto', 'off', 'readonly', 'refresh'];
+
+/** One request for one video, validated. */
+export interface GenerationRequest {
+  /** `vid_` + 26 characters; also the name of the workflow execution. */
+  videoId: string;
+  prompt: string;
+  seed: number;
+  cache: CacheMode;
+  /** Step budget of a full generation, network evaluations. The package's tuned N unless asked otherwise. */
+  steps: number;
+  /** Who asks; donors are looked up inside one scope only. */
+  tenant: string;
+}
+
+/** Unit vectors of the prompt and of its parts; a part the prompt does not name is absent. */
+export interface PromptEmbedding {
+  objectPhrase: string | null;
+  backgroundPhrase: string | null;
+  /** Each has `embedding.dimensions` of the model package. */
+  vectors: { whole: number[]; object: number[] | null; background: number[] | null };
+}
+
+/** A donor that was confirmed in the table and leased for this request. */
+export interface Donor {
+  entryId: string;
+  /** The part of the donor that is used. */
+  part: LookupPart;
+  /** Cosine similarity of the request's vector and the donor's, -1..1; 1 for the very same prompt. */
+  similarity: number;
+  /** Object key of the donor's latent container. */
+  latentKey: string;
+}
+
+/** The decision for one request. */
+export interface Plan {
+  hit: HitKind;
+  donors: Donor[];
+  /** Start time: 1 is a full generation, 0 is no denoising at all. */
+  startTime: number;
+  /** Network evaluations that this plan will run. */
+  steps: number;
+  /** Network evaluations of a full generation of the same request. */
+  fullSteps: number;
+  seed: number;
+  /** For an exact hit: the video that is returned as it is. */
+  exactVideoId: string | null;
+}
+
+/** Usage of one step of the workflow; with a price book it yields dollars. Units are in the names. */
+export interface UsageRecord {
+  /** Makes the record idempotent: one step of one video writes one record. */
+  step: 'embed' | 'lookup' | 'generate' | 'commit' | 'fail';
+  lambdaMilliseconds?: number;
+  lambdaMegabytes?: number;
+  tableReadUnits?: number;
+  tableWriteUnits?: number;
+  objectPuts?: number;
+  objectGets?: number;
+  objectBytesWritten?: number;
+  objectBytesRead?: number;
+  vectorQueries?: number;
+  vectorPuts?: number;
+  gpuSeconds?: number;
+  instanceType?: string;
+  purchaseOption?: 'on-demand' | 'spot' | 'embedded';
+  networkEvaluations?: number;
+  stateTransitions?: number;
+}
+
+/** What the GPU worker hands back for one video. Keys only, never tensors. */
+export interface GenerationResult {
+  videoKey: string;
+  posterKey: string;
+  animationKey: string;
+  videoBytes: number;
+  /** Null when the cache mode forbids storing. */
+  latentKey: string | null;
+  latentBytes: number;
+  latentSha256: string | null;
+  /** Unit vectors of the *video* (whole, object, background) in the space of the prompt vectors; null where a part is absent or nothing is stored. */
+  vectors: {
+    whole: number[] | null;
+    object: number[] | null;
+    background: number[] | null;
+  };
+  /** What was really used: a donor whose latent was missing or corrupt degrades the hit. */
+  hit: HitKind;
+  donors: Donor[];
+  startTime: number;
+  stepsRun: number;
+  seconds: { queue: number; generate: number };
+  usage: UsageRecord;
+}
+
+export type JobStatus = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
+
+export type JobStage = 'embed' | 'lookup' | 'queue' | 'generate' | 'commit';
+
+/** One requested video, as stored under the job key. */
+export interface Job {
+  videoId: string;
+  tenant: string;
+  prompt: string;
+  seed: number;
+  cache: CacheMode;
+  steps: number;
+  modelRevision: string;
+  compatibilityKey: string;
+  status: JobStatus;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+  updatedAt: string;
+  completedAt?: string;
+  /** 0..100 */
+  progress: number;
+  cancelRequested: boolean;
+  error?: { code: string; message: string; field?: string };
+  result?: JobResult;
+  usage: UsageRecord[];
+}
+
+/** What a completed job says of its video; the `--json` object is made from it. */
+export interface JobResult {
+  hit: HitKind;
+  donors: Donor[];
+  startTime: number;
+  stepsRun: number;
+  fullSteps: number;
+  videoKey: string;
+  posterKey: string;
+  animationKey: string;
+  videoBytes: number;
+  latentBytes: number;
+  seconds: {
+    embed: number;
+    lookup: number;
+    queue: number;
+    generate: number;
+    commit: number;
+    total: number;
+  };
+}
+
+export type EntryState = 'READY' | 'EVICTING' | 'TOMBSTONE';
+
+/** A cached video: what makes it a donor. */
+export interface Entry {
+  /** Equals the id of the video it was made for. */
+  entryId: string;
+  state: EntryState;
+  tenant: string;
+  compatibilityKey: string;
+  /** Hash of (normalised prompt, seed, parameters, compatibility key): the exact key. */
+  exactKey: string;
+  /** Hash of (normalised prompt, compatibility key, tenant): the same prompt with any seed. */
+  promptKey: string;
+  prompt: string;
+  objectPhrase: string | null;
+  backgroundPhrase: string | null;
+  seed: number;
+  latentKey: string;
+  latentBytes: number;
+  latentSha256: string;
+  videoKey: string;
+  posterKey: string;
+  animationKey: string;
+  videoBytes: number;
+  vectors: {
+    whole: number[];
+    object: number[] | null;
+    background: number[] | null;
+  };
+  /** 0 for a full generation, else 1 + the largest of its donors. */
+  generation: number;
+  hits: number;
+  createdAt: string;
+  lastHitAt?: string;
+  /** Epoch milliseconds until which the entry must not be evicted. */
+  leaseUntil?: number;
+  /** GPU seconds and network evaluations that making it took. */
+  gpuSeconds: number;
+  stepsRun: number;
+}

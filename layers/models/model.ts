@@ -1,0 +1,64 @@
+import type { Tensor } from '../core/tensor.ts';
+
+/** Token ids and mask, padded or cut to the package's `text.maxTokens`. */
+export interface Tokens {
+  ids: BigInt64Array;
+  mask: BigInt64Array;
+  /** How many tokens did not fit. */
+  cut: number;
+}
+
+/** What the denoiser is conditioned on. */
+export interface TextCondition {
+  /** `[L, D]` */
+  states: Tensor;
+  mask: BigInt64Array;
+}
+
+/** Per-token part labels of the prompt splitter: argmax over `splitter.labels`. */
+export interface TextEmbedding {
+  /** Unit length. */
+  vector: Float32Array;
+  /** `[L, labels]` */
+  partLogits: Tensor;
+}
+
+/**
+ * The CPU side of a package: what `Embed` needs. Runs in a Lambda as well as embedded.
+ */
+export interface TextEmbedder {
+  embedText(text: string): Promise<TextEmbedding>;
+  close(): Promise<void>;
+}
+
+/** The networks of a package that the GPU worker runs. All calls leave the event loop free. */
+export interface VideoModel {
+  encodeText(prompt: string): Promise<TextCondition>;
+  /**
+   * Velocity v = eps - x0 at x_t with classifier-free guidance: v_u + g * (v_c - v_u).
+   * `latent` is `[C,T,H,W]`, time in 0..1.
+   */
+  velocity(
+    latent: Tensor,
+    time: number,
+    condition: TextCondition,
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<Tensor>;
+  /** `[C,T,H,W]` -> `[F,3,H,W]` in 0..1 */
+  decode(latent: Tensor): Promise<Tensor>;
+  /** `[F,3,H,W]` in 0..1 -> `[C,T,H,W]` */
+  encode(video: Tensor): Promise<Tensor>;
+  /** Binary object mask `[T,H,W]` at latent resolution. */
+  segment(latent: Tensor): Promise<Tensor>;
+  /** Unit vector of a latent (whole, object-only or background-only) in the space of the text tower. */
+  embedVideo(latent: Tensor): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** Evaluation only: which attributes a latent shows. */
+export interface AttributeJudge {
+  /** Index of the recognised value per attribute, in the order of the manifest's `judge.attributes`, and the feature vector for Frechet distances. */
+  judge(latent: Tensor): Promise<{ values: number[]; features: Float32Array }>;
+  close(): Promise<void>;
+}

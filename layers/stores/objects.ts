@@ -1,0 +1,34 @@
+/** What a store says of an object. */
+export interface ObjectHead {
+  key: string;
+  bytes: number;
+  sha256: string;
+  /** Epoch milliseconds. */
+  modifiedAt: number;
+}
+
+/**
+ * Binary objects by key. Implementations: `S3ObjectStore` (layers/stores) and `FileObjectStore`
+ * (local). Keys are `[A-Za-z0-9_.=-]` segments separated by `/`.
+ */
+export interface ObjectStore {
+  /**
+   * Writes an object whole or not at all.
+   * @throws ObjectExistsError when `ifNoneMatch` is set and the key is taken.
+   */
+  put(key: string, body: Uint8Array, options?: PutObjectOptions): Promise<ObjectHead>;
+  /** @throws ObjectMissingError; @throws ObjectCorruptError when the checksum does not match. */
+  get(key: string): Promise<Uint8Array>;
+  /** Null when the object is not there. */
+  head(key: string): Promise<ObjectHead | null>;
+  /** Idempotent: deleting what is not there succeeds. */
+  delete(key: string): Promise<void>;
+  /** In key order. */
+  list(prefix: string): AsyncIterable<ObjectHead>;
+}
+
+export interface PutObjectOptions {
+  contentType?: string;
+  /** Refuse to overwrite. */
+  ifNoneMatch?: boolean;
+}

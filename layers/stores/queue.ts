@@ -1,0 +1,27 @@
+import type { GenerationRequest, Plan, PromptEmbedding } from '../core/generation.ts';
+
+/** What the workflow hands to the GPU worker. */
+export interface GenerateMessage {
+  taskToken: string;
+  request: GenerationRequest;
+  plan: Plan;
+  embedding: PromptEmbedding;
+  /** Epoch milliseconds when the message was sent. */
+  sentAt: number;
+}
+
+export interface ReceivedMessage {
+  message: GenerateMessage;
+  receipt: string;
+  /** 1 for the first delivery. */
+  deliveries: number;
+}
+
+/** Work for the GPU fleet. `SqsQueue` (layers/stores) and `EmbeddedQueue` (local). */
+export interface WorkQueue {
+  send(message: GenerateMessage): Promise<void>;
+  /** Waits up to `waitSeconds`; null when nothing came. The message is hidden for `visibilitySeconds`. */
+  receive(waitSeconds: number, visibilitySeconds: number): Promise<ReceivedMessage | null>;
+  extend(receipt: string, visibilitySeconds: number): Promise<void>;
+  delete(receipt: string): Promise<void>;
+}

@@ -1,0 +1,34 @@
+import type { LookupPart } from '../core/generation.ts';
+
+/** Vectors are only compared inside one scope. */
+export interface VectorScope {
+  compatibilityKey: string;
+  tenant: string;
+  part: LookupPart;
+}
+
+export interface VectorRecord extends VectorScope {
+  entryId: string;
+  /** Unit length. */
+  vector: number[];
+}
+
+export interface VectorMatch {
+  entryId: string;
+  /** Cosine, -1..1, best first. */
+  similarity: number;
+}
+
+/**
+ * Proposes candidates; never decides. Implementations: `S3VectorIndex` (layers/stores) and
+ * `ExactVectorIndex` (local).
+ */
+export interface VectorIndex {
+  /** Idempotent: the same entry and part is overwritten. */
+  put(records: readonly VectorRecord[]): Promise<void>;
+  query(scope: VectorScope, vector: readonly number[], topK: number): Promise<VectorMatch[]>;
+  /** Removes every part of these entries; idempotent. */
+  delete(entryIds: readonly string[]): Promise<void>;
+  /** Entry ids present, for the sweep. */
+  list(): AsyncIterable<string>;
+}
