@@ -1,0 +1,114 @@
+import type { Calibration, StartPoint } from './calibration.ts';
+import type { Donor, GenerationRequest, HitKind, LookupPart, Plan } from './generation.ts';
+import { createRandomSource, type RandomSource } from './random.ts';
+
+/**
+ * Largest generation of an entry. Each reuse adds a little blur and a little of its donor's look, so
+ * an entry this far from a full generation is no longer a donor.
+ */
+export const MAX_GENERATION = 3;
+
+/** Donors this close to the best one, as a cosine, are equally good. */
+export const EQUALLY_GOOD_MARGIN = 0.01;
+
+/** An entry that the index proposed for one part. */
+export interface Candidate {
+  entryId: string;
+  /** Cosine of the request's vector and the entry's, -1..1; 1 for the very same prompt. */
+  similarity: number;
+  /** Object key of the entry's latent container. */
+  latentKey: string;
+  /** The entry's generation: 0 for a full generation. */
+  generation: number;
+}
+
+/** Everything a plan is made from. */
+export interface PlanInput {
+  request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache'>;
+  /** The video that answers exactly this request, when there is one. */
+  exactVideoId: string | null;
+  /** In any order. Entries of the very same prompt are `whole` candidates with similarity 1. */
+  candidates: { readonly [Part in LookupPart]: readonly Candidate[] };
+  calibration: Calibration;
+}
+
+interface Option extends StartPoint {
+  hit: HitKind;
+  donors: Donor[];
+}
+
+/** Preferred first when two hits cost the same. */
+const HIT_PREFERENCE: readonly HitKind[] = ['whole', 'object+background', 'object', 'background'];
+
+/**
+ * Decides what one request starts from: the exact video, else the hit that leaves the least to
+ * denoise, else noise. The same input gives the same plan. Among equally good donors it prefers the
+ * one that is fewest reuses away from a full generation, then draws by the request's seed, so no
+ * single entry becomes the ancestor of everything.
+ */
+export function makePlan(input: PlanInput): Plan {
+  const { request, exactVideoId, calibration } = input;
+  if (request.cache === 'off' || request.cache === 'refresh') return fullGeneration(request);
+  if (exactVideoId !== null) return { ...fullGeneration(request), ...EXACT_HIT, exactVideoId };
+
+  const random = createRandomSource(request.seed, 'plan');
+  const whole = pickDonor('whole', input, random);
+  const object = pickDonor('object', input, random);
+  const background = pickDonor('background', input, random);
+  const donorsByHit: Partial<Record<HitKind, Donor[]>> = {};
+  if (whole !== null) donorsByHit.whole = [whole];
+  if (object !== null) donorsByHit.object = [object];
+  if (background !== null) donorsByHit.background = [background];
+  if (object !== null && background !== null) {
+    donorsByHit['object+background'] = [object, background];
+  }
+
+  let best: Option | null = null;
+  for (const hit of HIT_PREFERENCE) {
+    const donors = donorsByHit[hit];
+    if (donors === undefined) continue;
+    const similarity = Math.min(...donors.map((donor) => donor.similarity));
+    const start = calibration.decide(hit, similarity, request.steps);
+    if (start === null) continue;
+    if (best === null || skipsMore(start, best)) best = { hit, donors, ...start };
+  }
+  return best === null ? fullGeneration(request) : { ...fullGeneration(request), ...best };
+}
+
+const EXACT_HIT = { hit: 'exact', startTime: 0, steps: 0 } as const;
+
+function fullGeneration(request: PlanInput['request']): Plan {
+  return {
+    hit: 'miss',
+    donors: [],
+    startTime: 1,
+    steps: request.steps,
+    fullSteps: request.steps,
+    seed: request.seed,
+    exactVideoId: null,
+  };
+}
+
+function skipsMore(start: StartPoint, than: StartPoint): boolean {
+  if (start.steps !== than.steps) return start.steps < than.steps;
+  return start.startTime < than.startTime;
+}
+
+function pickDonor(part: LookupPart, input: PlanInput, random: RandomSource): Donor | null {
+  const usable = input.candidates[part].filter(
+    (candidate) =>
+      candidate.generation < MAX_GENERATION &&
+      input.calibration.decide(part, candidate.similarity, Infinity) !== null,
+  );
+  if (usable.length === 0) return null;
+  const bestSimilarity = Math.max(...usable.map((candidate) => candidate.similarity));
+  const good = usable.filter(
+    (candidate) => candidate.similarity >= bestSimilarity - EQUALLY_GOOD_MARGIN,
+  );
+  const generation = Math.min(...good.map((candidate) => candidate.generation));
+  const equals = good
+    .filter((candidate) => candidate.generation === generation)
+    .sort((left, right) => (left.entryId < right.entryId ? -1 : 1));
+  const { entryId, similarity, latentKey } = equals[random.nextBelow(equals.length)]!;
+  return { entryId, part, similarity, latentKey };
+}

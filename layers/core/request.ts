@@ -1,0 +1,99 @@
+import { InvalidInputError } from './errors.ts';
+import { CACHE_MODES, type CacheMode, type GenerationRequest } from './generation.ts';
+import { VIDEO_ID_PATTERN } from './identity.ts';
+import { validatePrompt } from './prompt.ts';
+
+/** Seeds are unsigned 32-bit integers: the noise generator's own width. */
+export const MAX_SEED = 2 ** 32 - 1;
+
+/** More evaluations than any rectified-flow paper uses; a bound on what one request may cost. */
+export const MAX_STEPS = 200;
+
+/** 1 to 64 characters; safe inside table keys and object keys. */
+export const TENANT_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** A request as it arrives: nothing about it is known yet. */
+export type RawRequest = { readonly [Field in keyof GenerationRequest]: unknown };
+
+/**
+ * Checks every field of a request and returns it with the prompt normalised. Defaults are the
+ * caller's business: every field must be there.
+ *
+ * @throws InvalidInputError naming the first wrong field, what was expected and the fix.
+ */
+export function validateRequest(raw: RawRequest): GenerationRequest {
+  return {
+    videoId: validateVideoId(raw.videoId),
+    prompt: validatePrompt(raw.prompt),
+    seed: validateSeed(raw.seed),
+    cache: validateCacheMode(raw.cache),
+    steps: validateSteps(raw.steps),
+    tenant: validateTenant(raw.tenant),
+  };
+}
+
+/** @throws InvalidInputError unless it is `vid_` and 26 Crockford base32 characters. */
+export function validateVideoId(videoId: unknown): string {
+  if (typeof videoId === 'string' && VIDEO_ID_PATTERN.test(videoId)) return videoId;
+  throw new InvalidInputError(
+    'videoId',
+    `video id ${shown(videoId)} is not "vid_" and 26 characters`,
+    'use the id that submitting the video returned',
+  );
+}
+
+/** @throws InvalidInputError unless it is an integer 0..4294967295. */
+export function validateSeed(seed: unknown): number {
+  if (isIntegerIn(seed, 0, MAX_SEED)) return seed;
+  throw new InvalidInputError(
+    'seed',
+    `seed ${shown(seed)} is not an integer from 0 to ${MAX_SEED}`,
+    `give a whole number from 0 to ${MAX_SEED}, or leave the seed out`,
+  );
+}
+
+/** @throws InvalidInputError unless it is an integer 1..200. */
+export function validateSteps(steps: unknown): number {
+  if (isIntegerIn(steps, 1, MAX_STEPS)) return steps;
+  throw new InvalidInputError(
+    'steps',
+    `steps ${shown(steps)} is not an integer from 1 to ${MAX_STEPS}`,
+    `give a whole number from 1 to ${MAX_STEPS}, or leave the steps out`,
+  );
+}
+
+/** @throws InvalidInputError unless it is one of `CACHE_MODES`. */
+export function validateCacheMode(mode: unknown): CacheMode {
+  const known = CACHE_MODES.find((candidate) => candidate === mode);
+  if (known !== undefined) return known;
+  throw new InvalidInputError(
+    'cache',
+    `cache mode ${shown(mode)} is not known`,
+    `use one of ${CACHE_MODES.join(', ')}`,
+  );
+}
+
+/** @throws InvalidInputError unless it matches `TENANT_PATTERN`. */
+export function validateTenant(tenant: unknown): string {
+  if (typeof tenant === 'string' && TENANT_PATTERN.test(tenant)) return tenant;
+  throw new InvalidInputError(
+    'tenant',
+    `tenant ${shown(tenant)} is not a valid name`,
+    'use 1 to 64 letters, digits, "_" and "-", starting with a letter or digit',
+  );
+}
+
+function isIntegerIn(value: unknown, lowest: number, highest: number): value is number {
+  return (
+    typeof value === 'number' && Number.isInteger(value) && value >= lowest && value <= highest
+  );
+}
+
+const LONGEST_SHOWN_CHARACTERS = 80;
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length <= LONGEST_SHOWN_CHARACTERS
+    ? text
+    : `${text.slice(0, LONGEST_SHOWN_CHARACTERS)}...`;
+}

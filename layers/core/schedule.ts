@@ -1,0 +1,71 @@
+import { InvalidInputError } from './errors.ts';
+import type { Tensor } from './tensor.ts';
+
+/**
+ * Times of a rectified-flow Euler run: `steps + 1` evenly spaced numbers from the start time to 0.
+ *
+ * @throws InvalidInputError unless 0 < startTime <= 1 and steps is a positive integer.
+ */
+export function eulerTimes(startTime: number, steps: number): number[] {
+  requireTime('startTime', startTime);
+  if (startTime === 0) {
+    throw new InvalidInputError(
+      'startTime',
+      'start time 0 leaves nothing to denoise',
+      'use a start time above 0, or return the latent as it is',
+    );
+  }
+  if (!Number.isInteger(steps) || steps < 1) {
+    throw new InvalidInputError(
+      'steps',
+      `steps ${steps} is not a positive integer`,
+      'run at least one step',
+    );
+  }
+  return Array.from({ length: steps + 1 }, (_, index) => startTime * (1 - index / steps));
+}
+
+/**
+ * The noisy latent at time t of a clean latent: `(1 - t) * clean + t * noise`.
+ *
+ * @throws InvalidInputError when shapes differ or the time is not in 0..1.
+ */
+export function renoise(clean: Tensor, time: number, noise: Tensor): Tensor {
+  requireTime('time', time);
+  requireSameShape('noise', clean, noise);
+  const data = new Float32Array(clean.data.length);
+  for (let index = 0; index < data.length; index++) {
+    data[index] = (1 - time) * clean.data[index]! + time * noise.data[index]!;
+  }
+  return { data, shape: clean.shape };
+}
+
+/**
+ * One Euler step along the velocity `noise - clean`: `latent + (to - from) * velocity`.
+ *
+ * @throws InvalidInputError when shapes differ or a time is not in 0..1.
+ */
+export function eulerStep(latent: Tensor, velocity: Tensor, from: number, to: number): Tensor {
+  requireTime('from', from);
+  requireTime('to', to);
+  requireSameShape('velocity', latent, velocity);
+  const data = new Float32Array(latent.data.length);
+  for (let index = 0; index < data.length; index++) {
+    data[index] = latent.data[index]! + (to - from) * velocity.data[index]!;
+  }
+  return { data, shape: latent.shape };
+}
+
+function requireTime(field: string, time: number): void {
+  if (time >= 0 && time <= 1) return;
+  throw new InvalidInputError(field, `${field} ${time} is not in 0..1`, 'give a time in 0..1');
+}
+
+function requireSameShape(field: string, expected: Tensor, actual: Tensor): void {
+  if (expected.shape.join() === actual.shape.join()) return;
+  throw new InvalidInputError(
+    field,
+    `${field} has shape [${actual.shape.join(', ')}], expected [${expected.shape.join(', ')}]`,
+    `give a ${field} of the latent's shape`,
+  );
+}
