@@ -20,8 +20,17 @@ export interface ReceivedMessage {
 /** Work for the GPU fleet. `SqsQueue` (layers/stores) and `EmbeddedQueue` (local). */
 export interface WorkQueue {
   send(message: GenerateMessage): Promise<void>;
-  /** Waits up to `waitSeconds`; null when nothing came. The message is hidden for `visibilitySeconds`. */
-  receive(waitSeconds: number, visibilitySeconds: number): Promise<ReceivedMessage | null>;
+  /**
+   * Waits up to `waitSeconds`; null when nothing came or `signal` was aborted. The message is hidden
+   * for `visibilitySeconds`.
+   */
+  receive(
+    waitSeconds: number,
+    visibilitySeconds: number,
+    signal?: AbortSignal,
+  ): Promise<ReceivedMessage | null>;
+  /** @throws ConditionFailedError when the message was handed out again: drop the work. */
   extend(receipt: string, visibilitySeconds: number): Promise<void>;
+  /** Idempotent. */
   delete(receipt: string): Promise<void>;
 }

@@ -5,6 +5,8 @@ export interface LeaseRequest {
   /** Epoch milliseconds now and until when the entry must stay. */
   now: number;
   leaseUntil: number;
+  /** When given, an entry of another scope is answered like one that is gone. */
+  scope?: { tenant: string; compatibilityKey: string };
 }
 
 /**

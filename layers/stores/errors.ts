@@ -1,0 +1,37 @@
+import { FlexCacheError } from '../core/errors.ts';
+
+/** A put that must not overwrite found the key taken. Keys carry the content's hash, so this is often success. */
+export class ObjectExistsError extends FlexCacheError {
+  readonly key: string;
+
+  constructor(key: string, options?: ErrorOptions) {
+    super('object_exists', `object ${key} is already in the store`, { ...options });
+    this.name = 'ObjectExistsError';
+    this.key = key;
+  }
+}
+
+/** An object whose bytes are not the bytes that were put. */
+export class ObjectCorruptError extends FlexCacheError {
+  readonly key: string;
+
+  constructor(key: string, found: string, options?: ErrorOptions) {
+    super('object_corrupt', `object ${key} is damaged: ${found}`, {
+      ...options,
+      fix: 'delete the object; what depends on it is treated as a miss',
+    });
+    this.name = 'ObjectCorruptError';
+    this.key = key;
+  }
+}
+
+/** The workflow no longer waits on a task token: it timed out, ended or was stopped. Drop the work. */
+export class TaskGoneError extends FlexCacheError {
+  constructor(options?: ErrorOptions) {
+    super('not_found', 'the workflow no longer waits on this task token', {
+      ...options,
+      fix: 'stop working on this task; its workflow ended or handed the task out again',
+    });
+    this.name = 'TaskGoneError';
+  }
+}
