@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { FlexCacheError } from '#core/errors.ts';
+import type { Compatibility } from '#core/identity.ts';
+
+export const MANIFEST_FILE = 'model.json';
+
+export const NETWORK_NAMES = [
+  'textEncoder',
+  'denoiser',
+  'vaeDecoder',
+  'vaeEncoder',
+  'segmenter',
+  'textTower',
+  'videoTower',
+  'judge',
+] as const;
+
+/** A network of a package, by its name in `files`. */
+export type NetworkName = (typeof NETWORK_NAMES)[number];
+
+const extent = z.int().positive();
+const cosine = z.number().min(-1).max(1);
+const packageFile = z.strictObject({
+  // Absolute paths and `..` would let a package name files that are not its own.
+  path: z
+    .string()
+    .regex(/^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]*$/, 'expected a path inside the package'),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'),
+  bytes: extent,
+});
+
+const manifestSchema = z.strictObject({
+  format: z.literal('flexcache-model/1'),
+  name: z.string().min(1),
+  version: z.string().min(1),
+  license: z.string().min(1),
+  video: z.strictObject({
+    frames: extent,
+    height: extent,
+    width: extent,
+    framesPerSecond: z.number().positive(),
+  }),
+  latent: z.strictObject({ channels: extent, frames: extent, height: extent, width: extent }),
+  text: z.strictObject({ maxTokens: extent, hidden: extent }),
+  scheduler: z.strictObject({
+    type: z.literal('rectified-flow'),
+    steps: extent,
+    referenceSteps: extent,
+    guidance: z.number().min(1),
+  }),
+  embedding: z.strictObject({ dimensions: extent }),
+  splitter: z.strictObject({
+    labels: z
+      .array(z.string())
+      .refine((labels) => labels.includes('object') && labels.includes('background'), {
+        error: 'expected labels "object" and "background" among others',
+      }),
+  }),
+  lookup: z.strictObject({
+    thresholds: z.strictObject({ whole: cosine, object: cosine, background: cosine }),
+  }),
+  judge: z
+    .strictObject({
+      attributes: z
+        .array(
+          z.strictObject({
+            name: z.string().min(1),
+            part: z.enum(['object', 'background']),
+            values: z.array(z.string().min(1)).min(2),
+          }),
+        )
+        .min(1),
+    })
+    .optional(),
+  files: z.strictObject({
+    tokenizer: packageFile,
+    textEncoder: packageFile,
+    denoiser: packageFile,
+    vaeDecoder: packageFile,
+    vaeEncoder: packageFile.optional(),
+    segmenter: packageFile,
+    textTower: packageFile,
+    videoTower: packageFile,
+    judge: packageFile.optional(),
+  }),
+});
+
+/** `model.json`; docs/architecture.md describes every field. */
+export type ModelManifest = z.infer<typeof manifestSchema>;
+
+/** A model package whose manifest is valid and whose files are there with the declared sizes. */
+export interface ModelPackage {
+  directory: string;
+  manifest: ModelManifest;
+  /** sha256 over the files' names and hashes: the same revision is the same model. */
+  revision: string;
+}
+
+const REINSTALL = 'fetch or export the model package again, or point --model at another one';
+
+/**
+ * Reads a package's manifest and checks that its files are there with the declared sizes. Their
+ * contents are checked by `verifyPackage`.
+ *
+ * @throws FlexCacheError `model_missing` when the folder, the manifest or a file is not there;
+ * `model_corrupt` when the manifest is wrong, naming the field, or a file has another size.
+ */
+export async function loadManifest(directory: string): Promise<ModelPackage> {
+  const manifest = parseManifest(directory, await readManifest(directory));
+  const modelPackage = { directory, manifest, revision: modelRevision(manifest) };
+  await Promise.all(packageFiles(modelPackage).map(requireDeclaredSize));
+  return modelPackage;
+}
+
+async function readManifest(directory: string): Promise<string> {
+  try {
+    return await readFile(join(directory, MANIFEST_FILE), 'utf8');
+  } catch (error) {
+    throw new FlexCacheError(
+      'model_missing',
+      `there is no model package in ${directory}: ${MANIFEST_FILE} cannot be read`,
+      { field: MANIFEST_FILE, fix: REINSTALL, cause: error },
+    );
+  }
+}
+
+function parseManifest(directory: string, text: string): ModelManifest {
+  const path = join(directory, MANIFEST_FILE);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new FlexCacheError('model_corrupt', `${path} is not JSON`, {
+      field: MANIFEST_FILE,
+      fix: REINSTALL,
+      cause: error,
+    });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue!.path.join('.') || 'the whole file';
+  throw new FlexCacheError('model_corrupt', `${path}: ${field}: ${issue!.message}`, {
+    field,
+    fix: `correct ${field} in ${MANIFEST_FILE}, or ${REINSTALL}`,
+    cause: parsed.error,
+  });
+}
+
+/** Hexadecimal sha256 over the files' names and hashes in name order. */
+export function modelRevision(manifest: Pick<ModelManifest, 'files'>): string {
+  const names = Object.keys(manifest.files).sort() as (keyof ModelManifest['files'])[];
+  const digest = createHash('sha256');
+  for (const name of names) {
+    const file = manifest.files[name];
+    if (file !== undefined) digest.update(`${name} ${file.sha256}\n`);
+  }
+  return digest.digest('hex');
+}
+
+/** What the compatibility key of this package is made from. */
+export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibility {
+  const { latent, scheduler } = manifest;
+  return {
+    modelRevision: revision,
+    latent: {
+      channels: latent.channels,
+      frames: latent.frames,
+      height: latent.height,
+      width: latent.width,
+    },
+    scheduler: { type: scheduler.type, guidance: scheduler.guidance },
+  };
+}
+
+/** Absolute path of one of the package's files; null when the package does not have it. */
+export function packageFilePath(
+  { directory, manifest }: ModelPackage,
+  name: keyof ModelManifest['files'],
+): string | null {
+  const file = manifest.files[name];
+  return file === undefined ? null : join(directory, file.path);
+}
+
+/** Paths of the networks that the package has. */
+export function networkPaths(modelPackage: ModelPackage): Partial<Record<NetworkName, string>> {
+  const paths: Partial<Record<NetworkName, string>> = {};
+  for (const name of NETWORK_NAMES) {
+    const path = packageFilePath(modelPackage, name);
+    if (path !== null) paths[name] = path;
+  }
+  return paths;
+}
+
+interface DeclaredFile {
+  path: string;
+  sha256: string;
+  bytes: number;
+}
+
+function packageFiles({ directory, manifest }: ModelPackage): DeclaredFile[] {
+  return Object.values(manifest.files)
+    .filter((file) => file !== undefined)
+    .map((file) => ({ ...file, path: join(directory, file.path) }));
+}
+
+async function requireDeclaredSize(file: DeclaredFile): Promise<void> {
+  let bytes: number;
+  try {
+    bytes = (await stat(file.path)).size;
+  } catch (error) {
+    throw new FlexCacheError('model_missing', `model file ${file.path} cannot be read`, {
+      field: file.path,
+      fix: REINSTALL,
+      cause: error,
+    });
+  }
+  if (bytes !== file.bytes) {
+    throw new FlexCacheError(
+      'model_corrupt',
+      `model file ${file.path} has ${bytes} bytes, expected ${file.bytes}`,
+      { field: file.path, fix: REINSTALL },
+    );
+  }
+}
+
+const verifications = new Map<string, Promise<void>>();
+
+/**
+ * Checks the sha256 of every file of the package. One process hashes a package once, however often
+ * it is opened.
+ *
+ * @throws FlexCacheError `model_corrupt` naming the first file that differs.
+ */
+export function verifyPackage(modelPackage: ModelPackage): Promise<void> {
+  const key = `${modelPackage.directory}\n${modelPackage.revision}`;
+  let verification = verifications.get(key);
+  if (verification === undefined) {
+    verification = verifyFiles(modelPackage);
+    verifications.set(key, verification);
+    // A package that failed may be repaired while the process lives.
+    verification.catch(() => verifications.delete(key));
+  }
+  return verification;
+}
+
+async function verifyFiles(modelPackage: ModelPackage): Promise<void> {
+  for (const file of packageFiles(modelPackage)) {
+    const digest = createHash('sha256');
+    await pipeline(createReadStream(file.path), digest);
+    const sha256 = digest.digest('hex');
+    if (sha256 === file.sha256) continue;
+    throw new FlexCacheError(
+      'model_corrupt',
+      `model file ${file.path} has sha256 ${sha256}, expected ${file.sha256}`,
+      { field: file.path, fix: REINSTALL },
+    );
+  }
+}

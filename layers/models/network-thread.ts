@@ -1,0 +1,129 @@
+import { Worker } from 'node:worker_threads';
+import { FlexCacheError, type ErrorCode } from '#core/errors.ts';
+import type { NetworkName } from './manifest.ts';
+import type { NetworkRunner, NetworkTensors, OnnxOptions } from './onnx-networks.ts';
+
+/** What a thread is started with. */
+export interface ThreadData {
+  paths: Partial<Record<NetworkName, string>>;
+  options: OnnxOptions;
+}
+
+export interface ThreadRequest {
+  id: number;
+  network: NetworkName;
+  inputs: NetworkTensors;
+}
+
+/** An error's fields: an error's class does not survive the way between threads. */
+export interface ThreadError {
+  code: ErrorCode;
+  message: string;
+  field: string | undefined;
+  fix: string | undefined;
+}
+
+export type ThreadResponse =
+  { id: number; outputs: NetworkTensors } | { id: number; error: ThreadError };
+
+interface PendingCall {
+  resolve(outputs: NetworkTensors): void;
+  reject(error: Error): void;
+}
+
+const THREAD_FILE = new URL('./network-thread-main.ts', import.meta.url);
+
+/**
+ * Networks in a worker thread, so that a call leaves the event loop free.
+ *
+ * A thread that dies fails its calls; the next call starts another thread.
+ */
+export class NetworkThread implements NetworkRunner {
+  readonly #data: ThreadData;
+  readonly #threadFile: URL;
+  readonly #pending = new Map<number, PendingCall>();
+  #worker: Worker | null = null;
+  #nextId = 0;
+  #closed = false;
+
+  constructor(
+    paths: Partial<Record<NetworkName, string>>,
+    options: OnnxOptions = {},
+    threadFile: URL = THREAD_FILE,
+  ) {
+    this.#data = { paths, options };
+    this.#threadFile = threadFile;
+  }
+
+  run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors> {
+    if (this.#closed) {
+      return Promise.reject(new FlexCacheError('internal', 'the model was closed'));
+    }
+    const worker = (this.#worker ??= this.#start());
+    const request: ThreadRequest = { id: this.#nextId++, network, inputs };
+    return new Promise((resolve, reject) => {
+      this.#pending.set(request.id, { resolve, reject });
+      this.#updateReference(worker);
+      // Inputs are copied: callers keep theirs, and they are small beside the network's own work.
+      worker.postMessage(request);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const worker = this.#worker;
+    if (worker === null) return;
+    await worker.terminate();
+    this.#abandon(worker, new FlexCacheError('internal', 'the model was closed during a call'));
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#threadFile, { workerData: this.#data });
+    worker.on('message', (response: ThreadResponse) => this.#settle(worker, response));
+    worker.on('error', (cause) => {
+      this.#abandon(
+        worker,
+        new FlexCacheError('internal', `the model thread crashed: ${cause.message}`, { cause }),
+      );
+    });
+    worker.on('exit', (code) => {
+      this.#abandon(
+        worker,
+        new FlexCacheError('internal', `the model thread stopped with exit code ${code}`),
+      );
+    });
+    return worker;
+  }
+
+  #settle(worker: Worker, response: ThreadResponse): void {
+    const call = this.#pending.get(response.id);
+    if (call === undefined) return;
+    this.#pending.delete(response.id);
+    this.#updateReference(worker);
+    if ('outputs' in response) {
+      call.resolve(response.outputs);
+      return;
+    }
+    const { code, message, field, fix } = response.error;
+    call.reject(
+      new FlexCacheError(code, message, {
+        ...(field === undefined ? {} : { field }),
+        ...(fix === undefined ? {} : { fix }),
+      }),
+    );
+  }
+
+  #abandon(worker: Worker, error: FlexCacheError): void {
+    if (this.#worker !== worker) return;
+    this.#worker = null;
+    const calls = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const call of calls) call.reject(error);
+  }
+
+  /** An idle thread must not keep the process alive; a busy one must. */
+  #updateReference(worker: Worker): void {
+    if (this.#pending.size > 0) worker.ref();
+    else worker.unref();
+  }
+}

@@ -1,0 +1,150 @@
+import { availableParallelism } from 'node:os';
+import * as ort from 'onnxruntime-node';
+import { FlexCacheError } from '#core/errors.ts';
+import { elementCount } from '#core/tensor.ts';
+import type { NetworkName } from './manifest.ts';
+
+export const EXECUTION_PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+
+/** Where onnxruntime runs a network. */
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
+
+export interface OnnxOptions {
+  /** `cpu` unless said. A provider that is not there is an error, never a silent fallback. */
+  executionProvider?: ExecutionProvider;
+  /** Threads of one network call; every available core unless said. */
+  intraOpThreads?: number;
+}
+
+/** An input or output of a network: float32 values, or int64 for token ids and masks. */
+export interface NetworkTensor {
+  data: Float32Array | BigInt64Array;
+  shape: readonly number[];
+}
+
+export type NetworkTensors = Record<string, NetworkTensor>;
+
+/** Runs the networks of one package. `OnnxNetworks` does it here, `NetworkThread` in a worker thread. */
+export interface NetworkRunner {
+  /** @throws FlexCacheError `model_missing` when the package has no such network. */
+  run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors>;
+  close(): Promise<void>;
+}
+
+/**
+ * Networks in this thread, each loaded when it is first run. A run blocks the event loop: everything
+ * but a Lambda that does nothing else wants `NetworkThread`.
+ */
+export class OnnxNetworks implements NetworkRunner {
+  readonly #paths: Partial<Record<NetworkName, string>>;
+  readonly #options: Required<OnnxOptions>;
+  readonly #sessions = new Map<NetworkName, Promise<ort.InferenceSession>>();
+
+  constructor(paths: Partial<Record<NetworkName, string>>, options: OnnxOptions = {}) {
+    this.#paths = paths;
+    this.#options = {
+      executionProvider: options.executionProvider ?? 'cpu',
+      intraOpThreads: options.intraOpThreads ?? availableParallelism(),
+    };
+  }
+
+  async run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors> {
+    const session = await this.#session(network);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const [name, { data, shape }] of Object.entries(inputs)) {
+      feeds[name] =
+        data instanceof Float32Array
+          ? new ort.Tensor('float32', data, shape)
+          : new ort.Tensor('int64', data, shape);
+    }
+    let results: ort.InferenceSession.ReturnType;
+    try {
+      results = await session.run(feeds);
+    } catch (error) {
+      throw new FlexCacheError('internal', `network ${network} failed: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    return Object.fromEntries(
+      Object.entries(results).map(([name, tensor]) => [name, float32Output(network, name, tensor)]),
+    );
+  }
+
+  #session(network: NetworkName): Promise<ort.InferenceSession> {
+    let session = this.#sessions.get(network);
+    if (session === undefined) {
+      session = this.#load(network);
+      this.#sessions.set(network, session);
+      // A failed load may be repaired while the process lives.
+      session.catch(() => this.#sessions.delete(network));
+    }
+    return session;
+  }
+
+  async #load(network: NetworkName): Promise<ort.InferenceSession> {
+    const path = this.#paths[network];
+    if (path === undefined) {
+      throw new FlexCacheError('model_missing', `the model package has no network ${network}`, {
+        field: `files.${network}`,
+        fix: 'use a model package that brings this network',
+      });
+    }
+    const { executionProvider, intraOpThreads } = this.#options;
+    try {
+      return await ort.InferenceSession.create(path, {
+        executionProviders: [executionProvider],
+        intraOpNumThreads: intraOpThreads,
+        // 3 is errors only: onnxruntime warns about every node that a GPU leaves to the CPU.
+        logSeverityLevel: 3,
+      });
+    } catch (error) {
+      if (executionProvider !== 'cpu' && isProviderFailure(error)) {
+        throw new FlexCacheError(
+          'gpu_missing',
+          `onnxruntime has no usable ${executionProvider} device: ${messageOf(error)}`,
+          {
+            field: 'executionProvider',
+            fix: 'use the cpu provider, or install the driver and runtime of the GPU',
+            cause: error,
+          },
+        );
+      }
+      throw new FlexCacheError(
+        'model_corrupt',
+        `network file ${path} cannot be loaded: ${messageOf(error)}`,
+        { field: path, fix: 'fetch or export the model package again', cause: error },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of await Promise.allSettled(sessions)) {
+      if (session.status === 'fulfilled') await session.value.release();
+    }
+  }
+}
+
+/** Words of onnxruntime 1.30's messages when a provider's library or device is not there. */
+const PROVIDER_FAILURE = /webgpu|adapter|cuda|provider|shared library|no available backend/i;
+
+function isProviderFailure(error: unknown): boolean {
+  return PROVIDER_FAILURE.test(messageOf(error));
+}
+
+function float32Output(network: string, name: string, tensor: ort.Tensor): NetworkTensor {
+  const { data, dims } = tensor;
+  if (!(data instanceof Float32Array) || data.length !== elementCount(dims)) {
+    throw new FlexCacheError(
+      'model_corrupt',
+      `output ${name} of network ${network} is ${tensor.type}, expected float32`,
+      { field: `files.${network}`, fix: 'export the network with float32 outputs' },
+    );
+  }
+  return { data, shape: [...dims] };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

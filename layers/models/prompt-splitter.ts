@@ -1,0 +1,121 @@
+import type { Part } from '#core/generation.ts';
+import type { Tensor } from '#core/tensor.ts';
+import type { TextEmbedder } from './model.ts';
+import type { PromptTokenizer } from './tokenizer.ts';
+
+/** The prompt's own words about each part; null when it says nothing about it. */
+export interface PromptParts {
+  objectPhrase: string | null;
+  backgroundPhrase: string | null;
+}
+
+/** Finds which words of a prompt speak of the object and which of the background. */
+export interface PromptSplitter {
+  split(prompt: string): Promise<PromptParts>;
+}
+
+type WordLabel = Part | 'other';
+
+interface LabelledWord {
+  text: string;
+  label: WordLabel;
+}
+
+const ARTICLES = new Set(['a', 'an', 'the']);
+const LEADING_PUNCTUATION = /^\p{P}+/u;
+const TRAILING_PUNCTUATION = /\p{P}+$/u;
+
+/** Splits a prompt with the part labels that the package's text tower gives each token. */
+export class ModelPromptSplitter implements PromptSplitter {
+  readonly #embedder: TextEmbedder;
+  readonly #tokenizer: PromptTokenizer;
+  readonly #labels: readonly string[];
+
+  /** @param labels `splitter.labels` of the package */
+  constructor(embedder: TextEmbedder, tokenizer: PromptTokenizer, labels: readonly string[]) {
+    this.#embedder = embedder;
+    this.#tokenizer = tokenizer;
+    this.#labels = labels;
+  }
+
+  async split(prompt: string): Promise<PromptParts> {
+    const { words } = this.#tokenizer.encodeWords(prompt);
+    if (words.length === 0) return { objectPhrase: null, backgroundPhrase: null };
+    const { partLogits } = await this.#embedder.embedText(prompt);
+    const labelled = words.map(({ text, positions }) => ({
+      text,
+      label: this.#majorityLabel(positions, partLogits),
+    }));
+    return partPhrases(labelled);
+  }
+
+  /** A tie goes to the label that came first in the word. */
+  #majorityLabel(positions: readonly number[], partLogits: Tensor): WordLabel {
+    const votes = new Map<WordLabel, number>();
+    for (const position of positions) {
+      const label = this.#labelAt(position, partLogits);
+      votes.set(label, (votes.get(label) ?? 0) + 1);
+    }
+    let winner: WordLabel = 'other';
+    let most = 0;
+    for (const [label, count] of votes) {
+      if (count > most) [winner, most] = [label, count];
+    }
+    return winner;
+  }
+
+  #labelAt(position: number, partLogits: Tensor): WordLabel {
+    const count = this.#labels.length;
+    const logits = partLogits.data.subarray(position * count, (position + 1) * count);
+    const name = this.#labels[logits.indexOf(Math.max(...logits))];
+    return name === 'object' || name === 'background' ? name : 'other';
+  }
+}
+
+/**
+ * Phrases of a labelled prompt, in the order of its words.
+ *
+ * What stands between two words of one part belongs to it, and an article belongs to the word that
+ * follows it.
+ */
+export function partPhrases(words: readonly LabelledWord[]): PromptParts {
+  const labels = words.map(({ label }) => label);
+  joinGaps(labels);
+  // From the end, so that the first of several articles follows the last.
+  for (let index = words.length - 2; index >= 0; index--) {
+    if (ARTICLES.has(words[index]!.text.toLowerCase())) labels[index] = labels[index + 1]!;
+  }
+  const texts = words.map(({ text }) => text);
+  return {
+    objectPhrase: phraseOf('object', texts, labels),
+    backgroundPhrase: phraseOf('background', texts, labels),
+  };
+}
+
+function joinGaps(labels: WordLabel[]): void {
+  let last = -1;
+  for (const [index, label] of labels.entries()) {
+    if (label === 'other') continue;
+    if (last >= 0 && labels[last] === label) labels.fill(label, last, index);
+    last = index;
+  }
+}
+
+function phraseOf(
+  part: Part,
+  texts: readonly string[],
+  labels: readonly WordLabel[],
+): string | null {
+  const runs: string[] = [];
+  let run: string[] = [];
+  for (let index = 0; index <= texts.length; index++) {
+    if (index < texts.length && labels[index] === part) {
+      run.push(texts[index]!);
+    } else if (run.length > 0) {
+      runs.push(run.join(' ').replace(LEADING_PUNCTUATION, '').replace(TRAILING_PUNCTUATION, ''));
+      run = [];
+    }
+  }
+  const phrase = runs.filter((text) => text.length > 0).join(' ');
+  return phrase.length > 0 ? phrase : null;
+}

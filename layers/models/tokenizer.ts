@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { FlexCacheError } from '#core/errors.ts';
+import { packageFilePath, type ModelPackage } from './manifest.ts';
+import type { Tokens } from './model.ts';
+
+const PADDING_TOKEN = '[PAD]';
+const PUNCTUATION = /^[\p{P}\p{S}]+$/u;
+
+/** One white-space separated word of a prompt and the tokens it became. */
+export interface PromptWord {
+  /** As the user wrote it, punctuation included. */
+  text: string;
+  /** Positions in `Tokens.ids` of the word's tokens; punctuation only when there is nothing else. */
+  positions: number[];
+}
+
+/** Token ids together with the words they came from. */
+export interface AlignedTokens extends Tokens {
+  words: PromptWord[];
+}
+
+/**
+ * Prompt -> token ids of one package.
+ *
+ * Words are tokenised one by one, so every token knows its word. For a WordPiece tokenizer that
+ * splits at white space this yields what tokenising the whole prompt yields.
+ *
+ * @example
+ * const tokenizer = await PromptTokenizer.open(modelPackage);
+ * tokenizer.encode('a red ball').mask; // 1n, 1n, 1n, 0n, ...
+ */
+export class PromptTokenizer {
+  readonly #tokenizer: Tokenizer;
+  readonly #maxTokens: number;
+  readonly #paddingId: bigint;
+
+  /** @param json the parsed `tokenizer.json` */
+  constructor(json: object, maxTokens: number) {
+    this.#tokenizer = new Tokenizer(json, {});
+    this.#maxTokens = maxTokens;
+    this.#paddingId = BigInt(this.#tokenizer.token_to_id(PADDING_TOKEN) ?? 0);
+  }
+
+  /** @throws FlexCacheError `model_corrupt` when `tokenizer.json` is not a tokenizer. */
+  static async open(modelPackage: ModelPackage): Promise<PromptTokenizer> {
+    const path = packageFilePath(modelPackage, 'tokenizer')!;
+    try {
+      const json = JSON.parse(await readFile(path, 'utf8')) as object;
+      return new PromptTokenizer(json, modelPackage.manifest.text.maxTokens);
+    } catch (error) {
+      throw new FlexCacheError('model_corrupt', `${path} is not a Hugging Face tokenizer`, {
+        field: path,
+        fix: 'fetch or export the model package again',
+        cause: error,
+      });
+    }
+  }
+
+  /** Padded or cut to `text.maxTokens`. Nothing at all becomes padding whose first mask is 1. */
+  encode(prompt: string): Tokens {
+    const { ids, mask, cut } = this.encodeWords(prompt);
+    return { ids, mask, cut };
+  }
+
+  /** Like `encode`, and which tokens each word became; a word that was cut off has no positions. */
+  encodeWords(prompt: string): AlignedTokens {
+    const ids = new BigInt64Array(this.#maxTokens).fill(this.#paddingId);
+    const words: PromptWord[] = [];
+    let count = 0;
+    for (const text of prompt.split(/\s+/u).filter((word) => word.length > 0)) {
+      const encoding = this.#tokenizer.encode(text, { add_special_tokens: false });
+      const spoken: number[] = [];
+      const punctuation: number[] = [];
+      for (const [index, id] of encoding.ids.entries()) {
+        if (count < this.#maxTokens) {
+          ids[count] = BigInt(id);
+          const isPunctuation = PUNCTUATION.test(encoding.tokens[index]!);
+          (isPunctuation ? punctuation : spoken).push(count);
+        }
+        count++;
+      }
+      words.push({ text, positions: spoken.length > 0 ? spoken : punctuation });
+    }
+    const kept = Math.min(count, this.#maxTokens);
+    const mask = new BigInt64Array(this.#maxTokens);
+    mask.fill(1n, 0, Math.max(kept, 1));
+    return { ids, mask, cut: count - kept, words };
+  }
+}
