@@ -1,0 +1,367 @@
+"""Training in four stages, each resumable in calls of a few minutes.
+
+    python -m demo_model.train vae      --total 480 --call 480 --checkpoints CK
+    python -m demo_model.train data     --clips 98304           --checkpoints CK
+    python -m demo_model.train aux      --total 100             --checkpoints CK
+    python -m demo_model.train denoiser --total 900 --call 450  --checkpoints CK   (twice)
+
+``--total`` is the stage's training time in seconds and drives its learning-rate schedule; ``--call`` is how much of it this
+call may use. A call continues where the checkpoint stopped. ``--batch`` and ``--no-compile`` make tiny CPU rehearsals.
+"""
+
+import argparse
+import copy
+import math
+import random
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from . import captions, checkpoints, networks, tokenization, world
+
+CAPTIONS_PER_CLIP = 6
+HELD_OUT_CLIPS_SHARE = 0.1
+
+
+class Clock:
+    """Seconds of training spent, over all calls of a stage."""
+
+    def __init__(self, spent: float, total: float, call: float):
+        self.spent_before, self.total = spent, total
+        self.start = time.time()
+        self.call = call
+
+    @property
+    def spent(self) -> float:
+        return self.spent_before + time.time() - self.start
+
+    @property
+    def progress(self) -> float:
+        return min(1.0, self.spent / self.total)
+
+    @property
+    def over(self) -> bool:
+        return self.spent >= self.total or time.time() - self.start >= self.call
+
+
+def warm_cosine(step: int, progress: float, warmup: int = 200) -> float:
+    return min(1.0, (step + 1) / warmup) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
+
+
+def log(clock: Clock, step: int, **values: float) -> None:
+    print(f"[{clock.spent:6.1f}s] step {step} " + " ".join(f"{k} {v:.4f}" for k, v in values.items()), flush=True)
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Per clip, dB."""
+    return -10 * ((a - b) ** 2).mean((1, 2, 3, 4)).clamp(min=1e-10).log10()
+
+
+def train_vae(args) -> None:
+    device, rng = args.device, random.Random(args.seed)
+    encoder, decoder = networks.VaeEncoder().to(device), networks.VaeDecoder().to(device)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    step, spent = 0, 0.0
+    if (args.checkpoints / "vae-training.pt").exists():
+        state = checkpoints.load(args.checkpoints, "vae-training", device)
+        encoder.load_state_dict(state["encoder"]), decoder.load_state_dict(state["decoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    clock = Clock(spent, args.total, args.call)
+    run_encoder, run_decoder = (torch.compile(m) if args.compile else m for m in (encoder, decoder))
+    batch = args.batch or 20
+    while not clock.over:
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * warm_cosine(step, clock.progress)
+        rows = captions.sample_attributes(batch, rng, held_out=False)
+        video, mask = world.render(torch.tensor(rows, device=device))
+        with torch.autocast(device, torch.bfloat16):
+            mean, log_variance = run_encoder(video)
+            restored = run_decoder(mean + torch.randn_like(mean) * (log_variance * 0.5).exp())
+        difference = restored.float() - video
+        weight = 1 + 4 * mask
+        pixel = ((difference.abs() + 4 * difference**2) * weight).mean()
+        gradient = sum(
+            (difference.diff(dim=axis) * 1.0).abs().mean() for axis in (-1, -2)
+        )
+        mean, log_variance = mean.float(), log_variance.float()
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        loss = pixel + gradient + 2e-4 * kl
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        step += 1
+        if step % args.log_every == 0:
+            log(clock, step, loss=loss.item(), kl=kl.item(), psnr=psnr(restored.float(), video).mean().item())
+    checkpoints.save(args.checkpoints, "vae-training", {
+        "encoder": encoder.state_dict(), "decoder": decoder.state_dict(), "optimizer": optimizer.state_dict(),
+        "step": step, "spent": clock.spent,
+    })
+    checkpoints.save(args.checkpoints, "vae", {
+        "encoder": checkpoints.half(encoder.state_dict()), "decoder": checkpoints.half(decoder.state_dict()),
+    })
+
+
+def load_vae(directory: Path, device: str) -> tuple[nn.Module, nn.Module]:
+    state = checkpoints.load(directory, "vae", device)
+    encoder, decoder = networks.VaeEncoder().to(device), networks.VaeDecoder().to(device)
+    encoder.load_state_dict(checkpoints.full(state["encoder"])), decoder.load_state_dict(checkpoints.full(state["decoder"]))
+    return encoder.eval(), decoder.eval()
+
+
+def _caption_batch(job: tuple[list[list[int]], int]) -> tuple[list, list]:
+    """Tokens and split labels of whole, object and background captions for some clips (runs in a process pool)."""
+    rows, seed = job
+    rng = random.Random(seed)
+    makers = (captions.caption_segments, captions.object_segments, captions.background_segments)
+    ids, labels = [], []
+    for row in rows:
+        encoded = [
+            [tokenization.encode_segments(make(row, rng), rng, noise=0.08) for _ in range(CAPTIONS_PER_CLIP)]
+            for make in makers
+        ]
+        ids.append([[pair[0] for pair in kind] for kind in encoded])
+        labels.append([pair[1] for pair in encoded[0]])
+    return ids, labels
+
+
+def make_data(args) -> None:
+    """Encodes a training set of latents, masks and tokenised captions; held-out clips come last and serve the judge only."""
+    device, rng = args.device, random.Random(args.seed + 1)
+    encoder, _ = load_vae(args.checkpoints, device)
+    held_out = max(1, int(args.clips * HELD_OUT_CLIPS_SHARE))
+    rows = captions.sample_attributes(args.clips, rng, held_out=False) + captions.sample_attributes(held_out, rng, held_out=True)
+    chunk = 2048
+    with ProcessPoolExecutor(max_workers=args.workers) as pool:
+        jobs = pool.map(_caption_batch, [(rows[i : i + chunk], args.seed + i) for i in range(0, len(rows), chunk)])
+        latents, masks = [], []
+        batch = args.batch or 128
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+            for i in range(0, len(rows), batch):
+                video, mask = world.render(torch.tensor(rows[i : i + batch], device=device))
+                latents.append(encoder(video)[0].half())
+                masks.append(F.adaptive_max_pool3d(mask.transpose(1, 2).float(), networks.LATENT_SHAPE[1:]).squeeze(1) > 0.5)
+        tokens, labels = [], []
+        for ids, label in jobs:
+            tokens.append(torch.tensor(ids, dtype=torch.int16))
+            labels.append(torch.tensor(label, dtype=torch.int8))
+    latents = torch.cat(latents)
+    sample = latents[: min(len(latents), 8192)].float()
+    mean, std = sample.mean((0, 2, 3, 4)), sample.std((0, 2, 3, 4))
+    shape = (1, -1, 1, 1, 1)
+    for i in range(0, len(latents), 4096):
+        latents[i : i + 4096] = ((latents[i : i + 4096].float() - mean.view(shape)) / std.view(shape)).half()
+    print("latents", tuple(latents.shape), "std", [round(x, 2) for x in std.tolist()], flush=True)
+    checkpoints.save(args.checkpoints, "norm", {"mean": mean.cpu(), "std": std.cpu()})
+    checkpoints.save(args.checkpoints, "data", {
+        "latents": latents.cpu(), "masks": torch.cat(masks).cpu(), "attributes": torch.tensor(rows, dtype=torch.int8),
+        "tokens": torch.cat(tokens), "labels": torch.cat(labels), "seen": torch.tensor(args.clips),
+    })
+
+
+class Muon(torch.optim.Optimizer):
+    """AdamW for vectors and embeddings, torch's Muon for the matrices inside blocks, as one optimizer with one rate."""
+
+    def __init__(self, modules: list[nn.Module], lr: float):
+        matrices, others = [], []
+        for module in modules:
+            for name, parameter in module.named_parameters():
+                inside = "blocks." in name and parameter.ndim == 2 and "modulation" not in name
+                (matrices if inside else others).append(parameter)
+        self.parts = [
+            torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+        super().__init__([*matrices, *others], {"lr": lr})
+
+    def set_rate(self, lr: float) -> None:
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = lr
+
+    def step(self, closure=None):
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self):
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state):
+        for part, saved in zip(self.parts, state["parts"]):
+            part.load_state_dict(saved)
+
+
+def contrastive(scale: torch.Tensor, text: torch.Tensor, video: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """Symmetric InfoNCE in which rows of the same group are all positives (they are described by the same words)."""
+    logits = scale * (text @ video.T).float()
+    same = (groups[:, None] == groups[None, :]).float()
+    target = same / same.sum(1, keepdim=True)
+    return 0.5 * (
+        -(target * logits.log_softmax(1)).sum(1).mean() - (target * logits.T.log_softmax(1)).sum(1).mean()
+    )
+
+
+def group_ids(attributes: torch.Tensor, fields: tuple[int, ...]) -> torch.Tensor:
+    """One integer per combination of the fields."""
+    key = torch.zeros(len(attributes), dtype=torch.long, device=attributes.device)
+    for field in fields:
+        key = key * captions.CLASS_COUNTS[field] + attributes[:, field].long()
+    return key
+
+
+PART_FIELDS = (
+    captions.OBJECT_FIELDS + captions.BACKGROUND_FIELDS, captions.OBJECT_FIELDS, captions.BACKGROUND_FIELDS,
+)
+
+
+def part_latents(latent: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+    """Whole, object on zeros, hole-filled background: what the video tower reads."""
+    dilated = networks.dilate(mask.unsqueeze(1).float())
+    return [latent, latent * dilated, networks.fill_holes(latent, dilated)]
+
+
+def train_aux(args) -> None:
+    """Look-up towers, prompt splitter, judge and segmenter, and the contrastive start of the denoiser's text encoder."""
+    device = args.device
+    data = checkpoints.load(args.checkpoints, "data")
+    latents, masks, attributes = data["latents"].to(device), data["masks"].to(device), data["attributes"].to(device)
+    tokens, labels, seen = data["tokens"].to(device), data["labels"].to(device), int(data["seen"])
+    nets = {
+        "text": networks.TextEncoder(), "text_tower": networks.TextTower(), "video_tower": networks.VideoTower(),
+        "judge": networks.Judge(), "segmenter": networks.Segmenter(),
+    }
+    nets = {name: net.to(device).train() for name, net in nets.items()}
+    scale_log = nn.Parameter(torch.tensor(2.6, device=device))
+    parameters = [p for net in nets.values() for p in net.parameters()] + [scale_log]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    run = {name: torch.compile(net) if args.compile and name in ("video_tower", "judge", "segmenter") else net for name, net in nets.items()}
+    clock, step, batch = Clock(0.0, args.total, args.call), 0, args.batch or 512
+    while not clock.over:
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * warm_cosine(step, clock.progress)
+        index = torch.randint(0, seen, (batch,), device=device)
+        latent, mask, attribute = latents[index].float(), masks[index].float(), attributes[index]
+        latent = latent + torch.rand(batch, 1, 1, 1, 1, device=device) * 0.15 * torch.randn_like(latent)
+        judged = torch.randint(0, len(latents), (batch,), device=device)
+        judge_latent = latents[judged].float()
+        judge_latent = judge_latent + torch.rand(batch, 1, 1, 1, 1, device=device) * 0.15 * torch.randn_like(judge_latent)
+        with torch.autocast(device, torch.bfloat16):
+            videos = run["video_tower"](torch.cat(part_latents(latent, mask)).bfloat16()).chunk(3)
+            loss_clip = torch.zeros((), device=device)
+            scale = scale_log.exp().clamp(max=100)
+            for part, video in enumerate(videos):
+                pick = torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)
+                ids = tokens[index, part, pick].long()
+                vector, part_logits = nets["text_tower"](ids, networks.text_mask(ids))
+                groups = group_ids(attribute, PART_FIELDS[part])
+                loss_clip = loss_clip + contrastive(scale, vector, video, groups)
+                if part == 0:
+                    retrieval = ((vector @ video.T).argmax(1) == torch.arange(batch, device=device)).float().mean()
+                    loss_split = F.cross_entropy(
+                        part_logits.float().flatten(0, 1), labels[index, pick].long().flatten(), ignore_index=-100
+                    )
+                    loss_clip = loss_clip + contrastive(scale, nets["text"].embed(ids, networks.text_mask(ids)), video.detach(), groups)
+            judge_logits, _ = run["judge"](judge_latent)
+            mask_logits = run["segmenter"](latent)
+        heads = judge_logits.float().split(captions.CLASS_COUNTS, 1)
+        loss_judge = sum(F.cross_entropy(head, attributes[judged, k].long()) for k, head in enumerate(heads))
+        loss_mask = F.binary_cross_entropy_with_logits(mask_logits.float(), mask)
+        loss = loss_clip + loss_split + 0.5 * loss_judge + loss_mask
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        step += 1
+        if step % args.log_every == 0:
+            accuracy = [(h.argmax(1) == attributes[judged, k]).float().mean().item() for k, h in enumerate(heads)]
+            found = mask_logits > 0
+            iou = ((found & (mask > 0)).sum() / (found | (mask > 0)).sum()).item()
+            log(clock, step, clip=loss_clip.item(), r1=retrieval.item(), split=loss_split.item(), judge=min(accuracy), iou=iou)
+    checkpoints.save(args.checkpoints, "aux", {name: checkpoints.half(net.state_dict()) for name, net in nets.items()})
+
+
+def train_denoiser(args) -> None:
+    device = args.device
+    data = checkpoints.load(args.checkpoints, "data")
+    seen = int(data["seen"])
+    latents, tokens = data["latents"][:seen].to(device), data["tokens"][:seen].to(device)
+    net, text = networks.Denoiser().to(device), networks.TextEncoder().to(device)
+    text.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "aux", device)["text"]))
+    average_net, average_text = copy.deepcopy(net), copy.deepcopy(text)
+    rate = 1.2e-3
+    optimizer = Muon([net, text], rate)
+    step, spent = 0, 0.0
+    if (args.checkpoints / "denoiser-training.pt").exists():
+        state = checkpoints.load(args.checkpoints, "denoiser-training", device)
+        for module, key in ((net, "net"), (text, "text"), (average_net, "average_net"), (average_text, "average_text")):
+            module.load_state_dict(state[key])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    clock = Clock(spent, args.total, args.call)
+    run = torch.compile(net) if args.compile else net
+    run_text = torch.compile(text) if args.compile else text
+    batch, smooth = args.batch or 384, None
+    live = [*net.parameters(), *text.parameters()]
+    averaged = [*average_net.parameters(), *average_text.parameters()]
+    while not clock.over:
+        decay = min(1.0, (1 - clock.progress) / 0.4)
+        optimizer.set_rate(rate * min(1.0, (step + 1) / 300) * decay + 1e-6)
+        index = torch.randint(0, seen, (batch,), device=device)
+        x0 = latents[index].float()
+        # 80 % whole captions, 6 % object only, 6 % background only, 8 % none (for guidance)
+        draw = torch.rand(batch, device=device)
+        kind = (draw > 0.80).long() + (draw > 0.86).long()
+        ids = tokens[index, kind.clamp(max=2), torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
+        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
+        t = torch.sigmoid(torch.randn(batch, device=device) + 0.2)
+        noise = torch.randn_like(x0)
+        tt = t.view(-1, 1, 1, 1, 1)
+        with torch.autocast(device, torch.bfloat16):
+            mask = networks.text_mask(ids)
+            velocity = run((1 - tt) * x0 + tt * noise, t, run_text(ids, mask), mask)
+        loss = F.mse_loss(velocity.float(), noise - x0)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(live, 1.0)
+        optimizer.step()
+        step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, live, 1 - min(0.9993, (1 + step) / (10 + step)))
+        if step % args.log_every == 0:
+            smooth = loss.item() if smooth is None else 0.9 * smooth + 0.1 * loss.item()
+            log(clock, step, loss=smooth)
+    checkpoints.save(args.checkpoints, "denoiser-training", {
+        "net": net.state_dict(), "text": text.state_dict(), "average_net": average_net.state_dict(),
+        "average_text": average_text.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": clock.spent,
+    })
+    checkpoints.save(args.checkpoints, "denoiser", {"net": checkpoints.half(average_net.state_dict())})
+    checkpoints.save(args.checkpoints, "text", {"text": checkpoints.half(average_text.state_dict())})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["vae", "data", "aux", "denoiser"])
+    parser.add_argument("--total", type=float, default=60, help="training seconds of the stage over all calls")
+    parser.add_argument("--call", type=float, default=float("inf"), help="training seconds of this call")
+    parser.add_argument("--clips", type=int, default=98304)
+    parser.add_argument("--batch", type=int, default=0, help="0 = the stage's default")
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=12)
+    parser.add_argument("--log-every", type=int, default=200)
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    args = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+    torch.manual_seed(args.seed)
+    {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser}[args.stage](args)
+
+
+if __name__ == "__main__":
+    main()
