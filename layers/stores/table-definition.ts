@@ -1,0 +1,68 @@
+/** Names of the one table's keys and indexes, shared by the infrastructure and the code that reads them. */
+
+export const PARTITION_KEY = 'pk';
+export const SORT_KEY = 'sk';
+
+export interface TableIndex {
+  readonly name: string;
+  readonly partitionKey: string;
+  readonly sortKey: string;
+}
+
+/** READY entries that answer exactly one request, by creation time. Sparse: other states leave it. */
+export const EXACT_KEY_INDEX: TableIndex = {
+  name: 'ready-by-exact-key',
+  partitionKey: 'readyExactKey',
+  sortKey: 'createdAt',
+};
+
+/** READY entries of one prompt with any seed, by creation time. Sparse: other states leave it. */
+export const PROMPT_KEY_INDEX: TableIndex = {
+  name: 'ready-by-prompt-key',
+  partitionKey: 'readyPromptKey',
+  sortKey: 'createdAt',
+};
+
+/** Jobs of one tenant, by creation time. */
+export const TENANT_JOBS_INDEX: TableIndex = {
+  name: 'jobs-by-tenant',
+  partitionKey: 'jobTenant',
+  sortKey: 'jobSort',
+};
+
+export const TABLE_INDEXES: readonly TableIndex[] = [
+  EXACT_KEY_INDEX,
+  PROMPT_KEY_INDEX,
+  TENANT_JOBS_INDEX,
+];
+
+/** Every index attribute is a string and every index holds keys only: writes of other attributes cost it nothing. */
+export const INDEX_PROJECTION = 'KEYS_ONLY';
+export const KEY_TYPE = 'S';
+
+/** The table as CreateTable takes it. */
+export function tableDefinition(tableName: string) {
+  const attributes = new Set([
+    PARTITION_KEY,
+    SORT_KEY,
+    ...TABLE_INDEXES.flatMap((index) => [index.partitionKey, index.sortKey]),
+  ]);
+  const keySchema = (partitionKey: string, sortKey: string) => [
+    { AttributeName: partitionKey, KeyType: 'HASH' as const },
+    { AttributeName: sortKey, KeyType: 'RANGE' as const },
+  ];
+  return {
+    TableName: tableName,
+    BillingMode: 'PAY_PER_REQUEST' as const,
+    AttributeDefinitions: [...attributes].map((name) => ({
+      AttributeName: name,
+      AttributeType: KEY_TYPE as 'S',
+    })),
+    KeySchema: keySchema(PARTITION_KEY, SORT_KEY),
+    GlobalSecondaryIndexes: TABLE_INDEXES.map((index) => ({
+      IndexName: index.name,
+      KeySchema: keySchema(index.partitionKey, index.sortKey),
+      Projection: { ProjectionType: INDEX_PROJECTION as 'KEYS_ONLY' },
+    })),
+  };
+}

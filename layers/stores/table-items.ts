@@ -1,0 +1,114 @@
+import type { Entry, Job, UsageRecord } from '../core/generation.ts';
+import {
+  EXACT_KEY_INDEX,
+  PARTITION_KEY,
+  PROMPT_KEY_INDEX,
+  SORT_KEY,
+  TENANT_JOBS_INDEX,
+} from './table-definition.ts';
+
+/** Plain attributes of one item, before they are marshalled. */
+export type Attributes = Record<string, unknown>;
+
+export interface ItemKey extends Attributes {
+  pk: string;
+  sk: string;
+}
+
+export const ENTRY_SORT_KEY = 'ENTRY';
+const JOB_SORT_KEY = 'JOB';
+
+/** The order in which a job's usage records are listed: the order of the workflow. */
+const STEPS: readonly UsageRecord['step'][] = ['embed', 'lookup', 'generate', 'commit', 'fail'];
+
+export function entryItemKey(entryId: string): ItemKey {
+  return { [PARTITION_KEY]: `ENTRY#${entryId}`, [SORT_KEY]: ENTRY_SORT_KEY } as ItemKey;
+}
+
+export function jobItemKey(videoId: string): ItemKey {
+  return { [PARTITION_KEY]: `JOB#${videoId}`, [SORT_KEY]: JOB_SORT_KEY } as ItemKey;
+}
+
+export function tenantJobsKey(tenant: string): string {
+  return `TENANT#${tenant}`;
+}
+
+/** An entry as an item: vectors packed, listed in the indexes while READY. */
+export function entryToItem(entry: Entry): Attributes {
+  const { whole, object, background } = entry.vectors;
+  return {
+    ...entry,
+    ...entryItemKey(entry.entryId),
+    vectors: {
+      whole: packVector(whole),
+      object: object && packVector(object),
+      background: background && packVector(background),
+    },
+    ...(entry.state === 'READY' && {
+      [EXACT_KEY_INDEX.partitionKey]: entry.exactKey,
+      [PROMPT_KEY_INDEX.partitionKey]: entry.promptKey,
+    }),
+  };
+}
+
+export function itemToEntry(item: Attributes): Entry {
+  const packed = item['vectors'] as Record<'whole' | 'object' | 'background', Uint8Array | null>;
+  const attributes = without(item, [
+    PARTITION_KEY,
+    SORT_KEY,
+    EXACT_KEY_INDEX.partitionKey,
+    PROMPT_KEY_INDEX.partitionKey,
+  ]);
+  return {
+    ...attributes,
+    vectors: {
+      whole: unpackVector(packed.whole!),
+      object: packed.object && unpackVector(packed.object),
+      background: packed.background && unpackVector(packed.background),
+    },
+  } as unknown as Entry;
+}
+
+/** A job as an item: usage records keyed by step, so that a step that runs again overwrites its own. */
+export function jobToItem(job: Job): Attributes {
+  return {
+    ...job,
+    ...jobItemKey(job.videoId),
+    usage: Object.fromEntries(job.usage.map((record) => [record.step, record])),
+    [TENANT_JOBS_INDEX.partitionKey]: tenantJobsKey(job.tenant),
+    [TENANT_JOBS_INDEX.sortKey]: `${job.createdAt}#${job.videoId}`,
+  };
+}
+
+export function itemToJob(item: Attributes): Job {
+  const byStep = item['usage'] as Partial<Record<UsageRecord['step'], UsageRecord>>;
+  const attributes = without(item, [
+    PARTITION_KEY,
+    SORT_KEY,
+    TENANT_JOBS_INDEX.partitionKey,
+    TENANT_JOBS_INDEX.sortKey,
+  ]);
+  return {
+    ...attributes,
+    usage: STEPS.flatMap((step) => byStep[step] ?? []),
+  } as unknown as Job;
+}
+
+/** Little-endian float32, 4 bytes an element, whatever the byte order of this machine. */
+export function packVector(vector: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(vector.length * Float32Array.BYTES_PER_ELEMENT);
+  const view = new DataView(bytes.buffer);
+  vector.forEach((value, index) => view.setFloat32(index * 4, value, true));
+  return bytes;
+}
+
+export function unpackVector(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: bytes.byteLength / 4 }, (_, index) =>
+    view.getFloat32(index * 4, true),
+  );
+}
+
+function without(item: Attributes, names: readonly string[]): Attributes {
+  return Object.fromEntries(Object.entries(item).filter(([name]) => !names.includes(name)));
+}

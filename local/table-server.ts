@@ -1,0 +1,101 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+  ResourceInUseException,
+} from '@aws-sdk/client-dynamodb';
+import dynalite from 'dynalite';
+import { FlexCacheError } from '#core/errors.ts';
+import { DynamoTable } from '#stores/dynamo-table.ts';
+import { tableDefinition } from '#stores/table-definition.ts';
+
+/** Loopback by number: name look-up may be slow, or absent. */
+const LOOPBACK = '127.0.0.1';
+const READY_TRIES = 100;
+const READY_PAUSE_MILLISECONDS = 20;
+
+export interface TableServerOptions {
+  /** Folder that keeps the table; in memory when absent. */
+  path?: string;
+  tableName?: string;
+  /** Epoch milliseconds now. */
+  now?: () => number;
+}
+
+export interface TableServer {
+  readonly table: DynamoTable;
+  readonly tableName: string;
+  /** For anyone who wants to look inside with their own client; any credentials will do. */
+  readonly endpoint: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a DynamoDB-compatible server in this process and opens the one table on it.
+ *
+ * @example
+ * const server = await startTableServer({ path: '.flexcache/table' });
+ * await server.table.getJob(videoId);
+ * await server.close();
+ */
+export async function startTableServer({
+  path,
+  tableName = 'flexcache',
+  now,
+}: TableServerOptions = {}): Promise<TableServer> {
+  const server = dynalite({
+    ...(path !== undefined && { path }),
+    createTableMs: 0,
+    deleteTableMs: 0,
+    updateTableMs: 0,
+  });
+  server.listen(0, LOOPBACK);
+  await once(server, 'listening');
+  const endpoint = `http://${LOOPBACK}:${(server.address() as AddressInfo).port}`;
+  const client = new DynamoDBClient({
+    endpoint,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' },
+  });
+
+  const close = async (): Promise<void> => {
+    client.destroy();
+    await new Promise<void>((resolve, reject) => {
+      server.close((error) => (error ? reject(error) : resolve()));
+      server.closeIdleConnections();
+    });
+  };
+
+  try {
+    await createTable(client, tableName);
+  } catch (error) {
+    await close();
+    throw new FlexCacheError(
+      'internal',
+      `the table ${path === undefined ? 'in memory' : `in ${path}`} does not open`,
+      {
+        cause: error,
+        fix: 'see that no other process uses the state folder and that its disk is not full',
+      },
+    );
+  }
+  const table = new DynamoTable({ tableName, client, ...(now && { now }) });
+  let closed: Promise<void> | undefined;
+  return { table, tableName, endpoint, close: () => (closed ??= close()) };
+}
+
+async function createTable(client: DynamoDBClient, tableName: string): Promise<void> {
+  try {
+    await client.send(new CreateTableCommand(tableDefinition(tableName)));
+  } catch (error) {
+    if (!(error instanceof ResourceInUseException)) throw error;
+  }
+  for (let attempt = 0; attempt < READY_TRIES; attempt++) {
+    const { Table: table } = await client.send(new DescribeTableCommand({ TableName: tableName }));
+    if (table?.TableStatus === 'ACTIVE') return;
+    await new Promise((resolve) => setTimeout(resolve, READY_PAUSE_MILLISECONDS));
+  }
+  throw new Error(`table ${tableName} does not become active`);
+}
