@@ -425,7 +425,10 @@ export class DynamoTable implements Table {
         pending = answer.UnprocessedKeys?.[this.#tableName]?.Keys ?? [];
       }
     }
-    return keys.flatMap((key) => found.get(key.pk) ?? []);
+    return keys.flatMap((key) => {
+      const item = found.get(key.pk);
+      return item ? [item] : [];
+    });
   }
 
   async #get(key: ItemKey, doing: string): Promise<Attributes | null> {
@@ -517,7 +520,7 @@ function attributeNames(...expressions: string[]): Record<string, string> {
 }
 
 function mentions(expressions: string, value: string): boolean {
-  return (expressions.match(/:\w+/g) ?? []).includes(value);
+  return new Set<string>(expressions.match(/:\w+/g)).has(value);
 }
 
 function jobNotFound(videoId: string): FlexCacheError {

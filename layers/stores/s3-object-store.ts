@@ -1,0 +1,160 @@
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { ObjectMissingError } from '../core/errors.ts';
+import { awsErrorName, fromAws } from './aws-errors.ts';
+import { ObjectCorruptError, ObjectExistsError } from './errors.ts';
+import { sha256Of, validateObjectKey } from './object-key.ts';
+import type { ObjectHead, ObjectStore, PutObjectOptions } from './objects.ts';
+
+/** S3 keeps it as `x-amz-meta-sha256`; the checksum travels with the object wherever it is copied. */
+const SHA256_METADATA = 'sha256';
+const HEADS_AT_ONCE = 16;
+/** S3 answers 409 while another conditional put of the same key is under way. */
+const CONFLICT_TRIES = 4;
+const CONFLICT_PAUSE_MILLISECONDS = 100;
+
+export interface S3ObjectStoreOptions {
+  bucket: string;
+  client?: S3Client;
+}
+
+/**
+ * Objects in an S3 bucket. Bodies are buffers: their length and checksum are known before the first
+ * byte is sent, so S3 refuses what arrives altered.
+ *
+ * @example
+ * const objects = new S3ObjectStore({ bucket: 'flexcache-objects' });
+ * const { sha256 } = await objects.put('latents/v/1.fcl', bytes, { ifNoneMatch: true });
+ */
+export class S3ObjectStore implements ObjectStore {
+  readonly #bucket: string;
+  readonly #client: S3Client;
+
+  constructor({ bucket, client }: S3ObjectStoreOptions) {
+    this.#bucket = bucket;
+    this.#client = client ?? new S3Client({});
+  }
+
+  async put(key: string, body: Uint8Array, options: PutObjectOptions = {}): Promise<ObjectHead> {
+    validateObjectKey(key);
+    const sha256 = sha256Of(body);
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: body,
+      ContentLength: body.byteLength,
+      ContentType: options.contentType ?? 'application/octet-stream',
+      ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
+      Metadata: { [SHA256_METADATA]: sha256 },
+      ...(options.ifNoneMatch && { IfNoneMatch: '*' }),
+    });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#client.send(command);
+        return { key, bytes: body.byteLength, sha256, modifiedAt: Date.now() };
+      } catch (error) {
+        const name = awsErrorName(error);
+        if (name === 'PreconditionFailed') throw new ObjectExistsError(key, { cause: error });
+        if (name !== 'ConditionalRequestConflict' || attempt === CONFLICT_TRIES) {
+          throw fromAws(error, `store object ${key}`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, attempt * CONFLICT_PAUSE_MILLISECONDS));
+      }
+    }
+  }
+
+  async get(key: string): Promise<Uint8Array> {
+    validateObjectKey(key);
+    let body: Uint8Array;
+    let expected: string | undefined;
+    try {
+      const answer = await this.#client.send(
+        new GetObjectCommand({ Bucket: this.#bucket, Key: key }),
+      );
+      expected = answer.Metadata?.[SHA256_METADATA];
+      body = await answer.Body!.transformToByteArray();
+    } catch (error) {
+      if (isMissing(error)) throw new ObjectMissingError(key, { cause: error });
+      if (isChecksumMismatch(error)) {
+        throw new ObjectCorruptError(key, 'its checksum does not match', { cause: error });
+      }
+      throw fromAws(error, `read object ${key}`);
+    }
+    if (expected === undefined) throw new ObjectCorruptError(key, 'it has no sha256 metadata');
+    if (sha256Of(body) !== expected) {
+      throw new ObjectCorruptError(key, `its sha256 is not ${expected}`);
+    }
+    return body;
+  }
+
+  async head(key: string): Promise<ObjectHead | null> {
+    validateObjectKey(key);
+    try {
+      const answer = await this.#client.send(
+        new HeadObjectCommand({ Bucket: this.#bucket, Key: key }),
+      );
+      return {
+        key,
+        bytes: answer.ContentLength ?? 0,
+        sha256: answer.Metadata?.[SHA256_METADATA] ?? '',
+        modifiedAt: answer.LastModified?.getTime() ?? 0,
+      };
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw fromAws(error, `look at object ${key}`);
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    validateObjectKey(key);
+    try {
+      await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+    } catch (error) {
+      throw fromAws(error, `delete object ${key}`);
+    }
+  }
+
+  /** A listing does not carry the checksum: each object costs one HEAD. */
+  async *list(prefix: string): AsyncIterable<ObjectHead> {
+    let continuation: string | undefined;
+    do {
+      const page = await this.#listPage(prefix, continuation);
+      const keys = (page.Contents ?? []).map((object) => object.Key!);
+      for (let start = 0; start < keys.length; start += HEADS_AT_ONCE) {
+        const batch = keys.slice(start, start + HEADS_AT_ONCE);
+        const heads = await Promise.all(batch.map((key) => this.head(key)));
+        for (const head of heads) if (head) yield head;
+      }
+      continuation = page.NextContinuationToken;
+    } while (continuation !== undefined);
+  }
+
+  async #listPage(prefix: string, continuation: string | undefined) {
+    try {
+      return await this.#client.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: prefix,
+          ContinuationToken: continuation,
+        }),
+      );
+    } catch (error) {
+      throw fromAws(error, `list objects under ${JSON.stringify(prefix)}`);
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return ['NoSuchKey', 'NotFound'].includes(awsErrorName(error));
+}
+
+/** The SDK raises a plain Error when the checksum that S3 sent does not fit the body. */
+function isChecksumMismatch(error: unknown): boolean {
+  return error instanceof Error && /^Checksum mismatch/i.test(error.message);
+}

@@ -1,0 +1,130 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  DescribeExecutionCommand,
+  ExecutionAlreadyExists,
+  SendTaskFailureCommand,
+  SendTaskHeartbeatCommand,
+  SendTaskSuccessCommand,
+  SFNClient,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { ConditionFailedError } from '../core/errors.ts';
+import type { GenerationRequest, GenerationResult } from '../core/generation.ts';
+import { awsErrorName, fromAws } from './aws-errors.ts';
+import { TaskGoneError } from './errors.ts';
+import type { TaskCallbacks, WorkflowStarter } from './workflow.ts';
+
+/** How Step Functions says that nobody waits on a token. */
+const TOKEN_GONE: ReadonlySet<string> = new Set([
+  'InvalidToken',
+  'TaskDoesNotExist',
+  'TaskTimedOut',
+]);
+
+/** Longest error name and cause that SendTaskFailure takes. */
+const ERROR_CHARACTERS = 256;
+const CAUSE_CHARACTERS = 32_768;
+
+export interface SfnWorkflowStarterOptions {
+  stateMachineArn: string;
+  client?: SFNClient;
+}
+
+/**
+ * Starts executions named by their video id: a second start of the same request finds the first.
+ *
+ * @example
+ * await new SfnWorkflowStarter({ stateMachineArn }).start(request);
+ */
+export class SfnWorkflowStarter implements WorkflowStarter {
+  readonly #stateMachineArn: string;
+  readonly #client: SFNClient;
+
+  constructor({ stateMachineArn, client }: SfnWorkflowStarterOptions) {
+    this.#stateMachineArn = stateMachineArn;
+    this.#client = client ?? new SFNClient({});
+  }
+
+  /** @throws ConditionFailedError when the video id names an execution of another request. */
+  async start(request: GenerationRequest): Promise<void> {
+    try {
+      await this.#client.send(
+        new StartExecutionCommand({
+          stateMachineArn: this.#stateMachineArn,
+          name: request.videoId,
+          input: JSON.stringify({ request }),
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof ExecutionAlreadyExists)) {
+        throw fromAws(error, `start the workflow of ${request.videoId}`);
+      }
+      if (!(await this.#wasStartedWith(request))) {
+        throw new ConditionFailedError(
+          `the workflow ${request.videoId} was started with another request`,
+          { cause: error },
+        );
+      }
+    }
+  }
+
+  async #wasStartedWith(request: GenerationRequest): Promise<boolean> {
+    try {
+      const { input } = await this.#client.send(
+        new DescribeExecutionCommand({ executionArn: this.#executionArn(request.videoId) }),
+      );
+      return isDeepStrictEqual(JSON.parse(input ?? 'null'), { request });
+    } catch (error) {
+      throw fromAws(error, `look at the workflow of ${request.videoId}`);
+    }
+  }
+
+  #executionArn(name: string): string {
+    return `${this.#stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
+  }
+}
+
+/**
+ * Answers of a worker to Step Functions.
+ *
+ * @example
+ * await new SfnTaskCallbacks().sendTaskSuccess(message.taskToken, result);
+ */
+export class SfnTaskCallbacks implements TaskCallbacks {
+  readonly #client: SFNClient;
+
+  constructor({ client }: { client?: SFNClient } = {}) {
+    this.#client = client ?? new SFNClient({});
+  }
+
+  async sendTaskSuccess(taskToken: string, output: GenerationResult): Promise<void> {
+    await this.#answer(() =>
+      this.#client.send(new SendTaskSuccessCommand({ taskToken, output: JSON.stringify(output) })),
+    );
+  }
+
+  async sendTaskFailure(taskToken: string, error: string, cause: string): Promise<void> {
+    await this.#answer(() =>
+      this.#client.send(
+        new SendTaskFailureCommand({
+          taskToken,
+          error: error.slice(0, ERROR_CHARACTERS),
+          cause: cause.slice(0, CAUSE_CHARACTERS),
+        }),
+      ),
+    );
+  }
+
+  async sendTaskHeartbeat(taskToken: string): Promise<void> {
+    await this.#answer(() => this.#client.send(new SendTaskHeartbeatCommand({ taskToken })));
+  }
+
+  async #answer(send: () => Promise<unknown>): Promise<void> {
+    try {
+      await send();
+    } catch (error) {
+      if (TOKEN_GONE.has(awsErrorName(error))) throw new TaskGoneError({ cause: error });
+      throw fromAws(error, 'answer the workflow');
+    }
+  }
+}
