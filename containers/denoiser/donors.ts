@@ -1,0 +1,72 @@
+import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
+import type { Donor } from '#core/generation.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { DecodedLatent, LatentCodec } from './latent-codec.ts';
+import type { DonorParts } from './sampler.ts';
+
+/** A donor whose latent could be read. */
+export interface LoadedDonor {
+  donor: Donor;
+  latent: DecodedLatent;
+}
+
+/** A donor that cannot be used, and why. */
+export interface DroppedDonor {
+  donor: Donor;
+  error: FlexCacheError;
+}
+
+export interface LoadedDonors {
+  loaded: LoadedDonor[];
+  dropped: DroppedDonor[];
+  objectGets: number;
+  bytesRead: number;
+}
+
+const UNUSABLE: ReadonlySet<string> = new Set(['object_missing', 'object_corrupt']);
+
+/**
+ * Fetches and decodes the latents of donors. A latent that is missing, torn or foreign drops its
+ * donor; any other error is thrown.
+ */
+export async function loadDonors(
+  donors: readonly Donor[],
+  objects: ObjectStore,
+  codec: LatentCodec,
+): Promise<LoadedDonors> {
+  const result: LoadedDonors = { loaded: [], dropped: [], objectGets: 0, bytesRead: 0 };
+  const latents = new Map<string, DecodedLatent>();
+  for (const donor of donors) {
+    try {
+      let latent = latents.get(donor.latentKey);
+      if (latent === undefined) {
+        result.objectGets++;
+        const container = await objects.get(donor.latentKey);
+        result.bytesRead += container.byteLength;
+        latent = await codec.decode(container);
+        latents.set(donor.latentKey, latent);
+      }
+      result.loaded.push({ donor, latent });
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+      result.dropped.push({ donor, error });
+    }
+  }
+  return result;
+}
+
+function isUnusable(error: unknown): error is FlexCacheError {
+  if (error instanceof LatentFormatError) return true;
+  return error instanceof FlexCacheError && UNUSABLE.has(error.code);
+}
+
+/** The parts that the donors of a plan contribute; null when there is no donor. */
+export function donorParts(donors: readonly LoadedDonor[]): DonorParts | null {
+  if (donors.length === 0) return null;
+  const parts: DonorParts = { object: null, background: null };
+  for (const { donor, latent } of donors) {
+    if (donor.part !== 'background') parts.object = latent;
+    if (donor.part !== 'object') parts.background = latent.background;
+  }
+  return parts;
+}

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import type { Calibration } from '#core/calibration.ts';
+import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import type { GenerationRequest, GenerationResult, Plan, UsageRecord } from '#core/generation.ts';
+import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
+import type { Tensor } from '#core/tensor.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import type { VideoModel } from '#models/model.ts';
+import { latentShape } from '#models/onnx-video-model.ts';
+import { ObjectExistsError } from '#stores/errors.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import { degradePlan } from './degrade-plan.ts';
+import { donorParts, loadDonors, type DroppedDonor } from './donors.ts';
+import type { LatentCodec } from './latent-codec.ts';
+import { encodeMedia } from './media.ts';
+import { sample } from './sampler.ts';
+
+/** What making a video needs; the same for every request of one worker. */
+export interface GenerationDependencies {
+  model: VideoModel;
+  manifest: ModelManifest;
+  calibration: Calibration;
+  codec: LatentCodec;
+  objects: ObjectStore;
+}
+
+/** How one generation is watched and ended. */
+export interface GenerationControl {
+  /** True ends the generation before its next step or write. */
+  shouldStop(): boolean | Promise<boolean>;
+  /** 0..100 */
+  onProgress(percent: number): void | Promise<void>;
+  onDonorDropped(dropped: DroppedDonor): void;
+}
+
+/** A generation's result but for what only the worker knows: time and machine. */
+export type GeneratedVideo = Omit<GenerationResult, 'seconds' | 'usage'> & {
+  usage: Omit<UsageRecord, 'step'>;
+};
+
+/** Share of the progress that denoising stands for; the rest is decoding, encoding and storing. */
+const SAMPLING_PERCENT = 90;
+
+/**
+ * Makes the video of one request and stores it: donors -> start latent -> denoise -> decode ->
+ * objects. Objects are written under keys that carry their hash, so running it twice is harmless.
+ *
+ * @throws FlexCacheError `cancelled` when `control.shouldStop` said so.
+ */
+export async function generateVideo(
+  dependencies: GenerationDependencies,
+  request: GenerationRequest,
+  plan: Plan,
+  control: GenerationControl,
+): Promise<GeneratedVideo> {
+  const { model, manifest, calibration, codec, objects } = dependencies;
+  if (plan.hit === 'exact') {
+    throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
+  }
+  const donors = await loadDonors(plan.donors, objects, codec);
+  for (const dropped of donors.dropped) control.onDonorDropped(dropped);
+  const actual = degradePlan(
+    plan,
+    donors.loaded.map(({ donor }) => donor),
+    calibration,
+  );
+  const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
+
+  const latent = await sample(model, actual, donorParts(used), {
+    latentShape: latentShape(manifest),
+    prompt: request.prompt,
+    guidance: manifest.scheduler.guidance,
+    shouldStop: () => control.shouldStop(),
+    onStep: (done) => control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps)),
+  });
+
+  const video = await model.decode(latent);
+  const [media, stored] = await Promise.all([
+    encodeMedia(video, manifest.video.framesPerSecond),
+    isStored(request) ? describeLatent(model, codec, latent) : null,
+  ]);
+  if (await control.shouldStop()) {
+    throw new FlexCacheError('cancelled', 'the request was cancelled before its video was stored');
+  }
+
+  const writes = new ObjectWrites(objects);
+  const keys = videoObjectKeys(request.videoId, media.mp4);
+  await writes.put(keys.videoKey, media.mp4, 'video/mp4');
+  await writes.put(keys.animationKey, media.webp, 'image/webp');
+  await writes.put(keys.posterKey, media.png, 'image/png');
+  let latentKey: string | null = null;
+  if (stored !== null) {
+    latentKey = latentObjectKey(request.videoId, stored.container);
+    await writes.put(latentKey, stored.container, 'application/octet-stream');
+  }
+
+  return {
+    ...keys,
+    videoBytes: media.mp4.byteLength,
+    latentKey,
+    latentBytes: stored?.container.byteLength ?? 0,
+    latentSha256: stored === null ? null : sha256(stored.container),
+    vectors: stored?.vectors ?? { whole: null, object: null, background: null },
+    hit: actual.hit,
+    donors: actual.donors,
+    startTime: actual.startTime,
+    stepsRun: actual.steps,
+    usage: {
+      networkEvaluations: actual.steps,
+      objectGets: donors.objectGets,
+      objectBytesRead: donors.bytesRead,
+      objectPuts: writes.count,
+      objectBytesWritten: writes.bytes,
+    },
+  };
+}
+
+function isStored({ cache }: GenerationRequest): boolean {
+  return cache === 'auto' || cache === 'refresh';
+}
+
+interface StoredLatent {
+  container: Uint8Array;
+  vectors: GenerationResult['vectors'] & { whole: number[] };
+}
+
+async function describeLatent(
+  model: VideoModel,
+  codec: LatentCodec,
+  latent: Tensor,
+): Promise<StoredLatent> {
+  const mask = await model.segment(latent);
+  const container = await codec.encode(latent, mask);
+  const whole = [...(await model.embedVideo(latent))];
+  const hasObject = mask.data.some((value) => value > 0);
+  const hasBackground = dilate(mask).data.some((value) => value === 0);
+  const object = hasObject ? [...(await model.embedVideo(objectPart(latent, mask)))] : null;
+  const background = hasBackground
+    ? [...(await model.embedVideo(backgroundPart(latent, mask)))]
+    : null;
+  return { container, vectors: { whole, object, background } };
+}
+
+/** Writes objects whose keys carry their content's hash: a key that is taken holds these bytes. */
+class ObjectWrites {
+  readonly #objects: ObjectStore;
+  count = 0;
+  bytes = 0;
+
+  constructor(objects: ObjectStore) {
+    this.#objects = objects;
+  }
+
+  async put(key: string, body: Uint8Array, contentType: string): Promise<void> {
+    this.count++;
+    try {
+      await this.#objects.put(key, body, { contentType, ifNoneMatch: true });
+      this.bytes += body.byteLength;
+    } catch (error) {
+      if (!(error instanceof ObjectExistsError)) throw error;
+    }
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

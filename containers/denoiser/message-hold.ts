@@ -1,0 +1,152 @@
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
+import type { UsageRecord } from '#core/generation.ts';
+import { TaskGoneError } from '#stores/errors.ts';
+import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import type { Table } from '#stores/table.ts';
+import type { TaskCallbacks } from '#stores/workflow.ts';
+import type { DroppedDonor } from './donors.ts';
+import type { GenerationControl } from './generate-video.ts';
+import type { WorkerEvent, WorkerSettings } from './worker.ts';
+
+/**
+ * Why a generation ends before its time: its job was cancelled, the workflow no longer waits, the
+ * message was handed to another worker, or this worker shuts down.
+ */
+export type StopReason = 'cancelled' | 'gone' | 'taken' | 'shutdown';
+
+interface HoldDependencies {
+  queue: WorkQueue;
+  table: Table;
+  callbacks: TaskCallbacks;
+}
+
+/** Renewals within one visibility period: two may fail before the message is lost. */
+const RENEWALS_PER_VISIBILITY = 3;
+
+/**
+ * Keeps one message ours while its video is made: renews its visibility and the task's heartbeat
+ * from a timer, looks whether the job was cancelled, and writes the job's progress.
+ */
+export class MessageHold implements GenerationControl, AsyncDisposable {
+  readonly #dependencies: HoldDependencies;
+  readonly #received: ReceivedMessage;
+  readonly #settings: WorkerSettings;
+  readonly #log: (event: WorkerEvent) => void;
+  readonly #shutdown: AbortSignal;
+  #timer: NodeJS.Timeout | null = null;
+  #renewal: Promise<void> = Promise.resolve();
+  #reason: StopReason | null = null;
+  #lastJobRead = -Infinity;
+  #lastProgress = -Infinity;
+  #tableReads = 0;
+  #tableWrites = 0;
+
+  constructor(
+    dependencies: HoldDependencies,
+    received: ReceivedMessage,
+    settings: WorkerSettings,
+    log: (event: WorkerEvent) => void,
+    shutdown: AbortSignal,
+  ) {
+    this.#dependencies = dependencies;
+    this.#received = received;
+    this.#settings = settings;
+    this.#log = log;
+    this.#shutdown = shutdown;
+  }
+
+  /**
+   * Begins to renew.
+   *
+   * @throws TaskGoneError when the workflow does not wait; `cancelled` or `not_found` by the job.
+   */
+  async start(): Promise<void> {
+    await this.#dependencies.callbacks.sendTaskHeartbeat(this.#received.message.taskToken);
+    if (await this.shouldStop()) {
+      throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
+    }
+    const period = (this.#settings.visibilitySeconds * 1000) / RENEWALS_PER_VISIBILITY;
+    this.#timer = setInterval(() => {
+      this.#renewal = this.#renewal.then(() => this.#renew());
+    }, period);
+  }
+
+  /** Null while the generation may go on. */
+  get stopReason(): StopReason | null {
+    return this.#reason ?? (this.#shutdown.aborted ? 'shutdown' : null);
+  }
+
+  /** Requests to the table so far; a job is smaller than one unit of either kind. */
+  get usage(): Pick<UsageRecord, 'tableReadUnits' | 'tableWriteUnits'> {
+    return { tableReadUnits: this.#tableReads, tableWriteUnits: this.#tableWrites };
+  }
+
+  async shouldStop(): Promise<boolean> {
+    const now = performance.now();
+    if (this.stopReason === null && now - this.#lastJobRead >= this.#settings.jobPollMilliseconds) {
+      this.#lastJobRead = now;
+      await this.#readJob();
+    }
+    return this.stopReason !== null;
+  }
+
+  async #readJob(): Promise<void> {
+    const { videoId } = this.#received.message.request;
+    this.#tableReads++;
+    const job = await this.#dependencies.table.getJob(videoId);
+    if (job === null) {
+      throw new FlexCacheError('not_found', `there is no job ${videoId}`, {
+        fix: 'submit the request again',
+      });
+    }
+    if (job.cancelRequested || job.status === 'cancelled') this.#reason ??= 'cancelled';
+  }
+
+  /** Written at most every `jobPollMilliseconds`. A progress that cannot be written is not worth a video. */
+  async onProgress(percent: number): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lastProgress < this.#settings.jobPollMilliseconds) return;
+    this.#lastProgress = now;
+    const { videoId } = this.#received.message.request;
+    try {
+      this.#tableWrites++;
+      await this.#dependencies.table.setJobProgress(videoId, percent);
+    } catch (error) {
+      this.#warn('progress_failed', error);
+    }
+  }
+
+  onDonorDropped({ donor, error }: DroppedDonor): void {
+    this.#warn('donor_dropped', error, { entryId: donor.entryId, part: donor.part });
+  }
+
+  async #renew(): Promise<void> {
+    const { queue, callbacks } = this.#dependencies;
+    const { receipt, message } = this.#received;
+    try {
+      await queue.extend(receipt, this.#settings.visibilitySeconds);
+      await callbacks.sendTaskHeartbeat(message.taskToken);
+    } catch (error) {
+      if (error instanceof ConditionFailedError) this.#reason ??= 'taken';
+      else if (error instanceof TaskGoneError) this.#reason ??= 'gone';
+      else this.#warn('renewal_failed', error);
+    }
+  }
+
+  #warn(event: string, error: unknown, details: Record<string, unknown> = {}): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const { videoId } = this.#received.message.request;
+    this.#log({ level: 'warn', event, videoId, message, ...details });
+  }
+
+  /** Ends the renewals; none is in flight afterwards, so none can revive a message given back. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    await this.#renewal;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
