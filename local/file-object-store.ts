@@ -1,0 +1,247 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, renameSync } from 'node:fs';
+import {
+  link,
+  open as openFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
+import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
+import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
+import type { ObjectHead, ObjectStore, PutObjectOptions } from '#stores/objects.ts';
+import { createFolders, syncFolder, writeDurably } from './durable-file.ts';
+import { fromFileSystem, systemErrorCode } from './file-errors.ts';
+
+/** No object key contains `~`. */
+const TEMPORARY_FOLDER = '~writing';
+
+/** File systems without hard links say one of these. */
+const NO_HARD_LINKS: ReadonlySet<string> = new Set([
+  'EMLINK',
+  'ENOSYS',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EPERM',
+]);
+
+/** A deletion may remove an empty folder between its creation and its use. */
+const FOLDER_TRIES = 5;
+
+const TRAILER_BYTES = 56;
+const TRAILER_MAGIC = Buffer.from('free' + 'fcobj/1\n', 'latin1');
+const LENGTH_OFFSET = 16;
+const SHA256_OFFSET = 24;
+
+/**
+ * Objects as files below a folder. A file is the object's bytes and a trailer:
+ *
+ *     body | u32 56 | 'free' | 'fcobj/1\n' | u64 body length | sha256 (32 bytes)
+ *
+ * Body and checksum become visible in one rename (or link, to refuse overwriting), so a crash leaves
+ * a whole object or none. The trailer has the shape of an MP4 `free` box: players skip it.
+ *
+ * One process at a time may use the folder; the lock of the state folder sees to that. A key cannot
+ * be both an object and the folder of another one.
+ *
+ * @example
+ * const objects = await FileObjectStore.open('.flexcache/objects');
+ * await objects.put('latents/v/1.fcl', bytes, { ifNoneMatch: true });
+ */
+export class FileObjectStore implements ObjectStore {
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Opens the folder, creates it when missing, and clears what a crash left half-written. */
+  static async open(root: string): Promise<FileObjectStore> {
+    const temporary = join(root, TEMPORARY_FOLDER);
+    try {
+      await rm(temporary, { recursive: true, force: true });
+      await mkdir(temporary, { recursive: true });
+    } catch (error) {
+      throw fromFileSystem(error, 'open the object store', root);
+    }
+    return new FileObjectStore(root);
+  }
+
+  async put(key: string, body: Uint8Array, options: PutObjectOptions = {}): Promise<ObjectHead> {
+    validateObjectKey(key);
+    const path = this.#path(key);
+    const temporary = join(this.#root, TEMPORARY_FOLDER, randomUUID());
+    const sha256 = sha256Of(body);
+    try {
+      if (options.ifNoneMatch && existsSync(path)) throw new ObjectExistsError(key);
+      await writeDurably(temporary, [body, trailerOf(body.byteLength, sha256)]);
+      await this.#publish(temporary, path, options.ifNoneMatch ?? false);
+      await syncFolder(dirname(path));
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === 'EEXIST' && options.ifNoneMatch) {
+        throw new ObjectExistsError(key, { cause: error });
+      }
+      if (['EEXIST', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY'].includes(code)) throw keyIsAFolder(key);
+      throw fromFileSystem(error, `store object ${key}`, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    return { key, bytes: body.byteLength, sha256, modifiedAt: Date.now() };
+  }
+
+  async get(key: string): Promise<Uint8Array> {
+    validateObjectKey(key);
+    let file: Buffer;
+    try {
+      file = await readFile(this.#path(key));
+    } catch (error) {
+      if (isNoObject(error)) throw new ObjectMissingError(key, { cause: error });
+      throw fromFileSystem(error, `read object ${key}`, this.#path(key));
+    }
+    const bytes = file.byteLength - TRAILER_BYTES;
+    const sha256 = bytes < 0 ? null : sha256InTrailer(file.subarray(bytes), bytes);
+    if (sha256 === null) throw new ObjectCorruptError(key, 'it is truncated or not ours');
+    const body = new Uint8Array(file.buffer, file.byteOffset, bytes);
+    if (sha256Of(body) !== sha256) throw new ObjectCorruptError(key, `its sha256 is not ${sha256}`);
+    return body;
+  }
+
+  /** A damaged object has an empty `sha256`; `get` says what is wrong with it. */
+  async head(key: string): Promise<ObjectHead | null> {
+    validateObjectKey(key);
+    try {
+      const file = await openFile(this.#path(key), 'r');
+      try {
+        const facts = await file.stat();
+        if (!facts.isFile()) return null;
+        const bytes = facts.size - TRAILER_BYTES;
+        const trailer = Buffer.alloc(TRAILER_BYTES);
+        if (bytes >= 0) await file.read(trailer, 0, TRAILER_BYTES, bytes);
+        const sha256 = sha256InTrailer(trailer, bytes) ?? '';
+        return { key, bytes: Math.max(bytes, 0), sha256, modifiedAt: facts.mtimeMs };
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (isNoObject(error)) return null;
+      throw fromFileSystem(error, `look at object ${key}`, this.#path(key));
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    validateObjectKey(key);
+    const path = this.#path(key);
+    try {
+      if (!(await stat(path)).isFile()) return;
+      await rm(path, { force: true });
+      await syncFolder(dirname(path));
+      await this.#removeEmptyFolders(dirname(path));
+    } catch (error) {
+      if (isNoObject(error)) return;
+      throw fromFileSystem(error, `delete object ${key}`, path);
+    }
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectHead> {
+    for await (const key of this.#keysBelow('', prefix)) {
+      const head = await this.head(key);
+      if (head) yield head;
+    }
+  }
+
+  #path(key: string): string {
+    return join(this.#root, ...key.split('/'));
+  }
+
+  async #publish(temporary: string, path: string, ifNoneMatch: boolean): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await createFolders(this.#root, dirname(path));
+      try {
+        if (ifNoneMatch) await linkOrRename(temporary, path);
+        else await rename(temporary, path);
+        return;
+      } catch (error) {
+        if (systemErrorCode(error) !== 'ENOENT' || attempt === FOLDER_TRIES) throw error;
+      }
+    }
+  }
+
+  /** Keys in code-unit order: a folder sorts as its name with the `/` that follows it. */
+  async *#keysBelow(folder: string, prefix: string): AsyncIterable<string> {
+    let children;
+    try {
+      children = await readdir(join(this.#root, folder), { withFileTypes: true });
+    } catch (error) {
+      if (isNoObject(error)) return;
+      throw fromFileSystem(error, 'list objects', join(this.#root, folder));
+    }
+    const names = children
+      .filter((child) => folder !== '' || child.name !== TEMPORARY_FOLDER)
+      .map((child) => `${folder}${child.name}${child.isDirectory() ? '/' : ''}`)
+      .sort((one, other) => (one < other ? -1 : 1));
+    for (const name of names) {
+      if (name.endsWith('/')) {
+        if (name.startsWith(prefix) || prefix.startsWith(name))
+          yield* this.#keysBelow(name, prefix);
+      } else if (name.startsWith(prefix)) {
+        yield name;
+      }
+    }
+  }
+
+  async #removeEmptyFolders(folder: string): Promise<void> {
+    for (let path = folder; path.length > this.#root.length; path = dirname(path)) {
+      try {
+        await rmdir(path);
+      } catch (error) {
+        if (['EEXIST', 'ENOENT', 'ENOTEMPTY'].includes(systemErrorCode(error))) return;
+        throw error;
+      }
+    }
+  }
+}
+
+/** Atomic and exclusive. Without hard links: nothing runs between two synchronous calls of one process. */
+async function linkOrRename(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (!NO_HARD_LINKS.has(systemErrorCode(error))) throw error;
+    if (existsSync(path)) throw Object.assign(new Error('taken'), { code: 'EEXIST' });
+    renameSync(temporary, path);
+  }
+}
+
+function trailerOf(bytes: number, sha256: string): Buffer {
+  const trailer = Buffer.alloc(TRAILER_BYTES);
+  trailer.writeUInt32BE(TRAILER_BYTES, 0);
+  TRAILER_MAGIC.copy(trailer, 4);
+  trailer.writeBigUInt64BE(BigInt(bytes), LENGTH_OFFSET);
+  trailer.write(sha256, SHA256_OFFSET, 'hex');
+  return trailer;
+}
+
+/** Null when these bytes are not the trailer of a body of this length. */
+function sha256InTrailer(trailer: Buffer, bytes: number): string | null {
+  const sha256 = trailer.toString('hex', SHA256_OFFSET);
+  return bytes >= 0 && trailer.equals(trailerOf(bytes, sha256)) ? sha256 : null;
+}
+
+function isNoObject(error: unknown): boolean {
+  return ['EISDIR', 'ENOENT', 'ENOTDIR'].includes(systemErrorCode(error));
+}
+
+function keyIsAFolder(key: string): InvalidInputError {
+  return new InvalidInputError(
+    'key',
+    `object key ${key} is the folder of another object, or lies below one`,
+    'use another key',
+  );
+}
