@@ -1,7 +1,7 @@
+import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor } from '#core/generation.ts';
 import type { ObjectStore } from '#stores/objects.ts';
-import type { DecodedLatent, LatentCodec } from './latent-codec.ts';
 import type { DonorParts } from './sampler.ts';
 
 /** A donor whose latent could be read. */
@@ -31,8 +31,8 @@ const UNUSABLE: ReadonlySet<string> = new Set(['object_missing', 'object_corrupt
  */
 export async function loadDonors(
   donors: readonly Donor[],
-  objects: ObjectStore,
-  codec: LatentCodec,
+  objects: Pick<ObjectStore, 'get'>,
+  compatibilityKey: string,
 ): Promise<LoadedDonors> {
   const result: LoadedDonors = { loaded: [], dropped: [], objectGets: 0, bytesRead: 0 };
   const latents = new Map<string, DecodedLatent>();
@@ -43,7 +43,7 @@ export async function loadDonors(
         result.objectGets++;
         const container = await objects.get(donor.latentKey);
         result.bytesRead += container.byteLength;
-        latent = await codec.decode(container);
+        latent = decodeLatent(container, { compatibilityKey });
         latents.set(donor.latentKey, latent);
       }
       result.loaded.push({ donor, latent });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Calibration } from '#core/calibration.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
@@ -12,7 +13,6 @@ import { ObjectExistsError } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
 import { donorParts, loadDonors, type DroppedDonor } from './donors.ts';
-import type { LatentCodec } from './latent-codec.ts';
 import { encodeMedia } from './media.ts';
 import { sample } from './sampler.ts';
 
@@ -21,8 +21,9 @@ export interface GenerationDependencies {
   model: VideoModel;
   manifest: ModelManifest;
   calibration: Calibration;
-  codec: LatentCodec;
-  objects: ObjectStore;
+  /** Of the package; latents of another key are foreign. */
+  compatibilityKey: string;
+  objects: Pick<ObjectStore, 'get' | 'put'>;
 }
 
 /** How one generation is watched and ended. */
@@ -39,6 +40,9 @@ export type GeneratedVideo = Omit<GenerationResult, 'seconds' | 'usage'> & {
   usage: Omit<UsageRecord, 'step'>;
 };
 
+/** Coarsest quantisation that changes nothing after a resume, with one bit to spare. */
+const STORED_BITS = 4;
+
 /** Share of the progress that denoising stands for; the rest is decoding, encoding and storing. */
 const SAMPLING_PERCENT = 90;
 
@@ -54,11 +58,11 @@ export async function generateVideo(
   plan: Plan,
   control: GenerationControl,
 ): Promise<GeneratedVideo> {
-  const { model, manifest, calibration, codec, objects } = dependencies;
+  const { model, manifest, calibration, compatibilityKey, objects } = dependencies;
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
   }
-  const donors = await loadDonors(plan.donors, objects, codec);
+  const donors = await loadDonors(plan.donors, objects, compatibilityKey);
   for (const dropped of donors.dropped) control.onDonorDropped(dropped);
   const actual = degradePlan(
     plan,
@@ -78,7 +82,7 @@ export async function generateVideo(
   const video = await model.decode(latent);
   const [media, stored] = await Promise.all([
     encodeMedia(video, manifest.video.framesPerSecond),
-    isStored(request) ? describeLatent(model, codec, latent) : null,
+    isStored(request) ? describeLatent(model, compatibilityKey, latent) : null,
   ]);
   if (await control.shouldStop()) {
     throw new FlexCacheError('cancelled', 'the request was cancelled before its video was stored');
@@ -127,11 +131,11 @@ interface StoredLatent {
 
 async function describeLatent(
   model: VideoModel,
-  codec: LatentCodec,
+  compatibilityKey: string,
   latent: Tensor,
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
-  const container = await codec.encode(latent, mask);
+  const container = encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
   const whole = [...(await model.embedVideo(latent))];
   const hasObject = mask.data.some((value) => value > 0);
   const hasBackground = dilate(mask).data.some((value) => value === 0);
@@ -144,11 +148,11 @@ async function describeLatent(
 
 /** Writes objects whose keys carry their content's hash: a key that is taken holds these bytes. */
 class ObjectWrites {
-  readonly #objects: ObjectStore;
+  readonly #objects: Pick<ObjectStore, 'put'>;
   count = 0;
   bytes = 0;
 
-  constructor(objects: ObjectStore) {
+  constructor(objects: Pick<ObjectStore, 'put'>) {
     this.#objects = objects;
   }
 

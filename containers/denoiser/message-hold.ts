@@ -14,9 +14,12 @@ import type { WorkerEvent, WorkerSettings } from './worker.ts';
  */
 export type StopReason = 'cancelled' | 'gone' | 'taken' | 'shutdown';
 
+/** The part of the table that a worker touches. */
+export type JobTable = Pick<Table, 'getJob' | 'setJobProgress'>;
+
 interface HoldDependencies {
   queue: WorkQueue;
-  table: Table;
+  table: JobTable;
   callbacks: TaskCallbacks;
 }
 

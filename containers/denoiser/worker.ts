@@ -3,14 +3,13 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationResult, UsageRecord } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
-import type { Table } from '#stores/table.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
-import { MessageHold } from './message-hold.ts';
+import { MessageHold, type JobTable } from './message-hold.ts';
 
 export interface WorkerDependencies extends GenerationDependencies {
   queue: WorkQueue;
-  table: Table;
+  table: JobTable;
   callbacks: TaskCallbacks;
   /** Where the worker runs, for the bill. */
   machine: Required<Pick<UsageRecord, 'instanceType' | 'purchaseOption'>>;

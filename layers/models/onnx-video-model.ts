@@ -43,6 +43,22 @@ export class OnnxVideoModel implements VideoModel {
     return new OnnxVideoModel(networks, tokenizer, modelPackage.manifest);
   }
 
+  /**
+   * Loads every network that a generation runs, so that the first video is as fast as the others.
+   *
+   * @throws FlexCacheError `gpu_missing`, `model_corrupt`
+   */
+  async warmUp(): Promise<void> {
+    const shape = this.#latentShape;
+    const latent: Tensor = { data: new Float32Array(elementCount(shape)), shape };
+    const unconditional = await this.encodeText('');
+    const { guidance } = this.#manifest.scheduler;
+    await this.velocity(latent, 1, unconditional, unconditional, guidance);
+    await this.decode(latent);
+    await this.segment(latent);
+    await this.embedVideo(latent);
+  }
+
   encodeText(prompt: string): Promise<TextCondition> {
     let condition = this.#conditions.get(prompt);
     if (condition === undefined) {
