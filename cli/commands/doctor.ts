@@ -1,0 +1,142 @@
+import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { readFile, readdir, stat, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { zstd } from '#codec/zstd.ts';
+import { loadManifest, verifyPackage } from '#models/manifest.ts';
+import { EXIT } from '../context.ts';
+import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
+import { errorReport } from '../error-line.ts';
+import type { ErrorReport } from '../error-line.ts';
+
+export interface DoctorOptions extends GlobalOptions {
+  json?: boolean;
+}
+
+interface DoctorReport {
+  node: string;
+  onnxruntime: { version: string; providers: string[] } | { error: ErrorReport };
+  zstd: string;
+  state: { path: string; exists: boolean; bytes: number; lockedByProcess: number | null };
+  model:
+    | { path: string; name: string; version: string; revision: string; verified: true }
+    | { path: string; error: ErrorReport };
+  gpu: { device: boolean; provider: string | null };
+  disk: { freeBytes: number };
+}
+
+/** What NVIDIA's driver creates for its first GPU. */
+const NVIDIA_DEVICE = '/dev/nvidia0';
+
+/** Looks at everything a run depends on without changing or locking any of it. */
+export async function doctor(context: CliContext, options: DoctorOptions): Promise<ExitCode> {
+  const statePath = resolve(context.workingDirectory, options.state);
+  const onnxruntime = inspectOnnxRuntime();
+  const report: DoctorReport = {
+    node: process.version,
+    onnxruntime,
+    zstd: zstd.name,
+    state: await inspectState(statePath),
+    model: await inspectModel(resolve(context.workingDirectory, options.model)),
+    gpu: inspectGpu('providers' in onnxruntime ? onnxruntime.providers : []),
+    disk: { freeBytes: await freeBytes(statePath) },
+  };
+  context.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
+  return 'error' in report.model || 'error' in report.onnxruntime ? EXIT.failed : EXIT.success;
+}
+
+function inspectOnnxRuntime(): DoctorReport['onnxruntime'] {
+  try {
+    const require = createRequire(import.meta.url);
+    const runtime = require('onnxruntime-node') as typeof import('onnxruntime-node');
+    const { version } = require('onnxruntime-node/package.json') as { version: string };
+    const bundled = runtime.listSupportedBackends().filter((backend) => backend.bundled);
+    return { version, providers: bundled.map((backend) => backend.name) };
+  } catch (error) {
+    return { error: errorReport(error) };
+  }
+}
+
+async function inspectState(path: string): Promise<DoctorReport['state']> {
+  const exists = existsSync(path);
+  return {
+    path,
+    exists,
+    bytes: exists ? await folderBytes(path) : 0,
+    lockedByProcess: await lockHolder(join(path, 'lock')),
+  };
+}
+
+async function inspectModel(path: string): Promise<DoctorReport['model']> {
+  try {
+    const modelPackage = await loadManifest(path);
+    await verifyPackage(modelPackage);
+    const { manifest, revision } = modelPackage;
+    return { path, name: manifest.name, version: manifest.version, revision, verified: true };
+  } catch (error) {
+    return { path, error: errorReport(error) };
+  }
+}
+
+/** Which provider could use the GPU; null when there is no GPU or none of them is installed. */
+function inspectGpu(providers: readonly string[]): DoctorReport['gpu'] {
+  const device = existsSync(NVIDIA_DEVICE);
+  const provider = device ? ['cuda', 'webgpu'].find((name) => providers.includes(name)) : undefined;
+  return { device, provider: provider ?? null };
+}
+
+/** The process that the lock names, if it lives. */
+async function lockHolder(path: string): Promise<number | null> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const holder = Number(/\d+/.exec(text)?.[0] ?? 0);
+  if (holder === 0) return null;
+  try {
+    process.kill(holder, 0);
+    return holder;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? holder : null;
+  }
+}
+
+async function folderBytes(path: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const stats = await stat(join(entry.parentPath, entry.name)).catch(() => null);
+    bytes += stats?.size ?? 0;
+  }
+  return bytes;
+}
+
+async function freeBytes(path: string): Promise<number> {
+  let folder = path;
+  while (!existsSync(folder)) folder = dirname(folder);
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+function describe({ node, onnxruntime, zstd, state, model, gpu, disk }: DoctorReport): string {
+  const onnxruntimeText =
+    'error' in onnxruntime
+      ? `NOT USABLE: ${onnxruntime.error.message}`
+      : `${onnxruntime.version}, providers ${onnxruntime.providers.join(', ')}`;
+  const modelText =
+    'error' in model
+      ? `NOT USABLE: ${model.error.code}: ${model.error.message}`
+      : `${model.name} ${model.version}, revision ${model.revision.slice(0, 16)}, every file verified`;
+  const lockText =
+    state.lockedByProcess === null ? 'not in use' : `in use by process ${state.lockedByProcess}`;
+  const gpuText = gpu.device
+    ? `present, ${gpu.provider === null ? 'but no provider for it is installed' : `usable with --provider ${gpu.provider}`}`
+    : 'none, models run on the CPU';
+  return [
+    `node         ${node}`,
+    `onnxruntime  ${onnxruntimeText}`,
+    `zstd         ${zstd}`,
+    `state        ${state.path}, ${state.exists ? `${state.bytes} bytes, ${lockText}` : 'not created yet'}`,
+    `model        ${modelText}`,
+    `gpu          ${gpuText}`,
+    `disk         ${(disk.freeBytes / 2 ** 30).toFixed(1)} GiB free`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,122 @@
+import { randomInt } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { InvalidInputError } from '#core/errors.ts';
+import { validatePrompt } from '#core/prompt.ts';
+import { MAX_SEED, validateCacheMode, validateSeed, validateSteps } from '#core/request.ts';
+import type { Progress } from '#local/embedded-cloud.ts';
+import { EXIT } from '../context.ts';
+import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
+import { errorLine, errorReport } from '../error-line.ts';
+import { progressBar } from '../progress-bar.ts';
+import { fromDigits } from '../readers/request-line.ts';
+import { failureReport, videoReport } from '../video-report.ts';
+import type { FailureReport, VideoReport } from '../video-report.ts';
+import { withCloud } from '../with-cloud.ts';
+import { writeFileAtomically } from '../write-file-atomically.ts';
+
+export interface GenerateOptions extends GlobalOptions {
+  seed?: string;
+  cache?: string;
+  steps?: string;
+  out?: string;
+  json?: boolean;
+}
+
+/** Makes one video and writes it to a file. */
+export async function generate(
+  context: CliContext,
+  prompt: string,
+  options: GenerateOptions,
+): Promise<ExitCode> {
+  try {
+    return await makeVideo(context, prompt, options);
+  } catch (error) {
+    if (options.json) {
+      print(context, { id: null, status: 'failed', prompt, error: errorReport(error) });
+    }
+    throw error;
+  }
+}
+
+async function makeVideo(
+  context: CliContext,
+  prompt: string,
+  options: GenerateOptions,
+): Promise<ExitCode> {
+  const input = {
+    prompt: validatePrompt(prompt),
+    seed:
+      options.seed === undefined ? randomInt(MAX_SEED + 1) : validateSeed(fromDigits(options.seed)),
+    ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
+    ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
+  };
+  if (options.out !== undefined) {
+    await refuseFolder(resolve(context.workingDirectory, options.out));
+  }
+
+  return withCloud(context, options, async (cloud) => {
+    const bar = progressBar(context, '{stage} [{bar}] {percentage}%');
+    let videoId: string | undefined;
+    let interrupted = false;
+    const cancel = (): void => {
+      interrupted = true;
+      if (videoId !== undefined) void cloud.cancel(videoId);
+    };
+    const stopListening = context.onInterrupt(cancel);
+    const onProgress = (progress: Progress): void => {
+      const isFirst = videoId === undefined;
+      videoId = progress.videoId;
+      if (isFirst && interrupted) cancel();
+      bar.update(progress.percent, 100, { stage: progress.stage.padEnd('generate'.length) });
+    };
+    try {
+      const job = await cloud.generate(input, onProgress);
+      bar.stop();
+      const { result } = job;
+      if (job.status !== 'completed' || result === undefined) {
+        const report = failureReport(job);
+        context.stderr.write(errorLine(report.error));
+        if (options.json) print(context, report);
+        return interrupted ? EXIT.interrupted : EXIT.failed;
+      }
+      const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
+      await writeFileAtomically(path, await cloud.objects.get(result.videoKey));
+      const report = videoReport(job, result, path);
+      if (options.json) print(context, report);
+      else context.stdout.write(describeVideo(report));
+      return EXIT.success;
+    } finally {
+      bar.stop();
+      stopListening();
+    }
+  });
+}
+
+function print(context: CliContext, report: VideoReport | FailureReport): void {
+  context.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+function describeVideo({ id, video, seed, cache, steps, seconds, bytes }: VideoReport): string {
+  const donors = cache.donors.map(
+    (donor) =>
+      `\n  ${donor.part.padEnd('background'.length)} of ${donor.id}, similarity ${donor.similarity.toFixed(3)}`,
+  );
+  return [
+    `video   ${video}`,
+    `id      ${id}`,
+    `seed    ${seed}`,
+    `hit     ${cache.hit}${donors.join('')}`,
+    `start   t0 ${cache.t0.toFixed(2)}, ${steps.run} of ${steps.full} network evaluations`,
+    `time    ${seconds.total.toFixed(2)} s, of it ${seconds.generate.toFixed(2)} s generating`,
+    `stored  ${bytes.latent} bytes of latent, ${bytes.video} bytes of video`,
+    '',
+  ].join('\n');
+}
+
+async function refuseFolder(path: string): Promise<void> {
+  const stats = await stat(path).catch(() => null);
+  if (stats?.isDirectory()) {
+    throw new InvalidInputError('out', `${path} is a folder`, 'name a file with --out');
+  }
+}

@@ -1,0 +1,33 @@
+import type { EmbeddedCloud, EmbeddedCloudOptions } from '#local/embedded-cloud.ts';
+
+export interface TextOutput {
+  write(text: string): unknown;
+}
+
+/** What the commands touch of the world; tests hand in their own. */
+export interface CliContext {
+  open(options: EmbeddedCloudOptions): Promise<EmbeddedCloud>;
+  /** Results only. */
+  stdout: TextOutput;
+  /** Errors, progress and remarks. */
+  stderr: TextOutput;
+  /** Whether somebody watches stderr. */
+  showProgress: boolean;
+  workingDirectory: string;
+  /** Calls back at every SIGINT or SIGTERM; returns how to stop listening. */
+  onInterrupt(listener: () => void): () => void;
+}
+
+export type ExecutionProvider = NonNullable<EmbeddedCloudOptions['executionProvider']>;
+
+export const EXECUTION_PROVIDERS: readonly ExecutionProvider[] = ['cpu', 'webgpu', 'cuda'];
+
+export interface GlobalOptions {
+  state: string;
+  model: string;
+  provider?: ExecutionProvider;
+}
+
+export const EXIT = { success: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { CACHE_MODES } from '#core/generation.ts';
+import { backfill } from './commands/backfill.ts';
+import { listEntries, removeEntry, showEntry } from './commands/cache.ts';
+import { demo } from './commands/demo.ts';
+import { doctor } from './commands/doctor.ts';
+import { generate } from './commands/generate.ts';
+import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
+import type { CliContext, ExitCode } from './context.ts';
+import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
+
+const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
+
+/** Runs one command line (without node and script) and says how to exit. Never throws. */
+export async function run(args: readonly string[], context: CliContext): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.success;
+  const program = buildProgram(context, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT.success : EXIT.usage;
+    }
+    context.stderr.write(errorLine(errorReport(error)));
+    if (process.env['FLEXCACHE_DEBUG'] && error instanceof Error) {
+      context.stderr.write(`${error.stack}\n`);
+    }
+    return isInvalidInput(error) ? EXIT.usage : EXIT.failed;
+  }
+}
+
+function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): Command {
+  const program = new Command('flexcache')
+    .description('Text-to-video generation that starts from what it has already made.')
+    .version(packageJson.version)
+    .option('--state <dir>', 'folder of the cache and of all other state', '.flexcache')
+    .option('--model <dir>', 'folder of the model package', DEFAULT_MODEL)
+    .addOption(
+      new Option('--provider <name>', 'what the models run on (default: cpu)').choices(
+        EXECUTION_PROVIDERS,
+      ),
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(usageErrorLine(text)),
+    });
+
+  program
+    .command('generate')
+    .description('make one video')
+    .argument('<prompt>', 'what the video shows')
+    .option('--seed <n>', 'which of its videos to make (default: random)')
+    .option('--cache <mode>', `one of ${CACHE_MODES.join(', ')} (default: auto)`)
+    .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
+    .option('--out <file>', 'where to write it (default: flexcache-<id>.mp4)')
+    .option('--json', 'print one JSON object')
+    .action(async (prompt: string, _, command: Command) => {
+      exitWith(await generate(context, prompt, command.optsWithGlobals()));
+    });
+
+  program
+    .command('backfill')
+    .description('make a video of every line of a file; run again to go on where it stopped')
+    .argument('<file>', 'a prompt a line (.txt), or prompt, seed, cache, steps (.jsonl, .csv)')
+    .option('--out <dir>', 'where to write the videos', 'flexcache-videos')
+    .option('--concurrency <n>', 'videos in the making at once', '1')
+    .option('--json', 'print one JSON object a video')
+    .action(async (file: string, _, command: Command) => {
+      exitWith(await backfill(context, file, command.optsWithGlobals()));
+    });
+
+  const cache = program.command('cache').description('look into the cache');
+  cache
+    .command('ls')
+    .description('list the entries')
+    .option('--json', 'print one JSON object an entry')
+    .action(async (_, command: Command) => {
+      exitWith(await listEntries(context, command.optsWithGlobals()));
+    });
+  cache
+    .command('show')
+    .description('show one entry')
+    .argument('<id>')
+    .option('--json', 'print one JSON object')
+    .action(async (id: string, _, command: Command) => {
+      exitWith(await showEntry(context, id, command.optsWithGlobals()));
+    });
+  cache
+    .command('rm')
+    .description('remove one entry; its video stays')
+    .argument('<id>')
+    .option('--json', 'print one JSON object')
+    .action(async (id: string, _, command: Command) => {
+      exitWith(await removeEntry(context, id, command.optsWithGlobals()));
+    });
+
+  program
+    .command('doctor')
+    .description('check what a run depends on')
+    .option('--json', 'print one JSON object')
+    .action(async (_, command: Command) => {
+      exitWith(await doctor(context, command.optsWithGlobals()));
+    });
+
+  program
+    .command('demo')
+    .description('fill an empty cache from a shipped list and write a page that shows it')
+    .option('--out <dir>', 'folder of the page, the videos and the state', 'flexcache-demo')
+    .option('--fresh', 'begin anew although the last demo was interrupted')
+    .addOption(new Option('--prompts <file>', 'another list').hideHelp())
+    .action(async (_, command: Command) => {
+      exitWith(await demo(context, command.optsWithGlobals()));
+    });
+
+  return program;
+}
+
+/** Commander's message in our form. A group called without its subcommand prints its help instead. */
+function usageErrorLine(text: string): string {
+  return errorLine({
+    code: 'invalid_input',
+    message: text.replace(/^error: /, ''),
+    field: null,
+    fix: 'see flexcache --help',
+  });
+}

@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import type { Job, JobResult } from '#core/generation.ts';
+import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import { errorReport, isInvalidInput } from './error-line.ts';
+import { LineKeys } from './line-key.ts';
+import type { ReadLine, RequestLine } from './readers/request-line.ts';
+import { failureReport, videoReport } from './video-report.ts';
+import type { FailureReport, VideoReport } from './video-report.ts';
+import { writeFileAtomically } from './write-file-atomically.ts';
+
+export type LineOutcome =
+  | { line: number; report: VideoReport; job: Job & { result: JobResult }; alreadyThere: boolean }
+  | { line: number; report: FailureReport; alreadyThere: false };
+
+export interface BatchOptions {
+  cloud: EmbeddedCloud;
+  lines: AsyncIterable<ReadLine>;
+  outDirectory: string;
+  /** How many videos are in the making at once. */
+  concurrency: number;
+  /** Lines are begun until it is aborted; what is begun is finished. */
+  stop: AbortSignal;
+  /** Called once for each line, in the order in which they end. */
+  onOutcome(outcome: LineOutcome): void;
+}
+
+/**
+ * Makes the video of each line. A line that fails is an outcome like another; only when the cloud
+ * or the disk breaks does the batch stop and throw.
+ */
+export async function runBatch(options: BatchOptions): Promise<void> {
+  const { lines, concurrency, stop, onOutcome, cloud } = options;
+  const keys = new LineKeys(cloud.modelRevision);
+  const running = new Set<Promise<void>>();
+  let broken: { error: unknown } | undefined;
+
+  for await (const read of lines) {
+    if (stop.aborted || broken) break;
+    if ('error' in read) {
+      onOutcome(rejected(read.line, read.text, read.error));
+      continue;
+    }
+    const task = makeVideo(options, read, keys)
+      .then(onOutcome)
+      .catch((error: unknown) => {
+        broken ??= { error };
+      })
+      .finally(() => running.delete(task));
+    running.add(task);
+    if (running.size >= concurrency) await Promise.race(running);
+    if (stop.aborted || broken) break;
+  }
+  await Promise.all(running);
+  if (broken) throw broken.error;
+}
+
+async function makeVideo(
+  { cloud, outDirectory }: BatchOptions,
+  { line, request }: RequestLine,
+  keys: LineKeys,
+): Promise<LineOutcome> {
+  const { idempotencyKey, seed } = keys.next(request);
+  const submittedAt = Date.now();
+  let job: Job;
+  try {
+    job = await cloud.generate({ seed, ...request, idempotencyKey });
+  } catch (error) {
+    if (!isInvalidInput(error)) throw error;
+    return rejected(line, request.prompt, error);
+  }
+  const { result } = job;
+  if (job.status !== 'completed' || result === undefined) {
+    return { line, report: failureReport(job), alreadyThere: false };
+  }
+  const path = join(outDirectory, `${job.videoId}.mp4`);
+  const alreadyThere = job.completedAt !== undefined && Date.parse(job.completedAt) < submittedAt;
+  if (!alreadyThere || !(await hasSize(path, result.videoBytes))) {
+    await writeFileAtomically(path, await cloud.objects.get(result.videoKey));
+  }
+  return {
+    line,
+    report: videoReport(job, result, path),
+    job: { ...job, result },
+    alreadyThere,
+  };
+}
+
+function rejected(line: number, prompt: string, error: unknown): LineOutcome {
+  return {
+    line,
+    report: { id: null, status: 'failed', prompt, error: errorReport(error) },
+    alreadyThere: false,
+  };
+}
+
+async function hasSize(path: string, bytes: number): Promise<boolean> {
+  const stats = await stat(path).catch(() => null);
+  return stats?.size === bytes;
+}

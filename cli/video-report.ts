@@ -1,0 +1,80 @@
+import { LOOKUP_PARTS } from '#core/generation.ts';
+import type { HitKind, Job, JobResult, LookupPart } from '#core/generation.ts';
+import type { ErrorReport } from './error-line.ts';
+
+/** One finished video as `--json` prints it. Its shape is part of the public contract. */
+export interface VideoReport {
+  id: string;
+  status: 'completed';
+  prompt: string;
+  seed: number;
+  /** Absolute path of the written file. */
+  video: string;
+  cache: {
+    hit: HitKind;
+    donors: { id: string; part: LookupPart; similarity: number }[];
+    /** Cosine of the donor used for each part; null where none was used. */
+    similarity: Record<LookupPart, number | null>;
+    t0: number;
+  };
+  steps: { run: number; full: number };
+  seconds: JobResult['seconds'];
+  bytes: { latent: number; video: number };
+  /** Revision of the model package. */
+  model: string;
+}
+
+/** A video that was not made, or a request that never became one (`id` null). */
+export interface FailureReport {
+  id: string | null;
+  status: 'failed' | 'cancelled';
+  prompt: string;
+  error: ErrorReport;
+}
+
+export function videoReport(job: Job, result: JobResult, video: string): VideoReport {
+  const donors = result.donors.map(({ entryId, part, similarity }) => ({
+    id: entryId,
+    part,
+    similarity,
+  }));
+  const best = (part: LookupPart): number | null => {
+    const similarities = donors
+      .filter((donor) => donor.part === part)
+      .map((donor) => donor.similarity);
+    return similarities.length === 0 ? null : Math.max(...similarities);
+  };
+  return {
+    id: job.videoId,
+    status: 'completed',
+    prompt: job.prompt,
+    seed: job.seed,
+    video,
+    cache: {
+      hit: result.hit,
+      donors,
+      similarity: Object.fromEntries(
+        LOOKUP_PARTS.map((part) => [part, best(part)]),
+      ) as VideoReport['cache']['similarity'],
+      t0: result.startTime,
+    },
+    steps: { run: result.stepsRun, full: result.fullSteps },
+    seconds: result.seconds,
+    bytes: { latent: result.latentBytes, video: result.videoBytes },
+    model: job.modelRevision,
+  };
+}
+
+export function failureReport(job: Job): FailureReport {
+  return {
+    id: job.videoId,
+    status: job.status === 'cancelled' ? 'cancelled' : 'failed',
+    prompt: job.prompt,
+    error: {
+      code: job.error?.code ?? (job.status === 'cancelled' ? 'cancelled' : 'internal'),
+      message: job.error?.message ?? `the video ended as ${job.status}`,
+      field: job.error?.field ?? null,
+      fix: null,
+    },
+  };
+}

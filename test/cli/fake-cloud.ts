@@ -1,0 +1,235 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
+import type { Entry, HitKind, Job, JobResult } from '#core/generation.ts';
+import { randomVideoId, videoIdForKey } from '#core/identity.ts';
+import { validatePrompt } from '#core/prompt.ts';
+import type {
+  EmbeddedCloud,
+  EmbeddedCloudOptions,
+  GenerateInput,
+  Progress,
+} from '#local/embedded-cloud.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { Table } from '#stores/table.ts';
+import type { VectorIndex } from '#stores/vector-index.ts';
+
+interface FakeState {
+  jobs: Record<string, Job>;
+  entries: Record<string, Entry>;
+  vectors: string[];
+  /** Base64 by key. */
+  objects: Record<string, string>;
+}
+
+export interface FakeOptions {
+  /** Bytes of every video; any bytes do where nobody plays them. */
+  mp4?: Uint8Array;
+  webp?: Uint8Array;
+  png?: Uint8Array;
+  /** How long one video takes. */
+  milliseconds?: number;
+}
+
+/**
+ * The embedded cloud without engine and model: same promises, made-up videos. Every second video
+ * claims the one before it as its donor. State is kept in one JSON file of the state folder, so that
+ * a second process finds what the first has left. A prompt with the word "explode" fails.
+ */
+export async function openFakeCloud(
+  { stateDirectory }: EmbeddedCloudOptions,
+  options: FakeOptions = {},
+): Promise<FakeCloud> {
+  return new FakeCloud(stateDirectory, options);
+}
+
+export class FakeCloud implements EmbeddedCloud {
+  readonly stateDirectory: string;
+  readonly modelRevision = 'fake-revision';
+  readonly inputs: GenerateInput[] = [];
+  readonly deletions: string[] = [];
+  readonly #path: string;
+  readonly #options: FakeOptions;
+  readonly #state: FakeState;
+  readonly #cancelled = new Set<string>();
+
+  constructor(stateDirectory: string, options: FakeOptions = {}) {
+    mkdirSync(stateDirectory, { recursive: true });
+    this.stateDirectory = stateDirectory;
+    this.#options = options;
+    this.#path = join(stateDirectory, 'fake.json');
+    this.#state = existsSync(this.#path)
+      ? (JSON.parse(readFileSync(this.#path, 'utf8')) as FakeState)
+      : { jobs: {}, entries: {}, vectors: [], objects: {} };
+  }
+
+  get videosMade(): number {
+    return Object.keys(this.#state.jobs).length;
+  }
+
+  async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
+    const prompt = validatePrompt(input.prompt);
+    this.inputs.push(input);
+    const videoId =
+      input.idempotencyKey === undefined
+        ? randomVideoId()
+        : videoIdForKey('fake', input.idempotencyKey);
+    const known = this.#state.jobs[videoId];
+    if (known?.status === 'completed') return known;
+    onProgress?.({ videoId, stage: 'generate', percent: 50 });
+    const createdAt = new Date().toISOString();
+    await sleep(this.#options.milliseconds ?? 2);
+    if (prompt.includes('catastrophe')) {
+      throw new FlexCacheError('disk_full', 'no space left', { fix: 'free some space' });
+    }
+    const job: Job = {
+      videoId,
+      tenant: 'local',
+      prompt,
+      seed: input.seed ?? 0,
+      cache: input.cache ?? 'auto',
+      steps: input.steps ?? 12,
+      modelRevision: this.modelRevision,
+      compatibilityKey: 'fake-key',
+      status: 'completed',
+      createdAt,
+      updatedAt: createdAt,
+      progress: 100,
+      cancelRequested: false,
+      usage: [],
+    };
+    if (this.#cancelled.has(videoId)) {
+      job.status = 'cancelled';
+    } else if (prompt.includes('explode')) {
+      job.status = 'failed';
+      job.error = { code: 'workflow_failed', message: 'the worker\nexploded' };
+    } else {
+      job.result = this.#finish(job);
+      job.completedAt = new Date().toISOString();
+    }
+    this.#state.jobs[videoId] = job;
+    this.#save();
+    return job;
+  }
+
+  #finish(job: Job): JobResult {
+    const { videoId } = job;
+    const donorId = Object.keys(this.#state.entries).length % 2 === 1 ? this.#lastEntryId() : null;
+    const hit: HitKind = donorId === null ? 'miss' : 'object';
+    const keys = {
+      videoKey: `videos/${videoId}/a.mp4`,
+      posterKey: `videos/${videoId}/a.png`,
+      animationKey: `videos/${videoId}/a.webp`,
+    };
+    const latentKey = `latents/${videoId}/a.fcl`;
+    const { mp4 = Buffer.from(`mp4 of ${videoId}`), webp, png } = this.#options;
+    this.#putObject(keys.videoKey, mp4);
+    this.#putObject(keys.posterKey, png ?? Buffer.from('png'));
+    this.#putObject(keys.animationKey, webp ?? Buffer.from('webp'));
+    this.#putObject(latentKey, Buffer.from('latent'));
+    this.#state.entries[videoId] = {
+      ...keys,
+      entryId: videoId,
+      state: 'READY',
+      tenant: job.tenant,
+      compatibilityKey: job.compatibilityKey,
+      exactKey: videoId,
+      promptKey: job.prompt,
+      prompt: job.prompt,
+      objectPhrase: 'a ball',
+      backgroundPhrase: null,
+      seed: job.seed,
+      latentKey,
+      latentBytes: 6,
+      latentSha256: '',
+      videoBytes: mp4.length,
+      vectors: { whole: [1], object: [1], background: null },
+      generation: donorId === null ? 0 : 1,
+      hits: 0,
+      createdAt: job.createdAt,
+      gpuSeconds: 0,
+      stepsRun: 12,
+    };
+    this.#state.vectors.push(videoId);
+    return {
+      ...keys,
+      hit,
+      donors:
+        donorId === null
+          ? []
+          : [{ entryId: donorId, part: 'object', similarity: 0.93, latentKey: 'latents/x' }],
+      startTime: donorId === null ? 1 : 0.6,
+      stepsRun: donorId === null ? 12 : 7,
+      fullSteps: 12,
+      videoBytes: mp4.length,
+      latentBytes: 6,
+      seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
+    };
+  }
+
+  #lastEntryId(): string | null {
+    return Object.keys(this.#state.entries).at(-1) ?? null;
+  }
+
+  #putObject(key: string, body: Uint8Array): void {
+    this.#state.objects[key] = Buffer.from(body).toString('base64');
+  }
+
+  #save(): void {
+    writeFileSync(this.#path, JSON.stringify(this.#state));
+  }
+
+  async cancel(videoId: string): Promise<void> {
+    this.#cancelled.add(videoId);
+  }
+
+  async close(): Promise<void> {
+    this.#save();
+  }
+
+  /** Takes a lease as a running look-up would. */
+  lease(entryId: string, leaseUntil: number): void {
+    this.#state.entries[entryId]!.leaseUntil = leaseUntil;
+  }
+
+  readonly table = {
+    getJob: async (videoId: string) => this.#state.jobs[videoId] ?? null,
+    getEntry: async (entryId: string) => this.#state.entries[entryId] ?? null,
+    moveEntry: async (entryId: string, from: string, to: Entry['state'], now: number) => {
+      const entry = this.#state.entries[entryId];
+      if (entry?.state !== from || (entry.leaseUntil ?? 0) > now) return false;
+      entry.state = to;
+      this.deletions.push(to);
+      return true;
+    },
+    deleteEntry: async (entryId: string) => {
+      this.deletions.push('record');
+      delete this.#state.entries[entryId];
+    },
+    scanEntries: () => scan(Object.values(this.#state.entries)),
+  } as unknown as Table;
+
+  readonly objects = {
+    get: async (key: string) => {
+      const body = this.#state.objects[key];
+      if (body === undefined) throw new ObjectMissingError(key);
+      return Buffer.from(body, 'base64');
+    },
+    delete: async (key: string) => {
+      this.deletions.push('latent');
+      delete this.#state.objects[key];
+    },
+  } as unknown as ObjectStore;
+
+  readonly vectors = {
+    delete: async (entryIds: readonly string[]) => {
+      this.deletions.push('vectors');
+      this.#state.vectors = this.#state.vectors.filter((id) => !entryIds.includes(id));
+    },
+  } as unknown as VectorIndex;
+}
+
+async function* scan(entries: readonly Entry[]): AsyncGenerator<Entry> {
+  yield* entries;
+}

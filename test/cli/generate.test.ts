@@ -1,0 +1,179 @@
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { FlexCacheError } from '#core/errors.ts';
+import { run } from '#cli/program.ts';
+import { inProcess } from './harness.ts';
+
+test('generate writes the video and prints where it is and how it was made', async () => {
+  const { flexcache, folder } = await inProcess();
+
+  const { exitCode, stdout, stderr } = await flexcache('generate', 'a red ball', '--seed', '5');
+
+  expect(exitCode).toBe(0);
+  expect(stderr).toBe('');
+  const [file, ...others] = (await readdir(folder)).filter((name) => name.endsWith('.mp4'));
+  expect(others).toEqual([]);
+  expect(file).toMatch(/^flexcache-vid_[0-9A-Z]{26}\.mp4$/);
+  expect(stdout).toContain(join(folder, file!));
+  expect(stdout).toContain('seed    5');
+  expect(await readFile(join(folder, file!), 'utf8')).toMatch(/^mp4 of vid_/);
+});
+
+test('--json prints one object of the documented shape', async () => {
+  const { flexcache, folder } = await inProcess();
+  await flexcache('generate', 'a red ball', '--seed', '4');
+
+  const { stdout } = await flexcache(
+    'generate',
+    'A  ball',
+    '--seed',
+    '5',
+    '--json',
+    '--out',
+    'v/b.mp4',
+  );
+
+  expect(stdout.trimEnd().split('\n')).toHaveLength(1);
+  expect(JSON.parse(stdout)).toEqual({
+    id: expect.stringMatching(/^vid_/),
+    status: 'completed',
+    prompt: 'A ball',
+    seed: 5,
+    video: join(folder, 'v/b.mp4'),
+    cache: {
+      hit: 'object',
+      donors: [{ id: expect.stringMatching(/^vid_/), part: 'object', similarity: 0.93 }],
+      similarity: { whole: null, object: 0.93, background: null },
+      t0: 0.6,
+    },
+    steps: { run: 7, full: 12 },
+    seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
+    bytes: { latent: 6, video: expect.any(Number) },
+    model: 'fake-revision',
+  });
+});
+
+test('without --seed two videos get different seeds', async () => {
+  const { flexcache, clouds } = await inProcess();
+
+  await flexcache('generate', 'a ball');
+  await flexcache('generate', 'a ball');
+
+  expect(clouds[0]!.inputs[0]!.seed).not.toBe(clouds[1]!.inputs[0]!.seed);
+});
+
+test('options of the request and of the machine reach the cloud', async () => {
+  const { flexcache, clouds, folder } = await inProcess();
+
+  await flexcache('generate', 'a ball', '--cache', 'off', '--steps', '4', '--state', 'elsewhere');
+
+  expect(clouds[0]!.inputs[0]).toMatchObject({ cache: 'off', steps: 4 });
+  expect(clouds[0]!.stateDirectory).toBe(join(folder, 'elsewhere'));
+});
+
+test.each([
+  [['generate', '   '], 'prompt_empty'],
+  [['generate', '🎈'], 'prompt_without_words'],
+  [['generate', 'a'.repeat(2001)], 'prompt_too_long'],
+  [['generate', 'a', '--seed', '-1'], 'invalid_input'],
+  [['generate', 'a', '--seed', '0x10'], 'invalid_input'],
+  [['generate', 'a', '--cache', 'on'], 'invalid_input'],
+  [['generate', 'a', '--steps', '0'], 'invalid_input'],
+  [['generate'], 'invalid_input'],
+  [['generate', 'a', 'ball'], 'invalid_input'],
+  [['generate', 'a', '--colour', 'red'], 'invalid_input'],
+  [['degenerate'], 'invalid_input'],
+  [['generate', 'a', '--provider', 'abacus'], 'invalid_input'],
+  [['cache', 'show', 'nothing'], 'invalid_input'],
+  [['backfill', 'missing.txt'], 'invalid_input'],
+  [['backfill', 'prompts.pdf'], 'invalid_input'],
+  [['backfill', 'prompts.txt', '--concurrency', '0'], 'invalid_input'],
+])('%j is refused with one line and exit code 2 before anything is opened', async (args, code) => {
+  const { flexcache, clouds } = await inProcess();
+
+  const { exitCode, stdout, stderr } = await flexcache(...args);
+
+  expect(exitCode).toBe(2);
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(new RegExp(`^flexcache: ${code}: [^\\n]+\\n$`));
+  expect(clouds).toEqual([]);
+});
+
+test('--out that names a folder is refused before the video is made', async () => {
+  const { flexcache, folder, clouds } = await inProcess();
+  await mkdir(join(folder, 'videos'));
+
+  const { exitCode, stderr } = await flexcache('generate', 'a', '--out', 'videos');
+
+  expect(exitCode).toBe(2);
+  expect(stderr).toMatch(/videos is a folder: name a file/);
+  expect(clouds).toEqual([]);
+});
+
+test('a failed video prints one error line, and with --json the failure as an object', async () => {
+  const { flexcache, folder } = await inProcess();
+
+  const { exitCode, stdout, stderr } = await flexcache('generate', 'explode now', '--json');
+
+  expect(exitCode).toBe(1);
+  expect(stderr).toBe('flexcache: workflow_failed: the worker exploded\n');
+  expect(JSON.parse(stdout)).toEqual({
+    id: expect.stringMatching(/^vid_/),
+    status: 'failed',
+    prompt: 'explode now',
+    error: { code: 'workflow_failed', message: 'the worker\nexploded', field: null, fix: null },
+  });
+  expect((await readdir(folder)).filter((name) => name.endsWith('.mp4'))).toEqual([]);
+});
+
+test('a refused request is an object too with --json', async () => {
+  const { flexcache } = await inProcess();
+
+  const { exitCode, stdout } = await flexcache('generate', '', '--json');
+
+  expect(exitCode).toBe(2);
+  expect(JSON.parse(stdout)).toMatchObject({
+    id: null,
+    status: 'failed',
+    error: { code: 'prompt_empty', field: 'prompt', fix: expect.any(String) },
+  });
+});
+
+test('an interrupt cancels the video and exits with 130', async () => {
+  const harness = await inProcess({ milliseconds: 100 });
+
+  const running = harness.flexcache('generate', 'a ball');
+  setTimeout(harness.interrupt, 30);
+  const { exitCode, stderr } = await running;
+
+  expect(exitCode).toBe(130);
+  expect(stderr).toMatch(/^flexcache: cancelled: /);
+});
+
+test('an error of opening keeps its code, and one that nobody foresaw is internal', async () => {
+  const failWith = async (error: Error): Promise<{ exitCode: number; stderr: string }> => {
+    let stderr = '';
+    const exitCode = await run(['cache', 'ls'], {
+      open: () => Promise.reject(error),
+      stdout: { write: () => undefined },
+      stderr: { write: (text) => (stderr += text) },
+      showProgress: false,
+      workingDirectory: '/',
+      onInterrupt: () => () => undefined,
+    });
+    return { exitCode, stderr };
+  };
+
+  const locked = await failWith(
+    new FlexCacheError('state_locked', 'in use by process 7', { fix: 'wait for it' }),
+  );
+  const unforeseen = await failWith(new TypeError('x is\nundefined'));
+
+  expect(locked).toEqual({
+    exitCode: 1,
+    stderr: 'flexcache: state_locked: in use by process 7: wait for it\n',
+  });
+  expect(unforeseen.exitCode).toBe(1);
+  expect(unforeseen.stderr).toMatch(/^flexcache: internal: x is undefined: run again .+\n$/);
+});
