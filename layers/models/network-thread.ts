@@ -71,10 +71,7 @@ export class NetworkThread implements NetworkRunner {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const worker = this.#worker;
-    if (worker === null) return;
-    await worker.terminate();
-    this.#abandon(worker, new FlexCacheError('internal', 'the model was closed during a call'));
+    await this.#worker?.terminate();
   }
 
   #start(): Worker {
@@ -87,10 +84,10 @@ export class NetworkThread implements NetworkRunner {
       );
     });
     worker.on('exit', (code) => {
-      this.#abandon(
-        worker,
-        new FlexCacheError('internal', `the model thread stopped with exit code ${code}`),
-      );
+      const message = this.#closed
+        ? 'the model was closed during a call'
+        : `the model thread stopped with exit code ${code}`;
+      this.#abandon(worker, new FlexCacheError('internal', message));
     });
     return worker;
   }

@@ -49,12 +49,13 @@ export class ModelPromptSplitter implements PromptSplitter {
     return partPhrases(labelled);
   }
 
-  /** A tie goes to the label that came first in the word. */
+  /** The part that most tokens name; a tie goes to the one that came first in the word. */
   #majorityLabel(positions: readonly number[], partLogits: Tensor): WordLabel {
     const votes = new Map<WordLabel, number>();
     for (const position of positions) {
       const label = this.#labelAt(position, partLogits);
-      votes.set(label, (votes.get(label) ?? 0) + 1);
+      // Unknown hyphens and quotes are `other` and must not outvote the words beside them.
+      if (label !== 'other') votes.set(label, (votes.get(label) ?? 0) + 1);
     }
     let winner: WordLabel = 'other';
     let most = 0;
@@ -80,16 +81,28 @@ export class ModelPromptSplitter implements PromptSplitter {
  */
 export function partPhrases(words: readonly LabelledWord[]): PromptParts {
   const labels = words.map(({ label }) => label);
-  joinGaps(labels);
-  // From the end, so that the first of several articles follows the last.
-  for (let index = words.length - 2; index >= 0; index--) {
-    if (ARTICLES.has(words[index]!.text.toLowerCase())) labels[index] = labels[index + 1]!;
-  }
   const texts = words.map(({ text }) => text);
+  // Before the gaps, or `in` would join `ball in` when an article after it is taken for the object.
+  labelArticles(texts, labels, (following) => following !== 'other');
+  joinGaps(labels);
+  labelArticles(texts, labels, () => true);
   return {
     objectPhrase: phraseOf('object', texts, labels),
     backgroundPhrase: phraseOf('background', texts, labels),
   };
+}
+
+/** Gives each article the label of the word after it, where that label is admitted. */
+function labelArticles(
+  texts: readonly string[],
+  labels: WordLabel[],
+  admit: (following: WordLabel) => boolean,
+): void {
+  // From the end, so that the first of several articles follows the last.
+  for (let index = texts.length - 2; index >= 0; index--) {
+    const following = labels[index + 1]!;
+    if (ARTICLES.has(texts[index]!.toLowerCase()) && admit(following)) labels[index] = following;
+  }
 }
 
 function joinGaps(labels: WordLabel[]): void {

@@ -1,0 +1,173 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityOf, loadManifest, networkPaths, verifyPackage } from '#models/manifest.ts';
+import { DEMO_PACKAGE, temporaryDirectory, writePackage } from './package-fixture.ts';
+
+describe('loadManifest', () => {
+  it('accepts the demo package and verifies every byte of it', async () => {
+    // Act
+    const modelPackage = await loadManifest(DEMO_PACKAGE);
+    await verifyPackage(modelPackage);
+
+    // Assess
+    expect(modelPackage.manifest.format).toBe('flexcache-model/1');
+    expect(modelPackage.revision).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('says that a folder without a manifest is no model package', async () => {
+    // Prepare
+    const directory = await temporaryDirectory();
+
+    // Act & Assess
+    await expect(loadManifest(directory)).rejects.toMatchObject({
+      code: 'model_missing',
+      field: 'model.json',
+      message: expect.stringContaining(directory),
+      fix: expect.any(String),
+    });
+  });
+
+  it('names the file that is missing', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await rm(join(directory, 'denoiser.onnx'));
+
+    // Act & Assess
+    await expect(loadManifest(directory)).rejects.toMatchObject({
+      code: 'model_missing',
+      field: join(directory, 'denoiser.onnx'),
+      fix: expect.any(String),
+    });
+  });
+
+  it('names the file whose size is wrong and says both sizes', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await writeFile(join(directory, 'segmenter.onnx'), 'torn');
+
+    // Act & Assess
+    await expect(loadManifest(directory)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      message: `model file ${join(directory, 'segmenter.onnx')} has 4 bytes, expected 20`,
+    });
+  });
+
+  it.each([
+    ['latent.channels', (m: never) => setField(m, ['latent', 'channels'], 0)],
+    ['scheduler.type', (m: never) => setField(m, ['scheduler', 'type'], 'ddpm')],
+    ['lookup.thresholds.object', (m: never) => setField(m, ['lookup', 'thresholds', 'object'], 2)],
+    ['splitter.labels', (m: never) => setField(m, ['splitter', 'labels'], ['other'])],
+    ['files.denoiser.path', (m: never) => setField(m, ['files', 'denoiser', 'path'], '../up.onnx')],
+    ['files.denoiser.path', (m: never) => setField(m, ['files', 'denoiser', 'path'], '/etc/hosts')],
+    ['text', (m: never) => setField(m, ['text'], undefined)],
+    ['format', (m: never) => setField(m, ['format'], 'flexcache-model/2')],
+  ])('names the field %s when its value is wrong', async (field, change) => {
+    // Prepare
+    const directory = await writePackage(change as () => void);
+
+    // Act & Assess
+    await expect(loadManifest(directory)).rejects.toMatchObject({ code: 'model_corrupt', field });
+  });
+
+  it('says that a manifest is not JSON', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await writeFile(join(directory, 'model.json'), '{ "format": ');
+
+    // Act & Assess
+    await expect(loadManifest(directory)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      message: expect.stringContaining('is not JSON'),
+    });
+  });
+
+  it('does without the judge and the encoder', async () => {
+    // Prepare
+    const directory = await writePackage((manifest) => {
+      delete manifest['judge'];
+      delete manifest.files['judge'];
+      delete manifest.files['vaeEncoder'];
+    });
+
+    // Act
+    const paths = networkPaths(await loadManifest(directory));
+
+    // Assess
+    expect(paths.judge).toBeUndefined();
+    expect(paths.vaeEncoder).toBeUndefined();
+    expect(paths.denoiser).toBe(join(directory, 'denoiser.onnx'));
+  });
+});
+
+describe('verifyPackage', () => {
+  it('finds a flipped byte that left the size as it was', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await writeFile(join(directory, 'text-tower.onnx'), 'Content of textTower');
+    const modelPackage = await loadManifest(directory);
+
+    // Act & Assess
+    await expect(verifyPackage(modelPackage)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      field: join(directory, 'text-tower.onnx'),
+      message: expect.stringContaining('sha256'),
+    });
+  });
+
+  it('accepts the package after the file was repaired', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await writeFile(join(directory, 'text-tower.onnx'), 'Content of textTower');
+    const modelPackage = await loadManifest(directory);
+    await expect(verifyPackage(modelPackage)).rejects.toThrow();
+    await writeFile(join(directory, 'text-tower.onnx'), 'content of textTower');
+
+    // Act & Assess
+    await expect(verifyPackage(modelPackage)).resolves.toBeUndefined();
+  });
+});
+
+describe('the model revision', () => {
+  it('changes with the content of any file and with nothing else', async () => {
+    // Prepare
+    const same = await loadManifest(await writePackage());
+    const renamed = await loadManifest(
+      await writePackage((manifest) => {
+        manifest['name'] = 'another name';
+      }),
+    );
+    const otherContent = await writePackage((manifest) => {
+      manifest.files['denoiser']!.sha256 = 'a'.repeat(64);
+    });
+
+    // Act
+    const changed = await loadManifest(otherContent);
+
+    // Assess
+    expect(renamed.revision).toBe(same.revision);
+    expect(changed.revision).not.toBe(same.revision);
+  });
+
+  it('yields a compatibility key that also changes with the guidance', async () => {
+    // Prepare
+    const one = await loadManifest(await writePackage());
+    const other = await loadManifest(
+      await writePackage((manifest) => setField(manifest, ['scheduler', 'guidance'], 5)),
+    );
+
+    // Act
+    const keys = [one, other].map((each) => compatibilityKey(compatibilityOf(each)));
+
+    // Assess
+    expect(other.revision).toBe(one.revision);
+    expect(keys[0]).not.toBe(keys[1]);
+  });
+});
+
+function setField(manifest: object, path: string[], value: unknown): void {
+  let parent = manifest as Record<string, unknown>;
+  for (const name of path.slice(0, -1)) parent = parent[name] as Record<string, unknown>;
+  parent[path.at(-1)!] = value;
+}

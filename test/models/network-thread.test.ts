@@ -1,0 +1,160 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { NetworkThread } from '#models/network-thread.ts';
+import { OnnxNetworks, type NetworkTensors } from '#models/onnx-networks.ts';
+import { temporaryDirectory, writeRelu } from './package-fixture.ts';
+
+const INPUT: NetworkTensors = { x: { data: Float32Array.of(1, -2, 3, -4), shape: [1, 4] } };
+
+describe('NetworkThread', () => {
+  const threads: NetworkThread[] = [];
+
+  function open(...parameters: ConstructorParameters<typeof NetworkThread>): NetworkThread {
+    const thread = new NetworkThread(...parameters);
+    threads.push(thread);
+    return thread;
+  }
+
+  afterEach(async () => {
+    await Promise.all(threads.splice(0).map((thread) => thread.close()));
+  });
+
+  it('runs a network and leaves the inputs to the caller', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+
+    // Act
+    const outputs = await thread.run('judge', INPUT);
+
+    // Assess
+    expect(outputs['y']).toEqual({ data: Float32Array.of(1, 0, 3, 0), shape: [1, 4] });
+    expect(INPUT['x']!.data).toHaveLength(4);
+  });
+
+  it('answers many calls each with its own result', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+
+    // Act
+    const outputs = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        thread.run('judge', { x: { data: Float32Array.of(n, -n, 0, 1), shape: [1, 4] } }),
+      ),
+    );
+
+    // Assess
+    expect(outputs.map(({ y }) => y!.data[0])).toEqual(Array.from({ length: 20 }, (_, n) => n));
+  });
+
+  it('keeps the code and the fix of an error inside the thread', async () => {
+    // Prepare
+    const thread = open({});
+
+    // Act & Assess
+    await expect(thread.run('denoiser', {})).rejects.toMatchObject({
+      code: 'model_missing',
+      field: 'files.denoiser',
+      fix: expect.any(String),
+    });
+  });
+
+  it('names a network file that onnxruntime cannot read', async () => {
+    // Prepare
+    const path = join(await temporaryDirectory(), 'denoiser.onnx');
+    await writeFile(path, 'this is no network');
+    const thread = open({ denoiser: path });
+
+    // Act & Assess
+    await expect(thread.run('denoiser', INPUT)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      field: path,
+    });
+  });
+
+  it('fails a call with wrong inputs and answers the next', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+
+    // Act & Assess
+    await expect(
+      thread.run('judge', { x: { data: Float32Array.of(1), shape: [1, 1] } }),
+    ).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('judge') });
+    await expect(thread.run('judge', INPUT)).resolves.toHaveProperty('y');
+  });
+
+  it.each(['cuda', 'webgpu'] as const)(
+    'says that %s is missing instead of falling back to the cpu',
+    async (executionProvider) => {
+      // Prepare: this test is for machines without a GPU, as the ones that run it are.
+      const thread = open(
+        { judge: await writeRelu(await temporaryDirectory()) },
+        { executionProvider },
+      );
+
+      // Act & Assess
+      await expect(thread.run('judge', INPUT)).rejects.toMatchObject({
+        code: 'gpu_missing',
+        field: 'executionProvider',
+      });
+    },
+  );
+
+  it.each([
+    ['exits', 'exiting-thread.ts', 'exit code 7'],
+    ['throws', 'throwing-thread.ts', 'out of memory'],
+  ])('fails every waiting call when the thread %s', async (_, file, message) => {
+    // Prepare
+    const thread = open({}, {}, new URL(`./threads/${file}`, import.meta.url));
+
+    // Act
+    const calls = await Promise.allSettled([
+      thread.run('judge', INPUT),
+      thread.run('judge', INPUT),
+    ]);
+
+    // Assess
+    for (const call of calls) {
+      expect(call).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'internal', message: expect.stringContaining(message) },
+      });
+    }
+  });
+
+  it('starts another thread for the call after a crash', async () => {
+    // Prepare
+    const thread = open({}, {}, new URL('./threads/exiting-thread.ts', import.meta.url));
+    await expect(thread.run('judge', INPUT)).rejects.toThrow('exit code 7');
+
+    // Act & Assess: a call to the dead thread would wait for ever.
+    await expect(thread.run('judge', INPUT)).rejects.toThrow('exit code 7');
+  });
+
+  it('fails a call that close interrupts, and every call after it', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+    const interrupted = expect(thread.run('judge', INPUT)).rejects.toThrow('closed');
+
+    // Act
+    await thread.close();
+
+    // Assess
+    await interrupted;
+    await expect(thread.run('judge', INPUT)).rejects.toThrow('closed');
+  });
+});
+
+describe('OnnxNetworks', () => {
+  it('gives the same numbers as the thread', async () => {
+    // Prepare
+    const networks = new OnnxNetworks({ judge: await writeRelu(await temporaryDirectory()) });
+
+    // Act
+    const outputs = await networks.run('judge', INPUT);
+    await networks.close();
+
+    // Assess
+    expect(outputs['y']).toEqual({ data: Float32Array.of(1, 0, 3, 0), shape: [1, 4] });
+  });
+});

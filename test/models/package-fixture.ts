@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** The demo model package of this repository. */
+export const DEMO_PACKAGE = new URL('../../containers/demo-model/package', import.meta.url)
+  .pathname;
+
+/** An ONNX file of one Relu, `x` float32 [b,4] -> `y` float32 [b,4]. */
+const RELU_ONNX = Buffer.from(
+  'CAk6PQoMCgF4EgF5IgRSZWx1EgFnWhQKAXgSDwoNCAESCQoDEgFiCgIIBGIUCgF5Eg8KDQgBEgkKAxIBYgoCCARCBAoAEBI=',
+  'base64',
+);
+
+export function temporaryDirectory(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'flexcache-test-'));
+}
+
+/** Writes the Relu network and returns its path. */
+export async function writeRelu(directory: string): Promise<string> {
+  const path = join(directory, 'relu.onnx');
+  await writeFile(path, RELU_ONNX);
+  return path;
+}
+
+type Manifest = Record<string, unknown> & {
+  files: Record<string, { path: string; sha256: string; bytes: number }>;
+};
+
+/** A package in a folder of its own, whose networks are small files of noise. */
+export async function writePackage(
+  change: (manifest: Manifest) => void = () => {},
+): Promise<string> {
+  const directory = await temporaryDirectory();
+  const manifest = JSON.parse(await readFile(join(DEMO_PACKAGE, 'model.json'), 'utf8')) as Manifest;
+  for (const [name, file] of Object.entries(manifest.files)) {
+    const content = Buffer.from(`content of ${name}`);
+    await writeFile(join(directory, file.path), content);
+    file.bytes = content.length;
+    file.sha256 = createHash('sha256').update(content).digest('hex');
+  }
+  change(manifest);
+  await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
+  return directory;
+}

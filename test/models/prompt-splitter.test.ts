@@ -1,0 +1,143 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadManifest } from '#models/manifest.ts';
+import type { TextEmbedder } from '#models/model.ts';
+import { ModelPromptSplitter, partPhrases } from '#models/prompt-splitter.ts';
+import { PromptTokenizer } from '#models/tokenizer.ts';
+import { DEMO_PACKAGE } from './package-fixture.ts';
+
+const LABELS = ['other', 'object', 'background'] as const;
+
+/** `ball/o` is a word of the object, `sea/b` of the background; anything else is neither. */
+function labelled(marked: string) {
+  return marked.split(' ').map((word) => {
+    const [text, mark] = word.split('/') as [string, string | undefined];
+    const label = mark === 'o' ? 'object' : mark === 'b' ? 'background' : 'other';
+    return { text, label } as const;
+  });
+}
+
+describe('partPhrases', () => {
+  it.each([
+    ['a/o red/o ball/o over/b a/b meadow/b', 'a red ball', 'over a meadow'],
+    ['red/o ball/o', 'red ball', null],
+    ['at/b night/b', null, 'at night'],
+    ['what is this', null, null],
+  ])(
+    'takes the words of each part in their order: %s',
+    (marked, objectPhrase, backgroundPhrase) => {
+      expect(partPhrases(labelled(marked))).toEqual({ objectPhrase, backgroundPhrase });
+    },
+  );
+
+  it('gives a word between two words of one part to that part', () => {
+    expect(partPhrases(labelled('red/o zorbly shiny ball/o in/b foggy space/b'))).toEqual({
+      objectPhrase: 'red zorbly shiny ball',
+      backgroundPhrase: 'in foggy space',
+    });
+  });
+
+  it('leaves out a word between two parts', () => {
+    expect(partPhrases(labelled('red/o ball/o somehow at/b sea/b'))).toEqual({
+      objectPhrase: 'red ball',
+      backgroundPhrase: 'at sea',
+    });
+  });
+
+  it('gives an article to the word that follows it', () => {
+    expect(partPhrases(labelled('at/b sea/b The/b ball/o in a/o forest/b'))).toEqual({
+      objectPhrase: 'The ball',
+      backgroundPhrase: 'at sea a forest',
+    });
+  });
+
+  it('keeps an unknown word after an article and leaves no article alone', () => {
+    expect(partPhrases(labelled('a/o zorbly ball/o a/o clip at/b sea/b'))).toEqual({
+      objectPhrase: 'a zorbly ball',
+      backgroundPhrase: 'at sea',
+    });
+  });
+
+  it('joins the pieces of a part and drops the punctuation at their ends', () => {
+    expect(
+      partPhrases(labelled('at/b dawn,/b a/o ball/o rising/o in/b woods,/b camera/b panning./b')),
+    ).toEqual({
+      objectPhrase: 'a ball rising',
+      backgroundPhrase: 'at dawn in woods, camera panning',
+    });
+  });
+});
+
+describe('ModelPromptSplitter', () => {
+  let tokenizer: PromptTokenizer;
+
+  beforeAll(async () => {
+    tokenizer = await PromptTokenizer.open(await loadManifest(DEMO_PACKAGE));
+  });
+
+  /** Labels the tokens in order; a token beyond the list is `other`. */
+  function embedderLabelling(...tokens: (typeof LABELS)[number][]): TextEmbedder {
+    return {
+      async embedText() {
+        const data = new Float32Array(32 * LABELS.length);
+        for (const [position, label] of tokens.entries()) {
+          data[position * LABELS.length + LABELS.indexOf(label)] = 1;
+        }
+        return { vector: new Float32Array(1), partLogits: { data, shape: [32, LABELS.length] } };
+      },
+      async close() {},
+    };
+  }
+
+  it('maps token labels back to the original words', async () => {
+    // Prepare: the comma is a token of its own.
+    const embedder = embedderLabelling('object', 'object', 'other', 'background', 'background');
+
+    // Act
+    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+      'Red Ball, at NIGHT',
+    );
+
+    // Assess
+    expect(parts).toEqual({ objectPhrase: 'Red Ball', backgroundPhrase: 'at NIGHT' });
+  });
+
+  it('lets the majority of its tokens label a word', async () => {
+    // Prepare: red-ball-meadow is five tokens, red - ball - meadow.
+    const embedder = embedderLabelling('background', 'other', 'object', 'other', 'object');
+
+    // Act
+    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+      'red-ball-meadow',
+    );
+
+    // Assess
+    expect(parts).toEqual({ objectPhrase: 'red-ball-meadow', backgroundPhrase: null });
+  });
+
+  it('labels nothing beyond the tokens that fit', async () => {
+    // Prepare
+    const embedder = embedderLabelling(...Array<'object'>(32).fill('object'));
+
+    // Act
+    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+      'ball '.repeat(40),
+    );
+
+    // Assess
+    expect(parts.objectPhrase).toBe('ball '.repeat(32).trim());
+  });
+
+  it('finds no part in an empty prompt without asking the model', async () => {
+    // Prepare
+    const embedder: TextEmbedder = {
+      embedText: () => Promise.reject(new Error('asked')),
+      close: () => Promise.resolve(),
+    };
+
+    // Act
+    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(' ');
+
+    // Assess
+    expect(parts).toEqual({ objectPhrase: null, backgroundPhrase: null });
+  });
+});

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadManifest } from '#models/manifest.ts';
+import { PromptTokenizer } from '#models/tokenizer.ts';
+import { DEMO_PACKAGE, writePackage } from './package-fixture.ts';
+
+const UNKNOWN = 1n;
+
+describe('PromptTokenizer', () => {
+  let tokenizer: PromptTokenizer;
+  let reference: Tokenizer;
+
+  beforeAll(async () => {
+    tokenizer = await PromptTokenizer.open(await loadManifest(DEMO_PACKAGE));
+    const json = JSON.parse(await readFile(join(DEMO_PACKAGE, 'tokenizer.json'), 'utf8')) as object;
+    reference = new Tokenizer(json, {});
+  });
+
+  it.each([
+    'a red ball rolling over a green meadow at night, camera panning',
+    'At dawn, the tiny crimson star is zigzagging; in outer space!',
+    'dashes-in-words, "quotes" and (brackets)',
+    'Ünïcödé accents and 漢字 without spaces',
+  ])('yields what tokenising the whole prompt yields: %s', (prompt) => {
+    // Act
+    const { ids, mask, cut } = tokenizer.encode(prompt);
+
+    // Assess
+    const expected = reference.encode(prompt, { add_special_tokens: false }).ids;
+    const kept = mask.filter((bit) => bit === 1n).length;
+    expect([...ids.subarray(0, kept)].map(Number)).toEqual(expected.slice(0, 32));
+    expect(kept + cut).toBe(expected.length);
+  });
+
+  it('gives the empty string padding whose first mask is 1', () => {
+    // Act
+    const { ids, mask, cut } = tokenizer.encode('');
+
+    // Assess
+    expect(ids).toEqual(new BigInt64Array(32));
+    expect(mask).toEqual(BigInt64Array.from({ length: 32 }, (_, i) => (i === 0 ? 1n : 0n)));
+    expect(cut).toBe(0);
+  });
+
+  it('cuts a prompt of 10,000 characters and counts what it cut', () => {
+    // Prepare
+    const prompt = 'red ball '.repeat(1112).slice(0, 10_000);
+
+    // Act
+    const { ids, mask, cut } = tokenizer.encode(prompt);
+
+    // Assess
+    expect(ids).toHaveLength(32);
+    expect(mask.every((bit) => bit === 1n)).toBe(true);
+    expect(cut).toBe(2223 - 32);
+  });
+
+  it('takes one word of 10,000 characters as one unknown word', () => {
+    // Act
+    const { ids, mask, cut } = tokenizer.encode('x'.repeat(10_000));
+
+    // Assess
+    expect(ids[0]).toBe(UNKNOWN);
+    expect(mask[1]).toBe(0n);
+    expect(cut).toBe(0);
+  });
+
+  it.each(['🐉', 'qwertzuiop', '👩‍👩‍👧', '\u{10FFFF}', 'naïveté'])(
+    'takes %j as unknown instead of failing',
+    (word) => {
+      // Act
+      const { ids } = tokenizer.encode(`red ${word} ball`);
+
+      // Assess
+      const red = tokenizer.encode('red').ids[0];
+      expect(ids[0]).toBe(red);
+      expect(ids.includes(UNKNOWN)).toBe(true);
+    },
+  );
+
+  it('tells which tokens each word became, without its punctuation', () => {
+    // Act
+    const { words } = tokenizer.encodeWords('  A ball, \n rising ! ');
+
+    // Assess
+    expect(words).toEqual([
+      { text: 'A', positions: [0] },
+      { text: 'ball,', positions: [1] },
+      { text: 'rising', positions: [3] },
+      { text: '!', positions: [expect.any(Number)] },
+    ]);
+  });
+
+  it('says that a tokenizer file is not a tokenizer', async () => {
+    // Prepare
+    const modelPackage = await loadManifest(await writePackage());
+
+    // Act & Assess
+    await expect(PromptTokenizer.open(modelPackage)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      field: expect.stringContaining('tokenizer.json'),
+    });
+  });
+});
