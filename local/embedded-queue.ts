@@ -5,8 +5,7 @@ import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.
 interface Held {
   body: string;
   deliveries: number;
-  /** Receipt of the delivery that holds the message; null while it waits for one. */
-  receipt: string | null;
+  /** Runs while a delivery holds the message. */
   reappears: NodeJS.Timeout | null;
 }
 
@@ -34,7 +33,6 @@ export class EmbeddedQueue implements WorkQueue {
     this.#offer({
       body: JSON.stringify(message),
       deliveries: 0,
-      receipt: null,
       reappears: null,
     });
   }
@@ -95,7 +93,6 @@ export class EmbeddedQueue implements WorkQueue {
   #deliver(held: Held, visibilitySeconds: number): ReceivedMessage {
     const receipt = randomUUID();
     held.deliveries += 1;
-    held.receipt = receipt;
     this.#inFlight.set(receipt, held);
     this.#hide(held, receipt, visibilitySeconds);
     return {
@@ -109,7 +106,6 @@ export class EmbeddedQueue implements WorkQueue {
     clearTimeout(held.reappears ?? undefined);
     held.reappears = setTimeout(() => {
       this.#inFlight.delete(receipt);
-      held.receipt = null;
       this.#offer(held);
     }, visibilitySeconds * 1000);
     // A hidden message alone does not keep the process alive.

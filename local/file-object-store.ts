@@ -11,7 +11,7 @@ import {
   rmdir,
   stat,
 } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
@@ -63,14 +63,15 @@ export class FileObjectStore implements ObjectStore {
 
   /** Opens the folder, creates it when missing, and clears what a crash left half-written. */
   static async open(root: string): Promise<FileObjectStore> {
-    const temporary = join(root, TEMPORARY_FOLDER);
+    const folder = resolve(root);
+    const temporary = join(folder, TEMPORARY_FOLDER);
     try {
       await rm(temporary, { recursive: true, force: true });
       await mkdir(temporary, { recursive: true });
     } catch (error) {
       throw fromFileSystem(error, 'open the object store', root);
     }
-    return new FileObjectStore(root);
+    return new FileObjectStore(folder);
   }
 
   async put(key: string, body: Uint8Array, options: PutObjectOptions = {}): Promise<ObjectHead> {
@@ -79,16 +80,18 @@ export class FileObjectStore implements ObjectStore {
     const temporary = join(this.#root, TEMPORARY_FOLDER, randomUUID());
     const sha256 = sha256Of(body);
     try {
-      if (options.ifNoneMatch && existsSync(path)) throw new ObjectExistsError(key);
+      if (options.ifNoneMatch && existsSync(path)) {
+        throw taken(path);
+      }
       await writeDurably(temporary, [body, trailerOf(body.byteLength, sha256)]);
       await this.#publish(temporary, path, options.ifNoneMatch ?? false);
       await syncFolder(dirname(path));
     } catch (error) {
       const code = systemErrorCode(error);
-      if (code === 'EEXIST' && options.ifNoneMatch) {
+      if (['EEXIST', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY'].includes(code)) {
+        if (await isFolderOrBelowObject(path)) throw keyIsAFolder(key);
         throw new ObjectExistsError(key, { cause: error });
       }
-      if (['EEXIST', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY'].includes(code)) throw keyIsAFolder(key);
       throw fromFileSystem(error, `store object ${key}`, path);
     } finally {
       await rm(temporary, { force: true });
@@ -214,9 +217,13 @@ async function linkOrRename(temporary: string, path: string): Promise<void> {
     await link(temporary, path);
   } catch (error) {
     if (!NO_HARD_LINKS.has(systemErrorCode(error))) throw error;
-    if (existsSync(path)) throw Object.assign(new Error('taken'), { code: 'EEXIST' });
+    if (existsSync(path)) throw taken(path);
     renameSync(temporary, path);
   }
+}
+
+function taken(path: string): Error {
+  return Object.assign(new Error(`${path} is taken`), { code: 'EEXIST' });
 }
 
 function trailerOf(bytes: number, sha256: string): Buffer {
@@ -236,6 +243,14 @@ function sha256InTrailer(trailer: Buffer, bytes: number): string | null {
 
 function isNoObject(error: unknown): boolean {
   return ['EISDIR', 'ENOENT', 'ENOTDIR'].includes(systemErrorCode(error));
+}
+
+async function isFolderOrBelowObject(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    return systemErrorCode(error) === 'ENOTDIR';
+  }
 }
 
 function keyIsAFolder(key: string): InvalidInputError {
