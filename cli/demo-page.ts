@@ -94,7 +94,7 @@ function summary(videos: readonly DemoVideo[]): string {
   const latentBytes = videos.map(({ report }) => report.bytes.latent).filter((bytes) => bytes > 0);
   return `<div class="tiles">
 ${comparison('Seconds a video', 'mean wall time, from request to stored video', ({ report }) => report.seconds.total)}
-${comparison('Network evaluations a video', 'mean; the rest was skipped', ({ report }) => report.steps.run)}
+${comparison('Evaluations a video', 'mean runs of the network; the rest was skipped', ({ report }) => report.steps.run)}
 <section class="tile"><h2>Hits by kind</h2><ul class="hits">${hits
     .map(({ hit, count }) => `<li><b>${count}</b> ${badge(hit)}</li>`)
     .join('')}</ul></section>
@@ -191,7 +191,9 @@ dt{font-size:.75rem;color:var(--soft)}
 dd{margin:0;font-variant-numeric:tabular-nums;font-weight:600}
 .none{color:var(--soft);font-size:.85rem;margin:.7rem 0 0}
 .donors{list-style:none;margin:.5rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.8rem}
-.donors li{display:flex;flex-direction:column;gap:.3rem;font-size:.78rem;color:var(--soft);width:104px}
+.donors li{display:flex;flex-direction:column;gap:.3rem;font-size:.78rem;line-height:1.35;color:var(--soft);width:118px}
+sub{line-height:0}
+.donors a{white-space:nowrap}
 .donors img,.gone{width:96px;height:96px;border-radius:8px;display:block;background:var(--line)}
 .donors b{color:var(--ink)}
 .gone{display:grid;place-items:center}
