@@ -1,0 +1,76 @@
+import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
+import type { TextEmbedder } from '#models/model.ts';
+import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import { DynamoTable } from '#stores/dynamo-table.ts';
+import { S3VectorIndex } from '#stores/s3-vector-index.ts';
+import type { Table } from '#stores/table.ts';
+import type { VectorIndex } from '#stores/vector-index.ts';
+
+/** What the functions work with. Deployed it comes from AWS, embedded from this machine. */
+export interface Services {
+  table: Table;
+  vectors: VectorIndex;
+  embedder: TextEmbedder;
+  splitter: PromptSplitter;
+  calibration: Calibration;
+  /** Entries and vectors are looked up and stored inside it. */
+  compatibilityKey: string;
+}
+
+/** Names of the environment variables that a deployed function reads. */
+export const ENVIRONMENT = {
+  tableName: 'FLEXCACHE_TABLE_NAME',
+  vectorIndexArn: 'FLEXCACHE_VECTOR_INDEX_ARN',
+  modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
+} as const;
+
+export function deployedTable(): Table {
+  return new DynamoTable({ tableName: variable(ENVIRONMENT.tableName) });
+}
+
+export function deployedVectors(): VectorIndex {
+  return new S3VectorIndex({ index: { indexArn: variable(ENVIRONMENT.vectorIndexArn) } });
+}
+
+export function deployedModel(): Promise<ModelPackage> {
+  return loadManifest(variable(ENVIRONMENT.modelDirectory));
+}
+
+/** What of a model package decides about donors. */
+export function reuseRules(
+  modelPackage: ModelPackage,
+): Pick<Services, 'calibration' | 'compatibilityKey'> {
+  return {
+    calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+    compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
+  };
+}
+
+/**
+ * The handler that AWS calls: made on the first call, kept while the function is warm. A creation
+ * that failed is tried again by the next call.
+ */
+export function lazily<Input, Output>(
+  create: () => Promise<(input: Input) => Promise<Output>>,
+): (input: Input) => Promise<Output> {
+  let created: Promise<(input: Input) => Promise<Output>> | undefined;
+  return async (input) => {
+    created ??= create().catch((error: unknown) => {
+      created = undefined;
+      throw error;
+    });
+    return (await created)(input);
+  };
+}
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (value !== undefined && value !== '') return value;
+  throw new FlexCacheError('internal', `environment variable ${name} is not set`, {
+    field: name,
+    fix: 'deploy the function with the stack of infra/workflow-stack.ts',
+  });
+}
