@@ -12,9 +12,9 @@ const TABULATED = 16;
 const PROBABILITY_OF_LOG_ODDS = probabilityTable();
 const LOG_ODDS_OF_PROBABILITY = logOddsTable();
 
-/** The n-th observation of a context moves its probability by 1/(n + 1.6), at least by 1/LIMIT. */
+/** The n-th observation of a context moves its probability by 1/(n + 1.8), at least by 1/LIMIT. */
 const SLOWEST_RATE_COUNT = 120;
-const RATES = Float64Array.from({ length: SLOWEST_RATE_COUNT + 1 }, (_, n) => 1 / (n + 1.6));
+const RATES = Float64Array.from({ length: SLOWEST_RATE_COUNT + 1 }, (_, n) => 1 / (n + 1.8));
 /** A context that was never seen says little; trust grows with its observations. */
 const TRUST = Float64Array.from(
   { length: SLOWEST_RATE_COUNT + 1 },

@@ -2,7 +2,7 @@ import { AdaptiveBits, BitMixer } from './bit-mixer.ts';
 import type { BitCoder } from './range-coder.ts';
 import type { Tracks } from './tracks.ts';
 
-const LEARNING_RATE = 1e-9;
+const LEARNING_RATE = 5e-10;
 
 /** Magnitudes are coded in unary up to here, then as an Exp-Golomb number. */
 const UNARY_LIMIT = 12;
@@ -39,6 +39,11 @@ export class CoefficientCoder {
   readonly #activity: Uint8Array;
   readonly #lastChannel: Int8Array;
   readonly #channelBefore: Int8Array;
+  readonly #changeMixer: BitMixer;
+  readonly #changeContexts: Int32Array;
+  /** In how many channels each track changes, and whether it did in the last two. */
+  readonly #changingChannels: Uint8Array;
+  readonly #lastChanges: Uint8Array;
   #frequency = 0;
 
   constructor(coder: BitCoder, tracks: Tracks, channels: number, bits: number) {
@@ -58,6 +63,14 @@ export class CoefficientCoder {
     );
     this.#contexts = new Int32Array(this.#mixer.inputs);
     this.#signContexts = new Int32Array(this.#mixer.inputs);
+    this.#changeMixer = new BitMixer(
+      [channels * 9, 16 * 4, (channels + 1) * 4 * 3, channels * 4 * 2],
+      channels,
+      LEARNING_RATE,
+    );
+    this.#changeContexts = new Int32Array(this.#changeMixer.inputs);
+    this.#changingChannels = new Uint8Array(tracks.count + 1);
+    this.#lastChanges = new Uint8Array(tracks.count + 1);
     this.#plainBits = PLAIN_BITS[bits] ?? 0;
     this.#plain = new AdaptiveBits(2 ** this.#plainBits);
     this.#activity = new Uint8Array(tracks.count + 1);
@@ -96,6 +109,7 @@ export class CoefficientCoder {
     const nw = symbols[row + northWest[track]!]! >> plainBits;
     const ne = symbols[row + northEast[track]!]! >> plainBits;
     const below = frequency < 2 ? 0 : symbols[row - count - 1 + track]! >> plainBits;
+    const changing = Math.min(ACTIVITY_LEVELS - 1, this.#changingChannels[track]! >> 1);
     const last = this.#lastChannel[track]!;
     const lastButOne = this.#channelBefore[track]!;
     const wSize = Math.abs(w);
@@ -104,10 +118,6 @@ export class CoefficientCoder {
     const near2 = Math.min(near, 2);
     const belowSize = Math.min(Math.abs(below), 2);
     const activity = activityLevel(this.#activity[track]!, channel);
-    const around = activityLevel(
-      (this.#activity[westTrack]! + this.#activity[northTrack]!) >> 1,
-      channel,
-    );
     const frequencyClass = Math.min(frequency, FREQUENCY_CLASSES - 1);
     const tiltLevel = Math.max(-5, Math.min(5, Math.round(tilt * 2))) + 5;
     const shortness = Math.min(3, lengths[track]! >> 1);
@@ -125,7 +135,8 @@ export class CoefficientCoder {
         isMean) *
         KINDS;
     contexts[2] = first[2]! + (((activity * 3 + belowSize) * 3 + near2) * 2 + isMean) * KINDS;
-    contexts[3] = first[3]! + ((frequencyClass * ACTIVITY_LEVELS + around) * 4 + shortness) * KINDS;
+    contexts[3] =
+      first[3]! + ((frequencyClass * ACTIVITY_LEVELS + changing) * 4 + shortness) * KINDS;
     contexts[4] =
       first[4]! +
       ((channel * 9 + Math.min(Math.abs(last), 2) * 3 + Math.min(Math.abs(lastButOne), 2)) * 2 +
@@ -158,6 +169,33 @@ export class CoefficientCoder {
     }
     this.#channelBefore[track] = last;
     this.#lastChannel[track] = Math.max(-3, Math.min(3, reduced));
+    return coded;
+  }
+
+  /**
+   * @param bit whether the track changes in this channel; ignored when decoding
+   * @param changes of the channel so far, `[count + 1]`
+   */
+  codeChange(bit: number, channel: number, track: number, changes: Uint8Array): number {
+    const { west, north, northWest, northEast, lengths } = this.#tracks;
+    const w = changes[west[track]!]!;
+    const n = changes[north[track]!]!;
+    const nw = changes[northWest[track]!]!;
+    const ne = changes[northEast[track]!]!;
+    const shortness = Math.min(3, lengths[track]! >> 1);
+    const lastChanges = this.#lastChanges[track]!;
+    const near = w + n + nw + ne;
+    const first = this.#changeMixer.firstContexts;
+    const contexts = this.#changeContexts;
+    const around = this.#changingChannels[west[track]!]! + this.#changingChannels[north[track]!]!;
+    contexts[0] = first[0]! + channel * 9 + 2 * near;
+    contexts[1] = first[1]! + ((w << 3) | (n << 2) | (nw << 1) | ne) * 4 + lastChanges;
+    contexts[2] =
+      first[2]! + (this.#changingChannels[track]! * 4 + shortness) * 3 + Math.min(w + n, 2);
+    contexts[3] = first[3]! + (channel * 4 + lastChanges) * 2 + (around > channel ? 1 : 0);
+    const coded = this.#changeMixer.code(this.#coder, bit, contexts, 0, channel);
+    this.#changingChannels[track]! += coded;
+    this.#lastChanges[track] = ((lastChanges << 1) | coded) & 3;
     return coded;
   }
 

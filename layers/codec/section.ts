@@ -16,7 +16,7 @@ export type EntropyCoding = keyof typeof ENTROPY_CODES;
  * Coefficients below this many steps become 0. The mean of a track is seen in every frame; change
  * this small is noise that costs bits and is gone after resuming.
  */
-export const DEAD_ZONE_STEPS = { mean: 0.55, change: 0.65 } as const;
+export const DEAD_ZONE_STEPS = { mean: 0.6, change: 0.8, loneChange: 1 } as const;
 
 /** Highest level that still pays on a few kilobytes. */
 const ZSTD_LEVEL = 19;
@@ -47,6 +47,8 @@ interface SymbolCoder {
     symbols: Int16Array,
     tilt: number,
   ): number;
+  /** 1 when the track changes over time in this channel; `changes` is `[count + 1]` for the channel. */
+  codeChange(bit: number, channel: number, track: number, changes: Uint8Array): number;
 }
 
 /**
@@ -74,7 +76,8 @@ export function encodeSection(latent: Float32Array, coding: SectionCoding): Uint
   );
   if (entropy === 'zstd') {
     const symbols: number[] = [];
-    const collector = { code: (symbol: number) => symbols[symbols.push(symbol) - 1]! };
+    const collect = (symbol: number): number => symbols[symbols.push(symbol) - 1]!;
+    const collector = { code: collect, codeChange: collect };
     codeSymbols(collector, tracks, coding, predictors, coefficients);
     return concatenate(motion, predictors, zstd.compress(packSymbols(symbols), ZSTD_LEVEL));
   }
@@ -130,14 +133,18 @@ function codeSymbols(
   const stride = tracks.count + 1;
   const symbols = Array.from(steps, () => new Int16Array(frames * stride));
   const values = Array.from(steps, () => new Float32Array(frames * stride));
+  const changes = Array.from(steps, () => new Uint8Array(stride));
   for (let frequency = 0; frequency < frames; frequency++) {
+    if (frequency === 1) codeChanges(coder, tracks, steps, coefficients, changes);
     for (const [channel, step] of steps.entries()) {
       if (step === 0) continue;
       const channelValues = values[channel]!;
       const channelSymbols = symbols[channel]!;
       const channelCoefficients = coefficients?.[channel] ?? null;
+      const channelChanges = changes[channel]!;
       const predictor = frequency === 0 ? predictors[channel]! : PREDICT_NOTHING;
       for (let track = 0; track < tracks.count; track++) {
+        if (frequency > 0 && channelChanges[track] === 0) continue;
         if (tracks.lengths[track]! <= frequency) continue;
         const at = frequency * stride + track;
         const beside = predict(PREDICT_MEAN_OF_NEIGHBOURS, tracks, channelValues, frequency, track);
@@ -157,6 +164,48 @@ function codeSymbols(
     }
   }
   return values;
+}
+
+/** Most tracks do not change: one bit then stands for all their frequencies above 0. */
+function codeChanges(
+  coder: SymbolCoder,
+  { count, lengths }: Tracks,
+  steps: Float32Array,
+  coefficients: readonly Float32Array[] | null,
+  changes: readonly Uint8Array[],
+): void {
+  const stride = count + 1;
+  for (const [channel, step] of steps.entries()) {
+    if (step === 0) continue;
+    const channelChanges = changes[channel]!;
+    const channelCoefficients = coefficients?.[channel] ?? null;
+    for (let track = 0; track < count; track++) {
+      const length = lengths[track]!;
+      if (length < 2) continue;
+      const changed =
+        channelCoefficients !== null &&
+        isWorthCoding(channelCoefficients, track, stride, length, step);
+      channelChanges[track] = coder.codeChange(changed ? 1 : 0, channel, track, channelChanges);
+    }
+  }
+}
+
+/** Whether the change of a track has a coefficient beyond the dead zone, or a lone one well beyond. */
+function isWorthCoding(
+  coefficients: Float32Array,
+  track: number,
+  stride: number,
+  length: number,
+  step: number,
+): boolean {
+  let count = 0;
+  let largest = 0;
+  for (let frequency = 1; frequency < length; frequency++) {
+    const size = Math.abs(coefficients[frequency * stride + track]!) / step;
+    if (size >= DEAD_ZONE_STEPS.change) count++;
+    if (size > largest) largest = size;
+  }
+  return count > 1 || largest >= DEAD_ZONE_STEPS.loneChange;
 }
 
 /**
@@ -228,13 +277,12 @@ function entropyBits(counts: Map<number, number>, total: number): number {
 
 function symbolReader(symbols: Int8Array | Int16Array): SymbolCoder {
   let next = 0;
-  return {
-    code: () => {
-      const symbol = symbols[next++];
-      if (symbol !== undefined) return symbol;
-      throw new LatentFormatError('latent_corrupt', 'a section of the latent has too few symbols');
-    },
+  const read = (): number => {
+    const symbol = symbols[next++];
+    if (symbol !== undefined) return symbol;
+    throw new LatentFormatError('latent_corrupt', 'a section of the latent has too few symbols');
   };
+  return { code: read, codeChange: read };
 }
 
 /** One byte a symbol while they fit, two otherwise; the first byte says which. */
