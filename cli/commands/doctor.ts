@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { zstd } from '#codec/zstd.ts';
+import { isRunning } from '#local/process-identity.ts';
 import { loadManifest, verifyPackage } from '#models/manifest.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
@@ -85,17 +86,15 @@ function inspectGpu(providers: readonly string[]): DoctorReport['gpu'] {
   return { device, provider: provider ?? null };
 }
 
-/** The process that the lock names, if it lives. */
-async function lockHolder(path: string): Promise<number | null> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const holder = Number(/\d+/.exec(text)?.[0] ?? 0);
-  if (holder === 0) return null;
-  try {
-    process.kill(holder, 0);
-    return holder;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? holder : null;
+/** The living process whose claim on the state folder says that it holds it. */
+async function lockHolder(folder: string): Promise<number | null> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [pid, startTime] = name.split('.');
+    if (pid === undefined || startTime === undefined) continue;
+    const isHeld = (await readFile(join(folder, name), 'utf8').catch(() => '')) !== '';
+    if (isHeld && (await isRunning({ pid: Number(pid), startTime }))) return Number(pid);
   }
+  return null;
 }
 
 async function folderBytes(path: string): Promise<number> {

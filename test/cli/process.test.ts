@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -53,6 +55,32 @@ describe('the process', () => {
       disk: { freeBytes: expect.any(Number) },
     });
   });
+});
+
+test('doctor names the process that holds the state folder, and none that is gone', async () => {
+  const folder = await temporaryFolder();
+  const lock = join(folder, 'state', 'lock');
+  await mkdir(lock, { recursive: true });
+  const claim = (pid: number, text: string): Promise<void> =>
+    writeFile(join(lock, `${pid}.unknown.${randomUUID()}`), text);
+  const holderOf = async (): Promise<unknown> => {
+    const { stdout } = await startProcess(
+      folder,
+      ['doctor', '--json', '--state', 'state'],
+      {},
+      LAUNCHER,
+    ).ended;
+    return (JSON.parse(stdout) as { state: { lockedByProcess: unknown } }).state.lockedByProcess;
+  };
+  const NEVER_A_PROCESS = 2 ** 22 + 1;
+
+  await claim(NEVER_A_PROCESS, 'held');
+  const withDead = await holderOf();
+  await claim(process.pid, 'held');
+  const withLiving = await holderOf();
+
+  expect(withDead).toBeNull();
+  expect(withLiving).toBe(process.pid);
 });
 
 const OLD_NODE = '/usr/bin/node';
