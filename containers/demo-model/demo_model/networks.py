@@ -131,7 +131,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, ids, mask):
         bias = attention_bias(mask, torch.float32)
-        h = self.tokens(ids) + self.positions
+        h = self.tokens.weight[ids] + self.positions
         for block in self.blocks:
             h = block(h, bias)
         return self.norm(h)

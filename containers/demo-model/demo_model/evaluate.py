@@ -1,0 +1,278 @@
+"""Every figure of the model in one command; writes ``quality.json``.
+
+    python -m demo_model.evaluate --checkpoints CK --output quality.json     (PyTorch weights, as on the GPU)
+    python -m demo_model.evaluate --package package --count 64               (the shipped ONNX files, on the CPU; slow)
+
+It also chooses what the manifest needs: guidance, the tuned step count N and the look-up thresholds.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from . import captions, export, networks, sampling, world
+from .train import part_latents, psnr
+
+SEED = 20_000
+STEP_COUNTS = [50, 30, 20, 16, 12, 10, 8, 6, 5, 4]
+GUIDANCE = [2.0, 3.0, 4.0]
+ADHERENCE_LOSS, FRECHET_DRIFT = 0.01, 0.05
+MAKERS = (captions.caption_segments, captions.object_segments, captions.background_segments)
+PARTS = ("whole", "object", "background")
+
+
+class OnnxNet:
+    """An exported network that is called like its PyTorch original."""
+
+    def __init__(self, path: Path):
+        import onnxruntime
+
+        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        self.inputs = [value.name for value in self.session.get_inputs()]
+
+    def __call__(self, *tensors):
+        outputs = self.session.run(None, {name: t.contiguous().numpy() for name, t in zip(self.inputs, tensors)})
+        outputs = [torch.from_numpy(value) for value in outputs]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+class Evaluation:
+    def __init__(self, nets, device: str, count: int):
+        self.nets, self.device, self.count = nets, device, count
+        self.rng = random.Random(SEED)
+        self.start = time.time()
+        self.quality: dict = {"seed": SEED, "samples": count}
+
+    def say(self, text: str) -> None:
+        print(f"[{time.time() - self.start:6.1f}s] {text}", flush=True)
+
+    def real(self, rows: list[list[int]], seed: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """Latents, masks at latent resolution and mean PSNR of real clips through the VAE."""
+        generator = torch.Generator(device=self.device).manual_seed(seed)
+        latents, masks, quality = [], [], []
+        for i in range(0, len(rows), 64):
+            video, mask = world.render(torch.tensor(rows[i : i + 64], device=self.device), generator)
+            with torch.no_grad():
+                latent = self.nets["vaeEncoder"](video)
+                if len(quality) * 64 < self.count:
+                    quality.append(psnr(self.nets["vaeDecoder"](latent), video))
+            latents.append(latent)
+            masks.append(F.adaptive_max_pool3d(mask.transpose(1, 2).float(), networks.LATENT_SHAPE[1:]) > 0.5)
+        return torch.cat(latents), torch.cat(masks).float(), torch.cat(quality)
+
+    def report(self, latents: torch.Tensor, rows: list[list[int]]) -> dict:
+        right, features = sampling.judge(self.nets, latents, rows)
+        mean = right.mean(0)
+        return {
+            "adherence": mean.mean().item(), "object": mean[:4].mean().item(), "background": mean[4:].mean().item(),
+            "frechet": sampling.frechet_distance(features, self.reference),
+            "attributes": {name: mean[k].item() for k, (name, _) in enumerate(captions.FIELDS)},
+        }
+
+    def line(self, name: str, row: dict) -> None:
+        self.say(f"{name:44s} adherence {row['adherence']:.4f} object {row['object']:.4f} background {row['background']:.4f} FD {row['frechet']:.1f}")
+
+    def codec_and_judge(self) -> None:
+        rows = captions.sample_attributes(8 * self.count, self.rng)
+        latents, masks, quality = self.real(rows, SEED)
+        right, self.reference = sampling.judge(self.nets, latents, rows)
+        judge = {name: right[:, k].mean().item() for k, (name, _) in enumerate(captions.FIELDS)}
+        found = torch.cat([(self.nets["segmenter"](x) > 0) for x in latents[: self.count].split(128)]).unsqueeze(1)
+        truth = masks[: self.count] > 0
+        iou = ((found & truth).sum((1, 2, 3, 4)) / (found | truth).sum((1, 2, 3, 4)).clamp(min=1)).mean().item()
+        self.quality["vae"] = {
+            "psnrMean": quality.mean().item(), "psnrP10": quality.quantile(0.1).item(), "samples": len(quality),
+        }
+        self.quality["judgeOnReal"] = {**judge, "samples": len(rows)}
+        self.quality["segmenterIou"] = iou
+        self.say(f"VAE PSNR {quality.mean():.2f} dB (p10 {quality.quantile(0.1):.2f}); judge on real " + " ".join(f"{k} {v:.3f}" for k, v in judge.items()))
+        self.say(f"segmenter IoU {iou:.3f}")
+
+    def embed(self, latents: torch.Tensor, masks: torch.Tensor) -> list[torch.Tensor]:
+        parts = [part_latents(x, m.squeeze(1)) for x, m in zip(latents.split(128), masks.split(128))]
+        return [torch.cat([self.nets["videoTower"](chunk[k]) for chunk in parts]) for k in range(3)]
+
+    def text(self, rows: list[list[int]], part: int) -> torch.Tensor:
+        ids = sampling.tokens_of(rows, self.rng, MAKERS[part], self.device)
+        return torch.cat([self.nets["textTower"](x, networks.text_mask(x))[0] for x in ids.split(256)])
+
+    def retrieval(self) -> None:
+        hits, runs = 0.0, 4
+        for run in range(runs):
+            rows = captions.sample_attributes(512, self.rng)
+            latents, _, _ = self.real(rows, SEED + 10 + run)
+            videos = torch.cat([self.nets["videoTower"](x) for x in latents.split(128)])
+            hits += ((self.text(rows, 0) @ videos.T).argmax(1) == torch.arange(512, device=self.device)).float().mean().item() / runs
+        rows = captions.sample_attributes(512, self.rng)
+        words = right = 0
+        for row in rows:
+            from .tokenization import encode_segments
+
+            ids, labels = encode_segments(captions.caption_segments(row, self.rng))
+            batch = torch.tensor([ids], device=self.device)
+            predicted = self.nets["textTower"](batch, networks.text_mask(batch))[1].argmax(-1)[0].tolist()
+            words += sum(label >= 0 for label in labels)
+            right += sum(label >= 0 and label == guess for label, guess in zip(labels, predicted))
+        self.quality["retrieval"] = {"recallAt1In512": hits, "samples": 512 * runs}
+        self.quality["splitterAccuracy"] = right / words
+        self.say(f"text->video R@1 in 512: {hits:.4f}; splitter token accuracy {right / words:.4f}")
+
+    def full(self) -> None:
+        self.rows = captions.sample_attributes(self.count, self.rng, held_out=False)
+        self.ids = sampling.tokens_of(self.rows, self.rng, device=self.device)
+        noise = sampling.gaussian(self.count, 5, self.device)
+        sweep = {}
+        for guidance in GUIDANCE:
+            sweep[guidance] = self.report(sampling.sample(self.nets, self.ids, noise, 50, guidance), self.rows)
+            self.line(f"full N=50 guidance {guidance}", sweep[guidance])
+        self.guidance = max(sweep, key=lambda g: (round(sweep[g]["adherence"], 3), -sweep[g]["frechet"]))
+        steps = {50: sweep[self.guidance]}
+        for count in STEP_COUNTS[1:]:
+            steps[count] = self.report(sampling.sample(self.nets, self.ids, noise, count, self.guidance), self.rows)
+            self.line(f"full N={count}", steps[count])
+        best = steps[50]
+        good = [
+            n for n, row in steps.items()
+            if row["adherence"] >= best["adherence"] * (1 - ADHERENCE_LOSS) and row["frechet"] <= best["frechet"] * (1 + FRECHET_DRIFT)
+        ]
+        self.steps = min(good)
+        held_rows = captions.sample_attributes(self.count, self.rng, held_out=True)
+        held_ids = sampling.tokens_of(held_rows, self.rng, device=self.device)
+        held = {n: self.report(sampling.sample(self.nets, held_ids, noise, n, self.guidance), held_rows) for n in (50, self.steps)}
+        self.line("held-out N=50", held[50])
+        self.line(f"held-out N={self.steps} (tuned)", held[self.steps])
+        self.quality["scheduler"] = {"steps": self.steps, "referenceSteps": 50, "guidance": self.guidance}
+        self.quality["fullGeneration"] = {
+            "guidance": {str(g): row for g, row in sweep.items()}, "steps": {str(n): row for n, row in steps.items()},
+            "heldOut": {str(n): row for n, row in held.items()}, "tunedSteps": self.steps,
+            "rule": "smallest N with adherence within 1 % and FD within 5 % of N=50",
+        }
+        self.say(f"tuned N={self.steps}, guidance {self.guidance}")
+
+    def generate(self, rows, seed: int) -> torch.Tensor:
+        ids = sampling.tokens_of(rows, self.rng, device=self.device)
+        return sampling.sample(self.nets, ids, sampling.gaussian(len(rows), seed, self.device), self.steps, self.guidance)
+
+    def changed(self, rows, fields) -> list[list[int]]:
+        """The same rows with every one of the fields set to another value."""
+        changed = []
+        for row in rows:
+            row = list(row)
+            for field in fields:
+                row[field] = self.rng.choice([v for v in range(captions.CLASS_COUNTS[field]) if v != row[field]])
+            changed.append(row)
+        return changed
+
+    def similarity(self) -> None:
+        """Cosine of a prompt (part) to videos that show it, that differ in one attribute, and that are unrelated."""
+        latents = self.generate(self.rows, 21)
+        masks = sampling.object_mask(self.nets, latents)
+        right, _ = sampling.judge(self.nets, latents, self.rows)
+        vectors = self.embed(latents, masks)
+        fields = (range(7), captions.OBJECT_FIELDS, captions.BACKGROUND_FIELDS)
+        thresholds, table = {}, {}
+        for part, name in enumerate(PARTS):
+            shown = right[:, list(fields[part])].all(1)
+            same = (self.text(self.rows, part) * vectors[part]).sum(1)
+            near = torch.cat([
+                (self.text(self.changed(self.rows, (field,)), part) * vectors[part]).sum(1)[shown] for field in fields[part]
+            ])
+            other = (self.text(self.changed(self.rows, fields[part]), part) * vectors[part]).sum(1)
+            grid = torch.linspace(0, 1, 401, device=self.device)
+            score = (same[shown][None] >= grid[:, None]).float().mean(1) + (near[None] < grid[:, None]).float().mean(1)
+            thresholds[name] = round(grid[score.argmax()].item(), 4)
+            summary = {}
+            for label, values in (("same", same[shown]), ("sameButWrong", same[~shown]), ("oneAttributeOff", near), ("unrelated", other)):
+                if len(values):
+                    summary[label] = {q: values.quantile(p).item() for q, p in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))}
+            summary["balancedAccuracyAtThreshold"] = score.max().item() / 2
+            table[name] = summary
+            self.say(f"similarity {name:10s} threshold {thresholds[name]:.3f} balanced accuracy {score.max().item() / 2:.3f} "
+                     + " ".join(f"{k} {v['p50']:.2f}" for k, v in summary.items() if isinstance(v, dict)))
+        self.quality["thresholds"], self.quality["similarity"] = thresholds, table
+
+    def donors(self, make_rows, part: int, tries: int = 4):
+        """Per target a donor video whose part the look-up would accept: the best of a few seeds by similarity."""
+        best, score = None, None
+        for attempt in range(tries):
+            rows = make_rows()
+            latents = self.generate(rows, 100 + attempt)
+            masks = sampling.object_mask(self.nets, latents)
+            vector = self.embed(latents, masks)[part]
+            similarity = (self.text(self.rows, part) * vector).sum(1)
+            if best is None:
+                best, score = (latents, masks), similarity
+            else:
+                better = (similarity > score).view(-1, 1, 1, 1, 1)
+                best = (torch.where(better, latents, best[0]), torch.where(better, masks, best[1]))
+                score = torch.maximum(similarity, score)
+            if attempt == 0:
+                first = (latents, masks)
+        threshold = self.quality["thresholds"][PARTS[part]]
+        self.say(f"donors for {PARTS[part]}: {(score >= threshold).float().mean().item():.3f} accepted after {tries} tries")
+        return first, best
+
+    def reuse(self) -> None:
+        whole_first, whole_best = self.donors(lambda: self.rows, 0, 2)
+        object_first, object_best = self.donors(lambda: self.changed(self.rows, captions.BACKGROUND_FIELDS), 1)
+        back_first, back_best = self.donors(lambda: self.changed(self.rows, captions.OBJECT_FIELDS), 2)
+        noise = sampling.gaussian(self.count, 99, self.device)
+        table = []
+        for choice, whole, obj, back in (("first", whole_first, object_first, back_first), ("best", whole_best, object_best, back_best)):
+            filled = networks.fill_holes(*back)
+            composed = obj[1] * obj[0] + (1 - obj[1]) * filled
+            cases = [("whole", whole[0], t, n) for t in (0.3, 0.5) for n in (3, 5)]
+            cases += [("object+background", composed, t, n) for t in (0.5, 0.6, 0.7, 0.8) for n in (3, 5, 8)]
+            cases += [("object", obj[1] * obj[0], t, n) for t in (0.6, 0.7, 0.8) for n in (5, 8)]
+            cases += [("background", filled, t, n) for t in (0.8, 0.9, 0.95) for n in (8, 12)]
+            for hit, clean, start_time, steps in cases:
+                latents = sampling.sample(self.nets, self.ids, sampling.renoise(clean, start_time, noise), steps, self.guidance, start_time)
+                row = self.report(latents, self.rows)
+                self.line(f"{choice} {hit} t0={start_time} steps={steps}", row)
+                row.pop("attributes")
+                table.append({"donor": choice, "hit": hit, "startTime": start_time, "steps": steps, **row})
+        self.quality["reuse"] = table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoints", type=Path)
+    source.add_argument("--package", type=Path)
+    parser.add_argument("--count", type=int, default=512)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--samples", type=Path, help="also write 64 generated latents (float32) and masks (uint8) here")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    torch.manual_seed(SEED)
+    if args.checkpoints:
+        nets = export.load_networks(args.checkpoints, args.device)
+    else:
+        args.device = "cpu"
+        nets = {name: OnnxNet(args.package / path) for name, path in export.FILES.items()}
+    evaluation = Evaluation(nets, args.device, args.count)
+    with torch.no_grad():
+        evaluation.codec_and_judge()
+        evaluation.retrieval()
+        evaluation.full()
+        evaluation.similarity()
+        if args.samples:
+            latents = evaluation.generate(evaluation.rows[:64], 77)
+            masks = torch.cat([(nets["segmenter"](x) > 0) for x in latents.split(64)])
+            args.samples.mkdir(parents=True, exist_ok=True)
+            (args.samples / "latents.f32").write_bytes(latents.float().cpu().numpy().tobytes())
+            (args.samples / "masks.u8").write_bytes(masks.to(torch.uint8).cpu().numpy().tobytes())
+        if args.output:
+            args.output.write_text(json.dumps(evaluation.quality, indent=2) + "\n")
+        evaluation.reuse()
+    if args.output:
+        args.output.write_text(json.dumps(evaluation.quality, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

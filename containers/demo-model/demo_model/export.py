@@ -1,0 +1,227 @@
+"""Writes the model package: ONNX files, tokenizer and ``model.json``; checks every file against PyTorch.
+
+    python -m demo_model.export --checkpoints CK --package package
+    python -m demo_model.export --untrained --package DIR      (random weights, for trying the plumbing)
+
+Weights are stored as fp16, or as int8 per output channel for the files that only evaluation and look-up read; a Cast (and
+a Mul) in the graph restores float32 when the session is made, so inputs, outputs and arithmetic are float32.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torch.nn as nn
+from onnx import TensorProto, helper, numpy_helper
+
+from . import captions, checkpoints, networks, tokenization, world
+
+VERSION = "1.0.0"
+OPSET = 20
+#: Largest difference from PyTorch that an exported file may show, relative to the output's largest value.
+TOLERANCE = {"float16": 2e-3, "int8": 8e-2}
+
+
+class NormalisedEncoder(nn.Module):
+    """Clip -> normalised latent (the posterior's mean)."""
+
+    def __init__(self, encoder: nn.Module, mean: torch.Tensor, std: torch.Tensor):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("mean", mean.view(1, -1, 1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1, 1))
+
+    def forward(self, video):
+        return (self.encoder(video)[0] - self.mean) / self.std
+
+
+class NormalisedDecoder(nn.Module):
+    """Normalised latent -> clip in 0..1."""
+
+    def __init__(self, decoder: nn.Module, mean: torch.Tensor, std: torch.Tensor):
+        super().__init__()
+        self.decoder = decoder
+        self.register_buffer("mean", mean.view(1, -1, 1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1, 1))
+
+    def forward(self, latent):
+        return self.decoder(latent * self.std + self.mean)
+
+
+def load_networks(directory: Path | None, device: str = "cpu") -> dict[str, nn.Module]:
+    """All networks by their name in ``model.json``; ``None`` gives random weights."""
+    encoder, decoder = networks.VaeEncoder(), networks.VaeDecoder()
+    nets: dict[str, nn.Module] = {
+        "textEncoder": networks.TextEncoder(), "denoiser": networks.Denoiser(), "segmenter": networks.Segmenter(),
+        "textTower": networks.TextTower(), "videoTower": networks.VideoTower(), "judge": networks.Judge(),
+    }
+    mean, std = torch.zeros(networks.CHANNELS), torch.ones(networks.CHANNELS)
+    if directory is None:
+        nn.init.normal_(nets["denoiser"].patch_out.weight, std=0.02)
+    else:
+        vae, aux, norm = (checkpoints.load(directory, name) for name in ("vae", "aux", "norm"))
+        encoder.load_state_dict(checkpoints.full(vae["encoder"])), decoder.load_state_dict(checkpoints.full(vae["decoder"]))
+        nets["textEncoder"].load_state_dict(checkpoints.full(checkpoints.load(directory, "text")["text"]))
+        nets["denoiser"].load_state_dict(checkpoints.full(checkpoints.load(directory, "denoiser")["net"]))
+        for name, key in (("segmenter", "segmenter"), ("textTower", "text_tower"), ("videoTower", "video_tower"), ("judge", "judge")):
+            nets[name].load_state_dict(checkpoints.full(aux[key]))
+        mean, std = norm["mean"], norm["std"]
+    nets["vaeEncoder"] = NormalisedEncoder(encoder, mean, std)
+    nets["vaeDecoder"] = NormalisedDecoder(decoder, mean, std)
+    return {name: net.to(device).eval() for name, net in nets.items()}
+
+
+def _example(name: str, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Random inputs of a network, by input name."""
+    latent = torch.randn(batch, *networks.LATENT_SHAPE, generator=generator)
+    ids = torch.randint(1, len(captions.vocabulary()), (batch, tokenization.MAX_TOKENS), generator=generator)
+    ids[:, 12:] = 0
+    mask = networks.text_mask(ids)
+    match name:
+        case "textEncoder" | "textTower":
+            return {"input_ids": ids, "attention_mask": mask}
+        case "denoiser":
+            states = torch.randn(batch, tokenization.MAX_TOKENS, networks.TEXT_WIDTH, generator=generator)
+            return {"latent": latent, "time": torch.rand(batch, generator=generator), "text_states": states, "text_mask": mask}
+        case "vaeEncoder":
+            return {"video": torch.rand(batch, world.FRAMES, 3, world.HEIGHT, world.WIDTH, generator=generator)}
+        case _:
+            return {"latent": latent}
+
+
+OUTPUTS = {
+    "textEncoder": ["states"], "denoiser": ["velocity"], "vaeDecoder": ["video"], "vaeEncoder": ["latent"],
+    "segmenter": ["mask_logits"], "textTower": ["embedding", "part_logits"], "videoTower": ["embedding"],
+    "judge": ["logits", "features"],
+}
+FILES = {
+    "textEncoder": "text-encoder.onnx", "denoiser": "denoiser.onnx", "vaeDecoder": "vae-decoder.onnx",
+    "vaeEncoder": "vae-encoder.onnx", "segmenter": "segmenter.onnx", "textTower": "text-tower.onnx",
+    "videoTower": "video-tower.onnx", "judge": "judge.onnx",
+}
+INT8 = {"vaeEncoder", "videoTower", "judge"}
+
+
+def compress_weights(model: onnx.ModelProto, int8: bool) -> None:
+    """Stores large float32 initializers as fp16 (or int8 with one scale per first axis) and restores them in the graph."""
+    graph, nodes = model.graph, []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < 1024:
+            continue
+        name = tensor.name
+        graph.initializer.remove(tensor)
+        if int8 and values.ndim > 1:
+            axes = tuple(range(1, values.ndim))
+            scale = np.maximum(np.abs(values).max(axis=axes, keepdims=True), 1e-12) / 127
+            stored = np.clip(np.round(values / scale), -127, 127).astype(np.int8)
+            graph.initializer.extend([
+                numpy_helper.from_array(stored, name + ".int8"),
+                numpy_helper.from_array(scale.astype(np.float32), name + ".scale"),
+            ])
+            nodes.append(helper.make_node("Cast", [name + ".int8"], [name + ".cast"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [name + ".cast", name + ".scale"], [name]))
+        else:
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), name + ".half"))
+            nodes.append(helper.make_node("Cast", [name + ".half"], [name], to=TensorProto.FLOAT))
+    for index, node in enumerate(nodes):
+        graph.node.insert(index, node)
+
+
+def export_network(name: str, net: nn.Module, path: Path, generator: torch.Generator) -> float:
+    """Writes one ONNX file and returns its largest relative difference from PyTorch over batches of 1 and 2."""
+    example = _example(name, 2, generator)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.onnx.export(
+        net, tuple(example.values()), input_names=list(example), output_names=OUTPUTS[name], opset_version=OPSET,
+        dynamic_shapes=tuple({0: batch} for _ in example), dynamo=True, external_data=False, optimize=True, verbose=False,
+    )
+    model = program.model_proto
+    compress_weights(model, name in INT8)
+    del model.metadata_props[:]
+    model.doc_string = ""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in model.graph.value_info:
+        del value.metadata_props[:]
+    onnx.save(model, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for size in (1, 2):
+        feeds = _example(name, size, generator)
+        with torch.no_grad():
+            expected = net(*feeds.values())
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for mine, theirs in zip(session.run(OUTPUTS[name], {k: v.numpy() for k, v in feeds.items()}), expected):
+            worst = max(worst, float(np.abs(mine - theirs.numpy()).max() / max(1e-6, theirs.abs().max().item())))
+    limit = TOLERANCE["int8" if name in INT8 else "float16"]
+    if worst > limit:
+        raise AssertionError(f"{path.name} differs from PyTorch by {worst:.1e} (limit {limit:.0e})")
+    return worst
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_manifest(package: Path, scheduler: dict, thresholds: dict) -> None:
+    """Writes ``model.json`` over the files that lie in the package."""
+    files = {"tokenizer": "tokenizer.json", **FILES}
+    manifest = {
+        "format": "flexcache-model/1", "name": "demo-world", "version": VERSION, "license": "MIT",
+        "video": {"frames": world.FRAMES, "height": world.HEIGHT, "width": world.WIDTH, "framesPerSecond": 8},
+        "latent": dict(zip(("channels", "frames", "height", "width"), networks.LATENT_SHAPE)),
+        "text": {"maxTokens": tokenization.MAX_TOKENS, "hidden": networks.TEXT_WIDTH},
+        "scheduler": {"type": "rectified-flow", **scheduler},
+        "embedding": {"dimensions": networks.EMBEDDING},
+        "splitter": {"labels": captions.SPLIT_LABELS},
+        "lookup": {"thresholds": thresholds},
+        "judge": {"attributes": [
+            {"name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background", "values": values}
+            for index, (name, values) in enumerate(captions.FIELDS)
+        ]},
+        "files": {
+            key: {"path": path, "sha256": sha256(package / path), "bytes": (package / path).stat().st_size}
+            for key, path in files.items()
+        },
+    }
+    (package / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--quality", type=Path, help="quality.json of demo_model.evaluate: sets steps, guidance and thresholds")
+    args = parser.parse_args()
+    if not args.untrained and args.checkpoints is None:
+        parser.error("give --checkpoints DIR, or --untrained for random weights")
+    args.package.mkdir(parents=True, exist_ok=True)
+    nets = load_networks(None if args.untrained else args.checkpoints)
+    generator = torch.Generator().manual_seed(7)
+    for name, path in FILES.items():
+        worst = export_network(name, nets[name], args.package / path, generator)
+        print(f"{path:20s} {(args.package / path).stat().st_size / 1e6:6.2f} MB  max relative difference {worst:.1e}", flush=True)
+    tokenization.build_tokenizer().save(str(args.package / "tokenizer.json"))
+    scheduler = {"steps": 12, "referenceSteps": 50, "guidance": 3.0}
+    thresholds = {"whole": 0.8, "object": 0.8, "background": 0.8}
+    if args.quality:
+        quality = json.loads(args.quality.read_text())
+        scheduler, thresholds = quality["scheduler"], quality["thresholds"]
+        (args.package / "quality.json").write_text(json.dumps(quality, indent=2) + "\n")
+    write_manifest(args.package, scheduler, thresholds)
+    total = sum(path.stat().st_size for path in args.package.iterdir())
+    print(f"package {total / 1e6:.1f} MB")
+    if total > 40e6:
+        raise AssertionError("the package is larger than 40 MB")
+
+
+if __name__ == "__main__":
+    main()
