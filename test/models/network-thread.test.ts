@@ -83,22 +83,19 @@ describe('NetworkThread', () => {
     await expect(thread.run('judge', INPUT)).resolves.toHaveProperty('y');
   });
 
-  it.each(['cuda', 'webgpu'] as const)(
-    'says that %s is missing instead of falling back to the cpu',
-    async (executionProvider) => {
-      // Prepare: this test is for machines without a GPU, as the ones that run it are.
-      const thread = open(
-        { judge: await writeRelu(await temporaryDirectory()) },
-        { executionProvider },
-      );
+  it('says that a provider is missing instead of falling back to the cpu', async () => {
+    // Prepare: the npm package of onnxruntime brings no CUDA.
+    const thread = open(
+      { judge: await writeRelu(await temporaryDirectory()) },
+      { executionProvider: 'cuda' },
+    );
 
-      // Act & Assess
-      await expect(thread.run('judge', INPUT)).rejects.toMatchObject({
-        code: 'gpu_missing',
-        field: 'executionProvider',
-      });
-    },
-  );
+    // Act & Assess
+    await expect(thread.run('judge', INPUT)).rejects.toMatchObject({
+      code: 'gpu_missing',
+      field: 'executionProvider',
+    });
+  });
 
   it.each([
     ['exits', 'exiting-thread.ts', 'exit code 7'],

@@ -1,0 +1,205 @@
+import { standardNormalNoise } from '#core/noise.ts';
+import type {
+  CacheMode,
+  Donor,
+  GenerationRequest,
+  GenerationResult,
+  Job,
+  Plan,
+} from '#core/generation.ts';
+import { ObjectMissingError } from '#core/errors.ts';
+import type { Tensor } from '#core/tensor.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import type { TextCondition, VideoModel } from '#models/model.ts';
+import { ObjectExistsError } from '#stores/errors.ts';
+import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import type { TaskCallbacks } from '#stores/workflow.ts';
+
+export const SHAPE = [2, 3, 4, 4] as const;
+export const COMPATIBILITY_KEY = 'c'.repeat(64);
+
+/** The little of a manifest that generating needs, for latents of `SHAPE`. */
+export const MANIFEST = {
+  video: { frames: 4, height: 16, width: 16, framesPerSecond: 8 },
+  latent: { channels: 2, frames: 3, height: 4, width: 4 },
+  scheduler: { type: 'rectified-flow', steps: 12, referenceSteps: 50, guidance: 3 },
+  lookup: { thresholds: { whole: 0.8, object: 0.8, background: 0.8 } },
+} as ModelManifest;
+
+/** The clean latent that the fake model makes of a prompt. */
+export function targetOf(prompt: string): Tensor {
+  return standardNormalNoise(SHAPE, prompt.length, prompt);
+}
+
+/**
+ * A rectified flow whose velocity is known: from x_t, the straight line to the prompt's target has
+ * velocity (x_t - target) / t, so Euler steps end in the target exactly. Masks a 2x2 corner.
+ */
+export class FakeVideoModel implements VideoModel {
+  readonly times: number[] = [];
+  readonly guidances: number[] = [];
+  hasObject = true;
+  /** Runs before each velocity. */
+  beforeStep: () => void | Promise<void> = () => {};
+
+  async encodeText(prompt: string): Promise<TextCondition> {
+    return { states: targetOf(prompt), mask: BigInt64Array.of(prompt === '' ? 0n : 1n) };
+  }
+
+  async velocity(
+    latent: Tensor,
+    time: number,
+    condition: TextCondition,
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<Tensor> {
+    await this.beforeStep();
+    if (unconditional.mask[0] !== 0n) throw new Error('not the unconditional prompt');
+    this.times.push(time);
+    this.guidances.push(guidance);
+    const target = condition.states.data;
+    return {
+      data: latent.data.map((x, index) => (x - target[index]!) / time),
+      shape: latent.shape,
+    };
+  }
+
+  async decode(latent: Tensor): Promise<Tensor> {
+    const shape = [4, 3, 16, 16];
+    const data = Float32Array.from({ length: 4 * 3 * 256 }, (_, index) =>
+      Math.abs(latent.data[index % latent.data.length]! % 1),
+    );
+    return { data, shape };
+  }
+
+  async encode(): Promise<Tensor> {
+    throw new Error('generating never encodes a video');
+  }
+
+  async segment(): Promise<Tensor> {
+    const data = new Float32Array(3 * 4 * 4);
+    if (this.hasObject) for (const frame of [0, 1, 2]) data[frame * 16] = 1;
+    return { data, shape: [3, 4, 4] };
+  }
+
+  async embedVideo(latent: Tensor): Promise<Float32Array> {
+    const vector = latent.data.slice(0, 8);
+    const length = Math.hypot(...vector);
+    return vector.map((value) => value / length);
+  }
+
+  async close(): Promise<void> {}
+}
+
+export class MemoryObjects {
+  readonly bodies = new Map<string, Uint8Array>();
+  readonly contentTypes = new Map<string, string | undefined>();
+  /** Thrown once by the next get. */
+  nextGetError: Error | null = null;
+
+  async put(
+    key: string,
+    body: Uint8Array,
+    options: { contentType?: string; ifNoneMatch?: boolean } = {},
+  ) {
+    if (options.ifNoneMatch === true && this.bodies.has(key)) throw new ObjectExistsError(key);
+    this.bodies.set(key, Uint8Array.from(body));
+    this.contentTypes.set(key, options.contentType);
+    return { key, bytes: body.byteLength, sha256: '', modifiedAt: 0 };
+  }
+
+  async get(key: string): Promise<Uint8Array> {
+    const error = this.nextGetError;
+    this.nextGetError = null;
+    if (error !== null) throw error;
+    const body = this.bodies.get(key);
+    if (body === undefined) throw new ObjectMissingError(key);
+    return body;
+  }
+}
+
+export class MemoryJobs {
+  job: Partial<Job> | null = { status: 'running', cancelRequested: false };
+  readonly progress: number[] = [];
+
+  async getJob(): Promise<Job | null> {
+    return this.job as Job | null;
+  }
+
+  async setJobProgress(_: string, percent: number): Promise<void> {
+    this.progress.push(percent);
+  }
+}
+
+/** Hands out each message once; what is done with it is written down. */
+export class ScriptedQueue implements WorkQueue {
+  readonly waiting: ReceivedMessage[] = [];
+  readonly extended: number[] = [];
+  readonly deleted: string[] = [];
+  extendError: Error | null = null;
+
+  deliver(message: GenerateMessage, deliveries = 1): void {
+    this.waiting.push({ message, receipt: `receipt-${this.waiting.length}`, deliveries });
+  }
+
+  async send(): Promise<void> {}
+
+  async receive(): Promise<ReceivedMessage | null> {
+    return this.waiting.shift() ?? null;
+  }
+
+  async extend(_: string, visibilitySeconds: number): Promise<void> {
+    this.extended.push(visibilitySeconds);
+    if (this.extendError !== null) throw this.extendError;
+  }
+
+  async delete(receipt: string): Promise<void> {
+    this.deleted.push(receipt);
+  }
+}
+
+export class RecordingCallbacks implements TaskCallbacks {
+  readonly successes: GenerationResult[] = [];
+  readonly failures: { token: string; error: string; cause: string }[] = [];
+  heartbeats = 0;
+  heartbeatError: Error | null = null;
+  successError: Error | null = null;
+
+  async sendTaskSuccess(_: string, output: GenerationResult): Promise<void> {
+    if (this.successError !== null) throw this.successError;
+    this.successes.push(output);
+  }
+
+  async sendTaskFailure(token: string, error: string, cause: string): Promise<void> {
+    this.failures.push({ token, error, cause });
+  }
+
+  async sendTaskHeartbeat(): Promise<void> {
+    this.heartbeats++;
+    if (this.heartbeatError !== null) throw this.heartbeatError;
+  }
+}
+
+export const VIDEO_ID = 'vid_00000000000000000000000000';
+
+export function requestFor(prompt: string, cache: CacheMode = 'auto'): GenerationRequest {
+  return { videoId: VIDEO_ID, prompt, seed: 7, cache, steps: 12, tenant: 'acme' };
+}
+
+export function planFor(hit: Plan['hit'], donors: Donor[] = [], plan: Partial<Plan> = {}): Plan {
+  const isMiss = hit === 'miss';
+  return {
+    hit,
+    donors,
+    startTime: isMiss ? 1 : 0.6,
+    steps: isMiss ? 12 : 5,
+    fullSteps: 12,
+    seed: 7,
+    exactVideoId: null,
+    ...plan,
+  };
+}
+
+export function donorFor(part: Donor['part'], latentKey: string, similarity = 0.9): Donor {
+  return { entryId: `entry-of-${latentKey}`, part, similarity, latentKey };
+}
