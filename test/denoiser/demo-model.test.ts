@@ -1,0 +1,152 @@
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
+import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
+import { OnnxVideoModel } from '#models/onnx-video-model.ts';
+import { OnnxJudge } from '#models/onnx-judge.ts';
+import { standardNormalNoise } from '#core/noise.ts';
+import { generateVideo } from '#denoiser/generate-video.ts';
+import { DEMO_PACKAGE } from '../models/package-fixture.ts';
+import { donorFor, MemoryObjects, planFor, requestFor } from './fakes.ts';
+
+const LATENT_SHAPE = [16, 8, 16, 16];
+const CONTROL = { shouldStop: () => false, onProgress: () => {}, onDonorDropped: () => {} };
+
+function length(vector: readonly number[]): number {
+  return Math.hypot(...vector);
+}
+
+describe('the demo model', { timeout: 60_000 }, () => {
+  let modelPackage: ModelPackage;
+  let model: OnnxVideoModel;
+
+  beforeAll(async () => {
+    modelPackage = await loadManifest(DEMO_PACKAGE);
+    model = await OnnxVideoModel.open(modelPackage);
+  });
+
+  afterAll(async () => {
+    await model.close();
+  });
+
+  function generate(objects: MemoryObjects, plan: ReturnType<typeof planFor>) {
+    const dependencies = {
+      model,
+      manifest: modelPackage.manifest,
+      calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+      compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
+      objects,
+    };
+    return generateVideo(dependencies, requestFor('a red ball over a meadow'), plan, CONTROL);
+  }
+
+  it('makes a video, and another one from the first', async () => {
+    // Prepare
+    const objects = new MemoryObjects();
+
+    // Act
+    const first = await generate(objects, planFor('miss', [], { steps: 3, fullSteps: 3 }));
+    const donor = donorFor('whole', first.latentKey!);
+    const second = await generate(objects, planFor('whole', [donor], { steps: 2, seed: 8 }));
+
+    // Assess
+    const { embedding } = modelPackage.manifest;
+    expect(first.vectors.whole).toHaveLength(embedding.dimensions);
+    expect(length(first.vectors.whole!)).toBeCloseTo(1, 3);
+    expect(await sharp(objects.bodies.get(first.animationKey)).metadata()).toMatchObject({
+      pages: 16,
+    });
+    expect(second).toMatchObject({ hit: 'whole', stepsRun: 2, donors: [donor] });
+    expect(second.videoKey).not.toBe(first.videoKey);
+  });
+
+  it('makes the same bytes of the same seed', async () => {
+    // Prepare
+    const plan = planFor('miss', [], { steps: 2, fullSteps: 2 });
+
+    // Act
+    const [one, again] = [
+      await generate(new MemoryObjects(), plan),
+      await generate(new MemoryObjects(), plan),
+    ];
+
+    // Assess
+    expect(again.videoKey).toBe(one.videoKey);
+    expect(again.latentSha256).toBe(one.latentSha256);
+  });
+
+  it('guides: the velocity moves away from the unconditional one in proportion', async () => {
+    // Prepare
+    const latent = standardNormalNoise(LATENT_SHAPE, 1, 'test');
+    const [text, free] = [await model.encodeText('a red ball'), await model.encodeText('')];
+
+    // Act
+    const [conditional, unconditional, guided] = [
+      await model.velocity(latent, 0.7, text, free, 1),
+      await model.velocity(latent, 0.7, free, free, 1),
+      await model.velocity(latent, 0.7, text, free, 3),
+    ];
+
+    // Assess
+    const worst = guided.data.reduce((most, value, i) => {
+      const [c, u] = [conditional.data[i]!, unconditional.data[i]!];
+      return Math.max(most, Math.abs(value - (u + 3 * (c - u))));
+    }, 0);
+    expect(worst).toBeLessThan(1e-3);
+  });
+
+  it('leaves the event loop free while a network runs', async () => {
+    // Prepare
+    const latent = standardNormalNoise(LATENT_SHAPE, 1, 'test');
+    await model.decode(latent);
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 5);
+
+    // Act
+    await model.decode(latent);
+    clearInterval(timer);
+
+    // Assess: a decode takes hundreds of milliseconds on two cores.
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  it('encodes what it decoded to a latent of the same shape', async () => {
+    const video = await model.decode(standardNormalNoise(LATENT_SHAPE, 1, 'test'));
+
+    expect(video.shape).toEqual([16, 3, 128, 128]);
+    expect((await model.encode(video)).shape).toEqual(LATENT_SHAPE);
+  });
+
+  it.each([true, false])('embeds text to a unit vector, in a thread: %s', async (inThread) => {
+    // Prepare
+    const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread });
+
+    // Act
+    const { vector, partLogits } = await embedder.embedText('a red ball 🐉 over a meadow');
+    await embedder.close();
+
+    // Assess
+    expect(length([...vector])).toBeCloseTo(1, 3);
+    expect(partLogits.shape).toEqual([32, 3]);
+  });
+
+  it('judges every attribute of a latent', async () => {
+    // Prepare
+    const judge = OnnxJudge.open(modelPackage);
+    const { attributes } = modelPackage.manifest.judge!;
+
+    // Act
+    const { values, features } = await judge.judge(standardNormalNoise(LATENT_SHAPE, 1, 'test'));
+    await judge.close();
+
+    // Assess
+    expect(values).toHaveLength(attributes.length);
+    for (const [index, value] of values.entries()) {
+      expect(value).toBeGreaterThanOrEqual(0);
+      expect(value).toBeLessThan(attributes[index]!.values.length);
+    }
+    expect(features.length).toBeGreaterThan(0);
+  });
+});

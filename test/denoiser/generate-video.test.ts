@@ -1,0 +1,292 @@
+import { createHash } from 'node:crypto';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { decodeLatent } from '#codec/decode-latent.ts';
+import { encodeLatent } from '#codec/encode-latent.ts';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { backgroundPart, objectPart } from '#core/compose.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import type { Donor, Plan } from '#core/generation.ts';
+import { ObjectCorruptError } from '#stores/errors.ts';
+import type { DroppedDonor } from '#denoiser/donors.ts';
+import { generateVideo, type GenerationControl } from '#denoiser/generate-video.ts';
+import {
+  COMPATIBILITY_KEY,
+  donorFor,
+  FakeVideoModel,
+  MANIFEST,
+  MemoryObjects,
+  planFor,
+  requestFor,
+  targetOf,
+  VIDEO_ID,
+} from './fakes.ts';
+
+describe('generateVideo', () => {
+  let model: FakeVideoModel;
+  let objects: MemoryObjects;
+  let dropped: DroppedDonor[];
+  let percents: number[];
+  let control: GenerationControl;
+
+  beforeEach(() => {
+    model = new FakeVideoModel();
+    objects = new MemoryObjects();
+    dropped = [];
+    percents = [];
+    control = {
+      shouldStop: () => false,
+      onProgress: (percent) => void percents.push(percent),
+      onDonorDropped: (donor) => void dropped.push(donor),
+    };
+  });
+
+  function generate(plan: Plan, request = requestFor('a red ball')) {
+    const dependencies = {
+      model,
+      manifest: MANIFEST,
+      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      compatibilityKey: COMPATIBILITY_KEY,
+      objects,
+    };
+    return generateVideo(dependencies, request, plan, control);
+  }
+
+  async function storeDonor(key: string, compatibilityKey = COMPATIBILITY_KEY): Promise<void> {
+    const mask = await model.segment();
+    const latent = targetOf(key);
+    await objects.put(key, encodeLatent({ latent, mask, compatibilityKey }, { bits: 4 }));
+  }
+
+  async function storedPair(): Promise<[object: Donor, background: Donor]> {
+    await storeDonor('a');
+    await storeDonor('b');
+    return [donorFor('object', 'a'), donorFor('background', 'b')];
+  }
+
+  it('stores the video, its poster and animation, and the latent under keys of their content', async () => {
+    // Act
+    const result = await generate(planFor('miss'));
+
+    // Assess
+    const hash = (key: string) =>
+      createHash('sha256').update(objects.bodies.get(key)!).digest('hex');
+    const stem = `videos/${VIDEO_ID}/${hash(result.videoKey).slice(0, 16)}`;
+    expect(result).toMatchObject({
+      hit: 'miss',
+      donors: [],
+      startTime: 1,
+      stepsRun: 12,
+      videoKey: `${stem}.mp4`,
+      animationKey: `${stem}.webp`,
+      posterKey: `${stem}.png`,
+      latentKey: `latents/${VIDEO_ID}/${hash(result.latentKey!).slice(0, 16)}.fcl`,
+      latentSha256: hash(result.latentKey!),
+      videoBytes: objects.bodies.get(result.videoKey)!.length,
+      latentBytes: objects.bodies.get(result.latentKey!)!.length,
+    });
+    expect([...objects.bodies.keys()].sort()).toEqual(
+      [result.latentKey, result.videoKey, result.animationKey, result.posterKey].sort(),
+    );
+    expect(objects.contentTypes.get(result.videoKey)).toBe('video/mp4');
+  });
+
+  it('counts what the bill needs', async () => {
+    // Prepare
+    const donors = await storedPair();
+    const stored = objects.bodies.get('a')!.length + objects.bodies.get('b')!.length;
+
+    // Act
+    const { usage } = await generate(planFor('object+background', donors));
+
+    // Assess
+    const written = [...objects.bodies].filter(([key]) => key.length > 1);
+    expect(usage).toEqual({
+      networkEvaluations: 5,
+      objectGets: 2,
+      objectBytesRead: stored,
+      objectPuts: 4,
+      objectBytesWritten: written.reduce((bytes, [, body]) => bytes + body.length, 0),
+    });
+  });
+
+  it('stores a latent that decodes to what was made', async () => {
+    // Act
+    const { latentKey } = await generate(planFor('miss'));
+
+    // Assess: 4 bits of values within about 3 deviations.
+    const { whole, mask } = decodeLatent(objects.bodies.get(latentKey!)!, {
+      compatibilityKey: COMPATIBILITY_KEY,
+    });
+    const target = targetOf('a red ball');
+    const worst = whole.data.reduce(
+      (most, x, i) => Math.max(most, Math.abs(x - target.data[i]!)),
+      0,
+    );
+    expect(worst).toBeLessThan(0.6);
+    expect(mask).toEqual(await model.segment());
+  });
+
+  it('describes the whole, the object on zeros and the hole-filled background', async () => {
+    // Prepare: the exact flow ends in the target up to rounding, so the vectors are compared loosely.
+    const mask = await model.segment();
+    const latent = targetOf('a red ball');
+
+    // Act
+    const { vectors } = await generate(planFor('miss'));
+
+    // Assess
+    const expected = {
+      whole: await model.embedVideo(latent),
+      object: await model.embedVideo(objectPart(latent, mask)),
+      background: await model.embedVideo(backgroundPart(latent, mask)),
+    };
+    for (const part of ['whole', 'object', 'background'] as const) {
+      expect(vectors[part]).toHaveLength(8);
+      for (const [index, value] of vectors[part]!.entries()) {
+        expect(value).toBeCloseTo(expected[part][index]!, 4);
+      }
+    }
+  });
+
+  it('gives no object vector when the video shows no object', async () => {
+    // Prepare
+    model.hasObject = false;
+
+    // Act
+    const { vectors } = await generate(planFor('miss'));
+
+    // Assess
+    expect(vectors.object).toBeNull();
+    expect(vectors.background).toHaveLength(8);
+  });
+
+  it.each(['off', 'readonly'] as const)('stores no latent in cache mode %s', async (cache) => {
+    // Act
+    const result = await generate(planFor('miss'), requestFor('a red ball', cache));
+
+    // Assess
+    expect(result).toMatchObject({
+      latentKey: null,
+      latentBytes: 0,
+      latentSha256: null,
+      vectors: { whole: null, object: null, background: null },
+    });
+    expect([...objects.bodies.keys()].every((key) => key.startsWith('videos/'))).toBe(true);
+  });
+
+  it('stores the latent in cache mode refresh', async () => {
+    const { latentKey } = await generate(planFor('miss'), requestFor('a red ball', 'refresh'));
+
+    expect(objects.bodies.has(latentKey!)).toBe(true);
+  });
+
+  it('makes the same keys again and takes what is there for written', async () => {
+    // Prepare
+    const first = await generate(planFor('miss'));
+    const count = objects.bodies.size;
+
+    // Act
+    const second = await generate(planFor('miss'));
+
+    // Assess
+    expect({ ...second, usage: null }).toEqual({ ...first, usage: null });
+    expect(objects.bodies.size).toBe(count);
+    expect(second.usage.objectBytesWritten).toBe(0);
+  });
+
+  it('fetches the latent of two donors from one entry once', async () => {
+    // Prepare
+    await storeDonor('a');
+    const donors = [donorFor('object', 'a'), donorFor('background', 'a')];
+
+    // Act
+    const { hit, usage } = await generate(planFor('object+background', donors));
+
+    // Assess
+    expect(hit).toBe('object+background');
+    expect(usage.objectGets).toBe(1);
+  });
+
+  it.each([
+    ['missing', async () => void objects.bodies.delete('a'), 'object_missing'],
+    [
+      'torn',
+      async () => void objects.bodies.set('a', objects.bodies.get('a')!.slice(0, -1)),
+      'latent_corrupt',
+    ],
+    ['altered', async () => void (objects.bodies.get('a')![90]! ^= 255), 'latent_corrupt'],
+    [
+      'foreign',
+      async () => {
+        objects.bodies.delete('a');
+        await storeDonor('a', 'f'.repeat(64));
+      },
+      'latent_foreign',
+    ],
+    [
+      'damaged in the store',
+      async () => void (objects.nextGetError = new ObjectCorruptError('a', 'checksum')),
+      'object_corrupt',
+    ],
+  ])('goes on with the background when the object donor is %s', async (_, damage, code) => {
+    // Prepare
+    const [object, background] = await storedPair();
+    await damage();
+
+    // Act
+    const result = await generate(planFor('object+background', [object, background]));
+
+    // Assess
+    expect(result).toMatchObject({
+      hit: 'background',
+      donors: [background],
+      startTime: 0.9,
+      stepsRun: 8,
+    });
+    expect(model.times).toHaveLength(8);
+    expect(model.times[0]).toBe(0.9);
+    expect(dropped).toMatchObject([{ donor: object, error: { code } }]);
+  });
+
+  it('generates from noise when no donor is left', async () => {
+    // Act
+    const result = await generate(planFor('whole', [donorFor('whole', 'nowhere')]));
+
+    // Assess
+    expect(result).toMatchObject({ hit: 'miss', donors: [], startTime: 1, stepsRun: 12 });
+    expect(model.times[0]).toBe(1);
+  });
+
+  it('does not take a store that is down for a missing donor', async () => {
+    // Prepare
+    const donors = await storedPair();
+    objects.nextGetError = new FlexCacheError('throttled', 'slow down', { transient: true });
+
+    // Act & Assess
+    await expect(generate(planFor('object+background', donors))).rejects.toMatchObject({
+      code: 'throttled',
+    });
+    expect(model.times).toEqual([]);
+  });
+
+  it('writes nothing when it is stopped after the last step', async () => {
+    // Prepare
+    control.shouldStop = () => model.times.length === 12;
+
+    // Act & Assess
+    await expect(generate(planFor('miss'))).rejects.toMatchObject({ code: 'cancelled' });
+    expect(objects.bodies.size).toBe(0);
+  });
+
+  it('reports growing progress', async () => {
+    await generate(planFor('miss'));
+
+    expect(percents).toHaveLength(12);
+    expect(percents).toEqual([...percents].sort((left, right) => left - right));
+    expect(percents.at(-1)).toBe(90);
+  });
+
+  it('refuses an exact hit', async () => {
+    await expect(generate(planFor('exact'))).rejects.toMatchObject({ code: 'internal' });
+  });
+});

@@ -1,0 +1,340 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
+import type { Plan } from '#core/generation.ts';
+import { TaskGoneError } from '#stores/errors.ts';
+import type { GenerateMessage } from '#stores/queue.ts';
+import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import {
+  COMPATIBILITY_KEY,
+  donorFor,
+  FakeVideoModel,
+  MANIFEST,
+  MemoryJobs,
+  MemoryObjects,
+  planFor,
+  RecordingCallbacks,
+  requestFor,
+  ScriptedQueue,
+} from './fakes.ts';
+
+const TRANSIENT = new FlexCacheError('throttled', 'slow down', { transient: true });
+
+describe('createWorker', () => {
+  let model: FakeVideoModel;
+  let objects: MemoryObjects;
+  let jobs: MemoryJobs;
+  let queue: ScriptedQueue;
+  let callbacks: RecordingCallbacks;
+  let events: WorkerEvent[];
+
+  beforeEach(() => {
+    model = new FakeVideoModel();
+    objects = new MemoryObjects();
+    jobs = new MemoryJobs();
+    queue = new ScriptedQueue();
+    callbacks = new RecordingCallbacks();
+    events = [];
+  });
+
+  function messageWith(plan: Plan = planFor('miss')): GenerateMessage {
+    return {
+      taskToken: 'token',
+      request: requestFor('a red ball'),
+      plan,
+      embedding: {
+        objectPhrase: 'a red ball',
+        backgroundPhrase: null,
+        vectors: { whole: [1], object: [1], background: null },
+      },
+      sentAt: Date.now() - 2000,
+    };
+  }
+
+  /** Runs until the queue is empty. */
+  async function drain(
+    settings: Partial<WorkerSettings> = {},
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<void> {
+    await createWorker({
+      model,
+      manifest: MANIFEST,
+      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      compatibilityKey: COMPATIBILITY_KEY,
+      objects,
+      table: jobs,
+      queue,
+      callbacks,
+      machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
+      log: (event) => events.push(event),
+      settings: { stopWhenEmpty: true, jobPollMilliseconds: 0, ...settings },
+    }).run(signal);
+  }
+
+  it('answers the workflow, then deletes the message', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.failures).toEqual([]);
+    expect(callbacks.successes).toHaveLength(1);
+    expect(callbacks.successes[0]).toMatchObject({
+      hit: 'miss',
+      stepsRun: 12,
+      usage: {
+        step: 'generate',
+        instanceType: 'g6.xlarge',
+        purchaseOption: 'spot',
+        networkEvaluations: 12,
+        gpuSeconds: callbacks.successes[0]!.seconds.generate,
+      },
+    });
+    expect(callbacks.successes[0]!.seconds.queue).toBeGreaterThanOrEqual(2);
+    expect(callbacks.successes[0]!.seconds.generate).toBeGreaterThan(0);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('writes the progress of the job', async () => {
+    queue.deliver(messageWith());
+
+    await drain();
+
+    expect(jobs.progress).toHaveLength(12);
+    expect(jobs.progress.at(-1)).toBe(90);
+  });
+
+  it('looks at the job and writes its progress no more often than it was told', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+
+    // Act
+    await drain({ jobPollMilliseconds: 60_000 });
+
+    // Assess
+    expect(jobs.progress).toHaveLength(1);
+    expect(callbacks.successes[0]!.usage).toMatchObject({ tableReadUnits: 1, tableWriteUnits: 1 });
+  });
+
+  it('finishes the video when its progress cannot be written', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    jobs.setJobProgress = () => Promise.reject(TRANSIENT);
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.successes).toHaveLength(1);
+    expect(events).toContainEqual(expect.objectContaining({ event: 'progress_failed' }));
+  });
+
+  it('runs no step for a job that was cancelled before', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    jobs.job = { status: 'queued', cancelRequested: true };
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.failures).toMatchObject([{ token: 'token', error: 'cancelled' }]);
+    expect(model.times).toEqual([]);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('runs no further step once the job is cancelled', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    model.beforeStep = () => {
+      if (model.times.length === 4) jobs.job!.cancelRequested = true;
+    };
+
+    // Act
+    await drain();
+
+    // Assess: the step in which it was cancelled is the fifth.
+    expect(model.times).toHaveLength(5);
+    expect(callbacks.failures).toMatchObject([{ error: 'cancelled' }]);
+    expect(objects.bodies.size).toBe(0);
+  });
+
+  it('fails a request whose job is not there', async () => {
+    queue.deliver(messageWith());
+    jobs.job = null;
+
+    await drain();
+
+    expect(callbacks.failures).toMatchObject([{ error: 'not_found' }]);
+  });
+
+  it('fails the request with the code and the message of the error, then takes the next', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    queue.deliver(messageWith());
+    model.decode = async () => {
+      model = Object.assign(model, { decode: FakeVideoModel.prototype.decode });
+      throw new FlexCacheError('model_corrupt', 'the decoder is broken');
+    };
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.failures).toEqual([
+      { token: 'token', error: 'model_corrupt', cause: 'the decoder is broken' },
+    ]);
+    expect(callbacks.successes).toHaveLength(1);
+    expect(queue.deleted).toHaveLength(2);
+  });
+
+  it('fails the request as internal when the error is not ours', async () => {
+    queue.deliver(messageWith());
+    model.decode = () => Promise.reject(new RangeError('boom'));
+
+    await drain();
+
+    expect(callbacks.failures).toMatchObject([{ error: 'internal', cause: 'boom' }]);
+  });
+
+  it('leaves a message for another delivery when the store is down for a while', async () => {
+    // Prepare
+    queue.deliver(messageWith(planFor('whole', [donorFor('whole', 'a')])), 2);
+    objects.nextGetError = TRANSIENT;
+
+    // Act
+    await drain();
+
+    // Assess: 2^2 seconds after the second delivery.
+    expect(callbacks.failures).toEqual([]);
+    expect(queue.deleted).toEqual([]);
+    expect(queue.extended).toEqual([4]);
+  });
+
+  it('fails the request when the store is still down at the last delivery', async () => {
+    queue.deliver(messageWith(planFor('whole', [donorFor('whole', 'a')])), 5);
+    objects.nextGetError = TRANSIENT;
+
+    await drain({ maximumDeliveries: 5 });
+
+    expect(callbacks.failures).toMatchObject([{ error: 'throttled' }]);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('does not touch a message that stopped its workers too often', async () => {
+    // Prepare
+    queue.deliver(messageWith(), 6);
+
+    // Act
+    await drain({ maximumDeliveries: 5 });
+
+    // Assess
+    expect(model.times).toEqual([]);
+    expect(callbacks.failures).toMatchObject([
+      { error: 'internal', cause: 'the request stopped its worker 5 times' },
+    ]);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('drops a message whose workflow no longer waits, without making its video', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    callbacks.heartbeatError = new TaskGoneError();
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(model.times).toEqual([]);
+    expect(callbacks.failures).toEqual([]);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('drops a message whose workflow ended while its video was made', async () => {
+    queue.deliver(messageWith());
+    callbacks.successError = new TaskGoneError();
+
+    await drain();
+
+    expect(model.times).toHaveLength(12);
+    expect(callbacks.failures).toEqual([]);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('renews the message and the heartbeat while a video is made, and not after', async () => {
+    // Prepare: 12 steps of 20 ms against renewals every 30 ms.
+    queue.deliver(messageWith());
+    model.beforeStep = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+    // Act
+    await drain({ visibilitySeconds: 0.09 });
+    const heartbeats = callbacks.heartbeats;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+
+    // Assess
+    expect(queue.extended.length).toBeGreaterThanOrEqual(3);
+    expect(queue.extended.every((seconds) => seconds === 0.09)).toBe(true);
+    expect(heartbeats).toBeGreaterThanOrEqual(4);
+    expect(callbacks.heartbeats).toBe(heartbeats);
+  });
+
+  it('stops and answers nothing when the message went to another worker', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    queue.extendError = new ConditionFailedError('handed out again');
+    model.beforeStep = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+    // Act
+    await drain({ visibilitySeconds: 0.09 });
+
+    // Assess
+    expect(model.times.length).toBeLessThan(12);
+    expect(callbacks).toMatchObject({ successes: [], failures: [] });
+    expect(queue.deleted).toEqual([]);
+  });
+
+  it('gives its message back at once when it is shut down', async () => {
+    // Prepare
+    const shutdown = new AbortController();
+    queue.deliver(messageWith());
+    queue.deliver(messageWith());
+    model.beforeStep = () => {
+      if (model.times.length === 2) shutdown.abort();
+    };
+
+    // Act
+    await drain({}, shutdown.signal);
+
+    // Assess
+    expect(model.times).toHaveLength(3);
+    expect(queue.extended).toEqual([0]);
+    expect(queue.deleted).toEqual([]);
+    expect(callbacks).toMatchObject({ successes: [], failures: [] });
+    expect(queue.waiting).toHaveLength(1);
+  });
+
+  it('waits and asks again when the queue is down for a while', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    const receive = queue.receive.bind(queue);
+    queue.receive = async () => {
+      queue.receive = receive;
+      throw TRANSIENT;
+    };
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(events[0]).toMatchObject({ event: 'receive_failed' });
+    expect(callbacks.successes).toHaveLength(1);
+  });
+
+  it('ends with the error when the queue refuses it', async () => {
+    queue.receive = () => Promise.reject(new FlexCacheError('permission_denied', 'no access'));
+
+    await expect(drain()).rejects.toMatchObject({ code: 'permission_denied' });
+  });
+});
