@@ -1,5 +1,6 @@
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
+import { errorLine, errorReport } from './error-line.ts';
 import { run } from './program.ts';
 
 /** Two signals nearer than this are one key press: the launcher passes on what the terminal sends too. */
@@ -11,6 +12,10 @@ export async function main(open: CliContext['open'] = openOnDemand): Promise<voi
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.success);
     throw error;
+  });
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(errorLine(errorReport(error)));
+    process.exit(EXIT.failed);
   });
   const exitCode = await run(process.argv.slice(2), {
     open,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { FlexCacheError } from '#core/errors.ts';
+import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 
 /** Writes the file whole or not at all; folders on the way are created. */
 export async function writeFileAtomically(path: string, body: Uint8Array | string): Promise<void> {
@@ -15,6 +16,20 @@ export async function writeFileAtomically(path: string, body: Uint8Array | strin
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
+    throw asFileError(error, path);
+  }
+}
+
+/**
+ * Finds out before the work whether its result could be written there.
+ * @throws FlexCacheError when the nearest folder that exists is none, or may not be written.
+ */
+export async function checkWritable(path: string): Promise<void> {
+  let folder = dirname(path);
+  while (!existsSync(folder)) folder = dirname(folder);
+  try {
+    await access(`${folder}/.`, constants.W_OK);
+  } catch (error) {
     throw asFileError(error, path);
   }
 }
@@ -38,11 +53,11 @@ export function asFileError(error: unknown, path: string): unknown {
     case 'EISDIR':
     case 'ENOTDIR':
     case 'EEXIST':
-      return new FlexCacheError('invalid_input', `${path} is in the way of the output`, {
-        cause: error,
-        field: 'out',
-        fix: 'choose another place with --out',
-      });
+      return new InvalidInputError(
+        'out',
+        `${path} cannot be made: a file or folder is in the way`,
+        'choose another place with --out',
+      );
     default:
       return error;
   }

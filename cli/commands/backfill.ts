@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
@@ -10,6 +10,7 @@ import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
+import { checkWritable } from '../write-file-atomically.ts';
 
 export interface BackfillOptions extends GlobalOptions {
   out: string;
@@ -27,6 +28,8 @@ export async function backfill(
 ): Promise<ExitCode> {
   const concurrency = parseConcurrency(options.concurrency);
   const requests = await openRequests(resolve(context.workingDirectory, file));
+  const outDirectory = resolve(context.workingDirectory, options.out);
+  await checkWritable(join(outDirectory, 'video.mp4'));
   const total = context.showProgress ? await count(requests()) : 0;
 
   return withCloud(context, options, async (cloud) => {
@@ -44,7 +47,7 @@ export async function backfill(
       await runBatch({
         cloud,
         lines: requests(),
-        outDirectory: resolve(context.workingDirectory, options.out),
+        outDirectory,
         concurrency,
         stop: stop.signal,
         onOutcome: (outcome) => {

@@ -14,7 +14,7 @@ import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, linesById, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
-import { writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
 import { reportFailure } from './backfill.ts';
 
 export interface DemoOptions extends GlobalOptions {
@@ -42,6 +42,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
   const prompts =
     options.prompts === undefined ? PROMPTS : resolve(context.workingDirectory, options.prompts);
   const requests = await openRequests(prompts);
+  await checkWritable(page);
   await prepareFolder(folder, state, videos, options.fresh ?? false);
 
   const outcomes: LineOutcome[] = [];

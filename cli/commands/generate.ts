@@ -13,7 +13,7 @@ import { fromDigits } from '../readers/request-line.ts';
 import { failureReport, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
-import { writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
 
 export interface GenerateOptions extends GlobalOptions {
   seed?: string;
@@ -51,9 +51,9 @@ async function makeVideo(
     ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
   };
-  if (options.out !== undefined) {
-    await refuseFolder(resolve(context.workingDirectory, options.out));
-  }
+  const { workingDirectory } = context;
+  if (options.out !== undefined) await refuseFolder(resolve(workingDirectory, options.out));
+  await checkWritable(resolve(workingDirectory, options.out ?? 'video.mp4'));
 
   return withCloud(context, options, async (cloud) => {
     const bar = progressBar(context, '{stage} [{bar}] {percentage}%');

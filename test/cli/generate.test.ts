@@ -1,9 +1,10 @@
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { run } from '#cli/program.ts';
-import { inProcess } from './harness.ts';
+import { asFileError, writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { inProcess, interruptAtVideo, temporaryFolder } from './harness.ts';
 
 test('generate writes the video and prints where it is and how it was made', async () => {
   const { flexcache, folder } = await inProcess();
@@ -111,6 +112,39 @@ test('--out that names a folder is refused before the video is made', async () =
   expect(clouds).toEqual([]);
 });
 
+test.each([['notes.txt/video.mp4'], ['notes.txt/videos/video.mp4']])(
+  '--out %s behind a file is refused before the video is made',
+  async (out) => {
+    const { flexcache, folder, clouds } = await inProcess();
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+
+    const { exitCode, stderr } = await flexcache('generate', 'a', '--out', out);
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/^flexcache: invalid_input: .+ a file or folder is in the way/);
+    expect(clouds).toEqual([]);
+  },
+);
+
+test.each([
+  ['ENOSPC', 'disk_full'],
+  ['EROFS', 'permission_denied'],
+])('%s of the file system is %s', (code, expected) => {
+  const error = asFileError(Object.assign(new Error(code), { code }), '/videos/a.mp4');
+
+  expect(error).toMatchObject({ code: expected, fix: expect.any(String) });
+});
+
+test('a write that fails half-way leaves nothing behind', async () => {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, 'taken'));
+
+  const writing = writeFileAtomically(join(folder, 'taken'), 'text');
+
+  await expect(writing).rejects.toMatchObject({ code: 'invalid_input', field: 'out' });
+  expect(await readdir(folder)).toEqual(['taken']);
+});
+
 test('a failed video prints one error line, and with --json the failure as an object', async () => {
   const { flexcache, folder } = await inProcess();
 
@@ -141,11 +175,10 @@ test('a refused request is an object too with --json', async () => {
 });
 
 test('an interrupt cancels the video and exits with 130', async () => {
-  const harness = await inProcess({ milliseconds: 100 });
+  const harness = await inProcess();
+  interruptAtVideo(harness, 1);
 
-  const running = harness.flexcache('generate', 'a ball');
-  setTimeout(harness.interrupt, 30);
-  const { exitCode, stderr } = await running;
+  const { exitCode, stderr } = await harness.flexcache('generate', 'a ball');
 
   expect(exitCode).toBe(130);
   expect(stderr).toMatch(/^flexcache: cancelled: /);

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { CliContext, ExitCode } from '#cli/context.ts';
 import { run } from '#cli/program.ts';
 import { FakeCloud } from './fake-cloud.ts';
@@ -23,8 +24,23 @@ export interface InProcess {
   flexcache(...args: string[]): Promise<Outcome & { exitCode: ExitCode }>;
 }
 
-export function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'flexcache-cli-'));
+/** A folder of the running test; it goes when the test ends. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'flexcache-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Interrupts the next command when it begins its n-th video. */
+export function interruptAtVideo(harness: InProcess, n: number): void {
+  harness.onOpen = (cloud) => {
+    harness.onOpen = () => undefined;
+    const generate = cloud.generate.bind(cloud);
+    cloud.generate = (input, onProgress) => {
+      if (cloud.inputs.length === n - 1) harness.interrupt();
+      return generate(input, onProgress);
+    };
+  };
 }
 
 /** The commands in this process, in a folder of their own, on the fake cloud. */
