@@ -8,6 +8,7 @@ import { DynamoTable } from '#stores/dynamo-table.ts';
 import { S3VectorIndex } from '#stores/s3-vector-index.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { ENVIRONMENT } from './environment.ts';
 
 /** What the functions work with. Deployed it comes from AWS, embedded from this machine. */
 export interface Services {
@@ -19,13 +20,6 @@ export interface Services {
   /** Entries and vectors are looked up and stored inside it. */
   compatibilityKey: string;
 }
-
-/** Names of the environment variables that a deployed function reads. */
-export const ENVIRONMENT = {
-  tableName: 'FLEXCACHE_TABLE_NAME',
-  vectorIndexArn: 'FLEXCACHE_VECTOR_INDEX_ARN',
-  modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
-} as const;
 
 export function deployedTable(): Table {
   return new DynamoTable({ tableName: variable(ENVIRONMENT.tableName) });

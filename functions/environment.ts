@@ -1,0 +1,6 @@
+/** Names of the environment variables that a deployed function reads. */
+export const ENVIRONMENT = {
+  tableName: 'FLEXCACHE_TABLE_NAME',
+  vectorIndexArn: 'FLEXCACHE_VECTOR_INDEX_ARN',
+  modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
+} as const;

@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { buildSync } from 'esbuild';
+import { REPOSITORY_ROOT } from './repository-root.ts';
+
+export interface HouseFunctionProps {
+  description: string;
+  /** Folder of `functions/` whose `handler.ts` it runs. */
+  folder: string;
+  environment: Record<string, string>;
+  timeout: Duration;
+  memoryMegabytes?: number;
+  layers?: lambda.ILayerVersion[];
+}
+
+export const RUNTIME = lambda.Runtime.NODEJS_24_X;
+
+/** onnxruntime on arm64 Lambda is not proven; on x86 it is. */
+export const ARCHITECTURE = lambda.Architecture.X86_64;
+
+const DEFAULT_MEMORY_MEGABYTES = 512;
+
+/** Native modules come with a layer. */
+const EXTERNAL_MODULES = ['onnxruntime-node', 'zstd-napi'];
+
+/** Bundled CommonJS dependencies ask for `require`, which an ES module does not have. */
+const REQUIRE_BANNER =
+  "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);";
+
+const STUB = "exports.handler = async () => { throw new Error('synthesized without code'); };";
+
+/** Whether the functions' code is bundled; a template alone does without. */
+export function isBundled(scope: Construct): boolean {
+  return String(scope.node.tryGetContext('bundle') ?? 'true') !== 'false';
+}
+
+/** A Lambda function as every one of ours is: runtime, memory, logs and code are decided here. */
+export class HouseFunction extends lambda.Function {
+  constructor(scope: Construct, id: string, props: HouseFunctionProps) {
+    const bundle = isBundled(scope) ? bundleHandler(props.folder) : null;
+    super(scope, id, {
+      description: props.description,
+      runtime: RUNTIME,
+      architecture: ARCHITECTURE,
+      memorySize: props.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES,
+      timeout: props.timeout,
+      handler: 'index.handler',
+      code: bundle === null ? lambda.Code.fromInline(STUB) : lambda.Code.fromAsset(bundle),
+      layers: props.layers ?? [],
+      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      loggingFormat: lambda.LoggingFormat.JSON,
+      logGroup: new logs.LogGroup(scope, `${id}Logs`, {
+        retention: logs.RetentionDays.ONE_MONTH,
+        removalPolicy: RemovalPolicy.DESTROY,
+      }),
+    });
+    // The asset was copied when the code was bound.
+    if (bundle !== null) rmSync(bundle, { recursive: true });
+  }
+}
+
+/** Folder with the handler and all it imports in one file. */
+export function bundleHandler(folder: string): string {
+  const outputFolder = mkdtempSync(join(tmpdir(), 'flexcache-bundle-'));
+  buildSync({
+    entryPoints: [resolve(REPOSITORY_ROOT, 'functions', folder, 'handler.ts')],
+    outfile: join(outputFolder, 'index.mjs'),
+    absWorkingDir: REPOSITORY_ROOT,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    banner: { js: REQUIRE_BANNER },
+    external: EXTERNAL_MODULES,
+    minifySyntax: true,
+    keepNames: true,
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'error',
+  });
+  return outputFolder;
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import type { GenerationResult } from '#core/generation.ts';
+import { TaskGoneError } from '#stores/errors.ts';
+import type { TaskCallbacks } from '#stores/workflow.ts';
+import { TaskFailure } from './engine-task-failure.ts';
+
+interface PendingTask {
+  heartbeatSeconds: number;
+  timer: NodeJS.Timeout;
+  /** Whether a worker has answered at all: until then nobody works on it. */
+  isTaken: boolean;
+  succeed: (output: GenerationResult) => void;
+  fail: (error: Error) => void;
+}
+
+/** The tokens on which executions of this process wait, with the heartbeat of Step Functions. */
+export class TaskTokens implements TaskCallbacks {
+  readonly #pending = new Map<string, PendingTask>();
+
+  /** A token that nobody had before. */
+  issue(): string {
+    return randomUUID();
+  }
+
+  /**
+   * Resolves with the worker's output.
+   *
+   * @throws TaskFailure with the worker's error, or `States.HeartbeatTimeout`.
+   */
+  async wait(token: string, heartbeatSeconds: number): Promise<GenerationResult> {
+    try {
+      return await new Promise<GenerationResult>((succeed, fail) => {
+        const pending: PendingTask = {
+          heartbeatSeconds,
+          timer: this.#heartbeatTimer(token, heartbeatSeconds),
+          isTaken: false,
+          succeed,
+          fail,
+        };
+        this.#pending.set(token, pending);
+      });
+    } finally {
+      this.#forget(token);
+    }
+  }
+
+  async sendTaskSuccess(taskToken: string, output: GenerationResult): Promise<void> {
+    this.#take(taskToken).succeed(JSON.parse(JSON.stringify(output)) as GenerationResult);
+  }
+
+  async sendTaskFailure(taskToken: string, error: string, cause: string): Promise<void> {
+    this.#take(taskToken).fail(new TaskFailure(error, cause));
+  }
+
+  async sendTaskHeartbeat(taskToken: string): Promise<void> {
+    const pending = this.#require(taskToken);
+    pending.isTaken = true;
+    clearTimeout(pending.timer);
+    pending.timer = this.#heartbeatTimer(taskToken, pending.heartbeatSeconds);
+  }
+
+  /** Fails the task if it still waits for a worker; whether it did. */
+  failUntaken(token: string, error: string, cause: string): boolean {
+    const pending = this.#pending.get(token);
+    if (pending === undefined || pending.isTaken) return false;
+    this.#take(token).fail(new TaskFailure(error, cause));
+    return true;
+  }
+
+  /** Fails the task whoever works on it; idempotent. */
+  abandon(token: string, error: string, cause: string): void {
+    if (this.#pending.has(token)) this.#take(token).fail(new TaskFailure(error, cause));
+  }
+
+  #take(token: string): PendingTask {
+    const pending = this.#require(token);
+    this.#forget(token);
+    return pending;
+  }
+
+  #require(token: string): PendingTask {
+    const pending = this.#pending.get(token);
+    if (pending === undefined) throw new TaskGoneError();
+    return pending;
+  }
+
+  #forget(token: string): void {
+    clearTimeout(this.#pending.get(token)?.timer);
+    this.#pending.delete(token);
+  }
+
+  #heartbeatTimer(token: string, seconds: number): NodeJS.Timeout {
+    const timedOut = new TaskFailure('States.HeartbeatTimeout', 'no heartbeat came in time');
+    return setTimeout(() => this.#take(token).fail(timedOut), seconds * 1000);
+  }
+}
