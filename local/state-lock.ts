@@ -48,15 +48,20 @@ export async function takeStateLock(stateDirectory: string): Promise<StateLock> 
       const path = join(folder, name);
       await mkdir(folder, { recursive: true });
       await writeFile(path, '', { flag: 'wx' });
-      const rivals = await liveClaims(folder, name);
-      if (rivals.length === 0) {
-        await writeFile(path, HELD);
-        return { release: () => rm(path, { force: true }) };
-      }
-      await rm(path, { force: true });
-      const holder = rivals.find((rival) => rival.isHeld);
-      if (holder || Date.now() > giveUpAt) {
-        throw stateLocked(stateDirectory, folder, (holder ?? rivals[0]!).owner);
+      let isHeld = false;
+      try {
+        const rivals = await liveClaims(folder, name);
+        if (rivals.length === 0) {
+          await writeFile(path, HELD);
+          isHeld = true;
+          return { release: () => rm(path, { force: true }) };
+        }
+        const holder = rivals.find((rival) => rival.isHeld);
+        if (holder || Date.now() > giveUpAt) {
+          throw stateLocked(stateDirectory, folder, (holder ?? rivals[0]!).owner);
+        }
+      } finally {
+        if (!isHeld) await rm(path, { force: true });
       }
       await pause(Math.random() * LONGEST_PAUSE_MILLISECONDS);
     }

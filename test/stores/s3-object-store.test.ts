@@ -1,0 +1,49 @@
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { beforeAll, expect, test } from 'vitest';
+import { ObjectCorruptError } from '#stores/errors.ts';
+import { S3ObjectStore } from '#stores/s3-object-store.ts';
+import { describeOnMoto } from '../describe-on-moto.ts';
+import { collect } from '../collect.ts';
+import { motoClientOptions } from '../moto.ts';
+import { objectStoreContract } from './object-store.contract.ts';
+import { unique } from './samples.ts';
+
+describeOnMoto('S3ObjectStore on moto', (endpoint) => {
+  const bucket = unique('bucket-');
+  const client = new S3Client(motoClientOptions(endpoint || 'http://127.0.0.1:9'));
+  const store = new S3ObjectStore({ bucket, client });
+  beforeAll(async () => {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  });
+
+  objectStoreContract(() => store);
+
+  test('an object whose bytes are not those of its sha256 is corrupt', async () => {
+    await client.send(
+      new PutObjectCommand({
+        Bucket: bucket,
+        Key: 'foreign/altered',
+        Body: Buffer.from('altered'),
+        Metadata: { sha256: '00'.repeat(32) },
+      }),
+    );
+
+    await expect(store.get('foreign/altered')).rejects.toThrow(ObjectCorruptError);
+  });
+
+  test('an object of somebody else, without sha256, is corrupt', async () => {
+    await client.send(
+      new PutObjectCommand({ Bucket: bucket, Key: 'foreign/bare', Body: Buffer.from('bare') }),
+    );
+
+    await expect(store.get('foreign/bare')).rejects.toThrow(ObjectCorruptError);
+    expect(await store.head('foreign/bare')).toMatchObject({ bytes: 4, sha256: '' });
+  });
+
+  test('a bucket that is not there is named with a fix', async () => {
+    const absent = new S3ObjectStore({ bucket: 'absent-bucket', client });
+
+    await expect(absent.put('a', Buffer.from('a'))).rejects.toMatchObject({ code: 'not_found' });
+    await expect(collect(absent.list(''))).rejects.toMatchObject({ code: 'not_found' });
+  });
+});

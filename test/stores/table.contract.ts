@@ -1,0 +1,370 @@
+import { describe, expect, test } from 'vitest';
+import { ConditionFailedError } from '#core/errors.ts';
+import type { Entry } from '#core/generation.ts';
+import type { Table } from '#stores/table.ts';
+import { collect } from '../collect.ts';
+import { sampleEntry, sampleJob, sampleResult, unique } from './samples.ts';
+
+/** What every table does. */
+export function tableContract(open: () => Table): void {
+  describe('jobs', () => {
+    test('a job that was created reads back as it was', async () => {
+      const job = sampleJob({ error: { code: 'internal', message: 'no' }, result: sampleResult() });
+
+      const answer = await open().createJob(job);
+
+      expect(answer).toEqual({ job, created: true });
+      expect(await open().getJob(job.videoId)).toEqual(job);
+    });
+
+    test('a job that is not there is null', async () => {
+      expect(await open().getJob('vid_nobody')).toBeNull();
+    });
+
+    test('creating a job twice returns the first one', async () => {
+      const job = sampleJob();
+      await open().createJob(job);
+
+      const second = await open().createJob({ ...job, prompt: 'something else' });
+
+      expect(second).toEqual({ job, created: false });
+    });
+
+    test('of 50 who create the same job one does', async () => {
+      const job = sampleJob();
+
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, (_, seed) => open().createJob({ ...job, seed })),
+      );
+
+      const winners = answers.filter(({ created }) => created);
+      expect(winners).toHaveLength(1);
+      for (const answer of answers) expect(answer.job).toEqual(winners[0]!.job);
+    });
+
+    test('the jobs of a tenant come newest first, no others, and no more than asked', async () => {
+      const tenant = unique('tenant-');
+      const days = ['03', '01', '05', '02', '04'];
+      const jobs = days.map((day) =>
+        sampleJob({ tenant, createdAt: `2026-01-${day}T00:00:00.000Z` }),
+      );
+      for (const job of jobs) await open().createJob(job);
+      await open().createJob(sampleJob({ tenant: unique('tenant-') }));
+
+      const listed = await open().listJobs(tenant, 4);
+
+      expect(listed.map((job) => job.createdAt.slice(8, 10))).toEqual(['05', '04', '03', '02']);
+      expect(listed[0]).toEqual(jobs[2]);
+      expect(await open().listJobs(tenant, 0)).toEqual([]);
+    });
+
+    test('more jobs than one batch holds are listed', async () => {
+      const tenant = unique('tenant-');
+      await Promise.all(
+        Array.from({ length: 120 }, (_, index) =>
+          open().createJob(
+            sampleJob({ tenant, createdAt: new Date(1_767_225_600_000 + index).toISOString() }),
+          ),
+        ),
+      );
+
+      const listed = await open().listJobs(tenant, 200);
+
+      const times = listed.map((job) => job.createdAt);
+      expect(times).toHaveLength(120);
+      expect(times).toEqual([...times].sort().reverse());
+    });
+
+    test('a job goes from queued over running to completed', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+
+      const started = await open().startJob(videoId);
+      await open().setJobProgress(videoId, 40);
+      const halfway = await open().getJob(videoId);
+      await open().completeJob(videoId, sampleResult());
+
+      expect(started.status).toBe('running');
+      expect(halfway?.progress).toBe(40);
+      const completed = await open().getJob(videoId);
+      expect(completed).toMatchObject({
+        status: 'completed',
+        progress: 100,
+        result: sampleResult(),
+      });
+      expect(completed?.completedAt).toBeDefined();
+    });
+
+    test('a completed job stays completed, whatever comes late', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+      await open().startJob(videoId);
+      await open().completeJob(videoId, sampleResult());
+      const completed = await open().getJob(videoId);
+
+      await open().completeJob(videoId, sampleResult({ stepsRun: 99 }));
+      await open().setJobProgress(videoId, 10);
+      await open().requestCancel(videoId);
+
+      await expect(open().startJob(videoId)).rejects.toThrow(ConditionFailedError);
+      await expect(
+        open().failJob(videoId, { code: 'internal', message: 'late' }, false),
+      ).rejects.toThrow(ConditionFailedError);
+      expect(await open().getJob(videoId)).toEqual(completed);
+    });
+
+    test('a failed job keeps its reason and cannot be completed', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+      const error = { code: 'gpu_missing', message: 'no GPU', field: 'device' };
+
+      await open().failJob(videoId, error, false);
+
+      expect(await open().getJob(videoId)).toMatchObject({ status: 'failed', error });
+      await expect(open().completeJob(videoId, sampleResult())).rejects.toThrow(
+        ConditionFailedError,
+      );
+    });
+
+    test('a rerun of a cancelled job starts afresh', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+      await open().startJob(videoId);
+      await open().setJobProgress(videoId, 70);
+      await open().requestCancel(videoId);
+      await open().failJob(videoId, { code: 'cancelled', message: 'cancelled' }, true);
+      const cancelled = await open().getJob(videoId);
+
+      const rerun = await open().startJob(videoId);
+
+      expect(cancelled).toMatchObject({ status: 'cancelled', cancelRequested: true });
+      expect(rerun).toMatchObject({ status: 'running', progress: 0, cancelRequested: false });
+      expect(rerun).not.toHaveProperty('error');
+      expect(rerun).not.toHaveProperty('completedAt');
+    });
+
+    test('a cancellation of a queued job outlives its start', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+
+      await open().requestCancel(videoId);
+      await open().startJob(videoId);
+
+      expect((await open().startJob(videoId)).cancelRequested).toBe(true);
+    });
+
+    test('each step has one usage record, in the order of the workflow', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+
+      await open().recordUsage(videoId, { step: 'generate', gpuSeconds: 3, instanceType: 'x' });
+      await open().recordUsage(videoId, { step: 'embed', lambdaMilliseconds: 12 });
+      await open().recordUsage(videoId, { step: 'generate', gpuSeconds: 1.5 });
+
+      expect((await open().getJob(videoId))?.usage).toEqual([
+        { step: 'embed', lambdaMilliseconds: 12 },
+        { step: 'generate', gpuSeconds: 1.5 },
+      ]);
+    });
+
+    test('a change of a job that is not there says so', async () => {
+      const table = open();
+      const changes = [
+        () => table.startJob('vid_nobody'),
+        () => table.setJobProgress('vid_nobody', 1),
+        () => table.recordUsage('vid_nobody', { step: 'embed' }),
+        () => table.completeJob('vid_nobody', sampleResult()),
+        () => table.failJob('vid_nobody', { code: 'internal', message: '' }, false),
+        () => table.requestCancel('vid_nobody'),
+      ];
+
+      for (const change of changes)
+        await expect(change()).rejects.toMatchObject({ code: 'not_found' });
+
+      expect(await table.getJob('vid_nobody')).toBeNull();
+    });
+  });
+
+  describe('entries', () => {
+    test('an entry that was put reads back as it was', async () => {
+      const entry = sampleEntry();
+
+      expect(await open().putEntry(entry)).toBe(true);
+
+      expect(await open().getEntry(entry.entryId)).toEqual(entry);
+      expect(await open().getEntry('vid_nobody')).toBeNull();
+    });
+
+    test('of 50 who put the same entry one does', async () => {
+      const entry = sampleEntry();
+
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, (_, seed) => open().putEntry({ ...entry, seed })),
+      );
+
+      expect(answers.filter(Boolean)).toHaveLength(1);
+    });
+
+    test('the exact key finds READY entries only', async () => {
+      const entry = await put(sampleEntry());
+
+      const found = await open().findExact(entry.exactKey);
+      await open().moveEntry(entry.entryId, 'READY', 'EVICTING', 0);
+
+      expect(found).toEqual(entry);
+      expect(await open().findExact(entry.exactKey)).toBeNull();
+      expect(await open().findExact('nothing')).toBeNull();
+    });
+
+    test('entries of one prompt come newest first and only while READY', async () => {
+      const promptKey = unique('prompt-');
+      const [oldest, newest, leaving] = await Promise.all(
+        ['01', '04', '03'].map((day) =>
+          put(sampleEntry({ promptKey, createdAt: `2026-01-${day}T00:00:00.000Z` })),
+        ),
+      );
+      const middle = await put(sampleEntry({ promptKey, createdAt: '2026-01-02T00:00:00.000Z' }));
+
+      await open().moveEntry(leaving!.entryId, 'READY', 'EVICTING', 0);
+
+      const all = await open().findSamePrompt(promptKey, 10);
+      expect(all.map(({ entryId }) => entryId)).toEqual(
+        [newest, middle, oldest].map((entry) => entry!.entryId),
+      );
+      const two = await open().findSamePrompt(promptKey, 2);
+      expect(two.map(({ entryId }) => entryId)).toEqual([newest!.entryId, middle.entryId]);
+    });
+
+    test('a lease confirms, counts the hit and says when', async () => {
+      const { entryId } = await put(sampleEntry());
+
+      const leased = await open().leaseEntry({ entryId, now: 1000, leaseUntil: 5000 });
+
+      expect(leased).toMatchObject({
+        entryId,
+        hits: 1,
+        leaseUntil: 5000,
+        lastHitAt: '1970-01-01T00:00:01.000Z',
+      });
+      expect(leased).toEqual(await open().getEntry(entryId));
+    });
+
+    test('a shorter lease counts a hit and leaves the longer one', async () => {
+      const { entryId } = await put(sampleEntry());
+      await open().leaseEntry({ entryId, now: 1000, leaseUntil: 5000 });
+
+      const leased = await open().leaseEntry({ entryId, now: 2000, leaseUntil: 3000 });
+
+      expect(leased).toMatchObject({ hits: 2, leaseUntil: 5000 });
+    });
+
+    test('of leases at the same time every hit counts and the longest stays', async () => {
+      const { entryId } = await put(sampleEntry());
+
+      const leases = await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          open().leaseEntry({ entryId, now: 0, leaseUntil: 1000 + ((index * 37) % 50) }),
+        ),
+      );
+
+      expect(leases.every((lease) => lease !== null)).toBe(true);
+      expect(await open().getEntry(entryId)).toMatchObject({ hits: 50, leaseUntil: 1049 });
+    });
+
+    test('an entry that is gone, leaving or of another scope gives no lease', async () => {
+      const lease = { now: 0, leaseUntil: 1000 };
+      const leaving = await put(sampleEntry({ state: 'EVICTING' }));
+      const { entryId } = await put(sampleEntry({ tenant: 'mine', compatibilityKey: 'c1' }));
+      const scopes = [
+        { tenant: 'other', compatibilityKey: 'c1' },
+        { tenant: 'mine', compatibilityKey: 'c2' },
+      ];
+
+      expect(await open().leaseEntry({ ...lease, entryId: 'vid_nobody' })).toBeNull();
+      expect(await open().leaseEntry({ ...lease, entryId: leaving.entryId })).toBeNull();
+      for (const scope of scopes) {
+        expect(await open().leaseEntry({ ...lease, entryId, scope })).toBeNull();
+      }
+
+      expect(await open().getEntry(entryId)).toMatchObject({ hits: 0 });
+      const scope = { tenant: 'mine', compatibilityKey: 'c1' };
+      expect(await open().leaseEntry({ ...lease, entryId, scope })).toMatchObject({ hits: 1 });
+    });
+
+    test('a live lease holds an entry; an ended one does not', async () => {
+      const { entryId } = await put(sampleEntry());
+      await open().leaseEntry({ entryId, now: 0, leaseUntil: 1000 });
+
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 999)).toBe(false);
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 1000)).toBe(true);
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 1000)).toBe(false);
+      expect(await open().getEntry(entryId)).toMatchObject({ state: 'EVICTING' });
+    });
+
+    test('of those who lease and those who evict at the same time one side wins', async () => {
+      for (let round = 0; round < 5; round++) {
+        const { entryId } = await put(sampleEntry());
+
+        const [leases, moves] = await Promise.all([
+          Promise.all(
+            Array.from({ length: 8 }, () =>
+              open().leaseEntry({ entryId, now: 500, leaseUntil: 9000 }),
+            ),
+          ),
+          Promise.all(
+            Array.from({ length: 8 }, () => open().moveEntry(entryId, 'READY', 'EVICTING', 500)),
+          ),
+        ]);
+
+        const won = leases.filter(Boolean).length;
+        const evicted = moves.filter(Boolean).length;
+        expect([won, evicted]).toEqual(evicted === 1 ? [0, 1] : [8, 0]);
+      }
+    });
+
+    test('an entry that comes back is found again', async () => {
+      const entry = await put(sampleEntry());
+      await open().moveEntry(entry.entryId, 'READY', 'EVICTING', 0);
+
+      await open().moveEntry(entry.entryId, 'EVICTING', 'READY', 0);
+
+      expect(await open().findExact(entry.exactKey)).toEqual(entry);
+      expect(await open().findSamePrompt(entry.promptKey, 5)).toEqual([entry]);
+    });
+
+    test('only an entry that is leaving is deleted; twice is as good as once', async () => {
+      const { entryId } = await put(sampleEntry());
+
+      await expect(open().deleteEntry(entryId)).rejects.toThrow(ConditionFailedError);
+      await open().moveEntry(entryId, 'READY', 'TOMBSTONE', 0);
+      await open().deleteEntry(entryId);
+      await open().deleteEntry(entryId);
+
+      expect(await open().getEntry(entryId)).toBeNull();
+    });
+
+    test('a scan yields every entry in any state and no job', async () => {
+      const entries = await Promise.all(
+        Array.from({ length: 40 }, (_, index) =>
+          put(
+            sampleEntry({
+              state: index % 2 ? 'EVICTING' : 'READY',
+              vectors: {
+                whole: Array(4096).fill(0.5),
+                object: Array(4096).fill(1),
+                background: null,
+              },
+            }),
+          ),
+        ),
+      );
+      await open().createJob(sampleJob());
+
+      const scanned = await collect(open().scanEntries());
+
+      const ids = new Set(scanned.map(({ entryId }) => entryId));
+      expect(ids.size).toBe(scanned.length);
+      for (const { entryId } of entries) expect(ids).toContain(entryId);
+      expect(scanned.every((entry) => 'entryId' in entry && 'vectors' in entry)).toBe(true);
+    });
+  });
+
+  async function put(entry: Entry): Promise<Entry> {
+    expect(await open().putEntry(entry)).toBe(true);
+    return entry;
+  }
+}
