@@ -1,7 +1,26 @@
-import type { CacheMode, Job } from '#core/generation.ts';
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createCommitHandler } from '#functions/commit/handler.ts';
+import { createEmbedHandler } from '#functions/embed/handler.ts';
+import { createFailHandler } from '#functions/fail/handler.ts';
+import { createLookupHandler } from '#functions/lookup/handler.ts';
+import { reuseRules, type Services } from '#functions/services.ts';
+import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import type { CacheMode, GenerationRequest, Job } from '#core/generation.ts';
+import { randomVideoId, videoIdForKey } from '#core/identity.ts';
+import { MAX_SEED, validateRequest, validateTenant } from '#core/request.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { openModels, type EmbeddedModels } from './embedded-models.ts';
+import { EmbeddedQueue } from './embedded-queue.ts';
+import { EmbeddedEngine, type ExecutionOutcome } from './engine.ts';
+import { ExactVectorIndex } from './exact-vector-index.ts';
+import { FileObjectStore } from './file-object-store.ts';
+import { ProgressFeed } from './progress-feed.ts';
+import { openStateFolder } from './state-folder.ts';
+import { startTableServer } from './table-server.ts';
 
 export interface EmbeddedCloudOptions {
   /** Folder of all state; created when missing. */
@@ -10,6 +29,8 @@ export interface EmbeddedCloudOptions {
   modelDirectory: string;
   /** onnxruntime execution provider of the worker. */
   executionProvider?: 'cpu' | 'webgpu' | 'cuda';
+  /** What the worker has to say; nothing is written unless asked for. */
+  log?: (event: WorkerEvent) => void;
 }
 
 /** What a person asks for, before validation. */
@@ -47,5 +68,267 @@ export interface EmbeddedCloud {
   close(): Promise<void>;
 }
 
-/** Opens (and creates) the state folder. @throws FlexCacheError `state_locked` when another process holds it. */
-export declare function openEmbeddedCloud(options: EmbeddedCloudOptions): Promise<EmbeddedCloud>;
+/** Whose videos they are when nobody says. */
+export const DEFAULT_TENANT = 'local';
+
+/** The definition of `infra/workflow-stack.ts`; `npm run build:definition` writes it. */
+const DEFINITION = new URL('generate.asl.json', import.meta.url);
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** How tests put their own parts in. */
+export interface EmbeddedParts {
+  openModels?: typeof openModels;
+  worker?: Partial<WorkerSettings>;
+  /** Pauses before the workflow's retries, in milliseconds by state. */
+  retryPauses?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Opens (and creates) the state folder.
+ *
+ * @throws FlexCacheError `state_locked` when another process holds it; `model_missing` or
+ * `model_corrupt` before the folder is touched.
+ * @example
+ * const cloud = await openEmbeddedCloud({ stateDirectory: '.flexcache', modelDirectory });
+ * const job = await cloud.generate({ prompt: 'a red ball rolling over a meadow' });
+ * await cloud.close();
+ */
+export async function openEmbeddedCloud(
+  options: EmbeddedCloudOptions,
+  parts: EmbeddedParts = {},
+): Promise<EmbeddedCloud> {
+  // In the order of opening; closing goes backwards.
+  await using opened = new AsyncDisposableStack();
+  const models = await (parts.openModels ?? openModels)(
+    options.modelDirectory,
+    options.executionProvider ?? 'cpu',
+  );
+  opened.defer(() => models.embedder.close());
+  opened.defer(() => models.video.close());
+  const state = await openStateFolder(options.stateDirectory);
+  opened.defer(() => state.release());
+  const server = await startTableServer({ path: state.table });
+  opened.defer(() => server.close());
+  const { table } = server;
+  const objects = await FileObjectStore.open(state.objects);
+  const vectors = await ExactVectorIndex.open(state.vectors);
+  opened.defer(() => vectors.close());
+  if (vectors.needsRebuild) await vectors.rebuild(table.scanEntries());
+  const definition = JSON.parse(await readFile(DEFINITION, 'utf8')) as object;
+
+  return new LocalCloud({
+    stateDirectory: state.directory,
+    models,
+    table,
+    objects,
+    vectors,
+    definition,
+    log: options.log,
+    parts,
+    opened: opened.move(),
+  });
+}
+
+interface LocalCloudOptions {
+  stateDirectory: string;
+  models: EmbeddedModels;
+  table: Table;
+  objects: ObjectStore;
+  vectors: VectorIndex;
+  definition: object;
+  log: EmbeddedCloudOptions['log'];
+  parts: EmbeddedParts;
+  /** What was opened for it, and closes with it. */
+  opened: AsyncDisposableStack;
+}
+
+class LocalCloud implements EmbeddedCloud {
+  readonly stateDirectory: string;
+  readonly modelRevision: string;
+  readonly table: Table;
+  readonly objects: ObjectStore;
+  readonly vectors: VectorIndex;
+  readonly #models: EmbeddedModels;
+  readonly #compatibilityKey: string;
+  readonly #queue = new EmbeddedQueue();
+  readonly #progress = new ProgressFeed();
+  readonly #engine: EmbeddedEngine;
+  readonly #fail: ReturnType<typeof createFailHandler>;
+  readonly #opened: AsyncDisposableStack;
+  readonly #shutdown = new AbortController();
+  readonly #worker: Promise<void>;
+  /** Rejects when the worker breaks or the cloud closes: nobody may wait for ever. */
+  readonly #ended = Promise.withResolvers<never>();
+  readonly #onSignal = (signal: NodeJS.Signals): void => this.#closeOn(signal);
+  #closed: Promise<void> | undefined;
+
+  constructor(options: LocalCloudOptions) {
+    const { models, table, objects, vectors, parts } = options;
+    this.stateDirectory = options.stateDirectory;
+    this.modelRevision = models.modelPackage.revision;
+    this.table = table;
+    this.objects = objects;
+    this.vectors = vectors;
+    this.#models = models;
+    this.#opened = options.opened;
+    const rules = reuseRules(models.modelPackage);
+    this.#compatibilityKey = rules.compatibilityKey;
+
+    const { embedder, splitter } = models;
+    const services: Services = { table, vectors, embedder, splitter, ...rules };
+    this.#fail = createFailHandler(services);
+    this.#engine = new EmbeddedEngine({
+      definition: options.definition,
+      handlers: {
+        Embed: createEmbedHandler(services),
+        Lookup: createLookupHandler(services),
+        Commit: createCommitHandler(services),
+        Fail: this.#fail,
+      },
+      queue: this.#queue,
+      onTask: (videoId, state) => this.#progress.onTask(videoId, state),
+      ...(parts.retryPauses && { retryPauses: parts.retryPauses }),
+    });
+
+    this.#ended.promise.catch(() => {});
+    this.#worker = createWorker({
+      model: models.video,
+      manifest: models.modelPackage.manifest,
+      ...rules,
+      objects,
+      queue: this.#queue,
+      callbacks: this.#engine.callbacks,
+      table: {
+        getJob: (videoId) => table.getJob(videoId),
+        setJobProgress: async (videoId, percent) => {
+          await table.setJobProgress(videoId, percent);
+          this.#progress.onGenerated(videoId, percent);
+        },
+      },
+      machine: { instanceType: 'embedded', purchaseOption: 'embedded' },
+      ...(options.log && { log: options.log }),
+      ...(parts.worker && { settings: parts.worker }),
+    }).run(this.#shutdown.signal);
+    this.#worker.catch((error: unknown) => this.#ended.reject(error));
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+  }
+
+  async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
+    if (this.#closed !== undefined) throw closed();
+    const request = this.#requestOf(input);
+    const { job, created } = await this.table.createJob(this.#newJob(request));
+    if (!created) this.#requireSame(job, input);
+    if (job.status === 'completed') return job;
+    // A rerun makes the video that was asked for first: its seed may have been drawn then.
+    const { videoId, prompt, seed, cache, steps, tenant } = job;
+    const stopListening = onProgress && this.#progress.listen(videoId, onProgress);
+    try {
+      await this.#engine.start({ videoId, prompt, seed, cache, steps, tenant });
+      return await Promise.race([this.#finish(videoId), this.#ended.promise]);
+    } finally {
+      stopListening?.();
+    }
+  }
+
+  async cancel(videoId: string): Promise<void> {
+    await this.table.requestCancel(videoId);
+    this.#engine.cancel(videoId);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+    this.#ended.reject(closed());
+    this.#shutdown.abort();
+    // What broke the worker was said to everyone who waited for it.
+    await this.#worker.catch(() => {});
+    await this.#engine.close();
+    this.#queue.close();
+    await this.#opened.disposeAsync();
+  }
+
+  /** Waits for the execution's end; one that could not end its job has it ended here. */
+  async #finish(videoId: string): Promise<Job> {
+    const outcome = await this.#engine.outcome(videoId);
+    const job = await this.#requireJob(videoId);
+    if (outcome === null || (job.status !== 'running' && job.status !== 'queued')) return job;
+    await this.#fail({ request: { videoId }, error: endedWithoutJob(outcome) });
+    return this.#requireJob(videoId);
+  }
+
+  async #requireJob(videoId: string): Promise<Job> {
+    const job = await this.table.getJob(videoId);
+    if (job !== null) return job;
+    throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
+  }
+
+  #requestOf(input: GenerateInput): GenerationRequest {
+    const tenant = validateTenant(input.tenant ?? DEFAULT_TENANT);
+    return validateRequest({
+      videoId:
+        input.idempotencyKey === undefined
+          ? randomVideoId()
+          : videoIdForKey(tenant, input.idempotencyKey),
+      prompt: input.prompt,
+      seed: input.seed ?? randomInt(MAX_SEED + 1),
+      cache: input.cache ?? 'auto',
+      steps: input.steps ?? this.#models.modelPackage.manifest.scheduler.steps,
+      tenant,
+    });
+  }
+
+  #newJob(request: GenerationRequest): Job {
+    const now = new Date().toISOString();
+    return {
+      ...request,
+      modelRevision: this.modelRevision,
+      compatibilityKey: this.#compatibilityKey,
+      status: 'queued',
+      createdAt: now,
+      updatedAt: now,
+      progress: 0,
+      cancelRequested: false,
+      usage: [],
+    };
+  }
+
+  /** The key of another request must not be answered with that one's video. */
+  #requireSame(job: Job, input: GenerateInput): void {
+    const asked: Partial<Job> = { ...this.#requestOf({ ...input, seed: input.seed ?? job.seed }) };
+    for (const field of ['prompt', 'seed', 'cache', 'steps'] as const) {
+      if (input[field] === undefined || asked[field] === job[field]) continue;
+      throw new InvalidInputError(
+        'idempotencyKey',
+        `the idempotency key was used for another request: its ${field} was ${JSON.stringify(job[field])}`,
+        'use a new key for a new request',
+      );
+    }
+    if (job.status !== 'completed' && job.compatibilityKey !== this.#compatibilityKey) {
+      throw new ConditionFailedError(
+        `video ${job.videoId} was asked of another model and is ${job.status}: use a new idempotency key for this one`,
+      );
+    }
+  }
+
+  /** Whoever else listens decides what a signal means; without anyone it ends the process. */
+  #closeOn(signal: NodeJS.Signals): void {
+    if (process.listenerCount(signal) > 1) return;
+    void this.close().finally(() => process.kill(process.pid, signal));
+  }
+}
+
+function endedWithoutJob(outcome: ExecutionOutcome): { Error: string; Cause: string } {
+  if (outcome.status === 'FAILED') return { Error: outcome.error, Cause: outcome.cause };
+  return { Error: `Execution.${outcome.status}`, Cause: '' };
+}
+
+function closed(): FlexCacheError {
+  return new FlexCacheError('cancelled', 'the embedded cloud was closed while it worked', {
+    fix: 'run the same command again: a request with an idempotency key goes on where it was',
+  });
+}

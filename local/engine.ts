@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   ExecutionAbortedError,
   ExecutionError,
+  ExecutionTimeoutError,
   StateMachine,
   type RunOptions,
   type StateMachineDefinition,
@@ -31,7 +32,8 @@ export interface EngineOptions {
 
 /** How an execution ended. */
 export type ExecutionOutcome =
-  { status: 'SUCCEEDED' | 'ABORTED' } | { status: 'FAILED'; error: string; cause: string };
+  | { status: 'SUCCEEDED' | 'ABORTED' | 'TIMED_OUT' }
+  | { status: 'FAILED'; error: string; cause: string };
 
 interface TaskState {
   Type: string;
@@ -43,9 +45,14 @@ interface Execution {
   request: GenerationRequest;
   /** Tokens on which it waits. */
   tokens: Set<string>;
+  /** Tasks in progress. */
+  tasks: Set<Promise<unknown>>;
+  isStopped: boolean;
   abort: () => void;
   outcome: Promise<ExecutionOutcome>;
 }
+
+type RunningExecution = Pick<Execution, 'tokens' | 'tasks' | 'isStopped'>;
 
 const WAITS_FOR_TOKEN = 'sqs:sendMessage.waitForTaskToken';
 const LAMBDA_ARN = /^arn:[\w-]+:lambda:/;
@@ -111,30 +118,29 @@ export class EmbeddedEngine implements WorkflowStarter {
     }
   }
 
-  /** Stops every execution without ending its job; resolves when the last one has stopped. */
+  /** Stops every execution without ending its job; resolves when no task of theirs is in progress. */
   async close(): Promise<void> {
     const executions = [...this.#executions.values()];
     for (const execution of executions) {
+      execution.isStopped = true;
       execution.abort();
-      for (const token of execution.tokens) {
-        this.#tokens.abandon(token, 'States.Aborted', 'the execution was stopped');
-      }
+      this.#abandon(execution);
     }
-    await Promise.all(executions.map(({ outcome }) => outcome));
+    await Promise.allSettled(executions.flatMap(({ tasks, outcome }) => [...tasks, outcome]));
   }
 
   #run(request: GenerationRequest): void {
     const { videoId } = request;
-    const tokens = new Set<string>();
-    const { tokens: issuer } = { tokens: this.#tokens };
-    const running = this.#machine.run({ request } as never, {
+    const execution: RunningExecution = { tokens: new Set(), tasks: new Set(), isStopped: false };
+    const issuer = this.#tokens;
+    const { result, abort } = this.#machine.run({ request } as never, {
       overrides: {
-        taskResourceLocalHandlers: this.#bind(videoId, tokens),
+        taskResourceLocalHandlers: this.#bind(videoId, execution),
         ...(this.#options.retryPauses && { retryIntervalOverrides: this.#options.retryPauses }),
       },
       context: {
         Execution: { Id: videoId, Name: videoId },
-        // Read once per attempt, and each attempt has a token of its own.
+        // Every attempt reads a token of its own.
         Task: {
           get Token(): string {
             return issuer.issue();
@@ -142,19 +148,35 @@ export class EmbeddedEngine implements WorkflowStarter {
         },
       },
     });
-    const outcome = running.result.then(succeeded, failed);
-    this.#executions.set(videoId, { request, tokens, abort: running.abort, outcome });
-    void outcome.then(() => this.#executions.delete(videoId));
+    const outcome = result.then(succeeded, failed).finally(() => {
+      this.#abandon(execution);
+      this.#executions.delete(videoId);
+    });
+    this.#executions.set(videoId, Object.assign(execution, { request, abort, outcome }));
   }
 
-  #bind(videoId: string, tokens: Set<string>): LocalHandlers {
+  #abandon({ tokens }: RunningExecution): void {
+    for (const token of tokens) {
+      this.#tokens.abandon(token, 'States.Aborted', 'the execution no longer waits');
+    }
+  }
+
+  #bind(videoId: string, execution: RunningExecution): LocalHandlers {
     const bound: LocalHandlers = {};
     for (const [name, state] of Object.entries(this.#states)) {
       const handle = state.Type === 'Task' ? this.#handlerOf(name, state) : null;
       if (handle === null) continue;
       bound[name] = async (input) => {
+        // A pause before a retry ends early when the execution is stopped.
+        if (execution.isStopped) throw stopped();
         this.#options.onTask?.(videoId, name);
-        return asStateOutput(await handle(input, tokens)) as never;
+        const task = handle(input, execution.tokens);
+        execution.tasks.add(task);
+        try {
+          return asStateOutput(await task) as never;
+        } finally {
+          execution.tasks.delete(task);
+        }
       };
     }
     return bound;
@@ -205,12 +227,19 @@ async function invoke(handler: FunctionHandler, input: unknown): Promise<unknown
   }
 }
 
+function stopped(): TaskFailure {
+  return new TaskFailure('States.Aborted', 'the execution was stopped', { isCatchable: false });
+}
+
 function succeeded(): ExecutionOutcome {
   return { status: 'SUCCEEDED' };
 }
 
 function failed(error: unknown): ExecutionOutcome {
   if (error instanceof ExecutionAbortedError) return { status: 'ABORTED' };
+  if (error instanceof ExecutionTimeoutError) {
+    return { status: 'TIMED_OUT' };
+  }
   const reason = error instanceof ExecutionError ? error.cause : error;
   return {
     status: 'FAILED',

@@ -1,0 +1,36 @@
+import { loadManifest, verifyPackage, type ModelPackage } from '#models/manifest.ts';
+import type { TextEmbedder, VideoModel } from '#models/model.ts';
+import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
+import { OnnxVideoModel } from '#models/onnx-video-model.ts';
+import type { ExecutionProvider } from '#models/onnx-networks.ts';
+import { ModelPromptSplitter, type PromptSplitter } from '#models/prompt-splitter.ts';
+
+/** A model package at work. */
+export interface EmbeddedModels {
+  modelPackage: ModelPackage;
+  embedder: TextEmbedder;
+  splitter: PromptSplitter;
+  video: VideoModel;
+}
+
+/**
+ * Opens the package's networks, each in its own thread; they are loaded when they are first run.
+ *
+ * @throws FlexCacheError `model_missing` or `model_corrupt`, before anything is run.
+ */
+export async function openModels(
+  directory: string,
+  executionProvider: ExecutionProvider,
+): Promise<EmbeddedModels> {
+  const modelPackage = await loadManifest(directory);
+  await verifyPackage(modelPackage);
+  const embedder = await OnnxTextEmbedder.open(modelPackage);
+  const { labels } = modelPackage.manifest.splitter;
+  const video = await OnnxVideoModel.open(modelPackage, { executionProvider });
+  return {
+    modelPackage,
+    embedder,
+    splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, labels),
+    video,
+  };
+}
