@@ -136,14 +136,21 @@ async function describeLatent(
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
   const container = encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
-  const whole = [...(await model.embedVideo(latent))];
   const hasObject = mask.data.some((value) => value > 0);
   const hasBackground = dilate(mask).data.some((value) => value === 0);
-  const object = hasObject ? [...(await model.embedVideo(objectPart(latent, mask)))] : null;
-  const background = hasBackground
-    ? [...(await model.embedVideo(backgroundPart(latent, mask)))]
-    : null;
+  const whole = await embed(model, latent);
+  const object = hasObject ? await embed(model, objectPart(latent, mask)) : null;
+  const background = hasBackground ? await embed(model, backgroundPart(latent, mask)) : null;
   return { container, vectors: { whole, object, background } };
+}
+
+/** Decimal digits that a float32 needs to survive as text. */
+const FLOAT32_DIGITS = 9;
+
+/** The workflow carries vectors as text: digits beyond a float32's would only make it longer. */
+async function embed(model: VideoModel, latent: Tensor): Promise<number[]> {
+  const vector = await model.embedVideo(latent);
+  return Array.from(vector, (element) => Number(element.toPrecision(FLOAT32_DIGITS)));
 }
 
 /** Writes objects whose keys carry their content's hash: a key that is taken holds these bytes. */

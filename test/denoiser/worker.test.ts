@@ -174,8 +174,9 @@ describe('createWorker', () => {
     // Prepare
     queue.deliver(messageWith());
     queue.deliver(messageWith());
+    const decode = model.decode.bind(model);
     model.decode = async () => {
-      model = Object.assign(model, { decode: FakeVideoModel.prototype.decode });
+      model.decode = decode;
       throw new FlexCacheError('model_corrupt', 'the decoder is broken');
     };
 

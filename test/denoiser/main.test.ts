@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { DENOISER_VARIABLES, readDenoiserEnvironment } from '#denoiser/environment.ts';
+import { DEMO_PACKAGE } from '../models/package-fixture.ts';
+
+const MAIN = new URL('../../containers/denoiser/main.ts', import.meta.url).pathname;
+
+const VARIABLES = {
+  [DENOISER_VARIABLES.tableName]: 'table',
+  [DENOISER_VARIABLES.bucketName]: 'bucket',
+  [DENOISER_VARIABLES.queueUrl]: 'http://127.0.0.1:1/queue',
+  [DENOISER_VARIABLES.modelDirectory]: DEMO_PACKAGE,
+  [DENOISER_VARIABLES.executionProvider]: 'cpu',
+  [DENOISER_VARIABLES.instanceType]: 'g6.xlarge',
+};
+
+function start(variables: Record<string, string>) {
+  const child = spawn(process.execPath, [MAIN], {
+    env: {
+      PATH: process.env['PATH'],
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      ...variables,
+    },
+  });
+  const output: string[] = [];
+  child.stdout.on('data', (data: Buffer) => output.push(data.toString()));
+  const events = (): Record<string, unknown>[] =>
+    output
+      .join('')
+      .split('\n')
+      .filter((line) => line.length > 0)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { child, events, exit: once(child, 'exit') as Promise<[number | null]> };
+}
+
+describe('readDenoiserEnvironment', () => {
+  it('reads every variable and knows the defaults', () => {
+    expect(
+      readDenoiserEnvironment({ ...VARIABLES, [DENOISER_VARIABLES.executionProvider]: undefined }),
+    ).toEqual({
+      tableName: 'table',
+      bucketName: 'bucket',
+      queueUrl: 'http://127.0.0.1:1/queue',
+      modelDirectory: DEMO_PACKAGE,
+      executionProvider: 'cuda',
+      instanceType: 'g6.xlarge',
+      purchaseOption: 'on-demand',
+      stopWhenEmpty: false,
+    });
+  });
+
+  it('names the variable that is not set', () => {
+    expect(() => readDenoiserEnvironment({ ...VARIABLES, FLEXCACHE_BUCKET_NAME: '' })).toThrow(
+      'environment variable FLEXCACHE_BUCKET_NAME is not set',
+    );
+  });
+
+  it('names the variable whose value is not known', () => {
+    expect(() =>
+      readDenoiserEnvironment({ ...VARIABLES, FLEXCACHE_PURCHASE_OPTION: 'lottery' }),
+    ).toThrow('environment variable FLEXCACHE_PURCHASE_OPTION is "lottery"');
+  });
+});
+
+describe('the container process', { timeout: 60_000 }, () => {
+  let server: Server | null = null;
+
+  afterEach(() => {
+    server?.closeAllConnections();
+    server?.close();
+    server = null;
+  });
+
+  it('ends with a log line that names the variable it misses', async () => {
+    // Act
+    const { events, exit } = start({});
+    const [code] = await exit;
+
+    // Assess
+    expect(code).toBe(1);
+    expect(events()).toMatchObject([
+      { level: 'error', event: 'stopped', code: 'invalid_input', fix: 'set FLEXCACHE_TABLE_NAME' },
+    ]);
+  });
+
+  it('takes no message without the GPU that it was told to use', async () => {
+    // Act
+    const { events, exit } = start({ ...VARIABLES, FLEXCACHE_EXECUTION_PROVIDER: 'cuda' });
+    const [code] = await exit;
+
+    // Assess
+    expect(code).toBe(1);
+    expect(events()).toMatchObject([{ event: 'stopped', code: 'gpu_missing' }]);
+  });
+
+  it('waits at the queue until it is told to stop, and then ends cleanly', async () => {
+    // Prepare: a queue that never has a message and answers no poll.
+    const polled = Promise.withResolvers<void>();
+    server = createServer(() => polled.resolve()).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { child, events, exit } = start({
+      ...VARIABLES,
+      AWS_ENDPOINT_URL_SQS: endpoint,
+      [DENOISER_VARIABLES.queueUrl]: `${endpoint}/1/queue`,
+    });
+    await polled.promise;
+
+    // Act
+    child.kill('SIGTERM');
+    const [code] = await exit;
+
+    // Assess
+    expect(code).toBe(0);
+    expect(events().map(({ event }) => event)).toEqual(['ready', 'stopping']);
+  });
+});
