@@ -111,7 +111,7 @@ export function decodeSection(bytes: Uint8Array, coding: SectionCoding): Float32
   const coder =
     coding.entropy === 'range'
       ? new CoefficientCoder(new RangeDecoder(payload), tracks, channels, bits)
-      : symbolReader(unpackSymbols(zstd.decompress(payload)));
+      : symbolReader(unpackSymbols(decompress(payload)));
   const coefficients = codeSymbols(coder, tracks, coding, predictors, null);
   for (let channel = 0; channel < channels; channel++) {
     if (steps[channel] === 0) continue;
@@ -283,6 +283,16 @@ function symbolReader(symbols: Int8Array | Int16Array): SymbolCoder {
     throw new LatentFormatError('latent_corrupt', 'a section of the latent has too few symbols');
   };
   return { code: read, codeChange: read };
+}
+
+function decompress(frame: Uint8Array): Uint8Array {
+  try {
+    return zstd.decompress(frame);
+  } catch (cause) {
+    throw new LatentFormatError('latent_corrupt', 'a section of the latent is no zstd frame', {
+      cause,
+    });
+  }
 }
 
 /** One byte a symbol while they fit, two otherwise; the first byte says which. */

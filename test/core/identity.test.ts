@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import {
+  compatibilityKey,
+  exactKey,
+  latentObjectKey,
+  promptKey,
+  randomVideoId,
+  VIDEO_ID_PATTERN,
+  videoIdForKey,
+  videoObjectKeys,
+} from '#core/identity.ts';
+import { codeOf } from './code-of.ts';
+
+const COMPATIBILITY = {
+  modelRevision: 'revision',
+  latent: { channels: 16, frames: 8, height: 16, width: 16 },
+  scheduler: { type: 'rectified-flow', guidance: 3 },
+};
+
+const REQUEST = {
+  prompt: 'a red ball',
+  seed: 7,
+  steps: 12,
+  tenant: 'default',
+  compatibilityKey: 'compatibility',
+};
+
+describe('video ids', () => {
+  it('are vid_ and 26 Crockford characters, random ones all different', () => {
+    const ids = Array.from({ length: 100 }, randomVideoId);
+    for (const id of ids) expect(id).toMatch(VIDEO_ID_PATTERN);
+    expect(new Set(ids).size).toBe(100);
+  });
+
+  it('are the same for the same idempotency key of the same tenant', () => {
+    expect(videoIdForKey('a', 'order-1')).toMatch(VIDEO_ID_PATTERN);
+    expect(videoIdForKey('a', 'order-1')).toBe(videoIdForKey('a', 'order-1'));
+  });
+
+  it('differ between tenants and keys, also when their texts run together', () => {
+    const ids = [
+      videoIdForKey('a', 'order-1'),
+      videoIdForKey('b', 'order-1'),
+      videoIdForKey('a', 'order-2'),
+      videoIdForKey('ao', 'rder-1'),
+    ];
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('refuse an empty idempotency key', () => {
+    expect(codeOf(() => videoIdForKey('a', ''))).toBe('invalid_input');
+  });
+});
+
+describe('compatibilityKey', () => {
+  it.each([
+    { ...COMPATIBILITY, modelRevision: 'other' },
+    { ...COMPATIBILITY, latent: { ...COMPATIBILITY.latent, frames: 4 } },
+    { ...COMPATIBILITY, scheduler: { type: 'ddim', guidance: 3 } },
+    { ...COMPATIBILITY, scheduler: { type: 'rectified-flow', guidance: 4 } },
+  ])('changes with %j', (other) => {
+    expect(compatibilityKey(other)).not.toBe(compatibilityKey(COMPATIBILITY));
+  });
+
+  it('is a sha256', () => {
+    expect(compatibilityKey(COMPATIBILITY)).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe('request keys', () => {
+  it('ignore the case and spacing of the prompt', () => {
+    const shouted = { ...REQUEST, prompt: ' A RED  ball' };
+    expect(exactKey(shouted)).toBe(exactKey(REQUEST));
+    expect(promptKey(shouted)).toBe(promptKey(REQUEST));
+  });
+
+  it.each([
+    ['prompt', 'a blue ball'],
+    ['seed', 8],
+    ['steps', 50],
+    ['tenant', 'other'],
+    ['compatibilityKey', 'other'],
+  ])('make another exact key of another %s', (field, value) => {
+    expect(exactKey({ ...REQUEST, [field]: value })).not.toBe(exactKey(REQUEST));
+  });
+
+  it('make the same prompt key of any seed and steps, but not of another tenant', () => {
+    expect(promptKey({ ...REQUEST, seed: 8, steps: 50 } as typeof REQUEST)).toBe(
+      promptKey(REQUEST),
+    );
+    expect(promptKey({ ...REQUEST, tenant: 'other' })).not.toBe(promptKey(REQUEST));
+  });
+});
+
+describe('object keys', () => {
+  it('carry the first 16 hexadecimal digits of the sha256 of the content', () => {
+    const content = new TextEncoder().encode('abc');
+    expect(latentObjectKey('vid_1', content)).toBe('latents/vid_1/ba7816bf8f01cfea.fcl');
+    expect(videoObjectKeys('vid_1', content)).toEqual({
+      videoKey: 'videos/vid_1/ba7816bf8f01cfea.mp4',
+      animationKey: 'videos/vid_1/ba7816bf8f01cfea.webp',
+      posterKey: 'videos/vid_1/ba7816bf8f01cfea.png',
+    });
+  });
+});

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import type { CacheMode } from '#core/generation.ts';
+import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '#core/plan.ts';
+
+const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
+  entryId,
+  similarity: 0.9,
+  latentKey: `latents/${entryId}/0.fcl`,
+  generation: 0,
+  ...overrides,
+});
+
+const input = (
+  candidates: Partial<PlanInput['candidates']> = {},
+  overrides: Partial<PlanInput> = {},
+): PlanInput => ({
+  request: { seed: 7, steps: 12, cache: 'auto' },
+  exactVideoId: null,
+  candidates: { whole: [], object: [], background: [], ...candidates },
+  calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
+  ...overrides,
+});
+
+const ALL_PARTS = {
+  whole: [candidate('w')],
+  object: [candidate('o')],
+  background: [candidate('b')],
+};
+
+describe('makePlan', () => {
+  it('is a full generation when nothing was found', () => {
+    expect(makePlan(input())).toEqual({
+      hit: 'miss',
+      donors: [],
+      startTime: 1,
+      steps: 12,
+      fullSteps: 12,
+      seed: 7,
+      exactVideoId: null,
+    });
+  });
+
+  it('returns the exact video without any step', () => {
+    expect(makePlan(input(ALL_PARTS, { exactVideoId: 'vid_1' }))).toEqual({
+      hit: 'exact',
+      donors: [],
+      startTime: 0,
+      steps: 0,
+      fullSteps: 12,
+      seed: 7,
+      exactVideoId: 'vid_1',
+    });
+  });
+
+  it.each([
+    [ALL_PARTS, 'whole', ['w'], 0.3, 5],
+    [{ ...ALL_PARTS, whole: [] }, 'object+background', ['o', 'b'], 0.6, 5],
+    [{ object: ALL_PARTS.object }, 'object', ['o'], 0.6, 8],
+    [{ background: ALL_PARTS.background }, 'background', ['b'], 0.9, 8],
+  ])('takes the hit that leaves the least to denoise (%#)', (found, hit, ids, startTime, steps) => {
+    const plan = makePlan(input(found));
+    expect(plan).toMatchObject({ hit, startTime, steps });
+    expect(plan.donors.map((donor) => donor.entryId)).toEqual(ids);
+  });
+
+  it('follows the calibration when it lets a pair skip more than a whole donor', () => {
+    const calibration: Calibration = {
+      decide: (kind) => ({ startTime: 0.5, steps: kind === 'object+background' ? 3 : 6 }),
+    };
+    expect(makePlan(input(ALL_PARTS, { calibration })).hit).toBe('object+background');
+  });
+
+  it('asks about a pair with the similarity of its weaker donor', () => {
+    const asked: [string, number][] = [];
+    const calibration: Calibration = {
+      decide: (kind, similarity) => {
+        asked.push([kind, similarity]);
+        return { startTime: 0.6, steps: 5 };
+      },
+    };
+
+    makePlan(
+      input(
+        {
+          object: [candidate('o', { similarity: 0.95 })],
+          background: [candidate('b', { similarity: 0.85 })],
+        },
+        { calibration },
+      ),
+    );
+
+    expect(asked).toContainEqual(['object+background', 0.85]);
+  });
+
+  it('says which part of each donor is used and how similar it is', () => {
+    const { donors } = makePlan(input({ ...ALL_PARTS, whole: [] }));
+    expect(donors).toEqual([
+      { entryId: 'o', part: 'object', similarity: 0.9, latentKey: 'latents/o/0.fcl' },
+      { entryId: 'b', part: 'background', similarity: 0.9, latentKey: 'latents/b/0.fcl' },
+    ]);
+  });
+
+  it.each([
+    ['off', 'miss'],
+    ['refresh', 'miss'],
+    ['readonly', 'whole'],
+    ['auto', 'whole'],
+  ] as const)('in cache mode %s is a %s', (cache: CacheMode, hit) => {
+    const request = { seed: 7, steps: 12, cache };
+    expect(makePlan(input(ALL_PARTS, { request })).hit).toBe(hit);
+  });
+
+  it('does not return the exact video when asked to refresh', () => {
+    const request = { seed: 7, steps: 12, cache: 'refresh' } as const;
+    expect(makePlan(input(ALL_PARTS, { request, exactVideoId: 'vid_1' })).hit).toBe('miss');
+  });
+
+  it('is a miss when a full generation is as short as the hit', () => {
+    const request = { seed: 7, steps: 4, cache: 'auto' } as const;
+    expect(makePlan(input({ background: [candidate('b')] }, { request })).hit).toBe('miss');
+  });
+
+  it('draws among equally good donors by the seed, and only among them', () => {
+    const whole = [
+      candidate('a', { similarity: 0.95 }),
+      candidate('b', { similarity: 0.945 }),
+      candidate('c', { similarity: 0.93 }),
+    ];
+    const chosen = (seed: number, found: Candidate[]): string | undefined =>
+      makePlan(input({ whole: found }, { request: { seed, steps: 12, cache: 'auto' } })).donors[0]
+        ?.entryId;
+
+    const drawn = Array.from({ length: 40 }, (_, seed) => chosen(seed, whole));
+    const again = Array.from({ length: 40 }, (_, seed) => chosen(seed, whole.toReversed()));
+
+    expect(new Set(drawn)).toEqual(new Set(['a', 'b']));
+    expect(again).toEqual(drawn);
+  });
+
+  it('prefers the donor that is fewer reuses away from a full generation', () => {
+    const whole = [
+      candidate('copy', { similarity: 0.95, generation: 2 }),
+      candidate('original', { similarity: 0.945, generation: 0 }),
+    ];
+    expect(makePlan(input({ whole })).donors[0]?.entryId).toBe('original');
+  });
+
+  it('does not use a donor at the largest generation', () => {
+    const found = (generation: number): Candidate[] => [candidate('w', { generation })];
+    expect(makePlan(input({ whole: found(MAX_GENERATION - 1) })).hit).toBe('whole');
+    expect(makePlan(input({ whole: found(MAX_GENERATION) })).hit).toBe('miss');
+  });
+
+  it('passes over a part below its threshold and uses the other', () => {
+    const plan = makePlan(
+      input({ object: [candidate('o', { similarity: 0.79 })], background: [candidate('b')] }),
+    );
+    expect(plan.hit).toBe('background');
+  });
+});
