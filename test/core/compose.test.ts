@@ -9,6 +9,8 @@ const HEIGHT = 3;
 const WIDTH = 4;
 const POSITIONS = FRAMES * HEIGHT * WIDTH;
 
+const filledWith = (value: number, count: number): number[] =>
+  Array.from({ length: count }, () => value);
 const latentOf = (data: Iterable<number>, channels = 1): Tensor => ({
   data: Float32Array.from(data),
   shape: [channels, FRAMES, HEIGHT, WIDTH],
@@ -18,7 +20,7 @@ const maskOf = (data: Iterable<number>): Tensor => ({
   shape: [FRAMES, HEIGHT, WIDTH],
 });
 const maskAt = (...positions: number[]): Tensor => {
-  const mask = maskOf(new Array<number>(POSITIONS).fill(0));
+  const mask = maskOf(filledWith(0, POSITIONS));
   for (const position of positions) mask.data[position] = 1;
   return mask;
 };
@@ -76,12 +78,12 @@ describe('fillHoles', () => {
 
     const filled = fillHoles(latent, maskAt(4, 16));
 
-    expect([...filled.data.subarray(0, 12)]).toEqual(new Array(12).fill(1));
-    expect([...filled.data.subarray(12)]).toEqual(new Array(12).fill(3));
+    expect([...filled.data.subarray(0, 12)]).toEqual(filledWith(1, 12));
+    expect([...filled.data.subarray(12)]).toEqual(filledWith(3, 12));
   });
 
   it('fills rings in order: the far column is the mean of the ring before it', () => {
-    const latent = latentOf([0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, ...new Array<number>(12).fill(0)]);
+    const latent = latentOf([0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 6, ...filledWith(0, 12)]);
 
     const filled = fillHoles(latent, maskAt(1, 5, 9, 13, 17, 21));
 
@@ -95,11 +97,8 @@ describe('fillHoles', () => {
   });
 
   it('is 0 when nothing is ever visible', () => {
-    const filled = fillHoles(
-      latentOf(new Array<number>(POSITIONS).fill(5)),
-      maskOf(new Array<number>(POSITIONS).fill(1)),
-    );
-    expect([...filled.data]).toEqual(new Array(POSITIONS).fill(0));
+    const filled = fillHoles(latentOf(filledWith(5, POSITIONS)), maskOf(filledWith(1, POSITIONS)));
+    expect([...filled.data]).toEqual(filledWith(0, POSITIONS));
   });
 
   it('keeps what is visible and never reads what is hidden', () => {
@@ -136,14 +135,14 @@ describe('composeDonors', () => {
   });
 
   it('leaves 0 around an object without a background', () => {
-    const latent = latentOf(new Array<number>(POSITIONS).fill(2));
+    const latent = latentOf(filledWith(2, POSITIONS));
     const composed = composeDonors({ object: latent, dilatedMask: dilate(maskAt(0)) }, null);
     expect(composed.data[5]).toBe(2);
     expect(composed.data[6]).toBe(0);
   });
 
   it('is the background alone when there is no object, as a copy', () => {
-    const background = latentOf(new Array<number>(POSITIONS).fill(2));
+    const background = latentOf(filledWith(2, POSITIONS));
     const composed = composeDonors(null, background);
     composed.data[0] = 9;
     expect(background.data[0]).toBe(2);
@@ -151,8 +150,8 @@ describe('composeDonors', () => {
   });
 
   it('refuses no donors, and donors of different shapes', () => {
-    const object = { object: latentOf(new Array(POSITIONS).fill(2)), dilatedMask: maskAt(0) };
-    const other = latentOf(new Array(2 * POSITIONS).fill(2), 2);
+    const object = { object: latentOf(filledWith(2, POSITIONS)), dilatedMask: maskAt(0) };
+    const other = latentOf(filledWith(2, 2 * POSITIONS), 2);
     expect(codeOf(() => composeDonors(null, null))).toBe('invalid_input');
     expect(codeOf(() => composeDonors(object, other))).toBe('invalid_input');
     expect(
