@@ -91,7 +91,9 @@ function summary(videos: readonly DemoVideo[]): string {
     hit,
     count: videos.filter((video) => video.report.cache.hit === hit).length,
   })).filter(({ count }) => count > 0);
-  const latentBytes = videos.map(({ report }) => report.bytes.latent).filter((bytes) => bytes > 0);
+  const latentBytes = videos
+    .filter(({ report }) => report.cache.hit !== 'exact' && report.bytes.latent > 0)
+    .map(({ report }) => report.bytes.latent);
   return `<div class="tiles">
 ${comparison('Seconds a video', 'mean wall time, from request to stored video', ({ report }) => report.seconds.total)}
 ${comparison('Evaluations a video', 'mean runs of the network; the rest was skipped', ({ report }) => report.steps.run)}
