@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import { createCommitHandler } from '#functions/commit/handler.ts';
+import type { CommitInput } from '#functions/states.ts';
+import type { Table } from '#stores/table.ts';
+import {
+  commitInput,
+  FakeVectors,
+  generationOf,
+  servicesOn,
+  storedEntry,
+  submit,
+  tableWith,
+  useTable,
+} from './fixture.ts';
+
+class Crash extends Error {
+  override name = 'Crash';
+}
+
+/** The stores of a process that dies right after the named write. */
+function crashingAfter(write: string, table: Table, vectors: FakeVectors) {
+  const after =
+    <Arguments extends unknown[], Output>(call: (...given: Arguments) => Promise<Output>) =>
+    async (...given: Arguments): Promise<Output> => {
+      await call(...given);
+      throw new Crash();
+    };
+  const crashing = {
+    putEntry: after((...given: Parameters<Table['putEntry']>) => table.putEntry(...given)),
+    recordUsage: after((...given: Parameters<Table['recordUsage']>) => table.recordUsage(...given)),
+    completeJob: after((...given: Parameters<Table['completeJob']>) => table.completeJob(...given)),
+  };
+  if (write !== 'put vectors') {
+    const name = write as keyof typeof crashing;
+    return servicesOn(tableWith(table, { [name]: crashing[name] }), vectors);
+  }
+  const dyingVectors = new FakeVectors();
+  dyingVectors.put = after((records) => vectors.put(records));
+  return servicesOn(table, dyingVectors);
+}
+
+describe('Commit', () => {
+  const table = useTable();
+
+  it('stores the entry and its vectors, then completes the job with its ledger', async () => {
+    // Prepare
+    const request = await submit(table());
+    const vectors = new FakeVectors();
+
+    // Act
+    await createCommitHandler(servicesOn(table(), vectors))(commitInput(request));
+
+    // Assess
+    const entry = (await table().getEntry(request.videoId))!;
+    expect(entry).toMatchObject({
+      state: 'READY',
+      latentKey: `latents/${request.videoId}/1.fcl`,
+      objectPhrase: 'a red ball',
+      generation: 0,
+      gpuSeconds: 2,
+      stepsRun: 12,
+    });
+    expect([...vectors.records.keys()]).toEqual([
+      `whole#${request.videoId}`,
+      `object#${request.videoId}`,
+    ]);
+    const job = (await table().getJob(request.videoId))!;
+    expect(job).toMatchObject({
+      status: 'completed',
+      progress: 100,
+      result: { hit: 'miss', stepsRun: 12, seconds: { embed: 0.1, lookup: 0.2, generate: 2 } },
+    });
+    expect(job.usage.map(({ step }) => step)).toEqual(['embed', 'lookup', 'generate', 'commit']);
+  });
+
+  it('puts an entry one generation after the latest of its donors', async () => {
+    // Prepare
+    const request = await submit(table());
+    const donors = await Promise.all(
+      [0, 2].map(async (generation) => {
+        const { entryId, latentKey } = await storedEntry(table(), { generation });
+        return { entryId, part: 'object' as const, similarity: 0.9, latentKey };
+      }),
+    );
+
+    // Act
+    await createCommitHandler(servicesOn(table()))(
+      commitInput(request, generationOf(request, { hit: 'object+background', donors })),
+    );
+
+    // Assess
+    expect((await table().getEntry(request.videoId))!.generation).toBe(3);
+  });
+
+  it.each(['off', 'readonly'] as const)('stores no entry in cache mode %s', async (cache) => {
+    // Prepare
+    const request = await submit(table(), { cache });
+    const vectors = new FakeVectors();
+
+    // Act
+    await createCommitHandler(servicesOn(table(), vectors))(commitInput(request));
+
+    // Assess
+    expect(await table().getEntry(request.videoId)).toBeNull();
+    expect(vectors.records.size).toBe(0);
+    expect((await table().getJob(request.videoId))!.status).toBe('completed');
+  });
+
+  it('answers an exact hit with the video that is there', async () => {
+    // Prepare
+    const request = await submit(table());
+    const entry = await storedEntry(table(), {}, request);
+    const vectors = new FakeVectors();
+    const input = exactInput(commitInput(request), entry.entryId);
+
+    // Act
+    await createCommitHandler(servicesOn(table(), vectors))(input);
+
+    // Assess
+    const job = (await table().getJob(request.videoId))!;
+    expect(job.result).toMatchObject({
+      hit: 'exact',
+      stepsRun: 0,
+      fullSteps: 12,
+      videoKey: entry.videoKey,
+      donors: [{ entryId: entry.entryId, part: 'whole', similarity: 1 }],
+    });
+    expect(job.usage.map(({ step }) => step)).toEqual(['embed', 'lookup', 'commit']);
+    expect(vectors.records.size).toBe(0);
+  });
+
+  it('puts the vectors of its own entry that an earlier run left without', async () => {
+    // Prepare
+    const request = await submit(table());
+    await storedEntry(table(), { entryId: request.videoId }, request);
+    const vectors = new FakeVectors();
+
+    // Act
+    await createCommitHandler(servicesOn(table(), vectors))(
+      exactInput(commitInput(request), request.videoId),
+    );
+
+    // Assess
+    expect([...vectors.records.keys()]).toContain(`whole#${request.videoId}`);
+  });
+
+  it.each(['putEntry', 'put vectors', 'recordUsage', 'completeJob'])(
+    'ends as if nothing had happened when it dies after %s and runs again',
+    async (write) => {
+      // Prepare
+      const request = await submit(table());
+      const vectors = new FakeVectors();
+      const input = commitInput(request);
+      await expect(
+        createCommitHandler(crashingAfter(write, table(), vectors))(input),
+      ).rejects.toThrow(Crash);
+
+      // Act
+      await createCommitHandler(servicesOn(table(), vectors))(input);
+
+      // Assess
+      expect((await table().getEntry(request.videoId))!.state).toBe('READY');
+      expect(vectors.records.size).toBe(2);
+      const job = (await table().getJob(request.videoId))!;
+      expect(job.status).toBe('completed');
+      expect(job.usage).toHaveLength(4);
+    },
+  );
+
+  it('keeps the vectors of the entry that is stored when a rerun made another latent', async () => {
+    // Prepare
+    const request = await submit(table());
+    const vectors = new FakeVectors();
+    const dying = crashingAfter('putEntry', table(), vectors);
+    await createCommitHandler(dying)(commitInput(request)).catch(() => {});
+    const again = generationOf(request, {
+      latentKey: `latents/${request.videoId}/2.fcl`,
+      vectors: { whole: [1, 0, 0, 0], object: null, background: null },
+    });
+
+    // Act
+    await createCommitHandler(servicesOn(table(), vectors))(commitInput(request, again));
+
+    // Assess
+    const entry = (await table().getEntry(request.videoId))!;
+    expect(entry.latentKey).toBe(`latents/${request.videoId}/1.fcl`);
+    expect(vectors.records.get(`whole#${request.videoId}`)!.vector).toEqual([0, 0, 0, 1]);
+  });
+});
+
+function exactInput(input: CommitInput, exactVideoId: string): CommitInput {
+  const { generation: _, lookup, ...rest } = input;
+  const plan = { ...lookup.plan, hit: 'exact' as const, startTime: 0, steps: 0, exactVideoId };
+  return { ...rest, lookup: { ...lookup, plan } };
+}

@@ -1,0 +1,182 @@
+import { afterAll, beforeAll } from 'vitest';
+import { DefaultCalibration } from '#core/calibration.ts';
+import type { Entry, GenerationRequest, GenerationResult } from '#core/generation.ts';
+import { exactKey, promptKey } from '#core/identity.ts';
+import type { Services } from '#functions/services.ts';
+import type { CommitInput, LookupInput } from '#functions/states.ts';
+import { startTableServer, type TableServer } from '#local/table-server.ts';
+import type { TextEmbedder } from '#models/model.ts';
+import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import type { Table } from '#stores/table.ts';
+import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
+import { sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
+
+export const COMPATIBILITY_KEY = 'compatible';
+
+/** Says a vector for each text; texts that it does not know are orthogonal to the rest. */
+export class FakeEmbedder implements TextEmbedder {
+  readonly texts: string[] = [];
+
+  async embedText(text: string) {
+    this.texts.push(text);
+    return {
+      vector: Float32Array.of(1 / Math.sqrt(2), 1 / Math.sqrt(2), 0, 0),
+      partLogits: { data: new Float32Array(0), shape: [0, 3] },
+    };
+  }
+
+  async close(): Promise<void> {}
+}
+
+export const halves: PromptSplitter = {
+  async split(prompt) {
+    const [objectPhrase = null, backgroundPhrase = null] = prompt.split(' over ');
+    return { objectPhrase, backgroundPhrase };
+  },
+};
+
+/** Answers what a test put in, whatever the vector; counts calls. */
+export class FakeVectors implements VectorIndex {
+  readonly matches: Partial<Record<VectorScope['part'], VectorMatch[]>> = {};
+  readonly queries: VectorScope[] = [];
+  readonly records = new Map<string, VectorRecord>();
+
+  async put(records: readonly VectorRecord[]): Promise<void> {
+    for (const record of records) this.records.set(`${record.part}#${record.entryId}`, record);
+  }
+
+  async query(scope: VectorScope): Promise<VectorMatch[]> {
+    this.queries.push(scope);
+    return this.matches[scope.part] ?? [];
+  }
+
+  async delete(): Promise<void> {}
+
+  async *list(): AsyncIterable<string> {}
+}
+
+/** The real table on an embedded server, once for a test file. */
+export function useTable(): () => Table {
+  let server: TableServer;
+  beforeAll(async () => {
+    server = await startTableServer();
+  });
+  afterAll(() => server.close());
+  return () => server.table;
+}
+
+export function servicesOn(table: Table, vectors: VectorIndex = new FakeVectors()): Services {
+  return {
+    table,
+    vectors,
+    embedder: new FakeEmbedder(),
+    splitter: halves,
+    calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
+    compatibilityKey: COMPATIBILITY_KEY,
+  };
+}
+
+/** The table with some of its methods replaced. */
+export function tableWith(table: Table, replaced: Partial<Table>): Table {
+  return new Proxy(table, {
+    get(target, name) {
+      const replacement = Reflect.get(replaced, name) as unknown;
+      if (replacement !== undefined) return replacement;
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+/** A running job and its request. */
+export async function submit(
+  table: Table,
+  changes: Partial<GenerationRequest> = {},
+): Promise<GenerationRequest> {
+  const request = sampleRequest(changes);
+  await table.createJob(sampleJob({ ...request, compatibilityKey: COMPATIBILITY_KEY }));
+  await table.startJob(request.videoId);
+  return request;
+}
+
+export function lookupInput(request: GenerationRequest): LookupInput {
+  return {
+    request,
+    embed: {
+      embedding: {
+        objectPhrase: 'a red ball',
+        backgroundPhrase: 'the sea',
+        vectors: { whole: [1, 0, 0, 0], object: [0, 1, 0, 0], background: [0, 0, 1, 0] },
+      },
+      seconds: 0.1,
+      usage: { step: 'embed', lambdaMilliseconds: 100 },
+      startedAt: Date.now(),
+    },
+  };
+}
+
+export function generationOf(
+  request: GenerationRequest,
+  changes: Partial<GenerationResult> = {},
+): GenerationResult {
+  const { videoId } = request;
+  return {
+    videoKey: `videos/${videoId}/1.mp4`,
+    posterKey: `videos/${videoId}/1.png`,
+    animationKey: `videos/${videoId}/1.webp`,
+    videoBytes: 1000,
+    latentKey: `latents/${videoId}/1.fcl`,
+    latentBytes: 500,
+    latentSha256: '00ff',
+    vectors: { whole: [0, 0, 0, 1], object: [0, 1, 0, 0], background: null },
+    hit: 'miss',
+    donors: [],
+    startTime: 1,
+    stepsRun: 12,
+    seconds: { queue: 0.5, generate: 2 },
+    usage: { step: 'generate', gpuSeconds: 2 },
+    ...changes,
+  };
+}
+
+export function commitInput(
+  request: GenerationRequest,
+  generation: GenerationResult = generationOf(request),
+): CommitInput {
+  return {
+    ...lookupInput(request),
+    lookup: {
+      plan: {
+        hit: 'miss',
+        donors: [],
+        startTime: 1,
+        steps: 12,
+        fullSteps: 12,
+        seed: request.seed,
+        exactVideoId: null,
+      },
+      seconds: 0.2,
+      usage: { step: 'lookup', vectorQueries: 3 },
+    },
+    generation,
+  };
+}
+
+/** A stored entry of this tenant and model; with the keys of `of`, when given. */
+export async function storedEntry(
+  table: Table,
+  changes: Partial<Entry> = {},
+  of?: GenerationRequest,
+): Promise<Entry> {
+  const scope = { tenant: 'default', compatibilityKey: COMPATIBILITY_KEY };
+  const entry = sampleEntry({
+    ...scope,
+    ...(of && {
+      exactKey: exactKey({ prompt: of.prompt, seed: of.seed, steps: of.steps, ...scope }),
+      promptKey: promptKey({ prompt: of.prompt, ...scope }),
+    }),
+    ...changes,
+  });
+  await table.putEntry(entry);
+  return entry;
+}
