@@ -1,0 +1,279 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  openEmbeddedCloud,
+  type EmbeddedCloud,
+  type EmbeddedParts,
+  type Progress,
+} from '#local/embedded-cloud.ts';
+import type { EmbeddedModels } from '#local/embedded-models.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import { FakeVideoModel, MANIFEST } from '../denoiser/fakes.ts';
+import { halves } from '../functions/fixture.ts';
+import { writePackage } from '../models/package-fixture.ts';
+import { collect } from '../collect.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
+
+/** The first eight elements of a text's letters as a unit vector; texts of a test share little. */
+async function embedText(text: string) {
+  const vector = Float32Array.from({ length: 8 }, (_, index) =>
+    Math.sin(text.length * 7919 + (text.codePointAt(index % text.length) ?? 0) * (index + 1)),
+  );
+  const length = Math.hypot(...vector);
+  return {
+    vector: vector.map((element) => element / length),
+    partLogits: { data: new Float32Array(0), shape: [0, 3] },
+  };
+}
+
+function modelsOf(video = new FakeVideoModel()): EmbeddedModels {
+  return {
+    modelPackage: {
+      directory: 'nowhere',
+      manifest: MANIFEST as ModelManifest,
+      revision: 'r'.repeat(64),
+    },
+    embedder: { embedText, close: async () => {} },
+    splitter: halves,
+    video,
+  };
+}
+
+async function open(
+  stateDirectory: string,
+  video?: FakeVideoModel,
+  parts: EmbeddedParts = {},
+): Promise<EmbeddedCloud> {
+  const cloud = await openEmbeddedCloud(
+    { stateDirectory, modelDirectory: 'nowhere' },
+    {
+      openModels: () => Promise.resolve(modelsOf(video)),
+      worker: { jobPollMilliseconds: 0 },
+      ...parts,
+    },
+  );
+  onTestFinished(() => cloud.close());
+  return cloud;
+}
+
+const PROMPT = 'a red ball over the sea';
+
+describe('the embedded cloud', () => {
+  it('makes a video, stores it, and answers the same request with it', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const progress: Progress[] = [];
+
+    // Act
+    const first = await cloud.generate({ prompt: PROMPT, seed: 1 }, (each) => progress.push(each));
+    const second = await cloud.generate({ prompt: `  ${PROMPT.toUpperCase()}`, seed: 1 });
+
+    // Assess
+    expect(first).toMatchObject({
+      status: 'completed',
+      tenant: 'local',
+      steps: 12,
+      result: { hit: 'miss', stepsRun: 12 },
+    });
+    expect(second.result).toMatchObject({
+      hit: 'exact',
+      stepsRun: 0,
+      videoKey: first.result!.videoKey,
+    });
+    const video = await cloud.objects.get(first.result!.videoKey);
+    expect(video.byteLength).toBe(first.result!.videoBytes);
+    expect([...new Set(progress.map(({ stage }) => stage))]).toEqual([
+      'embed',
+      'lookup',
+      'queue',
+      'generate',
+      'commit',
+    ]);
+    const percents = progress.map(({ percent }) => percent);
+    expect(percents).toEqual([...percents].sort((one, other) => one - other));
+  });
+
+  it('starts another seed of the same prompt from the latent of the first', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const first = await cloud.generate({ prompt: PROMPT, seed: 1 });
+
+    // Act
+    const second = await cloud.generate({ prompt: PROMPT, seed: 2 });
+
+    // Assess
+    expect(second.result).toMatchObject({
+      hit: 'whole',
+      startTime: 0.3,
+      stepsRun: 5,
+      donors: [{ entryId: first.videoId, part: 'whole' }],
+    });
+    expect((await cloud.table.getEntry(second.videoId))!.generation).toBe(1);
+  });
+
+  it('keeps what it made for the next process, even when the vectors are lost', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const before = await open(folder);
+    const made = await before.generate({ prompt: PROMPT, seed: 1, idempotencyKey: 'line 1' });
+    await before.close();
+    await rm(join(folder, 'vectors'), { recursive: true });
+
+    // Act
+    const after = await open(folder);
+    const again = await after.generate({ prompt: PROMPT, idempotencyKey: 'line 1' });
+
+    // Assess
+    expect(again).toEqual(made);
+    expect(await collect(after.vectors.list())).toEqual([made.videoId]);
+  });
+
+  it('goes on with a job that was running when the process before ended', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const video = new FakeVideoModel();
+    const began = Promise.withResolvers<void>();
+    video.beforeStep = () => {
+      began.resolve();
+      return new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    const before = await open(folder, video);
+    const interrupted = before.generate({ prompt: PROMPT, idempotencyKey: 'line 1' });
+    const rejected = expect(interrupted).rejects.toThrow('closed while it worked');
+    await began.promise;
+
+    // Act
+    await before.close();
+    await rejected;
+    const after = await open(folder);
+    const [left] = await after.table.listJobs('local', 1);
+    const job = await after.generate({ prompt: PROMPT, idempotencyKey: 'line 1' });
+
+    // Assess
+    expect(left!.status).toBe('running');
+    expect(job).toMatchObject({ status: 'completed', videoId: left!.videoId, seed: left!.seed });
+    expect(job.result!.hit).toBe('miss');
+  });
+
+  it('makes one video of two requests with one key', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    const cloud = await open(await temporaryFolder(), video);
+    const input = { prompt: PROMPT, seed: 5, idempotencyKey: 'twice' };
+
+    // Act
+    const [one, other] = await Promise.all([cloud.generate(input), cloud.generate(input)]);
+
+    // Assess
+    expect(one).toEqual(other);
+    expect(video.times).toHaveLength(12);
+  });
+
+  it('refuses a key that was used for another request', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    await cloud.generate({ prompt: PROMPT, idempotencyKey: 'key' });
+
+    // Act
+    const other = cloud.generate({ prompt: 'a blue ball', idempotencyKey: 'key' });
+
+    // Assess
+    await expect(other).rejects.toMatchObject({ code: 'invalid_input', field: 'idempotencyKey' });
+  });
+
+  it('stops a generation that is cancelled before its next step', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    const cloud = await open(await temporaryFolder(), video);
+    let cancelling: Promise<void> | undefined;
+    const cancelAtThirdStep = ({ videoId }: Progress): void => {
+      if (video.times.length === 3) cancelling ??= cloud.cancel(videoId);
+    };
+
+    // Act
+    const job = await cloud.generate({ prompt: PROMPT, seed: 1 }, cancelAtThirdStep);
+    await cancelling;
+
+    // Assess
+    expect(job).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } });
+    expect(video.times.length).toBeLessThan(6);
+    expect(await cloud.table.getEntry(job.videoId)).toBeNull();
+  });
+
+  it('fails the job of a generation that breaks, and makes it when it is asked again', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    video.beforeStep = () => {
+      throw new Error('the device fell off the bus');
+    };
+    const cloud = await open(await temporaryFolder(), video);
+    const input = { prompt: PROMPT, idempotencyKey: 'key' };
+
+    // Act
+    const failed = await cloud.generate(input);
+    video.beforeStep = () => {};
+    const repaired = await cloud.generate(input);
+
+    // Assess
+    expect(failed).toMatchObject({
+      status: 'failed',
+      error: { code: 'internal', message: 'the device fell off the bus' },
+    });
+    expect(repaired).toMatchObject({ status: 'completed', videoId: failed.videoId });
+    expect(repaired).not.toHaveProperty('error');
+  });
+
+  it('rejects an empty prompt and leaves no job behind', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+
+    // Act
+    const generation = cloud.generate({ prompt: ' ' });
+
+    // Assess
+    await expect(generation).rejects.toMatchObject({ code: 'prompt_empty' });
+    expect(await cloud.table.listJobs('local', 1)).toEqual([]);
+  });
+
+  it('lets one process in and names it to the next', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    await open(folder);
+
+    // Act
+    const second = open(folder);
+
+    // Assess
+    await expect(second).rejects.toMatchObject({ code: 'state_locked' });
+  });
+
+  it('refuses a corrupt model package before it touches the state folder', async () => {
+    // Prepare
+    const modelDirectory = await writePackage();
+    onTestFinished(() => rm(modelDirectory, { recursive: true }));
+    const tokenizer = join(modelDirectory, 'tokenizer.json');
+    const content = await readFile(tokenizer);
+    content[0]! ^= 1;
+    await writeFile(tokenizer, content);
+    const folder = join(await temporaryFolder(), 'state');
+
+    // Act
+    const opening = openEmbeddedCloud({ stateDirectory: folder, modelDirectory });
+
+    // Assess
+    await expect(opening).rejects.toMatchObject({ code: 'model_corrupt', field: tokenizer });
+    await expect(readFile(join(folder, 'version'))).rejects.toThrow('ENOENT');
+  });
+
+  it('may be closed twice and takes no request afterwards', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+
+    // Act
+    await Promise.all([cloud.close(), cloud.close()]);
+
+    // Assess
+    await expect(cloud.generate({ prompt: PROMPT })).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});
