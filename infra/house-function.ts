@@ -28,9 +28,9 @@ const DEFAULT_MEMORY_MEGABYTES = 512;
 /** Native modules come with a layer. */
 const EXTERNAL_MODULES = ['onnxruntime-node', 'zstd-napi'];
 
-/** Bundled CommonJS dependencies ask for `require`, which an ES module does not have. */
-const REQUIRE_BANNER =
-  "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);";
+/** Node looks for a layer's modules on behalf of CommonJS only, and CommonJS has no `import.meta`. */
+const BUNDLE_URL = 'flexcacheBundleUrl';
+const BUNDLE_URL_BANNER = `const ${BUNDLE_URL} = require('node:url').pathToFileURL(__filename).href;`;
 
 const STUB = "exports.handler = async () => { throw new Error('synthesized without code'); };";
 
@@ -69,14 +69,15 @@ export function bundleHandler(folder: string): string {
   const outputFolder = mkdtempSync(join(tmpdir(), 'flexcache-bundle-'));
   buildSync({
     entryPoints: [resolve(REPOSITORY_ROOT, 'functions', folder, 'handler.ts')],
-    outfile: join(outputFolder, 'index.mjs'),
+    outfile: join(outputFolder, 'index.js'),
     absWorkingDir: REPOSITORY_ROOT,
     bundle: true,
     platform: 'node',
     target: 'node24',
-    format: 'esm',
+    format: 'cjs',
+    define: { 'import.meta.url': BUNDLE_URL },
     mainFields: ['module', 'main'],
-    banner: { js: REQUIRE_BANNER },
+    banner: { js: BUNDLE_URL_BANNER },
     external: EXTERNAL_MODULES,
     minifySyntax: true,
     keepNames: true,

@@ -1,4 +1,6 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -11,7 +13,7 @@ import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { FakeVideoModel, MANIFEST } from '../denoiser/fakes.ts';
 import { halves } from '../functions/fixture.ts';
-import { writePackage } from '../models/package-fixture.ts';
+import { DEMO_PACKAGE, writePackage } from '../models/package-fixture.ts';
 import { collect } from '../collect.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
@@ -264,6 +266,23 @@ describe('the embedded cloud', () => {
     // Assess
     await expect(opening).rejects.toMatchObject({ code: 'model_corrupt', field: tokenizer });
     await expect(readFile(join(folder, 'version'))).rejects.toThrow('ENOENT');
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('closes before %s ends its process', async (signal) => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const script = new URL('embedded-cloud-until-signal.ts', import.meta.url).pathname;
+    const holder = spawn(process.execPath, [script, folder, DEMO_PACKAGE]);
+    onTestFinished(() => void holder.kill('SIGKILL'));
+    await once(holder.stdout, 'data');
+
+    // Act
+    holder.kill(signal);
+    const [, endedBy] = (await once(holder, 'exit')) as [number | null, string];
+
+    // Assess
+    expect(endedBy).toBe(signal);
+    expect(await readdir(join(folder, 'lock'))).toEqual([]);
   });
 
   it('may be closed twice and takes no request afterwards', async () => {
