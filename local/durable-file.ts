@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { systemErrorCode } from './file-errors.ts';
 
 /** Writes a new file and waits until its bytes are on the disk. */
@@ -41,11 +41,35 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/**
+ * Creates a folder and those above it; true when any was missing. Unlike a recursive `mkdir`, which
+ * reports ENOENT on a read-only disk, it fails with the system's own reason.
+ */
+export async function createFolder(path: string): Promise<boolean> {
+  try {
+    return await createLastFolder(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    await createFolder(dirname(path));
+    await createLastFolder(path);
+    return true;
+  }
+}
+
+async function createLastFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return false;
+    throw error;
+  }
+}
+
 /** Creates a folder below `root`, durably. */
-export async function createFolders(root: string, folder: string): Promise<void> {
-  const created = await mkdir(folder, { recursive: true });
-  if (created === undefined) return;
-  for (let path = folder; path.length >= root.length; path = join(path, '..')) {
+export async function createFolderDurably(root: string, folder: string): Promise<void> {
+  if (!(await createFolder(folder))) return;
+  for (let path = folder; path.length >= root.length; path = dirname(path)) {
     await syncFolder(path);
   }
 }

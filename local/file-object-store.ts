@@ -3,7 +3,6 @@ import { existsSync, renameSync } from 'node:fs';
 import {
   link,
   open as openFile,
-  mkdir,
   readdir,
   readFile,
   rename,
@@ -16,7 +15,7 @@ import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import type { ObjectHead, ObjectStore, PutObjectOptions } from '#stores/objects.ts';
-import { createFolders, syncFolder, writeDurably } from './durable-file.ts';
+import { createFolder, createFolderDurably, syncFolder, writeDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 
 /** No object key contains `~`. */
@@ -67,7 +66,7 @@ export class FileObjectStore implements ObjectStore {
     const temporary = join(folder, TEMPORARY_FOLDER);
     try {
       await rm(temporary, { recursive: true, force: true });
-      await mkdir(temporary, { recursive: true });
+      await createFolder(temporary);
     } catch (error) {
       throw fromFileSystem(error, 'open the object store', root);
     }
@@ -165,8 +164,8 @@ export class FileObjectStore implements ObjectStore {
 
   async #publish(temporary: string, path: string, ifNoneMatch: boolean): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      await createFolders(this.#root, dirname(path));
       try {
+        await createFolderDurably(this.#root, dirname(path));
         if (ifNoneMatch) await linkOrRename(temporary, path);
         else await rename(temporary, path);
         return;

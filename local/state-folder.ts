@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
-import { replaceDurably } from './durable-file.ts';
+import { createFolder, replaceDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 import { takeStateLock } from './state-lock.ts';
 
@@ -40,7 +40,7 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
     vectors: join(directory, 'vectors'),
   };
   try {
-    await mkdir(directory, { recursive: true });
+    await createFolder(directory);
     // Before the lock puts a first file into a folder that is not ours.
     await checkMarker(directory);
     const lock = await takeStateLock(directory);
@@ -49,7 +49,7 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
         const marker = Buffer.from(`flexcache-state/${LAYOUT}\n`);
         await replaceDurably(join(directory, MARKER_FILE), [marker]);
       }
-      for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+      for (const folder of Object.values(folders)) await createFolder(folder);
     } catch (error) {
       await lock.release();
       throw error;

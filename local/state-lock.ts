@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
+import { createFolder } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 import { isRunning, thisProcess, type ProcessIdentity } from './process-identity.ts';
 
@@ -46,7 +47,7 @@ export async function takeStateLock(stateDirectory: string): Promise<StateLock> 
     for (;;) {
       const name = `${self.pid}.${self.startTime}.${randomUUID()}`;
       const path = join(folder, name);
-      await mkdir(folder, { recursive: true });
+      await createFolder(folder);
       await writeFile(path, '', { flag: 'wx' });
       let isHeld = false;
       try {

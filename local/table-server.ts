@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import {
   CreateTableCommand,
@@ -10,9 +11,23 @@ import dynalite from 'dynalite';
 import { FlexCacheError } from '#core/errors.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { tableDefinition } from '#stores/table-definition.ts';
+import { createFolder } from './durable-file.ts';
+import { fromFileSystem } from './file-errors.ts';
+
+/** The database of dynalite, as dynalite itself resolves it. */
+const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite'))('level') as {
+  Level: new (path: string) => { open(): Promise<void>; close(): Promise<void> };
+};
 
 /** Loopback by number: name look-up may be slow, or absent. */
 const LOOPBACK = '127.0.0.1';
+/** LevelDB passes on what the system said as text only. */
+const SYSTEM_CODES: readonly (readonly [said: string, code: string])[] = [
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['Permission denied', 'EACCES'],
+  ['Read-only file system', 'EROFS'],
+];
 const READY_TRIES = 100;
 const READY_PAUSE_MILLISECONDS = 20;
 
@@ -45,6 +60,7 @@ export async function startTableServer({
   tableName = 'flexcache',
   now,
 }: TableServerOptions = {}): Promise<TableServer> {
+  if (path !== undefined) await checkOpens(path);
   const server = dynalite({
     ...(path !== undefined && { path }),
     createTableMs: 0,
@@ -72,18 +88,36 @@ export async function startTableServer({
     await createTable(client, tableName);
   } catch (error) {
     await close();
-    throw new FlexCacheError(
-      'internal',
-      `the table ${path === undefined ? 'in memory' : `in ${path}`} does not open`,
-      {
-        cause: error,
-        fix: 'see that no other process uses the state folder and that its disk is not full',
-      },
-    );
+    throw new FlexCacheError('internal', 'the table server does not answer', { cause: error });
   }
   const table = new DynamoTable({ tableName, client, ...(now && { now }) });
   let closed: Promise<void> | undefined;
   return { table, tableName, endpoint, close: () => (closed ??= close()) };
+}
+
+/** dynalite leaves requests unanswered when its folder does not open: whether it does is found out first. */
+async function checkOpens(path: string): Promise<void> {
+  try {
+    await createFolder(path);
+    const database = new Level(path);
+    await database.open();
+    await database.close();
+  } catch (error) {
+    const { code, message } = ((error as Error).cause ?? error) as Error & { code?: string };
+    if (code === 'LEVEL_LOCKED') {
+      throw new FlexCacheError('state_locked', `another process uses the table in ${path}`, {
+        cause: error,
+        fix: 'stop the other process, or choose another folder with --state',
+        transient: true,
+      });
+    }
+    const systemCode = SYSTEM_CODES.find(([said]) => message.includes(said))?.[1] ?? code;
+    throw fromFileSystem(
+      Object.assign(new Error(message), { code: systemCode }),
+      'open the table',
+      path,
+    );
+  }
 }
 
 async function createTable(client: DynamoDBClient, tableName: string): Promise<void> {

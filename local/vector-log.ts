@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { VectorRecord, VectorScope } from '#stores/vector-index.ts';
 import { packVector, unpackVector } from '#stores/table-items.ts';
-import { createFolders, replaceDurably } from './durable-file.ts';
+import { createFolderDurably, replaceDurably } from './durable-file.ts';
 import { systemErrorCode } from './file-errors.ts';
 
 /** One change of the index. */
@@ -48,7 +48,7 @@ export class VectorLog {
     const content = await readIfThere(path);
     const { state, end } = readChanges(content, apply);
     if (state === 'missing') {
-      await createFolders(dirname(path), dirname(path));
+      await createFolderDurably(dirname(path), dirname(path));
       await replaceDurably(path, [headerOf('partial')]);
     }
     const file = await open(path, 'r+');
