@@ -14,7 +14,7 @@ import { frameBytes, VectorLog, type VectorChange } from './vector-log.ts';
 import { VectorSet } from './vector-set.ts';
 
 const LOG_FILE = 'vectors.log';
-/** An exact scan of this many 128-element vectors takes a few milliseconds. */
+/** Comparing this many 128-element vectors takes some ten milliseconds (bench/vectors.ts). */
 const PREFILTER_ABOVE = 20_000;
 /** A file smaller than this is not worth rewriting. */
 const LEAST_BYTES_TO_COMPACT = 4 << 20;

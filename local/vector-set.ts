@@ -78,10 +78,11 @@ export class VectorSet {
   }
 
   #similarity(query: Float32Array, slot: number): number {
+    const vectors = this.#vectors;
     const offset = slot * this.dimensions;
     let sum = 0;
     for (let index = 0; index < query.length; index++) {
-      sum += query[index]! * this.#vectors[offset + index]!;
+      sum += query[index]! * vectors[offset + index]!;
     }
     return Math.min(1, Math.max(-1, sum));
   }
@@ -99,11 +100,13 @@ export class VectorSet {
     const signs = this.#signsOf(query);
     const distances = new Uint16Array(this.size);
     const atDistance = new Uint32Array(this.dimensions + 1);
-    for (let slot = 0; slot < this.size; slot++) {
+    const stored = this.#signs;
+    const words = this.#words;
+    for (let slot = 0; slot < distances.length; slot++) {
       let distance = 0;
-      const offset = slot * this.#words;
-      for (let word = 0; word < this.#words; word++) {
-        distance += bitCount(signs[word]! ^ this.#signs[offset + word]!);
+      const offset = slot * words;
+      for (let word = 0; word < words; word++) {
+        distance += bitCount(signs[word]! ^ stored[offset + word]!);
       }
       distances[slot] = distance;
       atDistance[distance]!++;
