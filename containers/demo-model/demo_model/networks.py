@@ -173,6 +173,10 @@ class LatentTrunk(nn.Module):
     def forward(self, latent):
         return self.head(self.convs(latent))
 
+    def tokens(self, latent):
+        """Features on the denoiser's token grid: ``[B, 512, width]``."""
+        return self.convs[:4](latent).flatten(2).transpose(1, 2)
+
 
 class VideoTower(nn.Module):
     """Latent (whole, object-only or background-only) -> unit vector in the text tower's space."""
@@ -262,7 +266,8 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.patch_out.weight)
         nn.init.zeros_(self.patch_out.bias)
 
-    def forward(self, latent, time, text_states, text_mask):
+    def forward(self, latent, time, text_states, text_mask, hidden_block: int | None = None):
+        """``hidden_block`` also returns the tokens ``[B,512,width]`` after that block (training only)."""
         h, w = LATENT_HEIGHT // 2, LATENT_WIDTH // 2
         x = latent.view(-1, CHANNELS, LATENT_FRAMES, h, 2, w, 2).permute(0, 2, 3, 5, 1, 4, 6)
         x = self.patch_in(x.reshape(-1, self.tokens, CHANNELS * 4)) + self.positions
@@ -272,12 +277,16 @@ class Denoiser(nn.Module):
         modulation = self.time_modulation(embedding).view(-1, 6, self.width)
         context = self.context(text_states)
         bias = attention_bias(text_mask, torch.float32)
-        for block in self.blocks:
+        hidden = None
+        for index, block in enumerate(self.blocks):
             x = block(x, context, modulation, bias)
+            if index == hidden_block:
+                hidden = x
         shift, scale = self.final_modulation(F.silu(embedding)).chunk(2, -1)
         x = self.patch_out(self.norm(x) * (1 + scale[:, None]) + shift[:, None])
         x = x.view(-1, LATENT_FRAMES, h, w, CHANNELS, 2, 2).permute(0, 4, 1, 2, 5, 3, 6)
-        return x.reshape(-1, CHANNELS, LATENT_FRAMES, LATENT_HEIGHT, LATENT_WIDTH)
+        x = x.reshape(-1, CHANNELS, LATENT_FRAMES, LATENT_HEIGHT, LATENT_WIDTH)
+        return x if hidden_block is None else (x, hidden)
 
 
 def text_mask(ids: torch.Tensor) -> torch.Tensor:

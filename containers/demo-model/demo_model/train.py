@@ -178,12 +178,13 @@ class Muon(torch.optim.Optimizer):
             torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
         ]
+        self.factors = [1.0, 0.6]
         super().__init__([*matrices, *others], {"lr": lr})
 
     def set_rate(self, lr: float) -> None:
-        for part in self.parts:
+        for part, factor in zip(self.parts, self.factors):
             for group in part.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * factor
 
     def step(self, closure=None):
         for part in self.parts:
@@ -286,62 +287,109 @@ def train_aux(args) -> None:
     checkpoints.save(args.checkpoints, "aux", {name: checkpoints.half(net.state_dict()) for name, net in nets.items()})
 
 
+ALIGNED_BLOCK, ALIGNMENT_WEIGHT, ALIGNMENT_UNTIL = 3, 0.5, 0.6
+
+
+def wait_for(path: Path, seconds: float = 180) -> None:
+    """Until another process has written the file."""
+    end = time.time() + seconds
+    while not path.exists():
+        if time.time() > end:
+            raise TimeoutError(f"{path} did not appear within {seconds:.0f} s")
+        time.sleep(0.5)
+
+
 def train_denoiser(args) -> None:
+    """Rectified flow on the latents; the first part of training also aligns a middle block with the video tower's features
+    of the clean latent (representation alignment, Yu et al. 2025, arXiv 2410.06940), which makes objects form earlier."""
     device = args.device
-    data = checkpoints.load(args.checkpoints, "data")
-    seen = int(data["seen"])
-    latents, tokens = data["latents"][:seen].to(device), data["tokens"][:seen].to(device)
-    net, text = networks.Denoiser().to(device), networks.TextEncoder().to(device)
-    text.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "aux", device)["text"]))
+    aux = checkpoints.load(args.checkpoints, "aux", device)
+    net, text, tower = networks.Denoiser().to(device), networks.TextEncoder().to(device), networks.VideoTower().to(device)
+    text.load_state_dict(checkpoints.full(aux["text"])), tower.load_state_dict(checkpoints.full(aux["video_tower"]))
+    tower.eval().requires_grad_(False)
+    align = nn.Sequential(nn.Linear(net.width, 512), nn.SiLU(), nn.Linear(512, 80)).to(device)
     average_net, average_text = copy.deepcopy(net), copy.deepcopy(text)
-    rate = 1.2e-3
-    optimizer = Muon([net, text], rate)
-    step, spent = 0, 0.0
-    if (args.checkpoints / "denoiser-training.pt").exists():
-        state = checkpoints.load(args.checkpoints, "denoiser-training", device)
-        for module, key in ((net, "net"), (text, "text"), (average_net, "average_net"), (average_text, "average_text")):
-            module.load_state_dict(state[key])
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["spent"]
-    clock = Clock(spent, args.total, args.call)
-    run = torch.compile(net) if args.compile else net
-    run_text = torch.compile(text) if args.compile else text
-    batch, smooth = args.batch or 384, None
+    rate = 1.5e-3
+    optimizer = Muon([net, text, align], rate)
     live = [*net.parameters(), *text.parameters()]
     averaged = [*average_net.parameters(), *average_text.parameters()]
-    while not clock.over:
-        decay = min(1.0, (1 - clock.progress) / 0.4)
-        optimizer.set_rate(rate * min(1.0, (step + 1) / 300) * decay + 1e-6)
-        index = torch.randint(0, seen, (batch,), device=device)
-        x0 = latents[index].float()
-        # 80 % whole captions, 6 % object only, 6 % background only, 8 % none (for guidance)
-        draw = torch.rand(batch, device=device)
-        kind = (draw > 0.80).long() + (draw > 0.86).long()
-        ids = tokens[index, kind.clamp(max=2), torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
-        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
-        t = torch.sigmoid(torch.randn(batch, device=device) + 0.2)
+    batch = args.batch or 256
+
+    def forward(x0, t, ids, align_weight):
         noise = torch.randn_like(x0)
         tt = t.view(-1, 1, 1, 1, 1)
         with torch.autocast(device, torch.bfloat16):
             mask = networks.text_mask(ids)
-            velocity = run((1 - tt) * x0 + tt * noise, t, run_text(ids, mask), mask)
-        loss = F.mse_loss(velocity.float(), noise - x0)
+            velocity, hidden = net((1 - tt) * x0 + tt * noise, t, text(ids, mask), mask, ALIGNED_BLOCK)
+            with torch.no_grad():
+                target = tower.trunk.tokens(x0)
+            guess = align(hidden).float()
+        target = target.float()
+        target = target - target.mean((0, 1), keepdim=True)
+        alignment = 1 - F.cosine_similarity(guess, target, dim=-1).mean()
+        flow = F.mse_loss(velocity.float(), noise - x0)
+        return flow + align_weight * alignment, flow, alignment
+
+    run = torch.compile(forward) if args.compile else forward
+    if args.compile:
+        # compile (backward too) on noise, so that it overlaps with a data stage that is still running
+        loss, _, _ = run(
+            torch.randn(batch, *networks.LATENT_SHAPE, device=device), torch.rand(batch, device=device),
+            torch.ones(batch, tokenization.MAX_TOKENS, device=device, dtype=torch.long), torch.tensor(0.5, device=device),
+        )
+        loss.backward()
+        net.zero_grad(set_to_none=True), text.zero_grad(set_to_none=True), align.zero_grad(set_to_none=True)
+        print(f"compiled after {time.time() - args.started:.0f} s", flush=True)
+    step, spent = 0, 0.0
+    if (args.checkpoints / "denoiser-training.pt").exists():
+        state = checkpoints.load(args.checkpoints, "denoiser-training", device)
+        for module, key in ((net, "net"), (text, "text"), (align, "align"), (average_net, "average_net"), (average_text, "average_text")):
+            module.load_state_dict(state[key])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    if args.wait_for_data:
+        wait_for(args.checkpoints / "data.pt")
+    data = checkpoints.load(args.checkpoints, "data")
+    seen = int(data["seen"])
+    latents, tokens = data["latents"][:seen].to(device), data["tokens"][:seen].to(device)
+    del data
+    total = args.total if args.finish_by is None else args.finish_by - time.time() + spent
+    print(f"training for {total - spent:.0f} s on {seen} clips, {time.time() - args.started:.0f} s after the start", flush=True)
+    clock, saved_at = Clock(spent, total, args.call), time.time()
+
+    def save() -> None:
+        checkpoints.save(args.checkpoints, "denoiser", {"net": checkpoints.half(average_net.state_dict())})
+        checkpoints.save(args.checkpoints, "text", {"text": checkpoints.half(average_text.state_dict())})
+
+    while not clock.over:
+        decay = min(1.0, (1 - clock.progress) / 0.45)
+        optimizer.set_rate(rate * min(1.0, (step + 1) / 300) * decay + 1e-6)
+        index = torch.randint(0, seen, (batch,), device=device)
+        # 80 % whole captions, 6 % object only, 6 % background only, 8 % none (for guidance)
+        draw = torch.rand(batch, device=device)
+        kind = (draw > 0.80).long() + (draw > 0.86).long()
+        ids = tokens[index, kind, torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
+        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
+        t = torch.sigmoid(torch.randn(batch, device=device) + 0.3)
+        weight = torch.tensor(ALIGNMENT_WEIGHT if clock.progress < ALIGNMENT_UNTIL else 0.0, device=device)
+        loss, flow, alignment = run(latents[index].float(), t, ids, weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(live, 1.0)
         optimizer.step()
         step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(averaged, live, 1 - min(0.9993, (1 + step) / (10 + step)))
+            torch._foreach_lerp_(averaged, live, 1 - min(0.999, (1 + step) / (10 + step)))
         if step % args.log_every == 0:
-            smooth = loss.item() if smooth is None else 0.9 * smooth + 0.1 * loss.item()
-            log(clock, step, loss=smooth)
+            log(clock, step, flow=flow.item(), alignment=alignment.item())
+            if time.time() - saved_at > 60:
+                save()
+                saved_at = time.time()
+    save()
     checkpoints.save(args.checkpoints, "denoiser-training", {
-        "net": net.state_dict(), "text": text.state_dict(), "average_net": average_net.state_dict(),
+        "net": net.state_dict(), "text": text.state_dict(), "align": align.state_dict(), "average_net": average_net.state_dict(),
         "average_text": average_text.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": clock.spent,
     })
-    checkpoints.save(args.checkpoints, "denoiser", {"net": checkpoints.half(average_net.state_dict())})
-    checkpoints.save(args.checkpoints, "text", {"text": checkpoints.half(average_text.state_dict())})
 
 
 def main() -> None:
@@ -356,8 +404,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--log-every", type=int, default=200)
+    parser.add_argument("--wait-for-data", action="store_true", help="denoiser: compile while another process makes the data")
+    parser.add_argument("--finish-by", type=float, help="denoiser: train until this epoch second instead of for --total")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     args = parser.parse_args()
+    args.started = time.time()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     torch.manual_seed(args.seed)
     {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser}[args.stage](args)
