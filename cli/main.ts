@@ -1,3 +1,4 @@
+import { fromUncaught } from '#local/database-errors.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
 import { errorLine, errorReport } from './error-line.ts';
@@ -14,7 +15,7 @@ export async function main(open: CliContext['open'] = openOnDemand): Promise<voi
     throw error;
   });
   process.on('uncaughtException', (error) => {
-    process.stderr.write(errorLine(errorReport(error)));
+    process.stderr.write(errorLine(errorReport(fromUncaught(error))));
     process.exit(EXIT.failed);
   });
   const exitCode = await run(process.argv.slice(2), {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import type { WorkerEvent } from '#denoiser/worker.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
 
 /** Opens the embedded cloud, hands it over and closes it whatever happens. */
@@ -11,6 +12,7 @@ export async function withCloud<Result>(
   const cloud = await context.open({
     stateDirectory: resolve(context.workingDirectory, options.state),
     modelDirectory: resolve(context.workingDirectory, options.model),
+    log: (event) => remark(context, event),
     ...(options.provider === undefined ? {} : { executionProvider: options.provider }),
   });
   try {
@@ -18,4 +20,14 @@ export async function withCloud<Result>(
   } finally {
     await cloud.close();
   }
+}
+
+/** Says what a person should know of a run that goes well all the same. */
+function remark({ stderr }: CliContext, { event, message, part, entryId }: WorkerEvent): void {
+  if (event === 'table_damaged') stderr.write(`flexcache: ${String(message)}\n`);
+  if (event !== 'donor_dropped') return;
+  const reused = part === 'whole' ? 'latent' : String(part);
+  stderr.write(
+    `flexcache: the ${reused} of ${String(entryId)} was not reused: ${String(message)}\n`,
+  );
 }

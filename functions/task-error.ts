@@ -1,4 +1,4 @@
-import { FlexCacheError } from '#core/errors.ts';
+import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 
 /** The name by which the state machine knows an error that the same call may not meet again. */
 export const TRANSIENT_ERROR = 'Transient';
@@ -9,7 +9,7 @@ export const TRANSIENT_ERROR = 'Transient';
  */
 export class TaskError extends Error {
   constructor(error: FlexCacheError) {
-    super(`${error.code}: ${error.message}`, { cause: error });
+    super(`${error.code}: ${messageWithFix(error)}`, { cause: error });
     this.name = error.transient ? TRANSIENT_ERROR : error.code;
   }
 }

@@ -29,7 +29,7 @@ export interface EmbeddedCloudOptions {
   modelDirectory: string;
   /** onnxruntime execution provider of the worker. */
   executionProvider?: 'cpu' | 'webgpu' | 'cuda';
-  /** What the worker has to say; nothing is written unless asked for. */
+  /** What the worker and the state folder have to say; nothing is written unless asked for. */
   log?: (event: WorkerEvent) => void;
 }
 
@@ -110,7 +110,14 @@ export async function openEmbeddedCloud(
   opened.defer(() => state.release());
   const server = await startTableServer({ path: state.table });
   opened.defer(() => server.close());
-  const { table } = server;
+  const { table, droppedBytes } = server;
+  if (droppedBytes > 0) {
+    options.log?.({
+      level: 'warn',
+      event: 'table_damaged',
+      message: `the table's journal was damaged: ${droppedBytes} bytes of it, the newest jobs and entries, are lost`,
+    });
+  }
   const objects = await FileObjectStore.open(state.objects);
   const vectors = await ExactVectorIndex.open(state.vectors);
   opened.defer(() => vectors.close());

@@ -10,10 +10,9 @@ import {
   vectorRecordsOf,
 } from '#stores/vector-records.ts';
 import { fromFileSystem } from './file-errors.ts';
-import { frameBytes, VectorLog, type VectorChange } from './vector-log.ts';
+import { frameBytes, LOG_FILE, VectorLog, type VectorChange } from './vector-log.ts';
 import { VectorSet } from './vector-set.ts';
 
-const LOG_FILE = 'vectors.log';
 /** Comparing this many 128-element vectors takes some ten milliseconds (bench/vectors.ts). */
 const PREFILTER_ABOVE = 20_000;
 /** A file smaller than this is not worth rewriting. */

@@ -23,7 +23,6 @@ export function fromFileSystem(error: unknown, doing: string, path: string): Fle
     return new FlexCacheError('disk_full', `could not ${doing}: no room left for ${path}`, {
       cause: error,
       fix: 'free space on this disk, or put the state folder on another one with --state',
-      transient: true,
     });
   }
   if (PERMISSION_DENIED.has(code)) {

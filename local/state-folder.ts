@@ -1,12 +1,17 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
+import { tableDamaged } from './database-errors.ts';
 import { createFolder, replaceDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
+import { LOG_FILE } from './vector-log.ts';
 import { takeStateLock } from './state-lock.ts';
 
 /** Layout of the folder; raised when an older FlexCache could no longer read it. */
 const LAYOUT = 1;
+/** By which LevelDB finds everything else; it is there before the vector index is. */
+const DATABASE_POINTER = 'CURRENT';
 const MARKER_FILE = 'version';
 const MARKER = /^flexcache-state\/(\d+)\n$/;
 /** What the folder may contain before it carries a marker: the lock, and a marker half-written. */
@@ -25,7 +30,7 @@ export interface StateFolder {
 /**
  * Creates the state folder when missing, checks that it is ours, and holds it for this process.
  *
- * @throws FlexCacheError `state_locked`, `disk_full`, `permission_denied`, or `invalid_input` for a
+ * @throws FlexCacheError `state_locked`, `state_corrupt`, `disk_full`, `permission_denied`, or `invalid_input` for a
  * folder of a newer FlexCache or of somebody else.
  * @example
  * const state = await openStateFolder('.flexcache');
@@ -49,6 +54,7 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
         const marker = Buffer.from(`flexcache-state/${LAYOUT}\n`);
         await replaceDurably(join(directory, MARKER_FILE), [marker]);
       }
+      requireTable(folders);
       for (const folder of Object.values(folders)) await createFolder(folder);
     } catch (error) {
       await lock.release();
@@ -65,6 +71,13 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
     }
     throw fromFileSystem(error, 'open the state folder', directory);
   }
+}
+
+/** A full index without a table is a table lost: going on would make every video again. */
+function requireTable({ table, vectors }: Pick<StateFolder, 'table' | 'vectors'>): void {
+  const pointer = join(table, DATABASE_POINTER);
+  if (existsSync(pointer) || !existsSync(join(vectors, LOG_FILE))) return;
+  throw tableDamaged(table, `${pointer} is not there`);
 }
 
 /** Whether the folder carries our marker; false for one that is new. */

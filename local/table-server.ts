@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
+import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import {
   CreateTableCommand,
   DescribeTableCommand,
@@ -12,7 +14,7 @@ import { FlexCacheError } from '#core/errors.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { tableDefinition } from '#stores/table-definition.ts';
 import { createFolder } from './durable-file.ts';
-import { fromFileSystem } from './file-errors.ts';
+import { fromDatabase } from './database-errors.ts';
 
 /** The database of dynalite, as dynalite itself resolves it. */
 const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite'))('level') as {
@@ -21,13 +23,8 @@ const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite
 
 /** Loopback by number: name look-up may be slow, or absent. */
 const LOOPBACK = '127.0.0.1';
-/** LevelDB passes on what the system said as text only. */
-const SYSTEM_CODES: readonly (readonly [said: string, code: string])[] = [
-  ['No space left on device', 'ENOSPC'],
-  ['Disk quota exceeded', 'EDQUOT'],
-  ['Permission denied', 'EACCES'],
-  ['Read-only file system', 'EROFS'],
-];
+/** Where LevelDB writes what it did when it was opened. */
+const DATABASE_LOG = 'LOG';
 const READY_TRIES = 100;
 const READY_PAUSE_MILLISECONDS = 20;
 
@@ -44,6 +41,8 @@ export interface TableServer {
   readonly tableName: string;
   /** For anyone who wants to look inside with their own client; any credentials will do. */
   readonly endpoint: string;
+  /** Damaged bytes at the end of its journal that were left out on opening; 0 when it was sound. */
+  readonly droppedBytes: number;
   close(): Promise<void>;
 }
 
@@ -60,7 +59,7 @@ export async function startTableServer({
   tableName = 'flexcache',
   now,
 }: TableServerOptions = {}): Promise<TableServer> {
-  if (path !== undefined) await checkOpens(path);
+  const dropped = path === undefined ? 0 : await checkOpens(path);
   const server = dynalite({
     ...(path !== undefined && { path }),
     createTableMs: 0,
@@ -92,32 +91,28 @@ export async function startTableServer({
   }
   const table = new DynamoTable({ tableName, client, ...(now && { now }) });
   let closed: Promise<void> | undefined;
-  return { table, tableName, endpoint, close: () => (closed ??= close()) };
+  return { table, tableName, endpoint, droppedBytes: dropped, close: () => (closed ??= close()) };
 }
 
-/** dynalite leaves requests unanswered when its folder does not open: whether it does is found out first. */
-async function checkOpens(path: string): Promise<void> {
+/**
+ * Dynalite leaves requests unanswered when its folder does not open: whether it does is found out
+ * first. Returns how many damaged bytes the database has dropped.
+ */
+async function checkOpens(path: string): Promise<number> {
   try {
     await createFolder(path);
     const database = new Level(path);
     await database.open();
     await database.close();
+    return droppedBytes(await readFile(join(path, DATABASE_LOG), 'utf8'));
   } catch (error) {
-    const { code, message } = ((error as Error).cause ?? error) as Error & { code?: string };
-    if (code === 'LEVEL_LOCKED') {
-      throw new FlexCacheError('state_locked', `another process uses the table in ${path}`, {
-        cause: error,
-        fix: 'stop the other process, or choose another folder with --state',
-        transient: true,
-      });
-    }
-    const systemCode = SYSTEM_CODES.find(([said]) => message.includes(said))?.[1] ?? code;
-    throw fromFileSystem(
-      Object.assign(new Error(message), { code: systemCode }),
-      'open the table',
-      path,
-    );
+    throw fromDatabase(error, 'open the table', path);
   }
+}
+
+function droppedBytes(log: string): number {
+  const dropped = [...log.matchAll(/: dropping (\d+) bytes; Corruption/g)];
+  return dropped.reduce((bytes, [, count]) => bytes + Number(count), 0);
 }
 
 async function createTable(client: DynamoDBClient, tableName: string): Promise<void> {

@@ -13,6 +13,9 @@ export type VectorChange =
 /** How much of the index the file holds: `partial` and `missing` call for a rebuild. */
 export type VectorLogState = 'complete' | 'partial' | 'missing';
 
+/** Its name in the folder of the index. */
+export const LOG_FILE = 'vectors.log';
+
 const MAGIC = Buffer.from('fcvec/1\n', 'latin1');
 const HEADER_BYTES = MAGIC.length + 1;
 const COMPLETE = 1;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FlexCacheError } from '#core/errors.ts';
+import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { GenerationResult, UsageRecord } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
@@ -187,7 +187,7 @@ async function answerFailure(
   const level = code === 'cancelled' ? 'info' : 'error';
   log({ level, event: 'failed', videoId, code, message: messageOf(error), stack: stackOf(error) });
   try {
-    await callbacks.sendTaskFailure(message.taskToken, code, messageOf(error));
+    await callbacks.sendTaskFailure(message.taskToken, code, causeOf(error));
   } catch (answerError) {
     if (!(answerError instanceof TaskGoneError)) throw answerError;
   }
@@ -211,6 +211,11 @@ async function pause(seconds: number, signal: AbortSignal): Promise<void> {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What whoever waits for the video is told. */
+function causeOf(error: unknown): string {
+  return error instanceof FlexCacheError ? messageWithFix(error) : messageOf(error);
 }
 
 function stackOf(error: unknown): string | undefined {

@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'object_corrupt'
   | 'condition_failed'
   | 'state_locked'
+  | 'state_corrupt'
   | 'disk_full'
   | 'permission_denied'
   | 'cancelled'
@@ -50,6 +51,11 @@ export class FlexCacheError extends Error {
     this.fix = options.fix;
     this.transient = options.transient ?? false;
   }
+}
+
+/** An error in one sentence, for where only text is carried. */
+export function messageWithFix({ message, fix }: FlexCacheError): string {
+  return fix === undefined ? message : `${message}: ${fix}`;
 }
 
 /** A request that can never succeed as it stands; names the field and the fix. */

@@ -234,7 +234,11 @@ describe('createWorker', () => {
     // Assess
     expect(model.times).toEqual([]);
     expect(callbacks.failures).toMatchObject([
-      { error: 'internal', cause: 'the request stopped its worker 5 times' },
+      {
+        error: 'internal',
+        cause:
+          'the request stopped its worker 5 times: look at the log of the worker for this video id',
+      },
     ]);
     expect(queue.deleted).toEqual(['receipt-0']);
   });
