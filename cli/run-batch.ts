@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { stat } from 'node:fs/promises';
+import { FlexCacheError } from '#core/errors.ts';
 import type { Job, JobResult } from '#core/generation.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import type { TextOutput } from './context.ts';
 import { errorReport, isInvalidInput } from './error-line.ts';
 import { LineKeys } from './line-key.ts';
 import type { ReadLine, RequestLine } from './readers/request-line.ts';
+import { isCompleted, readOrRemake } from './stored-video.ts';
 import { failureReport, videoReport } from './video-report.ts';
 import type { FailureReport, VideoReport } from './video-report.ts';
 import { writeFileAtomically } from './write-file-atomically.ts';
@@ -17,6 +20,8 @@ export interface BatchOptions {
   cloud: EmbeddedCloud;
   lines: AsyncIterable<ReadLine>;
   outDirectory: string;
+  /** Remarks. */
+  stderr: TextOutput;
   /** How many videos are in the making at once. */
   concurrency: number;
   /** Lines are begun until it is aborted; what is begun is finished. */
@@ -56,34 +61,47 @@ export async function runBatch(options: BatchOptions): Promise<void> {
 }
 
 async function makeVideo(
-  { cloud, outDirectory }: BatchOptions,
+  { cloud, outDirectory, stderr }: BatchOptions,
   { line, request }: RequestLine,
   keys: LineKeys,
 ): Promise<LineOutcome> {
   const { idempotencyKey, seed } = keys.next(request);
+  const input = { seed, ...request, idempotencyKey };
   const submittedAt = Date.now();
+  const fileOf = (job: Job): string => join(outDirectory, `${job.videoId}.mp4`);
+  const wasThere = ({ completedAt }: Job): boolean =>
+    completedAt !== undefined && Date.parse(completedAt) < submittedAt;
+  const done = (job: Job & { result: JobResult }): LineOutcome => ({
+    line,
+    report: videoReport(job, job.result, fileOf(job)),
+    job,
+    alreadyThere: wasThere(job),
+  });
   let job: Job;
   try {
-    job = await cloud.generate({ seed, ...request, idempotencyKey });
+    job = requireDisk(await cloud.generate(input));
   } catch (error) {
     if (!isInvalidInput(error)) throw error;
     return rejected(line, request.prompt, error);
   }
-  const { result } = job;
-  if (job.status !== 'completed' || result === undefined) {
-    return { line, report: failureReport(job), alreadyThere: false };
+  if (!isCompleted(job)) return { line, report: failureReport(job), alreadyThere: false };
+  if (wasThere(job) && (await hasSize(fileOf(job), job.result.videoBytes))) return done(job);
+
+  const made = await readOrRemake(cloud, job, input, stderr);
+  if (made.mp4 === null) {
+    return { line, report: failureReport(requireDisk(made.job)), alreadyThere: false };
   }
-  const path = join(outDirectory, `${job.videoId}.mp4`);
-  const alreadyThere = job.completedAt !== undefined && Date.parse(job.completedAt) < submittedAt;
-  if (!alreadyThere || !(await hasSize(path, result.videoBytes))) {
-    await writeFileAtomically(path, await cloud.objects.get(result.videoKey));
+  await writeFileAtomically(fileOf(made.job), made.mp4);
+  return done({ ...made.job, result: made.result });
+}
+
+/** A disk that takes no more writes would fail every line that follows, after all its work. */
+function requireDisk(job: Job): Job {
+  const { code, message } = job.error ?? {};
+  if (job.status === 'failed' && (code === 'disk_full' || code === 'permission_denied')) {
+    throw new FlexCacheError(code, message!);
   }
-  return {
-    line,
-    report: videoReport(job, result, path),
-    job: { ...job, result },
-    alreadyThere,
-  };
+  return job;
 }
 
 function rejected(line: number, prompt: string, error: unknown): LineOutcome {

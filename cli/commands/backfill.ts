@@ -48,6 +48,7 @@ export async function backfill(
         cloud,
         lines: requests(),
         outDirectory,
+        stderr: context.stderr,
         concurrency,
         stop: stop.signal,
         onOutcome: (outcome) => {

@@ -64,6 +64,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
           cloud,
           lines: requests(),
           outDirectory: videos,
+          stderr: context.stderr,
           concurrency: 1,
           stop: stop.signal,
           onOutcome: (outcome) => {

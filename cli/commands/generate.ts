@@ -10,6 +10,7 @@ import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine, errorReport } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { fromDigits } from '../readers/request-line.ts';
+import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
@@ -71,17 +72,20 @@ async function makeVideo(
       bar.update(progress.percent, 100, { stage: progress.stage.padEnd('generate'.length) });
     };
     try {
-      const job = await cloud.generate(input, onProgress);
+      const first = await cloud.generate(input, onProgress);
+      const made = isCompleted(first)
+        ? await readOrRemake(cloud, first, input, context.stderr, onProgress)
+        : { job: first, mp4: null };
       bar.stop();
-      const { result } = job;
-      if (job.status !== 'completed' || result === undefined) {
-        const report = failureReport(job);
+      if (made.mp4 === null) {
+        const report = failureReport(made.job);
         context.stderr.write(errorLine(report.error));
         if (options.json) print(context, report);
         return interrupted ? EXIT.interrupted : EXIT.failed;
       }
+      const { job, result, mp4 } = made;
       const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
-      await writeFileAtomically(path, await cloud.objects.get(result.videoKey));
+      await writeFileAtomically(path, mp4);
       const report = videoReport(job, result, path);
       if (options.json) print(context, report);
       else context.stdout.write(describeVideo(report));

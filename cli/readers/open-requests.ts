@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { InvalidInputError } from '#core/errors.ts';
@@ -15,6 +15,9 @@ const READERS: ReadonlyMap<string, Reader> = new Map([
   ['.jsonl', readJsonl],
   ['.csv', readCsv],
 ]);
+
+/** No text has a zero byte; what is none has one soon. */
+const LOOKED_AT_BYTES = 8192;
 
 /**
  * Opens a file of requests; how it is read follows from its name. The file is streamed.
@@ -37,5 +40,18 @@ export async function openRequests(path: string): Promise<() => AsyncGenerator<R
       'name a file of prompts',
     );
   }
+  if (stats.isFile() && (await beginning(path)).includes(0)) {
+    throw new InvalidInputError('file', `${path} is not text`, 'save it as UTF-8 text');
+  }
   return () => reader(createReadStream(path));
+}
+
+async function beginning(path: string): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(LOOKED_AT_BYTES));
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
