@@ -104,6 +104,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
   program
     .command('doctor')
     .description('check what a run depends on')
+    .option('--deep', 'read and check everything that is stored, too')
     .option('--json', 'print one JSON object')
     .action(async (_, command: Command) => {
       exitWith(await doctor(context, command.optsWithGlobals()));

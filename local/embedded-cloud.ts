@@ -13,6 +13,7 @@ import { MAX_SEED, validateRequest, validateTenant } from '#core/request.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { DEFAULT_TENANT } from './default-tenant.ts';
 import { openModels, type EmbeddedModels } from './embedded-models.ts';
 import { EmbeddedQueue } from './embedded-queue.ts';
 import { EmbeddedEngine, type ExecutionOutcome } from './engine.ts';
@@ -67,9 +68,6 @@ export interface EmbeddedCloud {
   /** Stops the worker between two steps, flushes and releases the state folder. */
   close(): Promise<void>;
 }
-
-/** Whose videos they are when nobody says. */
-export const DEFAULT_TENANT = 'local';
 
 /** The definition of `infra/workflow-stack.ts`; `npm run build:definition` writes it. */
 const DEFINITION = new URL('generate.asl.json', import.meta.url);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { zstd } from '#codec/zstd.ts';
+import type { StateFinding } from '#local/check-state.ts';
 import { isRunning } from '#local/process-identity.ts';
 import { loadManifest, verifyPackage } from '#models/manifest.ts';
 import { EXIT } from '../context.ts';
@@ -11,6 +12,7 @@ import { errorReport } from '../error-line.ts';
 import type { ErrorReport } from '../error-line.ts';
 
 export interface DoctorOptions extends GlobalOptions {
+  deep?: boolean;
   json?: boolean;
 }
 
@@ -24,12 +26,21 @@ interface DoctorReport {
     | { path: string; error: ErrorReport };
   gpu: { device: boolean; provider: string | null };
   disk: { freeBytes: number };
+  /** With `--deep`, of a state folder that exists. */
+  content?: ContentReport;
 }
+
+type ContentReport =
+  | { entries: number; jobs: number; problems: StateFinding[]; remarks: StateFinding[] }
+  | { error: ErrorReport };
 
 /** What NVIDIA's driver creates for its first GPU. */
 const NVIDIA_DEVICE = '/dev/nvidia0';
 
-/** Looks at everything a run depends on without changing or locking any of it. */
+/**
+ * Looks at everything a run depends on without changing or locking any of it. With `--deep` it holds
+ * the state folder while it reads all that is stored.
+ */
 export async function doctor(context: CliContext, options: DoctorOptions): Promise<ExitCode> {
   const statePath = resolve(context.workingDirectory, options.state);
   const onnxruntime = inspectOnnxRuntime();
@@ -42,8 +53,33 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
     gpu: inspectGpu('providers' in onnxruntime ? onnxruntime.providers : []),
     disk: { freeBytes: await freeBytes(statePath) },
   };
+  if (options.deep && report.state.exists) report.content = await inspectContent(statePath);
   context.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
-  return 'error' in report.model || 'error' in report.onnxruntime ? EXIT.failed : EXIT.success;
+  const isSound =
+    !('error' in report.model) && !('error' in report.onnxruntime) && !isDamaged(report.content);
+  return isSound ? EXIT.success : EXIT.failed;
+}
+
+async function inspectContent(path: string): Promise<ContentReport> {
+  try {
+    const { checkState, openState } = await import('#local/check-state.ts');
+    await using state = await openState(path);
+    const { entries, jobs, findings } = await checkState(state);
+    const of = (severity: StateFinding['severity']): StateFinding[] =>
+      findings.filter((finding) => finding.severity === severity);
+    return {
+      entries: entries.length,
+      jobs: jobs.length,
+      problems: of('problem'),
+      remarks: of('remark'),
+    };
+  } catch (error) {
+    return { error: errorReport(error) };
+  }
+}
+
+function isDamaged(content: ContentReport | undefined): boolean {
+  return content !== undefined && ('error' in content || content.problems.length > 0);
 }
 
 function inspectOnnxRuntime(): DoctorReport['onnxruntime'] {
@@ -114,7 +150,8 @@ async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-function describe({ node, onnxruntime, zstd, state, model, gpu, disk }: DoctorReport): string {
+function describe(report: DoctorReport): string {
+  const { node, onnxruntime, zstd, state, model, gpu, disk, content } = report;
   const onnxruntimeText =
     'error' in onnxruntime
       ? `NOT USABLE: ${onnxruntime.error.message}`
@@ -136,6 +173,20 @@ function describe({ node, onnxruntime, zstd, state, model, gpu, disk }: DoctorRe
     `model        ${modelText}`,
     `gpu          ${gpuText}`,
     `disk         ${(disk.freeBytes / 2 ** 30).toFixed(1)} GiB free`,
+    ...(content === undefined ? [] : describeContent(content)),
     '',
   ].join('\n');
+}
+
+function describeContent(content: ContentReport): string[] {
+  if ('error' in content) {
+    return [`content      NOT READABLE: ${content.error.code}: ${content.error.message}`];
+  }
+  const { entries, jobs, problems, remarks } = content;
+  return [
+    `content      ${entries} entries, ${jobs} jobs, ${problems.length} problems, ${remarks.length} leftovers`,
+    ...[...problems, ...remarks].map(
+      ({ severity, kind, id, message }) => `  ${severity.padEnd(7)}  ${kind} ${id}: ${message}`,
+    ),
+  ];
 }

@@ -1,0 +1,2 @@
+/** Whose videos they are when nobody says. */
+export const DEFAULT_TENANT = 'local';
