@@ -6,10 +6,10 @@ const CALIBRATION = new DefaultCalibration({ whole: 0.9, object: 0.8, background
 
 describe('DefaultCalibration', () => {
   it.each([
-    ['whole', 0.9, { startTime: 0.3, steps: 5 }],
-    ['object', 0.8, { startTime: 0.6, steps: 8 }],
-    ['background', 0.7, { startTime: 0.9, steps: 8 }],
-    ['object+background', 0.7, { startTime: 0.6, steps: 5 }],
+    ['whole', 0.9, { startTime: 0.3, steps: 3 }],
+    ['object', 0.8, { startTime: 0.9, steps: 8 }],
+    ['background', 0.7, { startTime: 0.95, steps: 8 }],
+    ['object+background', 0.7, { startTime: 0.7, steps: 5 }],
     ['exact', 1, { startTime: 0, steps: 0 }],
   ] as const)('starts %s at similarity %d from the measured point', (kind, similarity, start) => {
     expect(CALIBRATION.decide(kind, similarity, 12)).toEqual(start);
@@ -27,8 +27,9 @@ describe('DefaultCalibration', () => {
   });
 
   it.each([
-    ['whole', 5, { startTime: 0.3, steps: 2 }],
-    ['object', 8, { startTime: 0.6, steps: 5 }],
+    ['whole', 3, { startTime: 0.3, steps: 1 }],
+    ['object+background', 5, { startTime: 0.7, steps: 4 }],
+    ['object', 8, null],
     ['whole', 1, null],
     ['background', 8, null],
     ['background', 4, null],

@@ -54,10 +54,10 @@ describe('makePlan', () => {
   });
 
   it.each([
-    [ALL_PARTS, 'whole', ['w'], 0.3, 5],
-    [{ ...ALL_PARTS, whole: [] }, 'object+background', ['o', 'b'], 0.6, 5],
-    [{ object: ALL_PARTS.object }, 'object', ['o'], 0.6, 8],
-    [{ background: ALL_PARTS.background }, 'background', ['b'], 0.9, 8],
+    [ALL_PARTS, 'whole', ['w'], 0.3, 3],
+    [{ ...ALL_PARTS, whole: [] }, 'object+background', ['o', 'b'], 0.7, 5],
+    [{ object: ALL_PARTS.object }, 'object', ['o'], 0.9, 8],
+    [{ background: ALL_PARTS.background }, 'background', ['b'], 0.95, 8],
   ])('takes the hit that leaves the least to denoise (%#)', (found, hit, ids, startTime, steps) => {
     const plan = makePlan(input(found));
     expect(plan).toMatchObject({ hit, startTime, steps });
