@@ -186,8 +186,8 @@ class Evaluation:
             other = (self.text(self.changed(self.rows, fields[part]), part) * vectors[part]).sum(1)
             grid = torch.linspace(0, 1, 401, device=self.device)
             score = (same[shown][None] >= grid[:, None]).float().mean(1) + (near[None] < grid[:, None]).float().mean(1)
-            # precise rather than greedy: at most one neighbour in twenty that differs in an attribute may pass
-            thresholds[name] = round(max(grid[score.argmax()].item(), near.quantile(0.95).item()), 4)
+            # precise rather than greedy: at most one neighbour in fifty that differs in an attribute may pass
+            thresholds[name] = round(max(grid[score.argmax()].item(), near.quantile(0.98).item()), 4)
             summary = {}
             for label, values in (("same", same[shown]), ("sameButWrong", same[~shown]), ("oneAttributeOff", near), ("unrelated", other)):
                 if len(values):
