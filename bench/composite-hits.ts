@@ -8,6 +8,7 @@ import type { CacheMode, Job } from '#core/generation.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { OnnxJudge } from '#models/onnx-judge.ts';
+import { adherence, crossedTargets, donorTargets, type Target } from './world-prompts.ts';
 
 /**
  * Adherence of `object+background` hits against full generations of the same prompts, through the
@@ -26,63 +27,13 @@ const { values: flags } = parseArgs({
   },
 });
 
-type Words = readonly [value: string, phrase: string];
-
-interface ObjectWords {
-  shape: Words;
-  color: Words;
-  size: Words;
-  motion: Words;
-}
-
-interface BackgroundWords {
-  scene: Words;
-  light: Words;
-  camera: Words;
-}
-
-const OBJECTS: readonly ObjectWords[] = [
-  object(['square', 'square'], ['red', 'red'], ['large', 'large'], ['right', 'moving right']),
-  object(['ball', 'ball'], ['blue', 'blue'], ['small', 'small'], ['rise', 'rising']),
-  object(['star', 'star'], ['yellow', 'yellow'], ['medium', 'medium'], ['spin', 'spinning']),
-  object(['triangle', 'pyramid'], ['green', 'green'], ['large', 'big'], ['bounce', 'bouncing']),
-  object(['ring', 'ring'], ['purple', 'purple'], ['medium', 'medium'], ['circle', 'circling']),
-  object(['heart', 'heart'], ['orange', 'orange'], ['small', 'tiny'], ['grow', 'growing larger']),
-  object(['diamond', 'gem'], ['cyan', 'cyan'], ['large', 'huge'], ['zigzag', 'zigzagging']),
-  object(['cross', 'cross'], ['white', 'white'], ['medium', 'medium'], ['fall', 'falling']),
-  object(['ring', 'donut'], ['pink', 'pink'], ['large', 'large'], ['left', 'moving left']),
-];
-
-const BACKGROUNDS: readonly BackgroundWords[] = [
-  background(['meadow', 'over a green meadow'], ['noon', 'at noon']),
-  background(['ocean', 'over the ocean'], ['dawn', 'at dawn']),
-  background(['space', 'in outer space'], ['night', 'at night']),
-  background(['desert', 'over desert dunes'], ['dusk', 'at sunset']),
-  background(['snowfield', 'over a snowfield'], ['noon', 'at noon']),
-  background(['brick', 'in front of a brick wall'], ['dusk', 'at dusk']),
-  background(['city', 'over a city skyline'], ['night', 'at night']),
-  background(['forest', 'in a forest'], ['dawn', 'at sunrise']),
-  background(['beach', 'on a beach'], ['noon', 'in bright daylight']),
-];
-
-interface Target {
-  prompt: string;
-  truth: Readonly<Record<string, string>>;
-}
-
 const modelPackage = await loadManifest(flags.model);
 const attributes = modelPackage.manifest.judge?.attributes ?? [];
 const judge = OnnxJudge.open(modelPackage);
 const count = Number(flags.count);
 
-const donors = OBJECTS.map((words, index) => target(words, BACKGROUNDS[index]!));
-const targets: Target[] = [];
-for (let shift = 1; shift < BACKGROUNDS.length; shift++) {
-  for (const [index, words] of OBJECTS.entries()) {
-    targets.push(target(words, BACKGROUNDS[(index + shift) % BACKGROUNDS.length]!));
-  }
-}
-targets.length = Math.min(targets.length, count);
+const donors = donorTargets();
+const targets = crossedTargets(count);
 
 interface Outcome {
   adherence: number;
@@ -145,23 +96,6 @@ else {
   );
 }
 
-function object(shape: Words, color: Words, size: Words, motion: Words): ObjectWords {
-  return { shape, color, size, motion };
-}
-
-function background(scene: Words, light: Words): BackgroundWords {
-  return { scene, light, camera: ['static', ''] };
-}
-
-function target(ofObject: ObjectWords, ofBackground: BackgroundWords): Target {
-  const { size, color, shape, motion } = ofObject;
-  const prompt = `a ${size[1]} ${color[1]} ${shape[1]} ${motion[1]} ${ofBackground.scene[1]} ${ofBackground.light[1]}`;
-  const truth = Object.fromEntries(
-    Object.entries({ ...ofObject, ...ofBackground }).map(([name, [value]]) => [name, value]),
-  );
-  return { prompt, truth };
-}
-
 async function withCloud<T>(run: (cloud: EmbeddedCloud) => Promise<T>): Promise<T> {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'flexcache-bench-'));
   const cloud = await openEmbeddedCloud({ stateDirectory, modelDirectory: flags.model });
@@ -185,21 +119,15 @@ async function generate(
   return job;
 }
 
-async function assess(cloud: EmbeddedCloud, job: Job, { truth }: Target): Promise<Outcome> {
+async function assess(cloud: EmbeddedCloud, job: Job, wanted: Target): Promise<Outcome> {
   const entry = await cloud.table.getEntry(job.videoId);
   if (entry === null) throw new Error(`${job.videoId} left no entry`);
   const stored = decodeLatent(await cloud.objects.get(entry.latentKey), {
     compatibilityKey: entry.compatibilityKey,
   });
   const { values } = await judge.judge(stored.whole);
-  const right = (part: string | null) => {
-    const judged = attributes.flatMap((attribute, index) =>
-      part !== null && attribute.part !== part
-        ? []
-        : [attribute.values[values[index]!] === truth[attribute.name] ? 1 : 0],
-    );
-    return judged.reduce<number>((sum, value) => sum + value, 0) / judged.length;
-  };
+  const right = (part: 'object' | 'background' | null) =>
+    adherence(attributes, values, wanted, part);
   return {
     adherence: right(null),
     objectAdherence: right('object'),
