@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
-import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { isRunning, UNKNOWN_START_TIME } from '#local/process-identity.ts';
 
 /** Writes the file whole or not at all; folders on the way are created. */
 export async function writeFileAtomically(path: string, body: Uint8Array | string): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${randomUUID()}.part`);
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomUUID()}.part`);
   try {
     await mkdir(folder, { recursive: true });
+    await removeLeftovers(folder, basename(path));
     await using handle = await open(temporary, 'wx');
     await handle.writeFile(body);
     await handle.sync();
@@ -17,6 +19,16 @@ export async function writeFileAtomically(path: string, body: Uint8Array | strin
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw asFileError(error, path);
+  }
+}
+
+/** A process that was killed while it wrote this file left its part behind. */
+async function removeLeftovers(folder: string, name: string): Promise<void> {
+  for (const part of await readdir(folder)) {
+    if (!part.startsWith(`.${name}.`) || !part.endsWith('.part')) continue;
+    const pid = Number(part.slice(name.length + 2).split('.')[0]);
+    if (await isRunning({ pid, startTime: UNKNOWN_START_TIME })) continue;
+    await rm(join(folder, part), { force: true });
   }
 }
 

@@ -5,7 +5,7 @@ import { systemErrorCode } from './file-errors.ts';
 const STATE_FIELD = 0;
 const START_TIME_FIELD = 19;
 /** Where /proc does not exist, the pid alone identifies a process. */
-const UNKNOWN_START_TIME = 'unknown';
+export const UNKNOWN_START_TIME = 'unknown';
 
 /** A process, told from a later one of the same pid by when it started. */
 export interface ProcessIdentity {

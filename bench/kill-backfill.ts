@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { killBackfill } from './killed-backfill.ts';
+
+const USAGE = `node bench/kill-backfill.ts [--seed 1] [--runs 1] [--kills 10]
+  Kills a backfill at random moments, runs it to its end and checks everything that it left.`;
+
+const { values: flags } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '1' },
+    kills: { type: 'string', default: '10' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (flags.help) {
+  console.log(USAGE);
+} else {
+  let faulty = 0;
+  for (let run = 0; run < Number(flags.runs); run++) {
+    const seed = Number(flags.seed) + run;
+    const folder = await mkdtemp(join(tmpdir(), 'flexcache-kill-'));
+    console.log(`seed ${seed}`);
+    const faults = await killBackfill(folder, seed, Number(flags.kills), (line) =>
+      console.log(`  ${line}`),
+    );
+    for (const fault of faults) console.log(`  FAULT ${fault}`);
+    if (faults.length === 0) await rm(folder, { recursive: true });
+    else console.log(`  see ${folder}`);
+    faulty += faults.length > 0 ? 1 : 0;
+  }
+  console.log(`${flags.runs} runs of ${flags.kills} kills each, ${faulty} with faults`);
+  process.exitCode = faulty === 0 ? 0 : 1;
+}

@@ -1,0 +1,192 @@
+import { watch } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { createRandomSource, type RandomSource } from '#core/random.ts';
+import { checkState, openState, type StateCheck } from '#local/check-state.ts';
+import type { VideoReport } from '#cli/video-report.ts';
+import {
+  printedObjects,
+  startFlexcache,
+  type Outcome,
+  type RunningCommand,
+} from './run-flexcache.ts';
+
+const BALL = 'a small blue ball rising over the ocean at dawn';
+const STAR = 'a large red star falling in front of a brick wall at dusk';
+
+/** Repeats and other seeds of few prompts: exact and whole hits occur whatever the model has learnt. */
+export const REQUESTS: readonly { prompt: string; seed?: number; cache?: string; steps: number }[] =
+  [
+    { prompt: BALL, seed: 1, steps: 2 },
+    { prompt: STAR, seed: 1, steps: 3 },
+    { prompt: BALL, seed: 1, steps: 2 },
+    { prompt: 'a small blue ball rising in front of a brick wall at dusk', steps: 4 },
+    { prompt: BALL, seed: 2, steps: 2 },
+    { prompt: STAR, steps: 3, cache: 'readonly' },
+    { prompt: BALL, seed: 2, steps: 2 },
+    { prompt: BALL, seed: 1, steps: 2 },
+  ];
+
+const STATE = 'state';
+const VIDEOS = 'videos';
+const COMMAND = ['backfill', 'list.jsonl', '--state', STATE, '--out', VIDEOS, '--json'];
+
+/** A run that is not killed takes about as long as this; later moments would hit nothing. */
+const LATEST_KILL_MILLISECONDS = 7000;
+/** A run that is not killed changes files about as often. */
+const MOST_FILE_CHANGES = 130;
+
+type LineReport = VideoReport & { line: number; alreadyThere: boolean };
+
+/** When a process is killed: after a time, or at the n-th change of a file, which is when it writes. */
+export interface KillMoment {
+  after: 'milliseconds' | 'file changes';
+  count: number;
+}
+
+export function randomMoment(random: RandomSource): KillMoment {
+  if (random.nextBelow(3) === 0) {
+    return { after: 'milliseconds', count: random.nextBelow(LATEST_KILL_MILLISECONDS) };
+  }
+  return { after: 'file changes', count: 1 + random.nextBelow(MOST_FILE_CHANGES) };
+}
+
+/**
+ * Runs a backfill that is killed (SIGKILL) at so many random moments, then to its end, then once
+ * more, and says everything that is wrong afterwards.
+ */
+export async function killBackfill(
+  folder: string,
+  seed: number,
+  kills: number,
+  say: (line: string) => void,
+): Promise<string[]> {
+  const list = REQUESTS.map((request) => `${JSON.stringify(request)}\n`).join('');
+  await writeFile(join(folder, 'list.jsonl'), list);
+  for (const name of [STATE, VIDEOS]) await mkdir(join(folder, name));
+  const random = createRandomSource(seed, 'kill');
+  for (let kill = 1; kill <= kills; kill++) {
+    const moment = randomMoment(random);
+    const running = startFlexcache(folder, COMMAND);
+    const isKilled = await killAt(running, moment, folder);
+    const outcome = await running.ended;
+    say(
+      `kill ${kill} after ${moment.count} ${moment.after}: ${isKilled ? 'killed' : 'had ended'} after ${printedObjects(wholeLines(outcome)).length} lines`,
+    );
+    if (!isKilled && outcome.exitCode !== 0) return [`a run failed: ${outcome.stderr}`];
+  }
+  const finished = await startFlexcache(folder, COMMAND).ended;
+  const before = await readState(folder);
+  const again = await startFlexcache(folder, COMMAND).ended;
+  const after = await readState(folder);
+  return [
+    ...faultsOfRun('the run to the end', finished),
+    ...faultsOfRun('the run after it', again),
+    ...(await faultsOfVideos(folder, finished, before)),
+    ...before.findings
+      .filter(({ severity, kind }) => severity === 'problem' || kind === 'donor_gone')
+      .map(({ kind, id, message }) => `${kind} ${id}: ${message}`),
+    ...faultsOfRepetition(again, before, after),
+  ];
+}
+
+/** Whether the process was killed and had not ended by itself. */
+async function killAt(
+  running: RunningCommand,
+  { after, count }: KillMoment,
+  folder: string,
+): Promise<boolean> {
+  const stop = new AbortController();
+  const reached = Promise.withResolvers<void>();
+  if (after === 'milliseconds') {
+    const timer = setTimeout(reached.resolve, count);
+    stop.signal.addEventListener('abort', () => clearTimeout(timer));
+  } else {
+    let changes = 0;
+    const watcher = watch(folder, { recursive: true }, () => {
+      changes += 1;
+      if (changes >= count) reached.resolve();
+    });
+    stop.signal.addEventListener('abort', () => watcher.close());
+  }
+  const isReached = await Promise.race([
+    reached.promise.then(() => true),
+    running.ended.then(() => false),
+  ]);
+  stop.abort();
+  if (isReached) running.kill('SIGKILL');
+  return isReached && (await running.ended).exitCode === null;
+}
+
+/** A killed process may have printed half a line. */
+function wholeLines(outcome: Outcome): Outcome {
+  return { ...outcome, stdout: outcome.stdout.slice(0, outcome.stdout.lastIndexOf('\n') + 1) };
+}
+
+interface State extends StateCheck {
+  /** Bytes of every object that a job names as its video, by video id. */
+  videos: Map<string, Uint8Array>;
+}
+
+async function readState(folder: string): Promise<State> {
+  await using state = await openState(join(folder, STATE));
+  const check = await checkState(state);
+  const videos = new Map<string, Uint8Array>();
+  for (const { videoId, result } of check.jobs) {
+    if (result !== undefined) videos.set(videoId, await state.objects.get(result.videoKey));
+  }
+  return { ...check, videos };
+}
+
+function faultsOfRun(name: string, { exitCode, stderr }: Outcome): string[] {
+  return exitCode === 0 && stderr === ''
+    ? []
+    : [`${name} ended with ${exitCode} and said: ${stderr}`];
+}
+
+/** Every line has one completed job and one file with the bytes of its object. */
+async function faultsOfVideos(folder: string, run: Outcome, state: State): Promise<string[]> {
+  const faults: string[] = [];
+  const reports = printedObjects<LineReport>(run);
+  const lines = reports.map(({ line }) => line);
+  const expected = REQUESTS.map((_, index) => index + 1);
+  if (!isDeepStrictEqual(lines, expected)) faults.push(`lines ${lines.join(', ')} were reported`);
+  const reported = reports.map(({ id }) => id).sort();
+  const jobs = state.jobs.map(({ videoId }) => videoId).sort();
+  if (!isDeepStrictEqual(reported, jobs)) {
+    faults.push(`jobs ${jobs.join(', ')} for videos ${reported.join(', ')}`);
+  }
+  for (const { videoId, status } of state.jobs) {
+    if (status !== 'completed') faults.push(`job ${videoId} is ${status}`);
+  }
+  const files = (await readdir(join(folder, VIDEOS))).sort();
+  const wanted = jobs.map((videoId) => `${videoId}.mp4`);
+  if (!isDeepStrictEqual(files, wanted)) faults.push(`the files are ${files.join(', ')}`);
+  for (const { id, video, prompt, seed } of reports) {
+    const bytes = await readFile(video);
+    if (bytes.toString('latin1', 4, 8) !== 'ftyp') faults.push(`${video} is no MP4`);
+    if (!bytes.equals(state.videos.get(id) ?? Buffer.alloc(0))) {
+      faults.push(`${video} is not the stored video`);
+    }
+    const job = state.jobs.find(({ videoId }) => videoId === id);
+    if (job?.prompt !== prompt || job.seed !== seed) faults.push(`job ${id} is of another request`);
+  }
+  const hits = new Set(state.jobs.map(({ result }) => result?.hit));
+  for (const hit of ['exact', 'whole', 'miss'] as const) {
+    if (!hits.has(hit)) faults.push(`no job was a ${hit}`);
+  }
+  return faults;
+}
+
+/** A further run finds everything done: no job, entry or object changes. */
+function faultsOfRepetition(again: Outcome, before: State, after: State): string[] {
+  const faults = printedObjects<LineReport>(again)
+    .filter(({ alreadyThere }) => !alreadyThere)
+    .map(({ line }) => `line ${line} was made again`);
+  if (!isDeepStrictEqual(after.jobs, before.jobs)) faults.push('the further run changed jobs');
+  if (!isDeepStrictEqual(after.entries, before.entries)) {
+    faults.push('the further run changed entries');
+  }
+  return faults;
+}
