@@ -57,7 +57,8 @@ export async function openState(stateDirectory: string): Promise<OpenedState> {
   const objects = await FileObjectStore.open(state.objects);
   const vectors = await ExactVectorIndex.open(state.vectors);
   opened.defer(() => vectors.close());
-  if (vectors.needsRebuild) await vectors.rebuild(server.table.scanEntries());
+  if (vectors.needsRebuild || server.droppedBytes > 0)
+    await vectors.rebuild(server.table.scanEntries());
   const ours = opened.move();
   return {
     table: server.table,

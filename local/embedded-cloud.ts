@@ -119,7 +119,7 @@ export async function openEmbeddedCloud(
   const objects = await FileObjectStore.open(state.objects);
   const vectors = await ExactVectorIndex.open(state.vectors);
   opened.defer(() => vectors.close());
-  if (vectors.needsRebuild) await vectors.rebuild(table.scanEntries());
+  if (vectors.needsRebuild || droppedBytes > 0) await vectors.rebuild(table.scanEntries());
   const definition = JSON.parse(await readFile(DEFINITION, 'utf8')) as object;
 
   return new LocalCloud({

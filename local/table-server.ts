@@ -18,7 +18,12 @@ import { fromDatabase } from './database-errors.ts';
 
 /** The database of dynalite, as dynalite itself resolves it. */
 const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite'))('level') as {
-  Level: new (path: string) => { open(): Promise<void>; close(): Promise<void> };
+  Level: new (path: string) => {
+    open(): Promise<void>;
+    get(key: string): Promise<string | undefined>;
+    del(key: string): Promise<void>;
+    close(): Promise<void>;
+  };
 };
 
 /** Loopback by number: name look-up may be slow, or absent. */
@@ -59,7 +64,7 @@ export async function startTableServer({
   tableName = 'flexcache',
   now,
 }: TableServerOptions = {}): Promise<TableServer> {
-  const dropped = path === undefined ? 0 : await checkOpens(path);
+  const dropped = path === undefined ? 0 : await checkOpens(path, tableName);
   const server = dynalite({
     ...(path !== undefined && { path }),
     createTableMs: 0,
@@ -98,11 +103,15 @@ export async function startTableServer({
  * Dynalite leaves requests unanswered when its folder does not open: whether it does is found out
  * first. Returns how many damaged bytes the database has dropped.
  */
-async function checkOpens(path: string): Promise<number> {
+async function checkOpens(path: string, tableName: string): Promise<number> {
   try {
     await createFolder(path);
     const database = new Level(path);
     await database.open();
+    // Dynalite waits for ever for a creation that a crash cut short. Items are kept apart from it.
+    const description = `table~${tableName}`;
+    const status = /"TableStatus":"(\w+)"/.exec((await database.get(description)) ?? '')?.[1];
+    if (status !== 'ACTIVE') await database.del(description);
     await database.close();
     return droppedBytes(await readFile(join(path, DATABASE_LOG), 'utf8'));
   } catch (error) {

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startTableServer } from '#local/table-server.ts';
@@ -8,6 +9,15 @@ import { collect } from '../collect.ts';
 import { sampleEntry, sampleJob } from '../stores/samples.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onSmallDisk } from './small-disk.ts';
+
+const requireFromDynalite = createRequire(createRequire(import.meta.url).resolve('dynalite'));
+const { Level } = requireFromDynalite('level') as {
+  Level: new (path: string) => {
+    get(key: string): Promise<string | undefined>;
+    put(key: string, value: string): Promise<void>;
+    close(): Promise<void>;
+  };
+};
 
 test('what a table holds outlives its server', async () => {
   const path = await temporaryFolder();
@@ -44,6 +54,45 @@ test('a server killed in the middle of writing leaves what it had acknowledged',
   expect(acknowledged.length).toBeGreaterThan(0);
   for (const line of acknowledged) expect(ids).toContain(line.slice(0, -1));
   await server.close();
+});
+
+test('a server killed while it created its table is made whole, with all that it holds', async () => {
+  const path = await temporaryFolder();
+  const entry = sampleEntry();
+  const first = await startTableServer({ path });
+  await first.table.putEntry(entry);
+  await first.close();
+  const database = new Level(path);
+  const description = (await database.get('table~flexcache'))!;
+  await database.put('table~flexcache', description.replaceAll('"ACTIVE"', '"CREATING"'));
+  await database.close();
+
+  const second = await startTableServer({ path });
+
+  expect(await second.table.findExact(entry.exactKey)).toEqual(entry);
+  await second.close();
+});
+
+test('a journal with damaged changes says how many bytes are dropped and keeps those before', async () => {
+  const path = await temporaryFolder();
+  const first = await startTableServer({ path });
+  await first.table.putEntry(sampleEntry());
+  await first.close();
+  const journal = join(
+    path,
+    (await readdir(path)).find((name) => name.endsWith('.log'))!,
+  );
+  const bytes = await readFile(journal);
+  await writeFile(journal, bytes.fill(0xa5, bytes.length - 20));
+
+  const second = await startTableServer({ path });
+
+  expect(second.droppedBytes).toBeGreaterThan(0);
+  await second.table.putEntry(sampleEntry());
+  await second.close();
+  const third = await startTableServer({ path });
+  expect(third.droppedBytes).toBe(0);
+  await third.close();
 });
 
 test('two servers do not share a folder', async () => {

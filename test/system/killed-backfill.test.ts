@@ -8,7 +8,7 @@ test('a backfill killed at random moments loses nothing, doubles nothing and rep
   const kills: string[] = [];
 
   // Act
-  const faults = await killBackfill(folder, 4, 4, (line) => kills.push(line));
+  const faults = await killBackfill(folder, 4, 3, (line) => kills.push(line));
 
   // Assess
   expect(faults, kills.join('\n')).toEqual([]);

@@ -1,6 +1,15 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, open, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { readdir } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { printedObjects, runFlexcache } from '../../bench/run-flexcache.ts';
@@ -12,33 +21,44 @@ const PACKAGE = join(import.meta.dirname, '..', '..', 'containers', 'demo-model'
 
 describe('a request that cannot be made', () => {
   test.each([
-    ['prompt_empty', ['generate', '']],
-    ['prompt_empty', ['generate', ' \t\n ']],
-    ['prompt_too_long', ['generate', 'a'.repeat(10_000)]],
-    ['prompt_without_words', ['generate', '🎈🎉']],
-    ['invalid_input', ['generate', BALL, '--seed', '-1']],
-    ['invalid_input', ['generate', BALL, '--seed', '4294967296']],
-    ['invalid_input', ['generate', BALL, '--steps', '0']],
-    ['invalid_input', ['generate', BALL, '--cache', 'sometimes']],
-    ['invalid_input', ['generate', BALL, '--out', '.']],
-    ['invalid_input', ['generate']],
-    ['invalid_input', ['backfill', 'nowhere.txt']],
-    ['invalid_input', ['backfill', 'folder.txt']],
-    ['invalid_input', ['backfill', 'binary.jsonl']],
-    ['invalid_input', ['backfill', 'video.mp4']],
-  ])('is refused with %s in one line, before anything is begun: %j', async (code, args) => {
-    const folder = await temporaryFolder();
-    await mkdir(join(folder, 'folder.txt'));
-    await writeFile(join(folder, 'binary.jsonl'), Buffer.from([0x7f, 0x45, 0, 0x0a, 1, 0x0a, 2]));
-    await writeFile(join(folder, 'video.mp4'), '');
+    { code: 'prompt_empty', about: 'no prompt', args: ['generate', ''] },
+    { code: 'prompt_empty', about: 'white space', args: ['generate', ' \t\n '] },
+    { code: 'prompt_too_long', about: '10,000 characters', args: ['generate', 'a'.repeat(10_000)] },
+    { code: 'prompt_without_words', about: 'emoji only', args: ['generate', '🎈🎉'] },
+    { code: 'invalid_input', about: 'seed -1', args: ['generate', BALL, '--seed', '-1'] },
+    {
+      code: 'invalid_input',
+      about: 'seed too large',
+      args: ['generate', BALL, '--seed', '4294967296'],
+    },
+    { code: 'invalid_input', about: 'steps 0', args: ['generate', BALL, '--steps', '0'] },
+    {
+      code: 'invalid_input',
+      about: 'unknown cache mode',
+      args: ['generate', BALL, '--cache', 'sometimes'],
+    },
+    { code: 'invalid_input', about: 'a folder as --out', args: ['generate', BALL, '--out', '.'] },
+    { code: 'invalid_input', about: 'no argument', args: ['generate'] },
+    { code: 'invalid_input', about: 'no such file', args: ['backfill', 'nowhere.txt'] },
+    { code: 'invalid_input', about: 'a folder as FILE', args: ['backfill', 'folder.txt'] },
+    { code: 'invalid_input', about: 'a binary file', args: ['backfill', 'binary.jsonl'] },
+    { code: 'invalid_input', about: 'a file of no known kind', args: ['backfill', 'video.mp4'] },
+  ])(
+    'is refused with $code in one line, before anything is begun ($about)',
+    async ({ code, args }) => {
+      const folder = await temporaryFolder();
+      await mkdir(join(folder, 'folder.txt'));
+      await writeFile(join(folder, 'binary.jsonl'), Buffer.from([0x7f, 0x45, 0, 0x0a, 1, 0x0a, 2]));
+      await writeFile(join(folder, 'video.mp4'), '');
 
-    const { exitCode, stdout, stderr } = await runFlexcache(folder, ...args);
+      const { exitCode, stdout, stderr } = await runFlexcache(folder, ...args);
 
-    expect(exitCode).toBe(2);
-    expect(stderr).toMatch(new RegExp(`^flexcache: ${code}: [^\\n]+\\n$`));
-    expect(stdout).toBe('');
-    expect(existsSync(join(folder, '.flexcache'))).toBe(false);
-  });
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(new RegExp(`^flexcache: ${code}: [^\\n]+\\n$`));
+      expect(stdout).toBe('');
+      expect(existsSync(join(folder, '.flexcache'))).toBe(false);
+    },
+  );
 });
 
 test('a bad line in the middle of a list is reported and the lines around it are made', async () => {
