@@ -108,7 +108,7 @@ describe('the embedded cloud', () => {
     expect(second.result).toMatchObject({
       hit: 'whole',
       startTime: 0.3,
-      stepsRun: 5,
+      stepsRun: 3,
       donors: [{ entryId: first.videoId, part: 'whole' }],
     });
     expect((await cloud.table.getEntry(second.videoId))!.generation).toBe(1);
