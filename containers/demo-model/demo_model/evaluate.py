@@ -247,26 +247,26 @@ def adherence_of_package(package: Path, count: int, output: Path | None, steps: 
     steps = steps or scheduler["steps"]
     nets = {name: OnnxNet(package / export.FILES[name]) for name in ("textEncoder", "denoiser", "judge")}
     result: dict = {"seed": SEED, "steps": steps, "guidance": scheduler["guidance"], "runtime": "onnxruntime, CPU"}
+    sets = {}
     for offset, (name, held_out) in enumerate((("seen", False), ("heldOut", True))):
         rng = random.Random(SEED + offset)
         rows = captions.sample_attributes(count, rng, held_out=held_out)
-        ids = sampling.tokens_of(rows, rng)
-        noise = sampling.gaussian(count, SEED + offset, "cpu")
-        right = []
-        for i in range(0, count, 8):
+        sets[name] = (rows, sampling.tokens_of(rows, rng), sampling.gaussian(count, SEED + offset, "cpu"), [])
+    # the two sets take turns, so that a run that is cut short has measured both
+    for i in range(0, count, 8):
+        for name, (rows, ids, noise, right) in sets.items():
             latents = sampling.sample(nets, ids[i : i + 8], noise[i : i + 8], steps, scheduler["guidance"])
             right.append(sampling.judge(nets, latents, rows[i : i + 8])[0])
             mean = torch.cat(right).mean(0)
-            result[name] = {
+            row = result[name] = {
                 "adherence": mean.mean().item(), "object": mean[:4].mean().item(), "background": mean[4:].mean().item(),
                 "attributes": {field: mean[k].item() for k, (field, _) in enumerate(captions.FIELDS)},
                 "samples": min(i + 8, count),
             }
-            if output:
-                output.write_text(json.dumps(result, indent=2) + "\n")
-            if (i // 8) % 8 == 7 or i + 8 >= count:
-                row = result[name]
-                print(f"{name} N={steps} {row['samples']:4d} samples: adherence {row['adherence']:.4f} object {row['object']:.4f} background {row['background']:.4f}", flush=True)
+            if (i // 8) % 4 == 3 or i + 8 >= count:
+                print(f"{name:8s} N={steps} {row['samples']:4d} samples: adherence {row['adherence']:.4f} object {row['object']:.4f} background {row['background']:.4f}", flush=True)
+        if output:
+            output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def main() -> None:
