@@ -240,11 +240,11 @@ describe('generateVideo', () => {
     expect(result).toMatchObject({
       hit: 'background',
       donors: [background],
-      startTime: 0.9,
+      startTime: 0.95,
       stepsRun: 8,
     });
     expect(model.times).toHaveLength(8);
-    expect(model.times[0]).toBe(0.9);
+    expect(model.times[0]).toBe(0.95);
     expect(dropped).toMatchObject([{ donor: object, error: { code } }]);
   });
 
