@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from . import captions, export, networks, sampling, world
+from . import captions, export, networks, sampling, tokenization, world
 from .train import part_latents, psnr
 
 SEED = 20_000
@@ -112,9 +112,7 @@ class Evaluation:
         rows = captions.sample_attributes(512, self.rng)
         words = right = 0
         for row in rows:
-            from .tokenization import encode_segments
-
-            ids, labels = encode_segments(captions.caption_segments(row, self.rng))
+            ids, labels = tokenization.encode_segments(captions.caption_segments(row, self.rng))
             batch = torch.tensor([ids], device=self.device)
             predicted = self.nets["textTower"](batch, networks.text_mask(batch))[1].argmax(-1)[0].tolist()
             words += sum(label >= 0 for label in labels)

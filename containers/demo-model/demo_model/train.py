@@ -87,9 +87,7 @@ def train_vae(args) -> None:
         difference = restored.float() - video
         weight = 1 + 4 * mask
         pixel = ((difference.abs() + 4 * difference**2) * weight).mean()
-        gradient = sum(
-            (difference.diff(dim=axis) * 1.0).abs().mean() for axis in (-1, -2)
-        )
+        gradient = sum(difference.diff(dim=axis).abs().mean() for axis in (-1, -2))
         mean, log_variance = mean.float(), log_variance.float()
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
         loss = pixel + gradient + 2e-4 * kl
