@@ -9,7 +9,7 @@ import { LOG_FILE } from './vector-log.ts';
 import { takeStateLock } from './state-lock.ts';
 
 /** Layout of the folder; raised when an older FlexCache could no longer read it. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 /** By which LevelDB finds everything else; it is there before the vector index is. */
 const DATABASE_POINTER = 'CURRENT';
 const MARKER_FILE = 'version';

@@ -18,6 +18,19 @@ export type CacheMode = 'auto' | 'off' | 'readonly' | 'refresh';
 
 export const CACHE_MODES: readonly CacheMode[] = ['auto', 'off', 'readonly', 'refresh'];
 
+/**
+ * Whose entries a request may start from, and who may start from what it leaves behind: its tenant
+ * alone, or everybody who chose `shared` too. The two never mix.
+ */
+export type Scope = 'tenant' | 'shared';
+
+export const SCOPES: readonly Scope[] = ['tenant', 'shared'];
+
+/** Which part of the GPU fleet makes a video: one that somebody waits for, or one of a backfill. */
+export type Pool = 'interactive' | 'backfill';
+
+export const POOLS: readonly Pool[] = ['interactive', 'backfill'];
+
 /** One request for one video, validated. */
 export interface GenerationRequest {
   /** `vid_` + 26 characters; also the name of the workflow execution. */
@@ -27,8 +40,15 @@ export interface GenerationRequest {
   cache: CacheMode;
   /** Step budget of a full generation, network evaluations. The package's tuned N unless asked otherwise. */
   steps: number;
-  /** Who asks; donors are looked up inside one scope only. */
   tenant: string;
+  scope: Scope;
+  /** Least similarity of a donor, 0..1; the package's own thresholds hold beside it. 0 adds nothing. */
+  minSimilarity: number;
+  /** Largest share of the denoising that reuse may skip, 0..1. Below 1 there is no exact hit. */
+  maxReuse: number;
+  /** The video that is the only donor, when one was named; its owner is this tenant. */
+  remixOf: string | null;
+  pool: Pool;
 }
 
 /** Unit vectors of the prompt and of its parts; a part the prompt does not name is absent. */
@@ -91,6 +111,7 @@ export interface GenerationResult {
   videoKey: string;
   posterKey: string;
   animationKey: string;
+  spritesheetKey: string;
   videoBytes: number;
   /** Null when the cache mode forbids storing. */
   latentKey: string | null;
@@ -115,14 +136,22 @@ export type JobStatus = 'queued' | 'running' | 'completed' | 'failed' | 'cancell
 
 export type JobStage = 'embed' | 'lookup' | 'queue' | 'generate' | 'commit';
 
+/** The line of a backfill that a job was made for. */
+export interface BackfillReference {
+  backfillId: string;
+  /** From 1. */
+  line: number;
+}
+
 /** One requested video, as stored under the job key. */
-export interface Job {
-  videoId: string;
-  tenant: string;
-  prompt: string;
-  seed: number;
-  cache: CacheMode;
-  steps: number;
+export interface Job extends GenerationRequest {
+  /** From 1; names the execution together with the video id, because a name can be used once. */
+  attempt: number;
+  /** Where the end of the job is announced; null when nobody asked. */
+  webhook: string | null;
+  /** The caller's own labels. */
+  metadata: Record<string, string>;
+  backfill: BackfillReference | null;
   modelRevision: string;
   compatibilityKey: string;
   status: JobStatus;
@@ -133,6 +162,8 @@ export interface Job {
   /** 0..100 */
   progress: number;
   cancelRequested: boolean;
+  /** When its owner deleted it. The record stays for the books, nobody else is shown it. */
+  deletedAt?: string;
   error?: { code: string; message: string; field?: string };
   result?: JobResult;
   usage: UsageRecord[];
@@ -148,6 +179,7 @@ export interface JobResult {
   videoKey: string;
   posterKey: string;
   animationKey: string;
+  spritesheetKey: string;
   videoBytes: number;
   latentBytes: number;
   seconds: {
@@ -168,10 +200,11 @@ export interface Entry {
   entryId: string;
   state: EntryState;
   tenant: string;
+  scope: Scope;
   compatibilityKey: string;
-  /** Hash of (normalised prompt, seed, parameters, compatibility key): the exact key. */
+  /** Hash of (normalised prompt, seed, parameters, partition): the exact key. */
   exactKey: string;
-  /** Hash of (normalised prompt, compatibility key, tenant): the same prompt with any seed. */
+  /** Hash of (normalised prompt, partition): the same prompt with any seed. */
   promptKey: string;
   prompt: string;
   objectPhrase: string | null;
@@ -183,6 +216,7 @@ export interface Entry {
   videoKey: string;
   posterKey: string;
   animationKey: string;
+  spritesheetKey: string;
   videoBytes: number;
   vectors: {
     whole: number[];

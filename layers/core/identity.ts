@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { InvalidInputError } from './errors.ts';
+import type { Scope } from './generation.ts';
 import { hashFields } from './hash.ts';
 import { promptForKeys } from './prompt.ts';
 
@@ -65,6 +66,16 @@ export function compatibilityKey({ modelRevision, latent, scheduler }: Compatibi
     scheduler.type,
     scheduler.guidance,
   ]);
+}
+
+/**
+ * What entries are looked up and stored inside: nothing of one partition is ever a donor in another.
+ * The tenant counts only where the scope is `tenant`.
+ */
+export interface CachePartition {
+  compatibilityKey: string;
+  scope: Scope;
+  tenant: string;
 }
 
 /** sha256, hexadecimal: the same prompt with any seed, inside one tenant and compatibility key. */

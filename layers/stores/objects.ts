@@ -25,6 +25,15 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
   /** In key order. */
   list(prefix: string): AsyncIterable<ObjectHead>;
+  /** An address from which anybody may read this one object until it expires; the object need not be there. */
+  presign(key: string, options: PresignOptions): Promise<string>;
+}
+
+export interface PresignOptions {
+  expiresSeconds: number;
+  contentType?: string;
+  /** Name under which a browser saves it. */
+  fileName?: string;
 }
 
 export interface PutObjectOptions {

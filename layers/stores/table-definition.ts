@@ -23,17 +23,20 @@ export const PROMPT_KEY_INDEX: TableIndex = {
   sortKey: 'createdAt',
 };
 
-/** Jobs of one tenant, by creation time. */
-export const TENANT_JOBS_INDEX: TableIndex = {
-  name: 'jobs-by-tenant',
-  partitionKey: 'jobTenant',
-  sortKey: 'jobSort',
+/**
+ * What somebody owns, by creation time: jobs, backfills and API keys of a tenant, each under an owner
+ * key of its own.
+ */
+export const OWNER_INDEX: TableIndex = {
+  name: 'by-owner',
+  partitionKey: 'owner',
+  sortKey: 'ownerSort',
 };
 
 export const TABLE_INDEXES: readonly TableIndex[] = [
   EXACT_KEY_INDEX,
   PROMPT_KEY_INDEX,
-  TENANT_JOBS_INDEX,
+  OWNER_INDEX,
 ];
 
 /** Every index attribute is a string and every index holds keys only: writes of other attributes cost it nothing. */

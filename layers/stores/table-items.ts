@@ -4,7 +4,7 @@ import {
   PARTITION_KEY,
   PROMPT_KEY_INDEX,
   SORT_KEY,
-  TENANT_JOBS_INDEX,
+  OWNER_INDEX,
 } from './table-definition.ts';
 
 /** Plain attributes of one item, before they are marshalled. */
@@ -16,7 +16,7 @@ export interface ItemKey extends Attributes {
 }
 
 export const ENTRY_SORT_KEY = 'ENTRY';
-const JOB_SORT_KEY = 'JOB';
+export const JOB_SORT_KEY = 'JOB';
 
 /** The order in which a job's usage records are listed: the order of the workflow. */
 const STEPS: readonly UsageRecord['step'][] = ['embed', 'lookup', 'generate', 'commit', 'fail'];
@@ -29,12 +29,13 @@ export function jobItemKey(videoId: string): ItemKey {
   return { [PARTITION_KEY]: `JOB#${videoId}`, [SORT_KEY]: JOB_SORT_KEY } as ItemKey;
 }
 
-export function tenantJobsKey(tenant: string): string {
-  return `TENANT#${tenant}`;
+/** Value of the owner index for one kind of what a tenant owns. */
+export function ownerKey(kind: 'JOBS' | 'BACKFILLS' | 'KEYS', tenant: string): string {
+  return `${kind}#${tenant}`;
 }
 
 /** An entry as an item: vectors packed, listed in the indexes while READY. */
-export function entryToItem(entry: Entry): Attributes {
+export function entryToItem(entry: Entry): ItemKey {
   const { whole, object, background } = entry.vectors;
   return {
     ...entry,
@@ -70,13 +71,13 @@ export function itemToEntry(item: Attributes): Entry {
 }
 
 /** A job as an item: usage records keyed by step, so that a step that runs again overwrites its own. */
-export function jobToItem(job: Job): Attributes {
+export function jobToItem(job: Job): ItemKey {
   return {
     ...job,
     ...jobItemKey(job.videoId),
     usage: Object.fromEntries(job.usage.map((record) => [record.step, record])),
-    [TENANT_JOBS_INDEX.partitionKey]: tenantJobsKey(job.tenant),
-    [TENANT_JOBS_INDEX.sortKey]: `${job.createdAt}#${job.videoId}`,
+    [OWNER_INDEX.partitionKey]: ownerKey('JOBS', job.tenant),
+    [OWNER_INDEX.sortKey]: `${job.createdAt}#${job.videoId}`,
   };
 }
 
@@ -85,8 +86,8 @@ export function itemToJob(item: Attributes): Job {
   const attributes = without(item, [
     PARTITION_KEY,
     SORT_KEY,
-    TENANT_JOBS_INDEX.partitionKey,
-    TENANT_JOBS_INDEX.sortKey,
+    OWNER_INDEX.partitionKey,
+    OWNER_INDEX.sortKey,
   ]);
   return {
     ...attributes,

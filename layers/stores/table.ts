@@ -1,12 +1,29 @@
+import type { CachePartition } from '../core/identity.ts';
 import type { Entry, EntryState, Job, JobResult, UsageRecord } from '../core/generation.ts';
 
 export interface LeaseRequest {
   entryId: string;
+  /** Video id of the request that holds the lease; leasing again counts no second hit. */
+  holder: string;
   /** Epoch milliseconds now and until when the entry must stay. */
   now: number;
   leaseUntil: number;
-  /** When given, an entry of another scope is answered like one that is gone. */
-  scope?: { tenant: string; compatibilityKey: string };
+  /** When given, an entry of another partition is answered like one that is gone. */
+  partition?: CachePartition;
+}
+
+export interface ListJobsOptions {
+  limit: number;
+  /** The last id of the page before; an id that is not there is `not_found`. */
+  after?: string;
+  /** `desc` (newest first) unless said. */
+  order?: 'asc' | 'desc';
+}
+
+/** One page of a listing. */
+export interface Page<Item> {
+  items: Item[];
+  hasMore: boolean;
 }
 
 /**
@@ -17,9 +34,13 @@ export interface Table {
   /** Creates the job if its id is free; returns the stored job either way, and whether it was created. */
   createJob(job: Job): Promise<{ job: Job; created: boolean }>;
   getJob(videoId: string): Promise<Job | null>;
-  /** Newest first. */
-  listJobs(tenant: string, limit: number): Promise<Job[]>;
-  /** Queued or failed -> running, for a first run or a rerun. @throws ConditionFailedError when completed. */
+  /** Deleted jobs are left out. */
+  listJobs(tenant: string, options: ListJobsOptions): Promise<Page<Job>>;
+  /** Every job, any status, in no order. */
+  scanJobs(): AsyncIterable<Job>;
+  /** Failed or cancelled -> queued with the next attempt; a job in any other status is returned as it is. */
+  resubmitJob(videoId: string): Promise<Job>;
+  /** Queued or running -> running. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
   setJobProgress(videoId: string, progress: number): Promise<void>;
   /** Appends a usage record; the same step overwrites its own record. */
@@ -27,6 +48,8 @@ export interface Table {
   completeJob(videoId: string, result: JobResult): Promise<void>;
   failJob(videoId: string, error: NonNullable<Job['error']>, cancelled: boolean): Promise<void>;
   requestCancel(videoId: string): Promise<void>;
+  /** Takes an ended job out of every listing; idempotent. @throws ConditionFailedError while it is under way. */
+  deleteJob(videoId: string): Promise<void>;
 
   /** Writes a READY entry unless the id is taken; true when this call wrote it. */
   putEntry(entry: Entry): Promise<boolean>;
@@ -40,6 +63,8 @@ export interface Table {
    * Null when the entry is gone or being evicted.
    */
   leaseEntry(lease: LeaseRequest): Promise<Entry | null>;
+  /** Ends this holder's lease; the lease of others stays. Idempotent. */
+  releaseEntry(entryId: string, holder: string): Promise<void>;
   /** Moves an entry on, only from the expected state and with no live lease. */
   moveEntry(entryId: string, from: EntryState, to: EntryState, now: number): Promise<boolean>;
   /** Removes the record of an entry in state EVICTING or TOMBSTONE; idempotent. */

@@ -1,9 +1,8 @@
 import type { LookupPart } from '../core/generation.ts';
+import type { CachePartition } from '../core/identity.ts';
 
-/** Vectors are only compared inside one scope. */
-export interface VectorScope {
-  compatibilityKey: string;
-  tenant: string;
+/** Vectors are only compared inside one partition and part. */
+export interface VectorScope extends CachePartition {
   part: LookupPart;
 }
 

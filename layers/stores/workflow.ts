@@ -8,7 +8,18 @@ export interface TaskCallbacks {
   sendTaskHeartbeat(taskToken: string): Promise<void>;
 }
 
-/** Starts the `generate` state machine. Idempotent by the request's video id. */
+/** Runs the `generate` state machine. */
 export interface WorkflowStarter {
-  start(request: GenerationRequest): Promise<void>;
+  /** Idempotent by video id and attempt. */
+  start(request: GenerationRequest, attempt: number): Promise<void>;
+  /** Ends the execution of a cancelled job that no worker has taken up; idempotent. A worker at work ends it itself. */
+  stop(videoId: string, attempt: number): Promise<void>;
+}
+
+/** Runs the `backfill` state machine. */
+export interface BackfillStarter {
+  /** Idempotent by the backfill's id. */
+  start(backfillId: string): Promise<void>;
+  /** No further line begins; what is under way is cancelled. Idempotent. */
+  stop(backfillId: string): Promise<void>;
 }
