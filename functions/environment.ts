@@ -3,4 +3,32 @@ export const ENVIRONMENT = {
   tableName: 'FLEXCACHE_TABLE',
   vectorIndexArn: 'FLEXCACHE_VECTOR_INDEX_ARN',
   modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
+  /** Objects under `videos/`. */
+  videosBucket: 'FLEXCACHE_VIDEOS_BUCKET',
+  /** All other objects: latents, checkpoints, backfills. */
+  latentsBucket: 'FLEXCACHE_LATENTS_BUCKET',
+  /** S3 storage class of what is written. */
+  storageClass: 'FLEXCACHE_STORAGE_CLASS',
+  interactiveQueueUrl: 'FLEXCACHE_INTERACTIVE_QUEUE_URL',
+  backfillQueueUrl: 'FLEXCACHE_BACKFILL_QUEUE_URL',
+  webhookQueueUrl: 'FLEXCACHE_WEBHOOK_QUEUE_URL',
+  /** ARN of the `generate` state machine. */
+  generateArn: 'FLEXCACHE_GENERATE_ARN',
+  /** ARN of the `backfill` state machine. */
+  backfillArn: 'FLEXCACHE_BACKFILL_ARN',
+  /** ARN or name of the function that `dry_run` asks. */
+  predictFunction: 'FLEXCACHE_PREDICT_FUNCTION',
+  /** The interactive pool: ECS cluster, its service, most workers, minutes until they go. */
+  cluster: 'FLEXCACHE_CLUSTER',
+  service: 'FLEXCACHE_SERVICE',
+  interactiveMax: 'FLEXCACHE_INTERACTIVE_MAX',
+  idleMinutes: 'FLEXCACHE_IDLE_MINUTES',
+  /** The backfill pool: Batch job queue, job definition, most drain jobs. */
+  jobQueue: 'FLEXCACHE_JOB_QUEUE',
+  jobDefinition: 'FLEXCACHE_JOB_DEFINITION',
+  backfillMax: 'FLEXCACHE_BACKFILL_MAX',
+  /** Limits of a tenant that was given none; empty for no limit. */
+  defaultRequestsPerMinute: 'FLEXCACHE_DEFAULT_REQUESTS_PER_MINUTE',
+  defaultConcurrentJobs: 'FLEXCACHE_DEFAULT_CONCURRENT_JOBS',
+  defaultBudgetPerDayUsd: 'FLEXCACHE_DEFAULT_BUDGET_PER_DAY_USD',
 } as const;
