@@ -1,0 +1,203 @@
+import { FlexCacheError, InvalidInputError } from './errors.ts';
+import { parseUsd } from './money.ts';
+import usEast1 from './prices/us-east-1.json' with { type: 'json' };
+
+/** Prices that every book has; those of instances (`ec2.{type}.{purchase option}`) come beside them. */
+export const PRICE_IDS = [
+  'lambda.gb-second.x86_64',
+  'lambda.gb-second.arm64',
+  'lambda.request',
+  'states.transition',
+  'dynamodb.read-unit',
+  'dynamodb.write-unit',
+  'dynamodb.storage',
+  'dynamodb.point-in-time-recovery',
+  's3.put-request',
+  's3.get-request',
+  's3.storage.standard',
+  's3.storage.intelligent-tiering.frequent',
+  's3.storage.intelligent-tiering.infrequent',
+  's3.storage.intelligent-tiering.archive-instant',
+  's3.monitored-object',
+  's3vectors.storage',
+  's3vectors.put',
+  's3vectors.query',
+  's3vectors.query-data',
+  'sqs.request',
+  'apigateway.http-request',
+  'transfer.egress',
+  'transfer.public-ipv4',
+  'ecr.storage',
+  'ebs.gp3-storage',
+  'cloudwatch.alarm',
+  'cloudwatch.dashboard',
+  'cloudwatch.metric',
+  'cloudwatch.logs-ingested',
+  'cloudwatch.logs-stored',
+  'scheduler.invocation',
+] as const;
+
+export const PURCHASE_OPTIONS = ['on-demand', 'spot'] as const;
+
+export type PurchaseOption = (typeof PURCHASE_OPTIONS)[number];
+
+export type PriceId = (typeof PRICE_IDS)[number] | `ec2.${string}.${PurchaseOption}`;
+
+/** What one unit of something costs. */
+export interface Price {
+  id: PriceId;
+  /** Pico-dollars for one unit. */
+  amount: bigint;
+  unit: string;
+  /** Where the figure is from; says so when it is uncertain. */
+  source: string;
+  /** `2026-11-22` or `2026-11`: when the figure was last held against its source. */
+  asOf: string;
+}
+
+/** The prices of one region. Free allowances and volume discounts are not counted. */
+export interface PriceBook {
+  region: string;
+  /** When the book was put together. */
+  asOf: string;
+  /** What the work of a machine that nobody bills is priced as. */
+  reference: Machine & { lambdaMegabytes: number };
+  prices: ReadonlyMap<string, Price>;
+}
+
+/** A GPU machine as it is billed. */
+export interface Machine {
+  instanceType: string;
+  purchaseOption: PurchaseOption;
+}
+
+/** A price that is not in the book. It is never taken to be zero. */
+export class UnknownPriceError extends FlexCacheError {
+  readonly priceId: string;
+
+  constructor(priceId: string, region: string) {
+    super('internal', `there is no price of ${priceId} in ${region}`, {
+      field: priceId,
+      fix: `add it, with its source, to layers/core/prices/${region}.json`,
+    });
+    this.name = 'UnknownPriceError';
+    this.priceId = priceId;
+  }
+}
+
+/** @throws UnknownPriceError */
+export function priceIn(book: PriceBook, id: PriceId): Price {
+  const price = book.prices.get(id);
+  if (price === undefined) throw new UnknownPriceError(id, book.region);
+  return price;
+}
+
+/** The price of an hour of a machine. */
+export function machinePriceId({ instanceType, purchaseOption }: Machine): PriceId {
+  return `ec2.${instanceType}.${purchaseOption}`;
+}
+
+const DAY_OR_MONTH = /^\d{4}-\d{2}(-\d{2})?$/;
+
+/**
+ * Reads a book as it is checked in.
+ *
+ * @throws InvalidInputError naming the first part that is missing or wrong.
+ */
+export function parsePriceBook(json: unknown): PriceBook {
+  const book = record(json, 'price book');
+  const region = text(book['region'], 'region');
+  const reference = record(book['reference'], 'reference');
+  const prices = new Map<string, Price>();
+  for (const [id, entry] of Object.entries(record(book['prices'], 'prices'))) {
+    const given = record(entry, id);
+    prices.set(id, {
+      id: knownId(id),
+      amount: parseUsd(given['usd'], `${id}.usd`),
+      unit: text(given['unit'], `${id}.unit`),
+      source: text(given['source'], `${id}.source`),
+      asOf: date(given['asOf'], `${id}.asOf`),
+    });
+  }
+  for (const id of PRICE_IDS) if (!prices.has(id)) throw new UnknownPriceError(id, region);
+  const parsed: PriceBook = {
+    region,
+    asOf: date(book['asOf'], 'asOf'),
+    reference: {
+      instanceType: text(reference['instanceType'], 'reference.instanceType'),
+      purchaseOption: purchaseOption(reference['purchaseOption']),
+      lambdaMegabytes: megabytes(reference['lambdaMegabytes']),
+    },
+    prices,
+  };
+  priceIn(parsed, machinePriceId(parsed.reference));
+  return parsed;
+}
+
+const BOOKS: readonly PriceBook[] = [parsePriceBook(usEast1)];
+
+/** What is embedded is priced as if it ran here. */
+export const DEFAULT_PRICE_REGION = 'us-east-1';
+
+/**
+ * The checked-in book of a region.
+ *
+ * @throws InvalidInputError when there is none: prices of another region would be wrong.
+ */
+export function priceBookOf(region: string): PriceBook {
+  const book = BOOKS.find((candidate) => candidate.region === region);
+  if (book !== undefined) return book;
+  const regions = BOOKS.map((candidate) => candidate.region).join(', ');
+  throw new InvalidInputError(
+    'region',
+    `there is no price book of region "${region}"`,
+    `use one of ${regions}, or add layers/core/prices/${region}.json`,
+  );
+}
+
+function knownId(id: string): PriceId {
+  const known = PRICE_IDS.find((candidate) => candidate === id);
+  if (known !== undefined) return known;
+  const [, instanceType, option] = /^ec2\.(.+)\.([a-z-]+)$/.exec(id) ?? [];
+  const purchase = PURCHASE_OPTIONS.find((candidate) => candidate === option);
+  if (instanceType !== undefined && purchase !== undefined) {
+    return machinePriceId({ instanceType, purchaseOption: purchase });
+  }
+  throw wrong(id, id, 'one of PRICE_IDS or ec2.{type}.{on-demand|spot}');
+}
+
+function record(value: unknown, field: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw wrong(field, value, 'an object');
+}
+
+function text(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw wrong(field, value, 'text');
+}
+
+function date(value: unknown, field: string): string {
+  if (typeof value === 'string' && DAY_OR_MONTH.test(value)) return value;
+  throw wrong(field, value, 'a day or month like 2026-11-22 or 2026-11');
+}
+
+function purchaseOption(value: unknown): PurchaseOption {
+  const known = PURCHASE_OPTIONS.find((candidate) => candidate === value);
+  if (known !== undefined) return known;
+  throw wrong('reference.purchaseOption', value, PURCHASE_OPTIONS.join(' or '));
+}
+
+function megabytes(value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value;
+  throw wrong('reference.lambdaMegabytes', value, 'a whole number of megabytes');
+}
+
+function wrong(field: string, value: unknown, expected: string): InvalidInputError {
+  return new InvalidInputError(
+    field,
+    `${field} of the price book is ${JSON.stringify(value) ?? String(value)}, not ${expected}`,
+    'correct the JSON file in layers/core/prices',
+  );
+}
