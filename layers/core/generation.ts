@@ -91,6 +91,8 @@ export interface UsageRecord {
   step: 'embed' | 'lookup' | 'generate' | 'commit' | 'fail';
   lambdaMilliseconds?: number;
   lambdaMegabytes?: number;
+  /** `x86_64` unless said. */
+  lambdaArchitecture?: 'x86_64' | 'arm64';
   tableReadUnits?: number;
   tableWriteUnits?: number;
   objectPuts?: number;
@@ -99,7 +101,10 @@ export interface UsageRecord {
   objectBytesRead?: number;
   vectorQueries?: number;
   vectorPuts?: number;
+  queueRequests?: number;
   gpuSeconds?: number;
+  /** Of the GPU seconds, those in the denoiser network: what more or fewer evaluations change. */
+  denoiseSeconds?: number;
   instanceType?: string;
   purchaseOption?: 'on-demand' | 'spot' | 'embedded';
   networkEvaluations?: number;
@@ -190,6 +195,14 @@ export interface JobResult {
     commit: number;
     total: number;
   };
+  /** Of an exact hit: what making the video took that is returned again. */
+  replaced?: ReplacedWork;
+}
+
+export interface ReplacedWork {
+  gpuSeconds: number;
+  denoiseSeconds?: number;
+  networkEvaluations: number;
 }
 
 export type EntryState = 'READY' | 'EVICTING' | 'TOMBSTONE';
@@ -232,5 +245,7 @@ export interface Entry {
   leaseUntil?: number;
   /** GPU seconds and network evaluations that making it took. */
   gpuSeconds: number;
+  /** Of the GPU seconds, those in the denoiser network. */
+  denoiseSeconds?: number;
   stepsRun: number;
 }
