@@ -5,7 +5,6 @@ import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
-import { DEFAULT_TENANT } from './default-tenant.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore } from './file-object-store.ts';
 import { openStateFolder } from './state-folder.ts';
@@ -44,9 +43,6 @@ export interface StateCheck {
   findings: StateFinding[];
 }
 
-/** More jobs than one machine makes. */
-const EVERY_JOB = 1_000_000;
-
 /** @throws FlexCacheError as `openStateFolder`. */
 export async function openState(stateDirectory: string): Promise<OpenedState> {
   await using opened = new AsyncDisposableStack();
@@ -76,7 +72,8 @@ export async function openState(stateDirectory: string): Promise<OpenedState> {
  * const { findings } = await checkState(state);
  */
 export async function checkState({ table, objects, vectors }: OpenedState): Promise<StateCheck> {
-  const jobs = await table.listJobs(DEFAULT_TENANT, EVERY_JOB);
+  const jobs: Job[] = [];
+  for await (const job of table.scanJobs()) jobs.push(job);
   const entries = new Map<string, Entry>();
   for await (const entry of table.scanEntries()) entries.set(entry.entryId, entry);
   const findings: StateFinding[] = [];
@@ -113,7 +110,7 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
 
   const checked = new Set<string>();
   const checkVideo = async (id: string, video: StoredVideoKeys): Promise<void> => {
-    for (const key of [video.videoKey, video.posterKey, video.animationKey]) {
+    for (const key of [video.videoKey, video.posterKey, video.animationKey, video.spritesheetKey]) {
       owned.add(key);
       if (checked.has(key)) continue;
       checked.add(key);
@@ -143,7 +140,10 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
   return { jobs, entries: [...entries.values()], findings };
 }
 
-type StoredVideoKeys = Pick<Entry, 'videoKey' | 'posterKey' | 'animationKey' | 'videoBytes'>;
+type StoredVideoKeys = Pick<
+  Entry,
+  'videoKey' | 'posterKey' | 'animationKey' | 'spritesheetKey' | 'videoBytes'
+>;
 
 async function faultOf(check: () => Promise<void>): Promise<string | null> {
   try {

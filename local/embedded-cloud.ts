@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
@@ -7,9 +6,9 @@ import { createLookupHandler } from '#functions/lookup/handler.ts';
 import { reuseRules, type Services } from '#functions/services.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import type { CacheMode, GenerationRequest, Job } from '#core/generation.ts';
-import { randomVideoId, videoIdForKey } from '#core/identity.ts';
-import { MAX_SEED, validateRequest, validateTenant } from '#core/request.ts';
+import type { GenerationRequest, Job } from '#core/generation.ts';
+import { newJob, requestOf } from '#core/new-job.ts';
+import { newRequest, type RequestInput } from '#core/new-request.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
@@ -34,16 +33,8 @@ export interface EmbeddedCloudOptions {
   log?: (event: WorkerEvent) => void;
 }
 
-/** What a person asks for, before validation. */
-export interface GenerateInput {
-  prompt: string;
-  seed?: number;
-  cache?: CacheMode;
-  steps?: number;
-  tenant?: string;
-  /** Same key, same video id: a rerun finds the job instead of making another. */
-  idempotencyKey?: string;
-}
+/** What a person asks for, before validation; the tenant is this machine's unless said. */
+export type GenerateInput = Omit<RequestInput, 'tenant'> & { tenant?: string };
 
 export interface Progress {
   videoId: string;
@@ -71,6 +62,18 @@ export interface EmbeddedCloud {
 
 /** The definition of `infra/workflow-stack.ts`; `npm run build:definition` writes it. */
 const DEFINITION = new URL('generate.asl.json', import.meta.url);
+
+/** What two requests of one idempotency key must agree in, where both say it. */
+const IDENTIFYING_FIELDS = [
+  'prompt',
+  'seed',
+  'cache',
+  'steps',
+  'scope',
+  'minSimilarity',
+  'maxReuse',
+  'remixOf',
+] as const satisfies readonly (keyof GenerationRequest)[];
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -222,14 +225,20 @@ class LocalCloud implements EmbeddedCloud {
   async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
     if (this.#closed !== undefined) throw closed();
     const request = this.#requestOf(input);
-    const { job, created } = await this.table.createJob(this.#newJob(request));
+    const { job, created } = await this.table.createJob(
+      newJob(request, {
+        modelRevision: this.modelRevision,
+        compatibilityKey: this.#compatibilityKey,
+      }),
+    );
     if (!created) this.#requireSame(job, input);
     if (job.status === 'completed') return job;
-    // A rerun makes the video that was asked for first: its seed may have been drawn then.
-    const { videoId, prompt, seed, cache, steps, tenant } = job;
+    const { videoId } = job;
     const stopListening = onProgress && this.#progress.listen(videoId, onProgress);
     try {
-      await this.#engine.start({ videoId, prompt, seed, cache, steps, tenant });
+      const { attempt } = await this.table.resubmitJob(videoId);
+      // A rerun makes the video that was asked for first: its seed may have been drawn then.
+      await this.#engine.start(requestOf(job), attempt);
       return await Promise.race([this.#finish(videoId), this.#ended.promise]);
     } finally {
       stopListening?.();
@@ -238,7 +247,7 @@ class LocalCloud implements EmbeddedCloud {
 
   async cancel(videoId: string): Promise<void> {
     await this.table.requestCancel(videoId);
-    this.#engine.cancel(videoId);
+    await this.#engine.stop(videoId);
   }
 
   close(): Promise<void> {
@@ -273,39 +282,14 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   #requestOf(input: GenerateInput): GenerationRequest {
-    const tenant = validateTenant(input.tenant ?? DEFAULT_TENANT);
-    return validateRequest({
-      videoId:
-        input.idempotencyKey === undefined
-          ? randomVideoId()
-          : videoIdForKey(tenant, input.idempotencyKey),
-      prompt: input.prompt,
-      seed: input.seed ?? randomInt(MAX_SEED + 1),
-      cache: input.cache ?? 'auto',
-      steps: input.steps ?? this.#models.modelPackage.manifest.scheduler.steps,
-      tenant,
-    });
-  }
-
-  #newJob(request: GenerationRequest): Job {
-    const now = new Date().toISOString();
-    return {
-      ...request,
-      modelRevision: this.modelRevision,
-      compatibilityKey: this.#compatibilityKey,
-      status: 'queued',
-      createdAt: now,
-      updatedAt: now,
-      progress: 0,
-      cancelRequested: false,
-      usage: [],
-    };
+    const { steps } = this.#models.modelPackage.manifest.scheduler;
+    return newRequest({ ...input, tenant: input.tenant ?? DEFAULT_TENANT }, { steps });
   }
 
   /** The key of another request must not be answered with that one's video. */
   #requireSame(job: Job, input: GenerateInput): void {
     const asked: Partial<Job> = { ...this.#requestOf({ ...input, seed: input.seed ?? job.seed }) };
-    for (const field of ['prompt', 'seed', 'cache', 'steps'] as const) {
+    for (const field of IDENTIFYING_FIELDS) {
       if (input[field] === undefined || asked[field] === job[field]) continue;
       throw new InvalidInputError(
         'idempotencyKey',

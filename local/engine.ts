@@ -9,6 +9,7 @@ import {
 } from 'aws-local-stepfunctions';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { GenerationRequest } from '#core/generation.ts';
+import { executionName } from '#core/identity.ts';
 import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks, WorkflowStarter } from '#stores/workflow.ts';
 import { asStateOutput, TaskFailure } from './engine-task-failure.ts';
@@ -62,7 +63,7 @@ const LAMBDA_ARN = /^arn:[\w-]+:lambda:/;
  *
  * @example
  * const engine = new EmbeddedEngine({ definition, handlers: { Embed, Lookup, Commit, Fail }, queue });
- * await engine.start(request);
+ * await engine.start(request, 1);
  * const { status } = await engine.outcome(request.videoId);
  */
 export class EmbeddedEngine implements WorkflowStarter {
@@ -93,15 +94,15 @@ export class EmbeddedEngine implements WorkflowStarter {
   }
 
   /**
-   * Starts an execution named by the video id. One that is under way is found; one that has ended is
-   * forgotten, so that its request may be run again.
+   * Starts an execution named by video id and attempt. One of this video that is under way is found;
+   * one that has ended is forgotten, so that its request may be run again.
    *
    * @throws ConditionFailedError when the video id names a running execution of another request.
    */
-  async start(request: GenerationRequest): Promise<void> {
+  async start(request: GenerationRequest, attempt: number): Promise<void> {
     const running = this.#executions.get(request.videoId);
     if (running === undefined) {
-      this.#run(request);
+      this.#run(request, executionName(request.videoId, attempt));
     } else if (!isDeepStrictEqual(running.request, request)) {
       throw new ConditionFailedError(
         `the workflow ${request.videoId} was started with another request`,
@@ -115,7 +116,7 @@ export class EmbeddedEngine implements WorkflowStarter {
   }
 
   /** Fails what still waits for a worker; what a worker has begun is the worker's to end. */
-  cancel(videoId: string): void {
+  async stop(videoId: string): Promise<void> {
     for (const token of this.#executions.get(videoId)?.tokens ?? []) {
       this.#tokens.failUntaken(token, 'cancelled', 'the request was cancelled before it began');
     }
@@ -132,7 +133,7 @@ export class EmbeddedEngine implements WorkflowStarter {
     await Promise.allSettled(executions.flatMap(({ tasks, outcome }) => [...tasks, outcome]));
   }
 
-  #run(request: GenerationRequest): void {
+  #run(request: GenerationRequest, name: string): void {
     const { videoId } = request;
     const execution: RunningExecution = { tokens: new Set(), tasks: new Set(), isStopped: false };
     const issuer = this.#tokens;
@@ -142,7 +143,7 @@ export class EmbeddedEngine implements WorkflowStarter {
         ...(this.#options.retryPauses && { retryIntervalOverrides: this.#options.retryPauses }),
       },
       context: {
-        Execution: { Id: videoId, Name: videoId },
+        Execution: { Id: name, Name: name },
         // Every attempt reads a token of its own.
         Task: {
           get Token(): string {

@@ -31,7 +31,7 @@ export interface ExactVectorIndexOptions {
  * @example
  * const vectors = await ExactVectorIndex.open('.flexcache/vectors');
  * if (vectors.needsRebuild) await vectors.rebuild(table.scanEntries());
- * const matches = await vectors.query({ compatibilityKey, tenant, part: 'whole' }, vector, 10);
+ * const matches = await vectors.query({ ...partition, part: 'whole' }, vector, 10);
  */
 export class ExactVectorIndex implements VectorIndex {
   readonly #folder: string;
@@ -150,7 +150,8 @@ export class ExactVectorIndex implements VectorIndex {
       for (const part of LOOKUP_PARTS) this.#remove(part, change.entryId);
       return;
     }
-    const { entryId, vector, ...scope } = change.record;
+    const { entryId, vector } = change.record;
+    const scope = placeOf(change.record);
     this.#remove(scope.part, entryId);
     const home = scopeKey(scope);
     const set = this.#sets.get(home) ?? { scope, vectors: new VectorSet(vector.length) };
@@ -204,8 +205,14 @@ export class ExactVectorIndex implements VectorIndex {
   }
 }
 
-function scopeKey({ compatibilityKey, tenant, part }: VectorScope): string {
-  return JSON.stringify([compatibilityKey, tenant, part]);
+/** The scope without the tenant where it does not count. */
+function placeOf({ compatibilityKey, scope, tenant, part }: VectorScope): VectorScope {
+  return { compatibilityKey, scope, tenant: scope === 'tenant' ? tenant : '', part };
+}
+
+function scopeKey(scope: VectorScope): string {
+  const { compatibilityKey, tenant, part } = placeOf(scope);
+  return JSON.stringify([compatibilityKey, scope.scope, tenant, part]);
 }
 
 function wrongDimensions(found: number, expected: number): InvalidInputError {

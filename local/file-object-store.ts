@@ -11,10 +11,10 @@ import {
   stat,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
+import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
-import type { ObjectHead, ObjectStore, PutObjectOptions } from '#stores/objects.ts';
+import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
 import { createFolder, createFolderDurably, syncFolder, writeDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 
@@ -38,6 +38,11 @@ const TRAILER_MAGIC = Buffer.from('free' + 'fcobj/1\n', 'latin1');
 const LENGTH_OFFSET = 16;
 const SHA256_OFFSET = 24;
 
+export interface FileObjectStoreOptions {
+  /** Makes the addresses of `presign`: only who serves the files knows where. */
+  presign?: (key: string, options: PresignOptions) => string;
+}
+
 /**
  * Objects as files below a folder. A file is the object's bytes and a trailer:
  *
@@ -55,13 +60,15 @@ const SHA256_OFFSET = 24;
  */
 export class FileObjectStore implements ObjectStore {
   readonly #root: string;
+  readonly #presign: FileObjectStoreOptions['presign'];
 
-  private constructor(root: string) {
+  private constructor(root: string, { presign }: FileObjectStoreOptions) {
     this.#root = root;
+    this.#presign = presign;
   }
 
   /** Opens the folder, creates it when missing, and clears what a crash left half-written. */
-  static async open(root: string): Promise<FileObjectStore> {
+  static async open(root: string, options: FileObjectStoreOptions = {}): Promise<FileObjectStore> {
     const folder = resolve(root);
     const temporary = join(folder, TEMPORARY_FOLDER);
     try {
@@ -70,7 +77,7 @@ export class FileObjectStore implements ObjectStore {
     } catch (error) {
       throw fromFileSystem(error, 'open the object store', root);
     }
-    return new FileObjectStore(folder);
+    return new FileObjectStore(folder, options);
   }
 
   async put(key: string, body: Uint8Array, options: PutObjectOptions = {}): Promise<ObjectHead> {
@@ -156,6 +163,15 @@ export class FileObjectStore implements ObjectStore {
       const head = await this.head(key);
       if (head) yield head;
     }
+  }
+
+  /** @throws FlexCacheError `internal` when nobody serves these files. */
+  async presign(key: string, options: PresignOptions): Promise<string> {
+    validateObjectKey(key);
+    if (this.#presign !== undefined) return this.#presign(key, options);
+    throw new FlexCacheError('internal', `nothing serves object ${key} to others`, {
+      fix: 'start flexcache serve, or read the file',
+    });
   }
 
   #path(key: string): string {

@@ -103,17 +103,17 @@ async function entryOf(
   generation: GenerationResult,
 ): Promise<Entry | null> {
   const { latentKey, latentSha256, vectors } = generation;
-  const { prompt, seed, steps, tenant, cache } = request;
+  const { prompt, seed, steps, tenant, scope, remixOf, cache } = request;
   if (cache === 'off' || cache === 'readonly') return null;
   if (latentKey === null || latentSha256 === null || vectors.whole === null) return null;
-  const scope = { tenant, compatibilityKey };
+  const partition = { compatibilityKey, scope, tenant };
   const donors = await Promise.all(generation.donors.map(({ entryId }) => table.getEntry(entryId)));
   return {
     entryId: request.videoId,
     state: 'READY',
-    ...scope,
-    exactKey: exactKey({ prompt, seed, steps, ...scope }),
-    promptKey: promptKey({ prompt, ...scope }),
+    ...partition,
+    exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
+    promptKey: promptKey({ prompt, ...partition }),
     prompt,
     objectPhrase: embed.embedding.objectPhrase,
     backgroundPhrase: embed.embedding.backgroundPhrase,
@@ -124,6 +124,7 @@ async function entryOf(
     videoKey: generation.videoKey,
     posterKey: generation.posterKey,
     animationKey: generation.animationKey,
+    spritesheetKey: generation.spritesheetKey,
     videoBytes: generation.videoBytes,
     vectors: { ...vectors, whole: vectors.whole },
     generation:
@@ -146,7 +147,7 @@ async function store({ table, vectors }: CommitServices, made: Entry): Promise<n
 }
 
 function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
-  const { entryId, latentKey, videoKey, posterKey, animationKey, videoBytes, latentBytes } = entry;
+  const { entryId, latentKey, videoKey, posterKey, animationKey, spritesheetKey } = entry;
   return {
     hit: 'exact',
     donors: [{ entryId, part: 'whole', similarity: 1, latentKey }],
@@ -155,14 +156,15 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
     videoKey,
     posterKey,
     animationKey,
-    videoBytes,
-    latentBytes,
+    spritesheetKey,
+    videoBytes: entry.videoBytes,
+    latentBytes: entry.latentBytes,
   };
 }
 
 function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | 'fullSteps'> {
   const { hit, donors, startTime, stepsRun } = made;
-  const { videoKey, posterKey, animationKey, videoBytes, latentBytes } = made;
+  const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes, latentBytes } = made;
   return {
     hit,
     donors,
@@ -171,6 +173,7 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
     videoKey,
     posterKey,
     animationKey,
+    spritesheetKey,
     videoBytes,
     latentBytes,
   };

@@ -6,7 +6,7 @@ import {
   type Plan,
   type PromptEmbedding,
 } from '#core/generation.ts';
-import { exactKey, promptKey } from '#core/identity.ts';
+import { exactKey, isSamePartition, promptKey, type CachePartition } from '#core/identity.ts';
 import { makePlan, type Candidate } from '#core/plan.ts';
 import type { VectorMatch } from '#stores/vector-index.ts';
 import {
@@ -97,23 +97,26 @@ class Lookup {
     this.usage.tableWriteUnits += this.#units.write;
     const entry = await this.#services.table.leaseEntry({
       entryId,
+      holder: this.#request.videoId,
       now,
       leaseUntil: now + LEASE_MILLISECONDS,
-      scope: this.#scope,
+      partition: this.#partition,
     });
     return entry !== null;
   }
 
   #findExact(): Promise<Entry | null> {
     this.usage.tableReadUnits += this.#units.read;
-    const { prompt, seed, steps } = this.#request;
-    return this.#services.table.findExact(exactKey({ prompt, seed, steps, ...this.#scope }));
+    const { prompt, seed, steps, remixOf } = this.#request;
+    return this.#services.table.findExact(
+      exactKey({ prompt, seed, steps, remixOf, ...this.#partition }),
+    );
   }
 
   async #findSamePrompt(): Promise<Entry[]> {
     const { prompt } = this.#request;
     const entries = await this.#services.table.findSamePrompt(
-      promptKey({ prompt, ...this.#scope }),
+      promptKey({ prompt, ...this.#partition }),
       CANDIDATES_PER_PART,
     );
     this.usage.tableReadUnits += entries.length * this.#units.read;
@@ -155,23 +158,23 @@ class Lookup {
     if (vector === null) return [];
     this.usage.vectorQueries++;
     const { vectors, calibration } = this.#services;
-    const matches = await vectors.query({ ...this.#scope, part }, vector, CANDIDATES_PER_PART);
+    const matches = await vectors.query({ ...this.#partition, part }, vector, CANDIDATES_PER_PART);
     return matches.filter(({ similarity }) => calibration.decide(part, similarity, Infinity));
   }
 
   /** A run that crashed may have left the entry of this very video. */
-  #isUsable({ entryId, state, tenant, compatibilityKey }: Entry): boolean {
+  #isUsable(entry: Entry): boolean {
     return (
-      state === 'READY' &&
-      entryId !== this.#request.videoId &&
-      tenant === this.#scope.tenant &&
-      compatibilityKey === this.#scope.compatibilityKey
+      entry.state === 'READY' &&
+      entry.entryId !== this.#request.videoId &&
+      isSamePartition(entry, this.#partition)
     );
   }
 
-  get #scope(): { tenant: string; compatibilityKey: string } {
+  get #partition(): CachePartition {
     const { compatibilityKey } = this.#services;
-    return { tenant: this.#request.tenant, compatibilityKey };
+    const { scope, tenant } = this.#request;
+    return { compatibilityKey, scope, tenant };
   }
 }
 

@@ -1,21 +1,32 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { InvalidInputError } from './errors.ts';
+import { FlexCacheError, InvalidInputError } from './errors.ts';
 import type { Scope } from './generation.ts';
 import { hashFields } from './hash.ts';
 import { promptForKeys } from './prompt.ts';
 
 /** Crockford's base32 (crockford.com/base32.html): no I, L, O, U. */
 const CROCKFORD_BASE32 = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-const VIDEO_ID_BYTES = 16;
-const VIDEO_ID_CHARACTERS = 26;
+const ID_BYTES = 16;
+const ID_CHARACTERS = 26;
 const CONTENT_HASH_CHARACTERS = 16;
 
 /** `vid_` and 26 Crockford base32 characters; fits the name of a workflow execution. */
 export const VIDEO_ID_PATTERN = /^vid_[0-9A-HJKMNP-TV-Z]{26}$/;
 
+/** `bkf_` and 26 Crockford base32 characters; fits the name of a workflow execution. */
+export const BACKFILL_ID_PATTERN = /^bkf_[0-9A-HJKMNP-TV-Z]{26}$/;
+
+/** A video id, and from the second attempt on `-` and the attempt. */
+const EXECUTION_NAME_PATTERN = /^(vid_[0-9A-HJKMNP-TV-Z]{26})(?:-([1-9][0-9]*))?$/;
+
 /** A video id that nobody else has: 128 random bits. */
 export function randomVideoId(): string {
-  return videoIdFromBytes(randomBytes(VIDEO_ID_BYTES));
+  return idFromBytes('vid', randomBytes(ID_BYTES));
+}
+
+/** A backfill id that nobody else has: 128 random bits. */
+export function randomBackfillId(): string {
+  return idFromBytes('bkf', randomBytes(ID_BYTES));
 }
 
 /**
@@ -24,6 +35,20 @@ export function randomVideoId(): string {
  * @throws InvalidInputError when the key is empty.
  */
 export function videoIdForKey(tenant: string, idempotencyKey: string): string {
+  return idFromBytes('vid', bytesForKey('video-id', tenant, idempotencyKey));
+}
+
+/**
+ * The backfill id of an idempotency key: the same key of the same tenant always names the same
+ * backfill.
+ *
+ * @throws InvalidInputError when the key is empty.
+ */
+export function backfillIdForKey(tenant: string, idempotencyKey: string): string {
+  return idFromBytes('bkf', bytesForKey('backfill-id', tenant, idempotencyKey));
+}
+
+function bytesForKey(kind: string, tenant: string, idempotencyKey: string): Uint8Array {
   if (idempotencyKey.length === 0) {
     throw new InvalidInputError(
       'idempotencyKey',
@@ -31,18 +56,38 @@ export function videoIdForKey(tenant: string, idempotencyKey: string): string {
       'give a key of at least one character, or none at all',
     );
   }
-  const digest = Buffer.from(hashFields(['video-id', tenant, idempotencyKey]), 'hex');
-  return videoIdFromBytes(digest.subarray(0, VIDEO_ID_BYTES));
+  return Buffer.from(hashFields([kind, tenant, idempotencyKey]), 'hex').subarray(0, ID_BYTES);
 }
 
-function videoIdFromBytes(bytes: Uint8Array): string {
+function idFromBytes(kind: 'vid' | 'bkf', bytes: Uint8Array): string {
   let bits = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
   const characters: string[] = [];
-  for (let index = 0; index < VIDEO_ID_CHARACTERS; index++) {
+  for (let index = 0; index < ID_CHARACTERS; index++) {
     characters.unshift(CROCKFORD_BASE32.charAt(Number(bits & 31n)));
     bits >>= 5n;
   }
-  return `vid_${characters.join('')}`;
+  return `${kind}_${characters.join('')}`;
+}
+
+/** Name of the workflow execution that makes a video: a name can be used once, so each attempt has its own. */
+export function executionName(videoId: string, attempt: number): string {
+  return attempt === 1 ? videoId : `${videoId}-${attempt}`;
+}
+
+/** @throws FlexCacheError `internal` when no video's execution is named like this. */
+export function videoIdOfExecution(name: string): string {
+  return parseExecutionName(name).videoId;
+}
+
+/** From 1. @throws FlexCacheError `internal` when no video's execution is named like this. */
+export function attemptOfExecution(name: string): number {
+  return parseExecutionName(name).attempt;
+}
+
+function parseExecutionName(name: string): { videoId: string; attempt: number } {
+  const [, videoId, attempt = '1'] = EXECUTION_NAME_PATTERN.exec(name) ?? [];
+  if (videoId !== undefined) return { videoId, attempt: Number(attempt) };
+  throw new FlexCacheError('internal', `${JSON.stringify(name)} names no execution of a video`);
 }
 
 /** What must agree before one video's latent may start another's. */
@@ -78,35 +123,44 @@ export interface CachePartition {
   tenant: string;
 }
 
-/** sha256, hexadecimal: the same prompt with any seed, inside one tenant and compatibility key. */
-export function promptKey(request: {
-  prompt: string;
-  tenant: string;
-  compatibilityKey: string;
-}): string {
-  return hashFields([
-    'prompt',
-    request.tenant,
-    request.compatibilityKey,
-    promptForKeys(request.prompt),
-  ]);
+/** What a partition is told by: the tenant of a shared one says nothing. */
+function partitionFields({ compatibilityKey, scope, tenant }: CachePartition): string[] {
+  return [scope, scope === 'tenant' ? tenant : '', compatibilityKey];
 }
 
-/** sha256, hexadecimal: the same prompt, seed and steps, inside one tenant and compatibility key. */
-export function exactKey(request: {
-  prompt: string;
-  seed: number;
-  steps: number;
-  tenant: string;
-  compatibilityKey: string;
-}): string {
+/** Whether two partitions are one: the tenant counts only where the scope is `tenant`. */
+export function isSamePartition(one: CachePartition, other: CachePartition): boolean {
+  return (
+    one.compatibilityKey === other.compatibilityKey &&
+    one.scope === other.scope &&
+    (one.scope === 'shared' || one.tenant === other.tenant)
+  );
+}
+
+/** sha256, hexadecimal: the same prompt with any seed, inside one partition. */
+export function promptKey(request: { prompt: string } & CachePartition): string {
+  return hashFields(['prompt', ...partitionFields(request), promptForKeys(request.prompt)]);
+}
+
+/**
+ * sha256, hexadecimal: the same prompt, seed and steps, inside one partition. A remix is another
+ * request than the prompt alone, and than a remix of another video.
+ */
+export function exactKey(
+  request: {
+    prompt: string;
+    seed: number;
+    steps: number;
+    remixOf: string | null;
+  } & CachePartition,
+): string {
   return hashFields([
     'exact',
-    request.tenant,
-    request.compatibilityKey,
+    ...partitionFields(request),
     promptForKeys(request.prompt),
     request.seed,
     request.steps,
+    request.remixOf ?? '',
   ]);
 }
 
@@ -120,15 +174,29 @@ export interface VideoObjectKeys {
   videoKey: string;
   animationKey: string;
   posterKey: string;
+  spritesheetKey: string;
 }
 
 /**
- * `videos/{videoId}/{16 hex of the MP4's sha256}.mp4`, with `.webp` and `.png` beside it under the
- * same name.
+ * `videos/{videoId}/{16 hex of the MP4's sha256}.mp4`, with `.webp`, `.png` and `.jpg` (the
+ * spritesheet) beside it under the same name.
  */
 export function videoObjectKeys(videoId: string, mp4: Uint8Array): VideoObjectKeys {
   const stem = `videos/${videoId}/${contentHash(mp4)}`;
-  return { videoKey: `${stem}.mp4`, animationKey: `${stem}.webp`, posterKey: `${stem}.png` };
+  return {
+    videoKey: `${stem}.mp4`,
+    animationKey: `${stem}.webp`,
+    posterKey: `${stem}.png`,
+    spritesheetKey: `${stem}.jpg`,
+  };
+}
+
+/** Where workers that are told to stop leave what they have done; what lies here long is of no use. */
+export const CHECKPOINT_PREFIX = 'checkpoints/';
+
+/** `checkpoints/{videoId}/checkpoint.bin`: one per video, the last one counts. */
+export function checkpointObjectKey(videoId: string): string {
+  return `${CHECKPOINT_PREFIX}${videoId}/checkpoint.bin`;
 }
 
 function contentHash(content: Uint8Array): string {

@@ -1,5 +1,13 @@
 import { InvalidInputError } from './errors.ts';
-import { CACHE_MODES, type CacheMode, type GenerationRequest } from './generation.ts';
+import {
+  CACHE_MODES,
+  POOLS,
+  SCOPES,
+  type CacheMode,
+  type GenerationRequest,
+  type Pool,
+  type Scope,
+} from './generation.ts';
 import { VIDEO_ID_PATTERN } from './identity.ts';
 import { validatePrompt } from './prompt.ts';
 
@@ -29,6 +37,11 @@ export function validateRequest(raw: RawRequest): GenerationRequest {
     cache: validateCacheMode(raw.cache),
     steps: validateSteps(raw.steps),
     tenant: validateTenant(raw.tenant),
+    scope: validateScope(raw.scope),
+    minSimilarity: validateShare('minSimilarity', raw.minSimilarity),
+    maxReuse: validateShare('maxReuse', raw.maxReuse),
+    remixOf: validateRemixOf(raw.remixOf),
+    pool: validatePool(raw.pool),
   };
 }
 
@@ -64,13 +77,7 @@ export function validateSteps(steps: unknown): number {
 
 /** @throws InvalidInputError unless it is one of `CACHE_MODES`. */
 export function validateCacheMode(mode: unknown): CacheMode {
-  const known = CACHE_MODES.find((candidate) => candidate === mode);
-  if (known !== undefined) return known;
-  throw new InvalidInputError(
-    'cache',
-    `cache mode ${shown(mode)} is not known`,
-    `use one of ${CACHE_MODES.join(', ')}`,
-  );
+  return oneOf('cache', mode, CACHE_MODES);
 }
 
 /** @throws InvalidInputError unless it matches `TENANT_PATTERN`. */
@@ -80,6 +87,47 @@ export function validateTenant(tenant: unknown): string {
     'tenant',
     `tenant ${shown(tenant)} is not a valid name`,
     'use 1 to 64 letters, digits, "_" and "-", starting with a letter or digit',
+  );
+}
+
+/** @throws InvalidInputError unless it is one of `SCOPES`. */
+export function validateScope(scope: unknown): Scope {
+  return oneOf('scope', scope, SCOPES);
+}
+
+/** @throws InvalidInputError unless it is one of `POOLS`. */
+export function validatePool(pool: unknown): Pool {
+  return oneOf('pool', pool, POOLS);
+}
+
+/** @throws InvalidInputError naming the field unless it is a number 0..1. */
+export function validateShare(field: 'minSimilarity' | 'maxReuse', share: unknown): number {
+  if (typeof share === 'number' && share >= 0 && share <= 1) return share;
+  throw new InvalidInputError(
+    field,
+    `${field} ${shown(share)} is not a number from 0 to 1`,
+    `give a number from 0 to 1, or leave ${field} out`,
+  );
+}
+
+/** @throws InvalidInputError unless it is null or a video id. */
+export function validateRemixOf(videoId: unknown): string | null {
+  if (videoId === null) return null;
+  if (typeof videoId === 'string' && VIDEO_ID_PATTERN.test(videoId)) return videoId;
+  throw new InvalidInputError(
+    'remixOf',
+    `remixOf ${shown(videoId)} is not the id of a video`,
+    'use the id of a finished video of yours, or leave remixOf out',
+  );
+}
+
+function oneOf<Value>(field: string, value: unknown, known: readonly Value[]): Value {
+  const found = known.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw new InvalidInputError(
+    field,
+    `${field} ${shown(value)} is not known`,
+    `use one of ${known.join(', ')}`,
   );
 }
 

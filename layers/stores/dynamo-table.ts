@@ -1,14 +1,10 @@
 import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
 import type { Entry, EntryState, Job, JobResult, UsageRecord } from '../core/generation.ts';
-import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
-import {
-  EXACT_KEY_INDEX,
-  PROMPT_KEY_INDEX,
-  OWNER_INDEX,
-  type TableIndex,
-} from './table-definition.ts';
+import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
+import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX, type TableIndex } from './table-definition.ts';
 import {
   ENTRY_SORT_KEY,
+  JOB_SORT_KEY,
   entryItemKey,
   entryToItem,
   itemToEntry,
@@ -16,31 +12,39 @@ import {
   jobItemKey,
   jobToItem,
   ownerKey,
+  ownerSortKey,
   type Attributes,
 } from './table-items.ts';
-import type { LeaseRequest, Table } from './table.ts';
+import { isSamePartition } from '../core/identity.ts';
+import { listPage } from './list-page.ts';
+import type { LeaseRequest, ListJobsOptions, Page, Table } from './table.ts';
 
 const EXISTS = 'attribute_exists(#pk)';
 const IS_FREE = 'attribute_not_exists(#pk)';
 
 const IS_READY = '#state = :READY';
-const IS_IN_SCOPE = '#tenant = :tenant AND #compatibilityKey = :compatibilityKey';
-const LEASE_ENDS_EARLIER = '(attribute_not_exists(#leaseUntil) OR #leaseUntil <= :leaseUntil)';
-const LEASE_ENDS_LATER = '#leaseUntil > :leaseUntil';
+const IS_IN_TENANT_PARTITION =
+  '#scope = :scope AND #tenant = :tenant AND #compatibilityKey = :compatibilityKey';
+const IS_IN_SHARED_PARTITION = '#scope = :scope AND #compatibilityKey = :compatibilityKey';
+const IS_HOLDER = 'contains(#holders, :holder)';
+const IS_NO_HOLDER = '(NOT contains(#holders, :holder))';
+const HAS_NO_HOLDERS = 'attribute_not_exists(#holders)';
+const LEASE_ENDS_EARLIER = '(attribute_not_exists(#leaseUntil) OR #leaseUntil < :leaseUntil)';
+const LEASE_ENDS_LATER = '#leaseUntil >= :leaseUntil';
 const IS_IN_EXPECTED_STATE = '#state = :from';
-const NO_LIVE_LEASE = '(attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now)';
+const NO_LIVE_LEASE = `(${HAS_NO_HOLDERS} OR attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now)`;
 const IS_LEAVING = '#state IN (:EVICTING, :TOMBSTONE)';
 
 const IS_RUNNING = '#status = :running';
 const IS_UNFINISHED = '#status IN (:queued, :running)';
 const HAS_STOPPED = '#status IN (:failed, :cancelled)';
+const HAS_ENDED = '#status IN (:completed, :failed, :cancelled)';
 const IS_NOT_COMPLETED = '#status <> :completed';
+const IS_NOT_DELETED = 'attribute_not_exists(#deletedAt)';
 
-const COUNT_A_HIT = 'SET #lastHitAt = :lastHitAt ADD #hits :one';
-const COUNT_A_HIT_AND_LEASE =
-  'SET #lastHitAt = :lastHitAt, #leaseUntil = :leaseUntil ADD #hits :one';
 const ENTER_INDEXES = 'SET #state = :to, #readyExactKey = #exactKey, #readyPromptKey = #promptKey';
-const LEAVE_INDEXES = 'SET #state = :to REMOVE #readyExactKey, #readyPromptKey';
+const LEAVE_INDEXES =
+  'SET #state = :to REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
 /**
  * The one table on DynamoDB. No transactions and no item in a failed condition's answer are needed,
@@ -88,41 +92,49 @@ export class DynamoTable implements Table {
     return item && itemToJob(item);
   }
 
-  async listJobs(tenant: string, limit: number): Promise<Job[]> {
-    const jobs: Job[] = [];
+  async listJobs(tenant: string, options: ListJobsOptions): Promise<Page<Job>> {
     const doing = `list the jobs of tenant ${tenant}`;
-    for await (const page of this.#items.query(
-      { index: OWNER_INDEX, key: ownerKey('JOBS', tenant), limit },
-      doing,
-    )) {
-      jobs.push(...page.map(itemToJob));
-      if (jobs.length >= limit) break;
-    }
-    return jobs.slice(0, limit);
+    const { after } = options;
+    const from = after === undefined ? null : await this.getJob(after);
+    if (after !== undefined && from?.tenant !== tenant) throw jobNotFound(after, 'after');
+    const page = await listPage(this.#items, doing, {
+      ...options,
+      owner: ownerKey('JOBS', tenant),
+      after: from ? ownerSortKey(from.createdAt, from.videoId) : undefined,
+      // The index may still name one that was deleted a moment ago.
+      isListed: (item) => item['deletedAt'] === undefined,
+    });
+    return { ...page, items: page.items.map(itemToJob) };
+  }
+
+  async *scanJobs(): AsyncIterable<Job> {
+    for await (const item of this.#items.scan(JOB_SORT_KEY, 'scan the jobs')) yield itemToJob(item);
+  }
+
+  /** The attempt starts afresh: a cancellation of the one before does not reach into it. */
+  async resubmitJob(videoId: string): Promise<Job> {
+    const queued = await this.#items.update(jobItemKey(videoId), `submit job ${videoId} again`, {
+      update:
+        'SET #status = :queued, #updatedAt = :updatedAt, #progress = :zero, #cancelRequested = :false REMOVE #error, #completedAt ADD #attempt :one',
+      condition: `${HAS_STOPPED} AND ${IS_NOT_DELETED}`,
+      values: {
+        ...this.#statuses('queued', 'failed', 'cancelled'),
+        ':updatedAt': this.#items.timestamp(),
+        ':zero': 0,
+        ':one': 1,
+        ':false': false,
+      },
+    });
+    return queued ? itemToJob(queued) : this.#requireJob(videoId);
   }
 
   async startJob(videoId: string): Promise<Job> {
-    const doing = `start job ${videoId}`;
-    const running = await this.#items.update(jobItemKey(videoId), doing, {
+    const running = await this.#items.update(jobItemKey(videoId), `start job ${videoId}`, {
       update: 'SET #status = :running, #updatedAt = :updatedAt',
       condition: IS_UNFINISHED,
       values: { ...this.#statuses('queued', 'running'), ':updatedAt': this.#items.timestamp() },
     });
     if (running) return itemToJob(running);
-
-    // A rerun starts afresh: a cancellation of the run before does not reach into this one.
-    const rerun = await this.#items.update(jobItemKey(videoId), doing, {
-      update:
-        'SET #status = :running, #updatedAt = :updatedAt, #progress = :zero, #cancelRequested = :false REMOVE #error, #completedAt',
-      condition: HAS_STOPPED,
-      values: {
-        ...this.#statuses('running', 'failed', 'cancelled'),
-        ':updatedAt': this.#items.timestamp(),
-        ':zero': 0,
-        ':false': false,
-      },
-    });
-    if (rerun) return itemToJob(rerun);
     const { status } = await this.#requireJob(videoId);
     throw new ConditionFailedError(`job ${videoId} cannot start: it is ${status}`);
   }
@@ -214,6 +226,22 @@ export class DynamoTable implements Table {
     if (!requested) await this.#requireJob(videoId);
   }
 
+  /** The record stays, for the books and for its idempotency key. */
+  async deleteJob(videoId: string): Promise<void> {
+    const deleted = await this.#items.update(jobItemKey(videoId), `delete job ${videoId}`, {
+      update:
+        'SET #deletedAt = if_not_exists(#deletedAt, :now), #updatedAt = :now REMOVE #owner, #ownerSort',
+      condition: HAS_ENDED,
+      values: {
+        ...this.#statuses('completed', 'failed', 'cancelled'),
+        ':now': this.#items.timestamp(),
+      },
+    });
+    if (deleted) return;
+    const { status } = await this.#requireJob(videoId);
+    throw new ConditionFailedError(`job ${videoId} cannot be deleted: it is ${status}`);
+  }
+
   async putEntry(entry: Entry): Promise<boolean> {
     return this.#items.putIfFree(entryToItem(entry), `add entry ${entry.entryId}`);
   }
@@ -233,40 +261,56 @@ export class DynamoTable implements Table {
   }
 
   /**
-   * One write confirms, leases and counts. A lease only ever grows:
+   * One write confirms, leases and counts; which one depends on what is stored:
    *
    *     time      ───────────────────────────────────────────────────────────────►
    *     stored    ├────────── leaseUntil          LEASE_ENDS_EARLIER: moved out to ours
    *     ours      ├──────────────────────── :leaseUntil
    *     stored    ├──────────────────────────────────── leaseUntil   LEASE_ENDS_LATER: left alone
    *
-   * The second write is only tried after the first lost, and holds only while a longer lease does:
-   * an entry that left READY in between fails it too, because eviction waits for every lease to end.
+   * and on whether we hold it already. The likely case, a new holder whose lease is the longest, is
+   * written unseen. Where that loses, the entry is read and the write that fits is tried, under the
+   * condition that it still fits; each further round means that another holder came or left.
    */
-  async leaseEntry({ entryId, now, leaseUntil, scope }: LeaseRequest): Promise<Entry | null> {
-    const isOurs = scope ? `${IS_READY} AND ${IS_IN_SCOPE}` : IS_READY;
-    const values = {
-      ':READY': 'READY' satisfies EntryState,
-      ':lastHitAt': new Date(now).toISOString(),
-      ':leaseUntil': leaseUntil,
-      ':one': 1,
-      ...(scope && { ':tenant': scope.tenant, ':compatibilityKey': scope.compatibilityKey }),
-    };
+  async leaseEntry(lease: LeaseRequest): Promise<Entry | null> {
+    const { entryId, holder, partition } = lease;
     const key = entryItemKey(entryId);
     const doing = `lease entry ${entryId}`;
+    let leased = await this.#items.update(
+      key,
+      doing,
+      leaseUpdate(lease, { isHeld: false, isLonger: true }),
+    );
+    while (leased === null) {
+      const stored = await this.#items.get(key, doing);
+      if (stored === null || stored['state'] !== 'READY') return null;
+      if (partition && !isSamePartition(itemToEntry(stored), partition)) return null;
+      leased = await this.#items.update(
+        key,
+        doing,
+        leaseUpdate(lease, {
+          isHeld: holdersOf(stored).has(holder),
+          isLonger: lease.leaseUntil > ((stored['leaseUntil'] as number | undefined) ?? -Infinity),
+        }),
+      );
+    }
+    return itemToEntry(leased);
+  }
 
-    const leased =
-      (await this.#items.update(key, doing, {
-        update: COUNT_A_HIT_AND_LEASE,
-        condition: `${isOurs} AND ${LEASE_ENDS_EARLIER}`,
-        values,
-      })) ??
-      (await this.#items.update(key, doing, {
-        update: COUNT_A_HIT,
-        condition: `${isOurs} AND ${LEASE_ENDS_LATER}`,
-        values,
-      }));
-    return leased && itemToEntry(leased);
+  async releaseEntry(entryId: string, holder: string): Promise<void> {
+    const key = entryItemKey(entryId);
+    const doing = `release entry ${entryId}`;
+    const left = await this.#items.update(key, doing, {
+      update: 'DELETE #holders :holders',
+      condition: IS_HOLDER,
+      values: { ':holder': holder, ':holders': new Set([holder]) },
+    });
+    if (left === null || holdersOf(left).size > 0) return;
+    await this.#items.update(key, doing, {
+      update: 'REMOVE #leaseUntil',
+      condition: `${EXISTS} AND ${HAS_NO_HOLDERS}`,
+      values: {},
+    });
   }
 
   async moveEntry(
@@ -328,9 +372,47 @@ export class DynamoTable implements Table {
   }
 }
 
-function jobNotFound(videoId: string): FlexCacheError {
+/** The write of a lease, and the condition under which it is the right one. */
+function leaseUpdate(
+  { holder, now, leaseUntil, partition }: LeaseRequest,
+  { isHeld, isLonger }: { isHeld: boolean; isLonger: boolean },
+): ItemUpdate {
+  const isShared = partition?.scope === 'shared';
+  return {
+    update: [
+      'SET #lastHitAt = :lastHitAt',
+      isLonger ? ', #leaseUntil = :leaseUntil' : '',
+      isHeld ? '' : ' ADD #hits :one, #holders :holders',
+    ].join(''),
+    condition: [
+      IS_READY,
+      ...(partition ? [isShared ? IS_IN_SHARED_PARTITION : IS_IN_TENANT_PARTITION] : []),
+      isHeld ? IS_HOLDER : IS_NO_HOLDER,
+      isLonger ? LEASE_ENDS_EARLIER : LEASE_ENDS_LATER,
+    ].join(' AND '),
+    values: {
+      ':READY': 'READY' satisfies EntryState,
+      ':holder': holder,
+      ':holders': new Set([holder]),
+      ':lastHitAt': new Date(now).toISOString(),
+      ':leaseUntil': leaseUntil,
+      ':one': 1,
+      ...(partition && {
+        ':scope': partition.scope,
+        ':tenant': partition.tenant,
+        ':compatibilityKey': partition.compatibilityKey,
+      }),
+    },
+  };
+}
+
+function holdersOf(item: Attributes): ReadonlySet<string> {
+  return (item['holders'] as Set<string> | undefined) ?? new Set();
+}
+
+function jobNotFound(videoId: string, field = 'videoId'): FlexCacheError {
   return new FlexCacheError('not_found', `there is no job ${videoId}`, {
-    field: 'videoId',
+    field,
     fix: 'check the video id',
   });
 }

@@ -5,12 +5,15 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  type StorageClass,
 } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { ObjectMissingError } from '../core/errors.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';
-import type { ObjectHead, ObjectStore, PutObjectOptions } from './objects.ts';
+import { contentDisposition } from './content-disposition.ts';
+import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from './objects.ts';
 
 /** S3 keeps it as `x-amz-meta-sha256`; the checksum travels with the object wherever it is copied. */
 const SHA256_METADATA = 'sha256';
@@ -19,8 +22,15 @@ const HEADS_AT_ONCE = 16;
 const CONFLICT_TRIES = 4;
 const CONFLICT_PAUSE_MILLISECONDS = 100;
 
+/** Videos are kept, shown and thrown away by other rules than what the cache keeps for itself. */
+const VIDEOS_PREFIX = 'videos/';
+
 export interface S3ObjectStoreOptions {
   bucket: string;
+  /** Where keys under `videos/` are; `bucket` unless given. */
+  videosBucket?: string;
+  /** Of what is written; S3's own default unless given. Intelligent-Tiering is chosen here, not by a rule of the bucket, whose every transition costs a request. */
+  storageClass?: StorageClass;
   client?: S3Client;
 }
 
@@ -34,10 +44,14 @@ export interface S3ObjectStoreOptions {
  */
 export class S3ObjectStore implements ObjectStore {
   readonly #bucket: string;
+  readonly #videosBucket: string;
+  readonly #storageClass: StorageClass | undefined;
   readonly #client: S3Client;
 
-  constructor({ bucket, client }: S3ObjectStoreOptions) {
+  constructor({ bucket, videosBucket, storageClass, client }: S3ObjectStoreOptions) {
     this.#bucket = bucket;
+    this.#videosBucket = videosBucket ?? bucket;
+    this.#storageClass = storageClass;
     this.#client = client ?? new S3Client({});
   }
 
@@ -45,7 +59,7 @@ export class S3ObjectStore implements ObjectStore {
     validateObjectKey(key);
     const sha256 = sha256Of(body);
     const command = new PutObjectCommand({
-      Bucket: this.#bucket,
+      Bucket: this.#bucketOf(key),
       Key: key,
       Body: body,
       ContentLength: body.byteLength,
@@ -53,6 +67,7 @@ export class S3ObjectStore implements ObjectStore {
       ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
       Metadata: { [SHA256_METADATA]: sha256 },
       ...(options.ifNoneMatch && { IfNoneMatch: '*' }),
+      ...(this.#storageClass !== undefined && { StorageClass: this.#storageClass }),
     });
     for (let attempt = 1; ; attempt++) {
       try {
@@ -75,7 +90,7 @@ export class S3ObjectStore implements ObjectStore {
     let expected: string | undefined;
     try {
       const answer = await this.#client.send(
-        new GetObjectCommand({ Bucket: this.#bucket, Key: key }),
+        new GetObjectCommand({ Bucket: this.#bucketOf(key), Key: key }),
       );
       expected = answer.Metadata?.[SHA256_METADATA];
       body = await answer.Body!.transformToByteArray();
@@ -97,7 +112,7 @@ export class S3ObjectStore implements ObjectStore {
     validateObjectKey(key);
     try {
       const answer = await this.#client.send(
-        new HeadObjectCommand({ Bucket: this.#bucket, Key: key }),
+        new HeadObjectCommand({ Bucket: this.#bucketOf(key), Key: key }),
       );
       return {
         key,
@@ -114,7 +129,7 @@ export class S3ObjectStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     validateObjectKey(key);
     try {
-      await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+      await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucketOf(key), Key: key }));
     } catch (error) {
       throw fromAws(error, `delete object ${key}`);
     }
@@ -122,9 +137,26 @@ export class S3ObjectStore implements ObjectStore {
 
   /** A listing does not carry the checksum: each object costs one HEAD. */
   async *list(prefix: string): AsyncIterable<ObjectHead> {
+    const areVideosApart = this.#videosBucket !== this.#bucket;
+    if (!areVideosApart || !VIDEOS_PREFIX.startsWith(prefix)) {
+      yield* this.#listBucket(this.#bucketOf(prefix), prefix);
+      return;
+    }
+    let videos: AsyncIterable<ObjectHead> | null = this.#listBucket(this.#videosBucket, prefix);
+    for await (const head of this.#listBucket(this.#bucket, prefix)) {
+      if (videos !== null && head.key > VIDEOS_PREFIX) {
+        yield* videos;
+        videos = null;
+      }
+      yield head;
+    }
+    if (videos !== null) yield* videos;
+  }
+
+  async *#listBucket(bucket: string, prefix: string): AsyncIterable<ObjectHead> {
     let continuation: string | undefined;
     do {
-      const page = await this.#listPage(prefix, continuation);
+      const page = await this.#listPage(bucket, prefix, continuation);
       const keys = (page.Contents ?? []).map((object) => object.Key!);
       for (let start = 0; start < keys.length; start += HEADS_AT_ONCE) {
         const batch = keys.slice(start, start + HEADS_AT_ONCE);
@@ -135,11 +167,33 @@ export class S3ObjectStore implements ObjectStore {
     } while (continuation !== undefined);
   }
 
-  async #listPage(prefix: string, continuation: string | undefined) {
+  async presign(
+    key: string,
+    { expiresSeconds, contentType, fileName }: PresignOptions,
+  ): Promise<string> {
+    validateObjectKey(key);
+    const command = new GetObjectCommand({
+      Bucket: this.#bucketOf(key),
+      Key: key,
+      ...(contentType !== undefined && { ResponseContentType: contentType }),
+      ...(fileName !== undefined && { ResponseContentDisposition: contentDisposition(fileName) }),
+    });
+    try {
+      return await getSignedUrl(this.#client, command, { expiresIn: expiresSeconds });
+    } catch (error) {
+      throw fromAws(error, `sign the address of object ${key}`);
+    }
+  }
+
+  #bucketOf(key: string): string {
+    return key.startsWith(VIDEOS_PREFIX) ? this.#videosBucket : this.#bucket;
+  }
+
+  async #listPage(bucket: string, prefix: string, continuation: string | undefined) {
     try {
       return await this.#client.send(
         new ListObjectsV2Command({
-          Bucket: this.#bucket,
+          Bucket: bucket,
           Prefix: prefix,
           ContinuationToken: continuation,
         }),

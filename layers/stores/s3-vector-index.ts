@@ -24,11 +24,11 @@ export interface S3VectorIndexOptions {
 
 /**
  * Vectors in an S3 Vectors index of cosine distance. The key is `part#entryId`; compatibility key,
- * tenant and part are filterable metadata.
+ * scope, tenant and part are filterable metadata.
  *
  * @example
  * const vectors = new S3VectorIndex({ index: { indexArn } });
- * const matches = await vectors.query({ compatibilityKey, tenant, part: 'object' }, vector, 10);
+ * const matches = await vectors.query({ ...partition, part: 'object' }, vector, 10);
  */
 export class S3VectorIndex implements VectorIndex {
   readonly #index: S3VectorIndexName;
@@ -46,10 +46,10 @@ export class S3VectorIndex implements VectorIndex {
         this.#client.send(
           new PutVectorsCommand({
             ...this.#index,
-            vectors: batch.map(([key, { vector, compatibilityKey, tenant, part }]) => ({
+            vectors: batch.map(([key, { vector, compatibilityKey, scope, tenant, part }]) => ({
               key,
               data: { float32: [...vector] },
-              metadata: { compatibilityKey, tenant, part },
+              metadata: { compatibilityKey, scope, tenant, part },
             })),
           }),
         ),
@@ -58,7 +58,7 @@ export class S3VectorIndex implements VectorIndex {
   }
 
   async query(
-    { compatibilityKey, tenant, part }: VectorScope,
+    { compatibilityKey, scope, tenant, part }: VectorScope,
     vector: readonly number[],
     topK: number,
   ): Promise<VectorMatch[]> {
@@ -75,7 +75,8 @@ export class S3VectorIndex implements VectorIndex {
             filter: {
               $and: [
                 { compatibilityKey: { $eq: compatibilityKey } },
-                { tenant: { $eq: tenant } },
+                { scope: { $eq: scope } },
+                ...(scope === 'tenant' ? [{ tenant: { $eq: tenant } }] : []),
                 { part: { $eq: part } },
               ],
             },

@@ -2,14 +2,17 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   DescribeExecutionCommand,
   ExecutionAlreadyExists,
+  ExecutionDoesNotExist,
   SendTaskFailureCommand,
   SendTaskHeartbeatCommand,
   SendTaskSuccessCommand,
   SFNClient,
   StartExecutionCommand,
+  StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { ConditionFailedError } from '../core/errors.ts';
 import type { GenerationRequest, GenerationResult } from '../core/generation.ts';
+import { executionName } from '../core/identity.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { TaskGoneError } from './errors.ts';
 import type { TaskCallbacks, WorkflowStarter } from './workflow.ts';
@@ -31,10 +34,10 @@ export interface SfnWorkflowStarterOptions {
 }
 
 /**
- * Starts executions named by their video id: a second start of the same request finds the first.
+ * Starts executions named by video id and attempt: a second start of the same attempt finds the first.
  *
  * @example
- * await new SfnWorkflowStarter({ stateMachineArn }).start(request);
+ * await new SfnWorkflowStarter({ stateMachineArn }).start(request, job.attempt);
  */
 export class SfnWorkflowStarter implements WorkflowStarter {
   readonly #stateMachineArn: string;
@@ -45,37 +48,54 @@ export class SfnWorkflowStarter implements WorkflowStarter {
     this.#client = client ?? new SFNClient({});
   }
 
-  /** @throws ConditionFailedError when the video id names an execution of another request. */
-  async start(request: GenerationRequest): Promise<void> {
+  /** @throws ConditionFailedError when the name belongs to an execution of another request. */
+  async start(request: GenerationRequest, attempt: number): Promise<void> {
+    const name = executionName(request.videoId, attempt);
     try {
       await this.#client.send(
         new StartExecutionCommand({
           stateMachineArn: this.#stateMachineArn,
-          name: request.videoId,
+          name,
           input: JSON.stringify({ request }),
         }),
       );
     } catch (error) {
       if (!(error instanceof ExecutionAlreadyExists)) {
-        throw fromAws(error, `start the workflow of ${request.videoId}`);
+        throw fromAws(error, `start the workflow ${name}`);
       }
-      if (!(await this.#wasStartedWith(request))) {
-        throw new ConditionFailedError(
-          `the workflow ${request.videoId} was started with another request`,
-          { cause: error },
-        );
+      if (!(await this.#wasStartedWith(name, request))) {
+        throw new ConditionFailedError(`the workflow ${name} was started with another request`, {
+          cause: error,
+        });
       }
     }
   }
 
-  async #wasStartedWith(request: GenerationRequest): Promise<boolean> {
+  /** The execution ends as aborted, and whoever listens for that ends the job. */
+  async stop(videoId: string, attempt: number): Promise<void> {
+    const name = executionName(videoId, attempt);
+    try {
+      await this.#client.send(
+        new StopExecutionCommand({
+          executionArn: this.#executionArn(name),
+          error: 'cancelled',
+          cause: 'the request was cancelled',
+        }),
+      );
+    } catch (error) {
+      if (error instanceof ExecutionDoesNotExist) return;
+      throw fromAws(error, `stop the workflow ${name}`);
+    }
+  }
+
+  async #wasStartedWith(name: string, request: GenerationRequest): Promise<boolean> {
     try {
       const { input } = await this.#client.send(
-        new DescribeExecutionCommand({ executionArn: this.#executionArn(request.videoId) }),
+        new DescribeExecutionCommand({ executionArn: this.#executionArn(name) }),
       );
       return isDeepStrictEqual(JSON.parse(input ?? 'null'), { request });
     } catch (error) {
-      throw fromAws(error, `look at the workflow of ${request.videoId}`);
+      throw fromAws(error, `look at the workflow ${name}`);
     }
   }
 

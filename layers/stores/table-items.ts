@@ -34,6 +34,11 @@ export function ownerKey(kind: 'JOBS' | 'BACKFILLS' | 'KEYS', tenant: string): s
   return `${kind}#${tenant}`;
 }
 
+/** Sorts what somebody owns by creation time; the id tells apart what was made in the same millisecond. */
+export function ownerSortKey(createdAt: string, id: string): string {
+  return `${createdAt}#${id}`;
+}
+
 /** An entry as an item: vectors packed, listed in the indexes while READY. */
 export function entryToItem(entry: Entry): ItemKey {
   const { whole, object, background } = entry.vectors;
@@ -59,6 +64,7 @@ export function itemToEntry(item: Attributes): Entry {
     SORT_KEY,
     EXACT_KEY_INDEX.partitionKey,
     PROMPT_KEY_INDEX.partitionKey,
+    'holders',
   ]);
   return {
     ...attributes,
@@ -77,7 +83,7 @@ export function jobToItem(job: Job): ItemKey {
     ...jobItemKey(job.videoId),
     usage: Object.fromEntries(job.usage.map((record) => [record.step, record])),
     [OWNER_INDEX.partitionKey]: ownerKey('JOBS', job.tenant),
-    [OWNER_INDEX.sortKey]: `${job.createdAt}#${job.videoId}`,
+    [OWNER_INDEX.sortKey]: ownerSortKey(job.createdAt, job.videoId),
   };
 }
 

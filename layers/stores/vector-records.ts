@@ -7,12 +7,12 @@ const SEPARATOR = '#';
 
 /** What the index holds of an entry: one record for each part that it has. */
 export function vectorRecordsOf(
-  entry: Pick<Entry, 'entryId' | 'tenant' | 'compatibilityKey' | 'vectors'>,
+  entry: Pick<Entry, 'entryId' | 'tenant' | 'scope' | 'compatibilityKey' | 'vectors'>,
 ): VectorRecord[] {
-  const { entryId, tenant, compatibilityKey, vectors } = entry;
+  const { entryId, tenant, scope, compatibilityKey, vectors } = entry;
   return LOOKUP_PARTS.flatMap((part) => {
     const vector = vectors[part];
-    return vector === null ? [] : [{ entryId, tenant, compatibilityKey, part, vector }];
+    return vector === null ? [] : [{ entryId, tenant, scope, compatibilityKey, part, vector }];
   });
 }
 

@@ -90,6 +90,15 @@ export class FakeCloud implements EmbeddedCloud {
       seed: input.seed ?? 0,
       cache: input.cache ?? 'auto',
       steps: input.steps ?? 12,
+      scope: 'tenant',
+      minSimilarity: 0,
+      maxReuse: 1,
+      remixOf: null,
+      pool: 'interactive',
+      attempt: 1,
+      webhook: null,
+      metadata: {},
+      backfill: null,
       modelRevision: this.modelRevision,
       compatibilityKey: 'fake-key',
       status: 'completed',
@@ -121,6 +130,7 @@ export class FakeCloud implements EmbeddedCloud {
       videoKey: `videos/${videoId}/a.mp4`,
       posterKey: `videos/${videoId}/a.png`,
       animationKey: `videos/${videoId}/a.webp`,
+      spritesheetKey: `videos/${videoId}/a.jpg`,
     };
     const latentKey = `latents/${videoId}/a.fcl`;
     const { mp4 = Buffer.from(`mp4 of ${videoId}`), webp, png } = this.#options;
@@ -133,6 +143,7 @@ export class FakeCloud implements EmbeddedCloud {
       entryId: videoId,
       state: 'READY',
       tenant: job.tenant,
+      scope: job.scope,
       compatibilityKey: job.compatibilityKey,
       exactKey: videoId,
       promptKey: job.prompt,

@@ -1,12 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import {
+  attemptOfExecution,
+  BACKFILL_ID_PATTERN,
+  backfillIdForKey,
   compatibilityKey,
   exactKey,
+  executionName,
+  isSamePartition,
   latentObjectKey,
   promptKey,
   randomVideoId,
   VIDEO_ID_PATTERN,
   videoIdForKey,
+  videoIdOfExecution,
   videoObjectKeys,
 } from '#core/identity.ts';
 import { codeOf } from './code-of.ts';
@@ -21,6 +27,8 @@ const REQUEST = {
   prompt: 'a red ball',
   seed: 7,
   steps: 12,
+  remixOf: null,
+  scope: 'tenant' as const,
   tenant: 'default',
   compatibilityKey: 'compatibility',
 };
@@ -52,6 +60,34 @@ describe('video ids', () => {
   });
 });
 
+describe('backfill ids', () => {
+  it('are bkf_ and 26 Crockford characters, the same for the same key of the same tenant', () => {
+    const id = backfillIdForKey('a', 'order-1');
+    expect(id).toMatch(BACKFILL_ID_PATTERN);
+    expect(backfillIdForKey('a', 'order-1')).toBe(id);
+    expect(backfillIdForKey('b', 'order-1')).not.toBe(id);
+    expect(id.slice(4)).not.toBe(videoIdForKey('a', 'order-1').slice(4));
+  });
+});
+
+describe('execution names', () => {
+  const id = randomVideoId();
+
+  it.each([
+    [1, id],
+    [2, `${id}-2`],
+    [10, `${id}-10`],
+  ])('of attempt %i read back', (attempt, name) => {
+    expect(executionName(id, attempt)).toBe(name);
+    expect(videoIdOfExecution(name)).toBe(id);
+    expect(attemptOfExecution(name)).toBe(attempt);
+  });
+
+  it.each(['', 'generate', `${id}-`, `${id}-0`, `${id}-2x`])('%j is none', (name) => {
+    expect(codeOf(() => videoIdOfExecution(name))).toBe('internal');
+  });
+});
+
 describe('compatibilityKey', () => {
   it.each([
     { ...COMPATIBILITY, modelRevision: 'other' },
@@ -79,7 +115,9 @@ describe('request keys', () => {
     ['seed', 8],
     ['steps', 50],
     ['tenant', 'other'],
+    ['scope', 'shared'],
     ['compatibilityKey', 'other'],
+    ['remixOf', 'vid_0123456789ABCDEFGHJKMNPQRS'],
   ])('make another exact key of another %s', (field, value) => {
     expect(exactKey({ ...REQUEST, [field]: value })).not.toBe(exactKey(REQUEST));
   });
@@ -89,6 +127,17 @@ describe('request keys', () => {
       promptKey(REQUEST),
     );
     expect(promptKey({ ...REQUEST, tenant: 'other' })).not.toBe(promptKey(REQUEST));
+  });
+
+  it('are those of nobody in particular in the shared scope', () => {
+    const shared = { ...REQUEST, scope: 'shared' as const };
+    const other = { ...shared, tenant: 'other' };
+    expect(exactKey(other)).toBe(exactKey(shared));
+    expect(promptKey(other)).toBe(promptKey(shared));
+    expect(promptKey(shared)).not.toBe(promptKey(REQUEST));
+    expect(isSamePartition(shared, other)).toBe(true);
+    expect(isSamePartition(REQUEST, { ...REQUEST, tenant: 'other' })).toBe(false);
+    expect(isSamePartition(REQUEST, shared)).toBe(false);
   });
 });
 
@@ -100,6 +149,7 @@ describe('object keys', () => {
       videoKey: 'videos/vid_1/ba7816bf8f01cfea.mp4',
       animationKey: 'videos/vid_1/ba7816bf8f01cfea.webp',
       posterKey: 'videos/vid_1/ba7816bf8f01cfea.png',
+      spritesheetKey: 'videos/vid_1/ba7816bf8f01cfea.jpg',
     });
   });
 });

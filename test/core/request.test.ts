@@ -9,6 +9,11 @@ const VALID: RawRequest = {
   cache: 'auto',
   steps: 12,
   tenant: 'default',
+  scope: 'tenant',
+  minSimilarity: 0,
+  maxReuse: 1,
+  remixOf: null,
+  pool: 'interactive',
 };
 
 describe('validateRequest', () => {
@@ -26,6 +31,13 @@ describe('validateRequest', () => {
     ['cache', 'refresh'],
     ['tenant', 'a'],
     ['tenant', `A-b_${'9'.repeat(60)}`],
+    ['scope', 'shared'],
+    ['minSimilarity', 1],
+    ['minSimilarity', 0.25],
+    ['maxReuse', 0],
+    ['maxReuse', 0.5],
+    ['remixOf', 'vid_0123456789ABCDEFGHJKMNPQRT'],
+    ['pool', 'backfill'],
   ])('takes %s %j', (field, value) => {
     expect(validateRequest({ ...VALID, [field]: value })).toHaveProperty(field, value);
   });
@@ -51,6 +63,18 @@ describe('validateRequest', () => {
     ['tenant', '-a'],
     ['tenant', 'a\n'],
     ['tenant', 'a'.repeat(65)],
+    ['scope', 'everybody'],
+    ['scope', undefined],
+    ['minSimilarity', -0.1],
+    ['minSimilarity', 1.1],
+    ['minSimilarity', '0.5'],
+    ['minSimilarity', NaN],
+    ['maxReuse', 2],
+    ['maxReuse', null],
+    ['remixOf', 'vid_short'],
+    ['remixOf', undefined],
+    ['pool', 'spot'],
+    ['pool', null],
   ])('refuses %s %j and names the field', (field, value) => {
     const validate = (): unknown => validateRequest({ ...VALID, [field]: value });
     expect(validate).toThrow(InvalidInputError);

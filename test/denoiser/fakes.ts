@@ -183,7 +183,19 @@ export class RecordingCallbacks implements TaskCallbacks {
 export const VIDEO_ID = 'vid_00000000000000000000000000';
 
 export function requestFor(prompt: string, cache: CacheMode = 'auto'): GenerationRequest {
-  return { videoId: VIDEO_ID, prompt, seed: 7, cache, steps: 12, tenant: 'acme' };
+  return {
+    videoId: VIDEO_ID,
+    prompt,
+    seed: 7,
+    cache,
+    steps: 12,
+    tenant: 'acme',
+    scope: 'tenant',
+    minSimilarity: 0,
+    maxReuse: 1,
+    remixOf: null,
+    pool: 'interactive',
+  };
 }
 
 export function planFor(hit: Plan['hit'], donors: Donor[] = [], plan: Partial<Plan> = {}): Plan {

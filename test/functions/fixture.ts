@@ -124,6 +124,7 @@ export function generationOf(
     videoKey: `videos/${videoId}/1.mp4`,
     posterKey: `videos/${videoId}/1.png`,
     animationKey: `videos/${videoId}/1.webp`,
+    spritesheetKey: `videos/${videoId}/1.jpg`,
     videoBytes: 1000,
     latentKey: `latents/${videoId}/1.fcl`,
     latentBytes: 500,
@@ -168,12 +169,16 @@ export async function storedEntry(
   changes: Partial<Entry> = {},
   of?: GenerationRequest,
 ): Promise<Entry> {
-  const scope = { tenant: 'default', compatibilityKey: COMPATIBILITY_KEY };
+  const partition = {
+    compatibilityKey: COMPATIBILITY_KEY,
+    scope: changes.scope ?? of?.scope ?? 'tenant',
+    tenant: changes.tenant ?? of?.tenant ?? 'default',
+  } as const;
   const entry = sampleEntry({
-    ...scope,
+    ...partition,
     ...(of && {
-      exactKey: exactKey({ prompt: of.prompt, seed: of.seed, steps: of.steps, ...scope }),
-      promptKey: promptKey({ prompt: of.prompt, ...scope }),
+      exactKey: exactKey({ ...of, ...partition }),
+      promptKey: promptKey({ ...of, ...partition }),
     }),
     ...changes,
   });

@@ -149,7 +149,7 @@ describe('the embedded cloud', () => {
     await before.close();
     await rejected;
     const after = await open(folder);
-    const [left] = await after.table.listJobs('local', 1);
+    const [left] = (await after.table.listJobs('local', { limit: 1 })).items;
     const job = await after.generate({ prompt: PROMPT, idempotencyKey: 'line 1' });
 
     // Assess
@@ -235,7 +235,7 @@ describe('the embedded cloud', () => {
 
     // Assess
     await expect(generation).rejects.toMatchObject({ code: 'prompt_empty' });
-    expect(await cloud.table.listJobs('local', 1)).toEqual([]);
+    expect((await cloud.table.listJobs('local', { limit: 1 })).items).toEqual([]);
   });
 
   it('lets one process in and names it to the next', async () => {

@@ -62,7 +62,7 @@ describe('the embedded engine', () => {
   it('runs a miss through the worker', async () => {
     // Prepare
     const engine = engineOn();
-    await engine.start(request);
+    await engine.start(request, 1);
 
     // Act
     const message = await nextMessage();
@@ -93,7 +93,7 @@ describe('the embedded engine', () => {
     const engine = engineOn();
 
     // Act
-    await engine.start(request);
+    await engine.start(request, 1);
     await engine.outcome(request.videoId);
 
     // Assess
@@ -110,7 +110,7 @@ describe('the embedded engine', () => {
     const engine = engineOn();
 
     // Act
-    await engine.start(request);
+    await engine.start(request, 1);
     const outcome = await engine.outcome(request.videoId);
 
     // Assess
@@ -125,7 +125,7 @@ describe('the embedded engine', () => {
     const engine = engineOn();
 
     // Act
-    await engine.start(request);
+    await engine.start(request, 1);
     const outcome = await engine.outcome(request.videoId);
 
     // Assess
@@ -139,7 +139,7 @@ describe('the embedded engine', () => {
     const engine = engineOn();
 
     // Act
-    await engine.start(request);
+    await engine.start(request, 1);
     const outcome = await engine.outcome(request.videoId);
 
     // Assess
@@ -155,7 +155,7 @@ describe('the embedded engine', () => {
   it("brings a worker's failure to Fail", async () => {
     // Prepare
     const engine = engineOn();
-    await engine.start(request);
+    await engine.start(request, 1);
     const { taskToken } = await nextMessage();
 
     // Act
@@ -176,7 +176,7 @@ describe('the embedded engine', () => {
     const { Generate: generate, ...others } = DEFINITION.States;
     const impatient = { ...generate, HeartbeatSeconds: 1 };
     const engine = engineOn({ ...DEFINITION, States: { ...others, Generate: impatient } });
-    await engine.start(request);
+    await engine.start(request, 1);
     const lost = await nextMessage();
 
     // Act
@@ -195,7 +195,7 @@ describe('the embedded engine', () => {
     const { Generate: generate, ...others } = DEFINITION.States;
     const impatient = { ...generate, HeartbeatSeconds: 1 };
     const engine = engineOn({ ...DEFINITION, States: { ...others, Generate: impatient } });
-    await engine.start(request);
+    await engine.start(request, 1);
     const { taskToken } = await nextMessage();
 
     // Act
@@ -212,12 +212,12 @@ describe('the embedded engine', () => {
   it('finds the execution that runs already and starts no second', async () => {
     // Prepare
     const engine = engineOn();
-    await engine.start(request);
+    await engine.start(request, 1);
     const { taskToken } = await nextMessage();
 
     // Act
-    await engine.start({ ...request });
-    const other = engine.start({ ...request, prompt: 'another' });
+    await engine.start({ ...request }, 1);
+    const other = engine.start({ ...request, prompt: 'another' }, 1);
 
     // Assess
     await expect(other).rejects.toMatchObject({ code: 'condition_failed' });
@@ -230,15 +230,15 @@ describe('the embedded engine', () => {
     // Prepare
     const engine = engineOn();
     const begun = sampleRequest();
-    await engine.start(begun);
+    await engine.start(begun, 1);
     const { taskToken } = await nextMessage();
     await engine.callbacks.sendTaskHeartbeat(taskToken);
-    await engine.start(request);
+    await engine.start(request, 1);
     await nextMessage();
 
     // Act
-    engine.cancel(request.videoId);
-    engine.cancel(begun.videoId);
+    await engine.stop(request.videoId);
+    await engine.stop(begun.videoId);
     const cancelled = await engine.outcome(request.videoId);
     await engine.callbacks.sendTaskSuccess(taskToken, RESULT);
 
@@ -250,7 +250,7 @@ describe('the embedded engine', () => {
   it('closes without ending the jobs of what it stops', async () => {
     // Prepare
     const engine = engineOn();
-    await engine.start(request);
+    await engine.start(request, 1);
     const { taskToken } = await nextMessage();
     const outcome = engine.outcome(request.videoId);
 
@@ -266,7 +266,7 @@ describe('the embedded engine', () => {
   it('carries no more between states than Step Functions does', async () => {
     // Prepare
     const engine = engineOn();
-    await engine.start(request);
+    await engine.start(request, 1);
     const { taskToken } = await nextMessage();
 
     // Act

@@ -14,7 +14,7 @@ import { vectorIndexContract } from '../stores/vector-index.contract.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onSmallDisk } from './small-disk.ts';
 
-const SCOPE: VectorScope = { compatibilityKey: 'c', tenant: 't', part: 'whole' };
+const SCOPE: VectorScope = { compatibilityKey: 'c', tenant: 't', scope: 'tenant', part: 'whole' };
 
 describe('ExactVectorIndex', () => {
   let folder: string;

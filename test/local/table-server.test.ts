@@ -31,7 +31,7 @@ test('what a table holds outlives its server', async () => {
   const second = await startTableServer({ path });
 
   expect(await second.table.findExact(entry.exactKey)).toEqual(entry);
-  expect(await second.table.listJobs(job.tenant, 1)).toEqual([job]);
+  expect((await second.table.listJobs(job.tenant, { limit: 1 })).items).toEqual([job]);
   await second.close();
   await second.close();
 });

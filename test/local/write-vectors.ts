@@ -5,9 +5,18 @@ const index = await ExactVectorIndex.open(process.argv[2]!, { leastBytesToCompac
 for (let count = 0; ; count++) {
   const entryId = `e${count}`;
   const vector = Array.from({ length: 16 }, (_, element) => 1 + element * count);
-  await index.put([{ compatibilityKey: 'c', tenant: 't', part: 'whole', entryId, vector }]);
   await index.put([
-    { compatibilityKey: 'c', tenant: 't', part: 'whole', entryId: 'again', vector },
+    { compatibilityKey: 'c', tenant: 't', scope: 'tenant', part: 'whole', entryId, vector },
+  ]);
+  await index.put([
+    {
+      compatibilityKey: 'c',
+      tenant: 't',
+      scope: 'tenant',
+      part: 'whole',
+      entryId: 'again',
+      vector,
+    },
   ]);
   process.stdout.write(`${entryId}.\n`);
 }

@@ -17,6 +17,11 @@ export function sampleRequest(changes: Partial<GenerationRequest> = {}): Generat
     cache: 'auto',
     steps: 12,
     tenant: 'default',
+    scope: 'tenant',
+    minSimilarity: 0,
+    maxReuse: 1,
+    remixOf: null,
+    pool: 'interactive',
     ...changes,
   };
 }
@@ -24,6 +29,10 @@ export function sampleRequest(changes: Partial<GenerationRequest> = {}): Generat
 export function sampleJob(changes: Partial<Job> = {}): Job {
   return {
     ...sampleRequest(),
+    attempt: 1,
+    webhook: null,
+    metadata: {},
+    backfill: null,
     modelRevision: 'revision',
     compatibilityKey: 'compatible',
     status: 'queued',
@@ -48,6 +57,7 @@ export function sampleResult(changes: Partial<JobResult> = {}): JobResult {
     videoKey: 'videos/v/1.mp4',
     posterKey: 'videos/v/1.png',
     animationKey: 'videos/v/1.webp',
+    spritesheetKey: 'videos/v/1.jpg',
     videoBytes: 1000,
     latentBytes: 2000,
     seconds: { embed: 0.1, lookup: 0.2, queue: 0.3, generate: 0.4, commit: 0.5, total: 1.5 },
@@ -62,6 +72,7 @@ export function sampleEntry(changes: Partial<Entry> = {}): Entry {
     entryId,
     state: 'READY',
     tenant: 'default',
+    scope: 'tenant',
     compatibilityKey: 'compatible',
     exactKey: `exact-${entryId}`,
     promptKey: `prompt-${entryId}`,
@@ -75,6 +86,7 @@ export function sampleEntry(changes: Partial<Entry> = {}): Entry {
     videoKey: `videos/${entryId}/1.mp4`,
     posterKey: `videos/${entryId}/1.png`,
     animationKey: `videos/${entryId}/1.webp`,
+    spritesheetKey: `videos/${entryId}/1.jpg`,
     videoBytes: 1000,
     vectors: { whole: [0.5, -0.5, 0.5, 0.5], object: [1, 0, 0, 0], background: null },
     generation: 0,

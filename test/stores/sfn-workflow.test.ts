@@ -47,7 +47,7 @@ describeOnMoto('Step Functions on moto', (endpoint) => {
 
   async function startAndTakeToken(): Promise<{ videoId: string; taskToken: string }> {
     const request = sampleRequest();
-    await new SfnWorkflowStarter({ stateMachineArn, client }).start(request);
+    await new SfnWorkflowStarter({ stateMachineArn, client }).start(request, 1);
     for (;;) {
       const { Messages: [message] = [] } = await sqs.send(
         new ReceiveMessageCommand({ QueueUrl: queueUrl, WaitTimeSeconds: 5 }),
@@ -74,24 +74,24 @@ describeOnMoto('Step Functions on moto', (endpoint) => {
       const starter = new SfnWorkflowStarter({ stateMachineArn, client });
       const request = sampleRequest();
 
-      await starter.start(request);
-      await starter.start(request);
-      await starter.start({ ...request });
+      await starter.start(request, 1);
+      await starter.start(request, 1);
+      await starter.start({ ...request }, 1);
     });
 
     test('another request under the same video id is refused', async () => {
       const starter = new SfnWorkflowStarter({ stateMachineArn, client });
       const request = sampleRequest();
-      await starter.start(request);
+      await starter.start(request, 1);
 
-      await expect(starter.start({ ...request, seed: 8 })).rejects.toThrow(ConditionFailedError);
+      await expect(starter.start({ ...request, seed: 8 }, 1)).rejects.toThrow(ConditionFailedError);
     });
 
     test('a state machine that is not there is named with a fix', async () => {
       const absent = stateMachineArn.replace(/[^:]+$/, 'absent');
       const starter = new SfnWorkflowStarter({ stateMachineArn: absent, client });
 
-      await expect(starter.start(sampleRequest())).rejects.toMatchObject({ code: 'not_found' });
+      await expect(starter.start(sampleRequest(), 1)).rejects.toMatchObject({ code: 'not_found' });
     });
   });
 

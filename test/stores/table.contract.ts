@@ -51,11 +51,17 @@ export function tableContract(open: () => Table): void {
       for (const job of jobs) await open().createJob(job);
       await open().createJob(sampleJob({ tenant: unique('tenant-') }));
 
-      const listed = await open().listJobs(tenant, 4);
+      const listed = await open().listJobs(tenant, { limit: 4 });
 
-      expect(listed.map((job) => job.createdAt.slice(8, 10))).toEqual(['05', '04', '03', '02']);
-      expect(listed[0]).toEqual(jobs[2]);
-      expect(await open().listJobs(tenant, 0)).toEqual([]);
+      expect(listed.items.map((job) => job.createdAt.slice(8, 10))).toEqual([
+        '05',
+        '04',
+        '03',
+        '02',
+      ]);
+      expect(listed.items[0]).toEqual(jobs[2]);
+      expect(listed.hasMore).toBe(true);
+      expect(await open().listJobs(tenant, { limit: 0 })).toEqual({ items: [], hasMore: false });
     });
 
     test('more jobs than one batch holds are listed', async () => {
@@ -68,9 +74,9 @@ export function tableContract(open: () => Table): void {
         ),
       );
 
-      const listed = await open().listJobs(tenant, 200);
+      const listed = await open().listJobs(tenant, { limit: 200 });
 
-      const times = listed.map((job) => job.createdAt);
+      const times = listed.items.map((job) => job.createdAt);
       expect(times).toHaveLength(120);
       expect(times).toEqual([...times].sort().reverse());
     });
@@ -123,20 +129,134 @@ export function tableContract(open: () => Table): void {
       );
     });
 
-    test('a rerun of a cancelled job starts afresh', async () => {
+    test('a cancelled job that is submitted again starts afresh', async () => {
       const { videoId } = (await open().createJob(sampleJob())).job;
       await open().startJob(videoId);
       await open().setJobProgress(videoId, 70);
       await open().requestCancel(videoId);
       await open().failJob(videoId, { code: 'cancelled', message: 'cancelled' }, true);
       const cancelled = await open().getJob(videoId);
+      await expect(open().startJob(videoId)).rejects.toThrow(ConditionFailedError);
 
-      const rerun = await open().startJob(videoId);
+      const again = await open().resubmitJob(videoId);
 
-      expect(cancelled).toMatchObject({ status: 'cancelled', cancelRequested: true });
-      expect(rerun).toMatchObject({ status: 'running', progress: 0, cancelRequested: false });
-      expect(rerun).not.toHaveProperty('error');
-      expect(rerun).not.toHaveProperty('completedAt');
+      expect(cancelled).toMatchObject({ status: 'cancelled', cancelRequested: true, attempt: 1 });
+      expect(again).toMatchObject({
+        status: 'queued',
+        progress: 0,
+        cancelRequested: false,
+        attempt: 2,
+      });
+      expect(again).not.toHaveProperty('error');
+      expect(again).not.toHaveProperty('completedAt');
+      expect((await open().startJob(videoId)).status).toBe('running');
+    });
+
+    test('of 20 who submit a failed job again one begins the next attempt', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+      await open().failJob(videoId, { code: 'internal', message: 'no' }, false);
+
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => open().resubmitJob(videoId)),
+      );
+
+      expect(answers.every(({ status, attempt }) => status === 'queued' && attempt === 2)).toBe(
+        true,
+      );
+    });
+
+    test('a job that is queued, running or completed is not submitted again', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+
+      const queued = await open().resubmitJob(videoId);
+      await open().startJob(videoId);
+      const running = await open().resubmitJob(videoId);
+      await open().completeJob(videoId, sampleResult());
+      const completed = await open().resubmitJob(videoId);
+
+      expect([queued, running, completed].map(({ status, attempt }) => [status, attempt])).toEqual([
+        ['queued', 1],
+        ['running', 1],
+        ['completed', 1],
+      ]);
+    });
+
+    test('a deleted job leaves the listings and keeps its record', async () => {
+      const tenant = unique('tenant-');
+      const { videoId } = (await open().createJob(sampleJob({ tenant }))).job;
+      await expect(open().deleteJob(videoId)).rejects.toThrow(ConditionFailedError);
+      await open().failJob(videoId, { code: 'internal', message: 'no' }, false);
+
+      await open().deleteJob(videoId);
+      const deleted = (await open().getJob(videoId))!;
+      await open().deleteJob(videoId);
+
+      expect(deleted).toMatchObject({ videoId, tenant, status: 'failed' });
+      expect(Date.parse(deleted.deletedAt!)).not.toBeNaN();
+      expect((await open().getJob(videoId))!.deletedAt).toBe(deleted.deletedAt);
+      expect((await open().listJobs(tenant, { limit: 5 })).items).toEqual([]);
+      expect(await open().resubmitJob(videoId)).toMatchObject({ status: 'failed', attempt: 1 });
+    });
+
+    test.each(['desc', 'asc'] as const)('pages in order %s join into the whole', async (order) => {
+      const tenant = unique('tenant-');
+      // Two of each second: the id decides between them.
+      const jobs = await Promise.all(
+        Array.from({ length: 7 }, async (_, index) => {
+          const createdAt = `2026-01-01T00:00:0${index >> 1}.000Z`;
+          return (await open().createJob(sampleJob({ tenant, createdAt }))).job;
+        }),
+      );
+      const pages: string[][] = [];
+      let after: string | undefined;
+      for (let hasMore = true; hasMore;) {
+        const page = await open().listJobs(tenant, { limit: 3, order, ...(after && { after }) });
+        pages.push(page.items.map(({ videoId }) => videoId));
+        hasMore = page.hasMore;
+        after = page.items.at(-1)!.videoId;
+        // A job that is deleted between two pages still says where the next one begins.
+        if (pages.length === 1) {
+          await open().failJob(after, { code: 'internal', message: 'no' }, false);
+          await open().deleteJob(after);
+        }
+      }
+
+      const expected = jobs
+        .map((job) => `${job.createdAt}#${job.videoId}`)
+        .sort()
+        .map((name) => name.split('#')[1]!);
+      if (order === 'desc') expected.reverse();
+      expect(pages.flat()).toEqual(expected);
+      expect(pages.map(({ length }) => length)).toEqual([3, 3, 1]);
+    });
+
+    test('a page begins behind a job of the same tenant only', async () => {
+      const tenant = unique('tenant-');
+      const stranger = (await open().createJob(sampleJob({ tenant: unique('tenant-') }))).job;
+
+      for (const after of [stranger.videoId, 'vid_nobody']) {
+        await expect(open().listJobs(tenant, { limit: 3, after })).rejects.toMatchObject({
+          code: 'not_found',
+          field: 'after',
+        });
+      }
+    });
+
+    test('a scan yields the jobs of every tenant and no entry', async () => {
+      const jobs = await Promise.all(
+        Array.from({ length: 3 }, async () => {
+          const job = sampleJob({ tenant: unique('tenant-') });
+          return (await open().createJob(job)).job;
+        }),
+      );
+      await open().putEntry(sampleEntry());
+
+      const scanned = await collect(open().scanJobs());
+
+      const ids = new Set(scanned.map(({ videoId }) => videoId));
+      expect(ids.size).toBe(scanned.length);
+      for (const { videoId } of jobs) expect(ids).toContain(videoId);
+      expect(scanned.every((job) => 'prompt' in job && 'cancelRequested' in job)).toBe(true);
     });
 
     test('a cancellation of a queued job outlives its start', async () => {
@@ -170,6 +290,8 @@ export function tableContract(open: () => Table): void {
         () => table.completeJob('vid_nobody', sampleResult()),
         () => table.failJob('vid_nobody', { code: 'internal', message: '' }, false),
         () => table.requestCancel('vid_nobody'),
+        () => table.resubmitJob('vid_nobody'),
+        () => table.deleteJob('vid_nobody'),
       ];
 
       for (const change of changes)
@@ -232,7 +354,7 @@ export function tableContract(open: () => Table): void {
     test('a lease confirms, counts the hit and says when', async () => {
       const { entryId } = await put(sampleEntry());
 
-      const leased = await open().leaseEntry({ entryId, now: 1000, leaseUntil: 5000 });
+      const leased = await open().leaseEntry({ entryId, holder: 'a', now: 1000, leaseUntil: 5000 });
 
       expect(leased).toMatchObject({
         entryId,
@@ -245,54 +367,150 @@ export function tableContract(open: () => Table): void {
 
     test('a shorter lease counts a hit and leaves the longer one', async () => {
       const { entryId } = await put(sampleEntry());
-      await open().leaseEntry({ entryId, now: 1000, leaseUntil: 5000 });
+      await open().leaseEntry({ entryId, holder: 'a', now: 1000, leaseUntil: 5000 });
 
-      const leased = await open().leaseEntry({ entryId, now: 2000, leaseUntil: 3000 });
+      const leased = await open().leaseEntry({ entryId, holder: 'b', now: 2000, leaseUntil: 3000 });
 
       expect(leased).toMatchObject({ hits: 2, leaseUntil: 5000 });
     });
 
-    test('of leases at the same time every hit counts and the longest stays', async () => {
+    test('leasing again moves the lease outward and counts no second hit', async () => {
+      const { entryId } = await put(sampleEntry());
+      const lease = { entryId, holder: 'a', now: 1000 };
+      await open().leaseEntry({ ...lease, leaseUntil: 5000 });
+
+      const longer = await open().leaseEntry({ ...lease, leaseUntil: 6000 });
+      const same = await open().leaseEntry({ ...lease, leaseUntil: 6000 });
+      const shorter = await open().leaseEntry({ ...lease, leaseUntil: 2000 });
+
+      for (const leased of [longer, same, shorter]) {
+        expect(leased).toMatchObject({ hits: 1, leaseUntil: 6000 });
+      }
+    });
+
+    test('of leases at the same time every holder counts once and the longest stays', async () => {
       const { entryId } = await put(sampleEntry());
 
       const leases = await Promise.all(
         Array.from({ length: 50 }, (_, index) =>
-          open().leaseEntry({ entryId, now: 0, leaseUntil: 1000 + ((index * 37) % 50) }),
+          open().leaseEntry({
+            entryId,
+            holder: `holder ${index % 25}`,
+            now: 0,
+            leaseUntil: 1000 + ((index * 37) % 50),
+          }),
         ),
       );
 
       expect(leases.every((lease) => lease !== null)).toBe(true);
-      expect(await open().getEntry(entryId)).toMatchObject({ hits: 50, leaseUntil: 1049 });
+      expect(await open().getEntry(entryId)).toMatchObject({ hits: 25, leaseUntil: 1049 });
     });
 
-    test('an entry that is gone, leaving or of another scope gives no lease', async () => {
-      const lease = { now: 0, leaseUntil: 1000 };
+    test('an entry that is gone, leaving or of another partition gives no lease', async () => {
+      const lease = { holder: 'a', now: 0, leaseUntil: 1000 };
       const leaving = await put(sampleEntry({ state: 'EVICTING' }));
-      const { entryId } = await put(sampleEntry({ tenant: 'mine', compatibilityKey: 'c1' }));
-      const scopes = [
-        { tenant: 'other', compatibilityKey: 'c1' },
-        { tenant: 'mine', compatibilityKey: 'c2' },
+      const mine = { tenant: 'mine', scope: 'tenant', compatibilityKey: 'c1' } as const;
+      const { entryId } = await put(sampleEntry(mine));
+      const partitions = [
+        { ...mine, tenant: 'other' },
+        { ...mine, compatibilityKey: 'c2' },
+        { ...mine, scope: 'shared' as const },
       ];
 
       expect(await open().leaseEntry({ ...lease, entryId: 'vid_nobody' })).toBeNull();
       expect(await open().leaseEntry({ ...lease, entryId: leaving.entryId })).toBeNull();
-      for (const scope of scopes) {
-        expect(await open().leaseEntry({ ...lease, entryId, scope })).toBeNull();
+      for (const partition of partitions) {
+        expect(await open().leaseEntry({ ...lease, entryId, partition })).toBeNull();
       }
 
       expect(await open().getEntry(entryId)).toMatchObject({ hits: 0 });
-      const scope = { tenant: 'mine', compatibilityKey: 'c1' };
-      expect(await open().leaseEntry({ ...lease, entryId, scope })).toMatchObject({ hits: 1 });
+      expect(await open().leaseEntry({ ...lease, entryId, partition: mine })).toMatchObject({
+        hits: 1,
+      });
+    });
+
+    test('a shared entry is leased by any tenant that asks for shared ones', async () => {
+      const { entryId } = await put(
+        sampleEntry({ tenant: 'maker', scope: 'shared', compatibilityKey: 'c1' }),
+      );
+      const lease = { entryId, now: 0, leaseUntil: 1000 };
+      const shared = { tenant: 'other', scope: 'shared', compatibilityKey: 'c1' } as const;
+
+      expect(await open().leaseEntry({ ...lease, holder: 'a', partition: shared })).toMatchObject({
+        hits: 1,
+      });
+      for (const tenant of ['maker', 'other']) {
+        const partition = { ...shared, scope: 'tenant' as const, tenant };
+        expect(await open().leaseEntry({ ...lease, holder: 'b', partition })).toBeNull();
+      }
     });
 
     test('a live lease holds an entry; an ended one does not', async () => {
       const { entryId } = await put(sampleEntry());
-      await open().leaseEntry({ entryId, now: 0, leaseUntil: 1000 });
+      await open().leaseEntry({ entryId, holder: 'a', now: 0, leaseUntil: 1000 });
 
       expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 999)).toBe(false);
       expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 1000)).toBe(true);
       expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 1000)).toBe(false);
-      expect(await open().getEntry(entryId)).toMatchObject({ state: 'EVICTING' });
+      const left = await open().getEntry(entryId);
+      expect(left).toMatchObject({ state: 'EVICTING' });
+      expect(left).not.toHaveProperty('leaseUntil');
+    });
+
+    test('an entry is held until the last of its holders releases it', async () => {
+      const { entryId } = await put(sampleEntry());
+      const lease = { entryId, now: 0, leaseUntil: 1000 };
+      await open().leaseEntry({ ...lease, holder: 'a' });
+      await open().leaseEntry({ ...lease, holder: 'b', leaseUntil: 2000 });
+
+      await open().releaseEntry(entryId, 'a');
+      await open().releaseEntry(entryId, 'a');
+      await open().releaseEntry(entryId, 'stranger');
+      const isHeld = !(await open().moveEntry(entryId, 'READY', 'EVICTING', 500));
+      await open().releaseEntry(entryId, 'b');
+      const released = await open().getEntry(entryId);
+
+      expect(isHeld).toBe(true);
+      expect(released).toMatchObject({ state: 'READY', hits: 2 });
+      expect(released).not.toHaveProperty('leaseUntil');
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 500)).toBe(true);
+      await open().releaseEntry(entryId, 'b');
+      await open().releaseEntry('vid_nobody', 'b');
+      expect(await open().getEntry('vid_nobody')).toBeNull();
+    });
+
+    test('a holder that released and leases again counts a second hit', async () => {
+      const { entryId } = await put(sampleEntry());
+      const lease = { entryId, holder: 'a', now: 0, leaseUntil: 1000 };
+      await open().leaseEntry(lease);
+      await open().releaseEntry(entryId, 'a');
+
+      expect(await open().leaseEntry(lease)).toMatchObject({ hits: 2, leaseUntil: 1000 });
+    });
+
+    test('of those who lease and those who release at the same time nobody loses a lease', async () => {
+      const { entryId } = await put(sampleEntry());
+      const lease = { entryId, now: 0 };
+      const leavers = Array.from({ length: 10 }, (_, index) => `leaver ${index}`);
+      for (const [index, holder] of leavers.entries()) {
+        await open().leaseEntry({ ...lease, holder, leaseUntil: 2000 + index });
+      }
+
+      const [leases] = await Promise.all([
+        Promise.all(
+          Array.from({ length: 10 }, (_, index) =>
+            open().leaseEntry({ ...lease, holder: `stayer ${index}`, leaseUntil: 1000 + index }),
+          ),
+        ),
+        Promise.all(leavers.map((holder) => open().releaseEntry(entryId, holder))),
+      ]);
+
+      expect(leases.every((leased) => leased !== null)).toBe(true);
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 999)).toBe(false);
+      for (let index = 0; index < 10; index++) {
+        await open().releaseEntry(entryId, `stayer ${index}`);
+      }
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', 0)).toBe(true);
     });
 
     test('of those who lease and those who evict at the same time one side wins', async () => {
@@ -301,8 +519,8 @@ export function tableContract(open: () => Table): void {
 
         const [leases, moves] = await Promise.all([
           Promise.all(
-            Array.from({ length: 8 }, () =>
-              open().leaseEntry({ entryId, now: 500, leaseUntil: 9000 }),
+            Array.from({ length: 8 }, (_, index) =>
+              open().leaseEntry({ entryId, holder: `${index}`, now: 500, leaseUntil: 9000 }),
             ),
           ),
           Promise.all(

@@ -200,7 +200,12 @@ export function vectorIndexContract(open: () => VectorIndex): void {
 }
 
 function someScope(): VectorScope {
-  return { compatibilityKey: unique('key-'), tenant: unique('tenant-'), part: 'whole' };
+  return {
+    compatibilityKey: unique('key-'),
+    scope: 'tenant',
+    tenant: unique('tenant-'),
+    part: 'whole',
+  };
 }
 
 function cosine(one: readonly number[], other: readonly number[]): number {
