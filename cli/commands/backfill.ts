@@ -4,8 +4,8 @@ import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
-import { openRequests } from '../readers/open-requests.ts';
-import { fromDigits } from '../readers/request-line.ts';
+import { openRequests } from '../open-requests.ts';
+import { fromDigits } from '#readers/request-line.ts';
 import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
@@ -30,7 +30,7 @@ export async function backfill(
   const requests = await openRequests(resolve(context.workingDirectory, file));
   const outDirectory = resolve(context.workingDirectory, options.out);
   await checkWritable(join(outDirectory, 'video.mp4'));
-  const total = context.showProgress ? await count(requests()) : 0;
+  const total = context.showProgress ? await count(requests.lines()) : 0;
 
   return withCloud(context, options, async (cloud) => {
     const bar = progressBar(context, '[{bar}] {value}/{total} lines, {failed} failed');
@@ -46,7 +46,7 @@ export async function backfill(
     try {
       await runBatch({
         cloud,
-        lines: requests(),
+        lines: requests.lines(),
         outDirectory,
         stderr: context.stderr,
         concurrency,

@@ -9,7 +9,7 @@ import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { demoPage } from '../demo-page.ts';
 import type { DemoVideo } from '../demo-page.ts';
 import { progressBar } from '../progress-bar.ts';
-import { openRequests } from '../readers/open-requests.ts';
+import { openRequests } from '../open-requests.ts';
 import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, linesById, summaryTable } from '../summary-table.ts';
@@ -48,7 +48,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
   const outcomes: LineOutcome[] = [];
   const stop = new AbortController();
   const stopListening = context.onInterrupt(() => stop.abort());
-  const lines = await collect(requests());
+  const lines = await collect(requests.lines());
   context.stderr.write(`flexcache: making ${lines.length} videos in ${folder}\n`);
   try {
     return await withCloud(context, { ...options, state }, async (cloud) => {
@@ -62,7 +62,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
         showNext();
         await runBatch({
           cloud,
-          lines: requests(),
+          lines: requests.lines(),
           outDirectory: videos,
           stderr: context.stderr,
           concurrency: 1,

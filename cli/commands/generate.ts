@@ -9,7 +9,7 @@ import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine, errorReport } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
-import { fromDigits } from '../readers/request-line.ts';
+import { fromDigits } from '#readers/request-line.ts';
 import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';

@@ -6,7 +6,7 @@ import { createH264MP4Encoder } from 'h264-mp4-encoder';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { collect } from '#cli/collect.ts';
-import { openRequests } from '#cli/readers/open-requests.ts';
+import { openRequests } from '#cli/open-requests.ts';
 import { findChromium, openPage } from './browser.ts';
 import type { FakeOptions } from './fake-cloud.ts';
 import { inProcess, interruptAtVideo } from './harness.ts';
@@ -48,7 +48,7 @@ beforeAll(async () => {
 
 describe('the shipped list', () => {
   test('is valid throughout and repeats exactly one request', async () => {
-    const lines = await collect((await openRequests(PROMPTS))());
+    const lines = await collect((await openRequests(PROMPTS)).lines());
 
     const requests = lines.map((line) => JSON.stringify('request' in line ? line.request : null));
 

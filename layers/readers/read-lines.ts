@@ -1,7 +1,9 @@
-import type { Readable } from 'node:stream';
 import { InvalidInputError } from '#core/errors.ts';
 import { MAX_LINE_BYTES, rejectLine, tooLongLine } from './request-line.ts';
 import type { RejectedLine } from './request-line.ts';
+
+/** The bytes of a file, in pieces of any size. */
+export type ByteSource = AsyncIterable<Uint8Array>;
 
 export interface TextLine {
   line: number;
@@ -16,7 +18,7 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
  * Lines of a UTF-8 stream, in order, holding no more than one of them. A line that is too long or
  * not UTF-8 is handed out as rejected, and reading goes on behind it.
  */
-export async function* readLines(source: Readable): AsyncGenerator<TextLine | RejectedLine> {
+export async function* readLines(source: ByteSource): AsyncGenerator<TextLine | RejectedLine> {
   let line = 0;
   let pieces: Buffer[] = [];
   let bytes = 0;
@@ -34,7 +36,8 @@ export async function* readLines(source: Readable): AsyncGenerator<TextLine | Re
     return finished;
   };
 
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const { buffer, byteOffset, byteLength } of source) {
+    const chunk = Buffer.from(buffer, byteOffset, byteLength);
     let start = 0;
     for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, start)) {
       take(chunk.subarray(start, end));

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { collect } from '#cli/collect.ts';
-import { readCsv } from '#cli/readers/read-csv.ts';
-import { readJsonl } from '#cli/readers/read-jsonl.ts';
-import { readText } from '#cli/readers/read-text.ts';
-import { MAX_LINE_BYTES } from '#cli/readers/request-line.ts';
-import type { ReadLine } from '#cli/readers/request-line.ts';
+import { readCsv } from '#readers/read-csv.ts';
+import { readJsonl } from '#readers/read-jsonl.ts';
+import { readText } from '#readers/read-text.ts';
+import { MAX_LINE_BYTES } from '#readers/request-line.ts';
+import type { ReadLine } from '#readers/request-line.ts';
 
 function streamOf(content: string | Buffer, chunkBytes = 7): Readable {
   const bytes = Buffer.from(content);

@@ -1,11 +1,11 @@
-import type { Readable } from 'node:stream';
 import { InvalidInputError } from '#core/errors.ts';
 import { readLines } from './read-lines.ts';
+import type { ByteSource } from './read-lines.ts';
 import { parseRequestFields, rejectLine } from './request-line.ts';
 import type { ReadLine, RequestFields } from './request-line.ts';
 
 /** One `{prompt, seed?, cache?, steps?}` a line; other fields are ignored, blank lines skipped. */
-export async function* readJsonl(source: Readable): AsyncGenerator<ReadLine> {
+export async function* readJsonl(source: ByteSource): AsyncGenerator<ReadLine> {
   for await (const read of readLines(source)) {
     if ('error' in read) {
       yield read;

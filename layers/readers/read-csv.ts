@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream';
 import { CsvError } from 'csv-parse';
 import { parse } from 'csv-parse/sync';
 import { InvalidInputError } from '#core/errors.ts';
 import { readLines } from './read-lines.ts';
+import type { ByteSource } from './read-lines.ts';
 import { parseRequestFields, rejectLine } from './request-line.ts';
 import type { ReadLine, RequestFields } from './request-line.ts';
 
@@ -12,7 +12,7 @@ import type { ReadLine, RequestFields } from './request-line.ts';
  *
  * @throws InvalidInputError when the header has no `prompt`.
  */
-export async function* readCsv(source: Readable): AsyncGenerator<ReadLine> {
+export async function* readCsv(source: ByteSource): AsyncGenerator<ReadLine> {
   let columns: string[] | undefined;
   for await (const read of readLines(source)) {
     if ('error' in read) {
