@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
 import { FlexCacheError } from '#core/errors.ts';
+import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { tableDefinition } from '#stores/table-definition.ts';
 import { createFolder } from './durable-file.ts';
@@ -44,6 +45,8 @@ export interface TableServerOptions {
 export interface TableServer {
   readonly table: DynamoTable;
   readonly tableName: string;
+  /** Opens the other tables that live in the one table: tenants, backfills. */
+  readonly connection: DynamoItemsOptions;
   /** For anyone who wants to look inside with their own client; any credentials will do. */
   readonly endpoint: string;
   /** Damaged bytes at the end of its journal that were left out on opening; 0 when it was sound. */
@@ -94,9 +97,16 @@ export async function startTableServer({
     await close();
     throw new FlexCacheError('internal', 'the table server does not answer', { cause: error });
   }
-  const table = new DynamoTable({ tableName, client, ...(now && { now }) });
+  const connection: DynamoItemsOptions = { tableName, client, ...(now && { now }) };
   let closed: Promise<void> | undefined;
-  return { table, tableName, endpoint, droppedBytes: dropped, close: () => (closed ??= close()) };
+  return {
+    table: new DynamoTable(connection),
+    tableName,
+    connection,
+    endpoint,
+    droppedBytes: dropped,
+    close: () => (closed ??= close()),
+  };
 }
 
 /**

@@ -116,6 +116,7 @@ export function unpackVector(bytes: Uint8Array): number[] {
   );
 }
 
-function without(item: Attributes, names: readonly string[]): Attributes {
+/** The item without the attributes that only the table knows. */
+export function without(item: Attributes, names: readonly string[]): Attributes {
   return Object.fromEntries(Object.entries(item).filter(([name]) => !names.includes(name)));
 }

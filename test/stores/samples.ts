@@ -1,3 +1,4 @@
+import type { Backfill } from '#core/backfill.ts';
 import type { Entry, GenerationRequest, Job, JobResult } from '#core/generation.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 
@@ -41,6 +42,27 @@ export function sampleJob(changes: Partial<Job> = {}): Job {
     progress: 0,
     cancelRequested: false,
     usage: [],
+    ...changes,
+  };
+}
+
+export function sampleBackfill(changes: Partial<Backfill> = {}): Backfill {
+  const backfillId = unique('bkf_');
+  return {
+    backfillId,
+    tenant: 'default',
+    status: 'queued',
+    inputKey: `backfills/${backfillId}/input.jsonl`,
+    format: 'jsonl',
+    defaults: { cache: 'auto', scope: 'tenant', steps: null, minSimilarity: 0, maxReuse: 1 },
+    concurrency: 10,
+    toleratedFailurePercentage: 100,
+    webhook: null,
+    metadata: {},
+    modelRevision: 'revision',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+    cancelRequested: false,
     ...changes,
   };
 }
