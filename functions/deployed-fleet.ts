@@ -1,0 +1,43 @@
+import { FlexCacheError } from '#core/errors.ts';
+import type { Pool } from '#core/generation.ts';
+import { AwsFleet } from '#stores/aws-fleet.ts';
+import { ENVIRONMENT } from './environment.ts';
+import { variable } from './services.ts';
+
+const QUEUE_VARIABLES: Readonly<Record<Pool, string>> = {
+  interactive: ENVIRONMENT.interactiveQueueUrl,
+  backfill: ENVIRONMENT.backfillQueueUrl,
+};
+
+export function queueUrlOf(pool: Pool): string {
+  return variable(QUEUE_VARIABLES[pool]);
+}
+
+export function deployedFleet(): AwsFleet {
+  return new AwsFleet({
+    tableName: variable(ENVIRONMENT.tableName),
+    interactive: {
+      queueUrl: queueUrlOf('interactive'),
+      cluster: variable(ENVIRONMENT.cluster),
+      service: variable(ENVIRONMENT.service),
+      maximumWorkers: numericVariable(ENVIRONMENT.interactiveMax),
+      idleMinutes: numericVariable(ENVIRONMENT.idleMinutes),
+    },
+    backfill: {
+      queueUrl: queueUrlOf('backfill'),
+      jobQueue: variable(ENVIRONMENT.jobQueue),
+      jobDefinition: variable(ENVIRONMENT.jobDefinition),
+      maximumWorkers: numericVariable(ENVIRONMENT.backfillMax),
+    },
+  });
+}
+
+function numericVariable(name: string): number {
+  const text = variable(name);
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new FlexCacheError('internal', `environment variable ${name} is "${text}"`, {
+    field: name,
+    fix: 'set it to a whole number above 0',
+  });
+}

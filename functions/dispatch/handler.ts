@@ -1,0 +1,48 @@
+import { POOLS, type Pool } from '#core/generation.ts';
+import type { Fleet } from '#stores/fleet.ts';
+import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
+import { SqsQueue } from '#stores/sqs-queue.ts';
+import { deployedFleet, queueUrlOf } from '../deployed-fleet.ts';
+import { lazily } from '../services.ts';
+import { namingErrors } from '../task-error.ts';
+
+export interface DispatchServices {
+  queues: Readonly<Record<Pool, Pick<WorkQueue, 'send'>>>;
+  fleet: Pick<Fleet, 'wake'>;
+  /** Told of a wake-up that failed. */
+  warn: (event: 'wake_failed', details: { videoId: string; pool: Pool; error: unknown }) => void;
+}
+
+/** What the state hands over: the message but for its time. */
+export type DispatchInput = Omit<GenerateMessage, 'sentAt'>;
+
+/**
+ * Hands a request to the workers of its pool and sees to it that there are some. The state waits on
+ * the token, which a worker answers.
+ */
+export function createDispatchHandler({
+  queues,
+  fleet,
+  warn,
+}: DispatchServices): (input: DispatchInput) => Promise<void> {
+  return namingErrors(async (input) => {
+    const { videoId, pool } = input.request;
+    await queues[pool].send({ ...input, sentAt: Date.now() });
+    try {
+      await fleet.wake(pool);
+    } catch (error) {
+      // The message waits in its queue; the scheduled look at the queues finds it.
+      warn('wake_failed', { videoId, pool, error });
+    }
+  });
+}
+
+export const handler = lazily(async () =>
+  createDispatchHandler({
+    queues: Object.fromEntries(
+      POOLS.map((pool) => [pool, new SqsQueue({ queueUrl: queueUrlOf(pool) })]),
+    ) as Record<Pool, SqsQueue>,
+    fleet: deployedFleet(),
+    warn: (event, details) => console.warn(event, details),
+  }),
+);
