@@ -12,7 +12,7 @@ import { tableDefinition } from '#stores/table-definition.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { motoClientOptions } from '../moto.ts';
 import { unique } from './samples.ts';
-import { tenantTableContract } from './tenants.contract.ts';
+import { tenantTableContract, tenantTableRaceContract } from './tenants.contract.ts';
 
 describe('DynamoTenantTable on dynalite', () => {
   let server: TableServer;
@@ -29,6 +29,7 @@ describe('DynamoTenantTable on dynalite', () => {
   });
 
   tenantTableContract(() => tenants);
+  tenantTableRaceContract(() => tenants);
 
   test('what is only needed for a while says until when, in epoch seconds', async () => {
     const tenant = unique('tenant-');
