@@ -1,5 +1,12 @@
 import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
-import type { Entry, EntryState, Job, JobResult, UsageRecord } from '../core/generation.ts';
+import type {
+  BackfillReference,
+  Entry,
+  EntryState,
+  Job,
+  JobResult,
+  UsageRecord,
+} from '../core/generation.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
 import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX, type TableIndex } from './table-definition.ts';
 import {
@@ -13,6 +20,7 @@ import {
   jobToItem,
   ownerKey,
   ownerSortKey,
+  usageName,
   type Attributes,
 } from './table-items.ts';
 import { isSamePartition } from '../core/identity.ts';
@@ -112,10 +120,9 @@ export class DynamoTable implements Table {
   }
 
   /** The attempt starts afresh: a cancellation of the one before does not reach into it. */
-  async resubmitJob(videoId: string): Promise<Job> {
+  async resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job> {
     const queued = await this.#items.update(jobItemKey(videoId), `submit job ${videoId} again`, {
-      update:
-        'SET #status = :queued, #updatedAt = :updatedAt, #progress = :zero, #cancelRequested = :false REMOVE #error, #completedAt ADD #attempt :one',
+      update: `SET #status = :queued, #updatedAt = :updatedAt, #progress = :zero, #cancelRequested = :false${backfill === undefined ? '' : ', #backfill = :backfill'} REMOVE #error, #completedAt ADD #attempt :one`,
       condition: `${HAS_STOPPED} AND ${IS_NOT_DELETED}`,
       values: {
         ...this.#statuses('queued', 'failed', 'cancelled'),
@@ -123,6 +130,8 @@ export class DynamoTable implements Table {
         ':zero': 0,
         ':one': 1,
         ':false': false,
+        ':backfill': backfill,
+        ':backfill': backfill,
       },
     });
     return queued ? itemToJob(queued) : this.#requireJob(videoId);
@@ -162,7 +171,7 @@ export class DynamoTable implements Table {
       jobItemKey(videoId),
       `record the usage of job ${videoId}`,
       {
-        update: `SET #usage.#${usage.step} = :usage`,
+        update: `SET #usage.#${usageName(usage)} = :usage`,
         condition: EXISTS,
         values: { ':usage': usage },
       },

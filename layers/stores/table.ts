@@ -1,5 +1,12 @@
 import type { CachePartition } from '../core/identity.ts';
-import type { Entry, EntryState, Job, JobResult, UsageRecord } from '../core/generation.ts';
+import type {
+  BackfillReference,
+  Entry,
+  EntryState,
+  Job,
+  JobResult,
+  UsageRecord,
+} from '../core/generation.ts';
 
 export interface LeaseRequest {
   entryId: string;
@@ -38,8 +45,11 @@ export interface Table {
   listJobs(tenant: string, options: ListJobsOptions): Promise<Page<Job>>;
   /** Every job, any status, in no order. */
   scanJobs(): AsyncIterable<Job>;
-  /** Failed or cancelled -> queued with the next attempt; a job in any other status is returned as it is. */
-  resubmitJob(videoId: string): Promise<Job>;
+  /**
+   * Failed or cancelled -> queued with the next attempt, for this line when a backfill asks; a job in
+   * any other status is returned as it is.
+   */
+  resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job>;
   /** Queued or running -> running. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
   setJobProgress(videoId: string, progress: number): Promise<void>;

@@ -152,6 +152,19 @@ export function tableContract(open: () => Table): void {
       expect((await open().startJob(videoId)).status).toBe('running');
     });
 
+    test('a backfill takes over the failed job that it submits again, and no other', async () => {
+      const line = { backfillId: 'bkf_2', line: 3 };
+      const made = { backfillId: 'bkf_1', line: 1 };
+      const { videoId } = (await open().createJob(sampleJob({ backfill: made }))).job;
+
+      const queued = await open().resubmitJob(videoId, line);
+      await open().failJob(videoId, { code: 'internal', message: 'no' }, false);
+      const again = await open().resubmitJob(videoId, line);
+
+      expect(queued.backfill).toEqual(made);
+      expect(again).toMatchObject({ attempt: 2, backfill: line });
+    });
+
     test('of 20 who submit a failed job again one begins the next attempt', async () => {
       const { videoId } = (await open().createJob(sampleJob())).job;
       await open().failJob(videoId, { code: 'internal', message: 'no' }, false);
