@@ -1,10 +1,18 @@
+import type { StorageClass } from '@aws-sdk/client-s3';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
-import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
+import {
+  compatibilityOf,
+  loadManifest,
+  type ModelPackage,
+  type PackageFileName,
+} from '#models/manifest.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { S3VectorIndex } from '#stores/s3-vector-index.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
@@ -29,8 +37,18 @@ export function deployedVectors(): VectorIndex {
   return new S3VectorIndex({ index: { indexArn: variable(ENVIRONMENT.vectorIndexArn) } });
 }
 
-export function deployedModel(): Promise<ModelPackage> {
-  return loadManifest(variable(ENVIRONMENT.modelDirectory));
+/** The two buckets as one store: videos are kept by other rules than the rest. */
+export function deployedObjects(): ObjectStore {
+  return new S3ObjectStore({
+    bucket: variable(ENVIRONMENT.latentsBucket),
+    videosBucket: variable(ENVIRONMENT.videosBucket),
+    storageClass: variable(ENVIRONMENT.storageClass) as StorageClass,
+  });
+}
+
+/** A function has the manifest and, of the networks, those alone that its layer was given. */
+export function deployedModel(files: readonly PackageFileName[] = []): Promise<ModelPackage> {
+  return loadManifest(variable(ENVIRONMENT.modelDirectory), { files });
 }
 
 /** What of a model package decides about donors. */
@@ -60,7 +78,8 @@ export function lazily<Input, Output>(
   };
 }
 
-function variable(name: string): string {
+/** @throws FlexCacheError naming the variable that the deployment did not set. */
+export function variable(name: string): string {
   const value = process.env[name];
   if (value !== undefined && value !== '') return value;
   throw new FlexCacheError('internal', `environment variable ${name} is not set`, {

@@ -1,15 +1,13 @@
-import { resolve } from 'node:path';
-import { App, Tags } from 'aws-cdk-lib';
-import { REPOSITORY_ROOT } from './repository-root.ts';
+import { App, Tags, type Environment } from 'aws-cdk-lib';
+import { FEATURE_FLAGS } from './feature-flags.ts';
+import { readModelManifest } from './model-layers.ts';
+import { settingsOf, type Settings } from './settings.ts';
 import { StorageStack } from './storage-stack.ts';
 import { WorkflowStack } from './workflow-stack.ts';
 
 export interface CreateAppOptions {
-  /** Defaults of `cdk.json`; what the CDK command line says comes before them. */
+  /** Settings that differ from their defaults; those of the CDK command line come before them. */
   context?: Record<string, unknown>;
-  /** Elements of one vector of the model package in this folder. */
-  embeddingDimensions: (modelDirectory: string) => number;
-  outputDirectory?: string;
 }
 
 export interface FlexCacheApp {
@@ -19,21 +17,22 @@ export interface FlexCacheApp {
 }
 
 /** The whole of FlexCache on AWS. Context `bundle=false` leaves the functions' code out. */
-export function createApp(options: CreateAppOptions): FlexCacheApp {
-  const app = new App({
-    ...(options.context && { context: options.context }),
-    ...(options.outputDirectory !== undefined && { outdir: options.outputDirectory }),
-  });
-  const modelDirectory = String(app.node.tryGetContext('model') ?? 'containers/demo-model/package');
+export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
+  const app = new App({ context: { ...FEATURE_FLAGS, ...options.context } });
+  const settings = settingsOf(app);
+  const env = environmentOf(settings);
   const storage = new StorageStack(app, 'FlexCacheStorage', {
-    embeddingDimensions: options.embeddingDimensions(modelDirectory),
-    terminationProtection: true,
+    env,
+    embeddingDimensions: readModelManifest(app).embedding.dimensions,
+    terminationProtection: settings.stage === 'production',
   });
-  const workflow = new WorkflowStack(app, 'FlexCacheWorkflow', {
-    storage,
-    modelDirectory: resolve(REPOSITORY_ROOT, modelDirectory),
-  });
+  const workflow = new WorkflowStack(app, 'FlexCacheWorkflow', { env, storage });
   // Cost allocation: bills are read by this tag.
   Tags.of(app).add('project', 'flexcache');
   return { app, storage, workflow };
+}
+
+/** Account and region left open are those of whoever deploys. */
+function environmentOf({ account, region }: Settings): Environment {
+  return { ...(account !== null && { account }), ...(region !== null && { region }) };
 }

@@ -12,15 +12,9 @@ export interface StateMachineDefinition {
 /** Where the embedded cloud reads the definition. */
 export const GENERATE_DEFINITION_FILE = 'local/generate.asl.json';
 
-/** Any number will do: the definition does not depend on the vectors. */
-const SOME_DIMENSIONS = 128;
-
 /** The definition of the `generate` state machine as CloudFormation would deploy it. */
 export function synthesizeGenerateDefinition(): StateMachineDefinition {
-  const { workflow } = createApp({
-    context: { bundle: 'false' },
-    embeddingDimensions: () => SOME_DIMENSIONS,
-  });
+  const { workflow } = createApp({ context: { bundle: 'false' } });
   const template = Template.fromStack(workflow);
   const machines = Object.values(template.findResources('AWS::StepFunctions::StateMachine'));
   if (machines.length !== 1) {
@@ -48,8 +42,10 @@ export function resolveIntrinsics(value: unknown): string {
       }
       break;
     }
-    case 'Fn::ImportValue':
-      return `https://sqs.us-east-1.amazonaws.com/000000000000/${resolveIntrinsics(argument)
+    case 'Fn::GetStackOutput':
+      return `https://sqs.us-east-1.amazonaws.com/000000000000/${String(
+        (argument as { OutputName: string }).OutputName,
+      )
         .replaceAll(/[^A-Za-z0-9]+/g, '-')
         .slice(0, 80)}`;
     case 'Ref':

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Validations, type Duration } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import { Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { buildSync } from 'esbuild';
 import { REPOSITORY_ROOT } from './repository-root.ts';
+import { settingsOf } from './settings.ts';
 
 export interface HouseFunctionProps {
   description: string;
@@ -20,12 +22,12 @@ export interface HouseFunctionProps {
 
 export const RUNTIME = lambda.Runtime.NODEJS_24_X;
 
-/** onnxruntime on arm64 Lambda is not proven; on x86 it is. */
+/** Of every function and layer. onnxruntime on arm64 Lambda is not proven; on x86 it is. */
 export const ARCHITECTURE = lambda.Architecture.X86_64;
 
 const DEFAULT_MEMORY_MEGABYTES = 512;
 
-/** Native modules come with a layer. */
+/** Native modules come with a layer, or, as zstd-napi, are done without. */
 const EXTERNAL_MODULES = ['onnxruntime-node', 'zstd-napi'];
 
 /** Node looks for a layer's modules on behalf of CommonJS only, and CommonJS has no `import.meta`. */
@@ -34,31 +36,67 @@ const BUNDLE_URL_BANNER = `const ${BUNDLE_URL} = require('node:url').pathToFileU
 
 const STUB = "exports.handler = async () => { throw new Error('synthesized without code'); };";
 
+/** Where AWS's OpenTelemetry layer for Node has the wrapper that instruments a function. */
+const TELEMETRY_WRAPPER = '/opt/otel-instrument';
+
 /** Whether the functions' code is bundled; a template alone does without. */
 export function isBundled(scope: Construct): boolean {
-  return String(scope.node.tryGetContext('bundle') ?? 'true') !== 'false';
+  return settingsOf(scope).bundle;
 }
 
-/** A Lambda function as every one of ours is: runtime, memory, logs and code are decided here. */
+/** A group of logs as every one of ours is. */
+export function houseLogGroup(scope: Construct, id: string): logs.LogGroup {
+  return new logs.LogGroup(scope, id, {
+    retention: settingsOf(scope).logRetentionDays as logs.RetentionDays,
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+}
+
+/**
+ * A Lambda function as every one of ours is: runtime, memory, logs, traces and code are decided
+ * here. Its role may write its own logs and nothing else until it is allowed to.
+ */
 export class HouseFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: HouseFunctionProps) {
     const bundle = isBundled(scope) ? bundleHandler(props.folder) : null;
+    const { telemetryLayerArn } = settingsOf(scope);
+    const isTraced = telemetryLayerArn !== null;
+    const logGroup = houseLogGroup(scope, `${id}Logs`);
+    const role = new iam.Role(scope, `${id}Role`, {
+      description: props.description,
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+    });
+    logGroup.grantWrite(role);
     super(scope, id, {
       description: props.description,
+      role,
       runtime: RUNTIME,
       architecture: ARCHITECTURE,
       memorySize: props.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES,
       timeout: props.timeout,
       handler: 'index.handler',
       code: bundle === null ? lambda.Code.fromInline(STUB) : lambda.Code.fromAsset(bundle),
-      layers: props.layers ?? [],
-      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      layers: [
+        ...(props.layers ?? []),
+        ...(isTraced
+          ? [lambda.LayerVersion.fromLayerVersionArn(scope, `${id}Telemetry`, telemetryLayerArn)]
+          : []),
+      ],
+      environment: {
+        ...props.environment,
+        NODE_OPTIONS: '--enable-source-maps',
+        ...(isTraced && { AWS_LAMBDA_EXEC_WRAPPER: TELEMETRY_WRAPPER }),
+      },
+      tracing: isTraced ? lambda.Tracing.ACTIVE : lambda.Tracing.DISABLED,
       loggingFormat: lambda.LoggingFormat.JSON,
-      logGroup: new logs.LogGroup(scope, `${id}Logs`, {
-        retention: logs.RetentionDays.ONE_MONTH,
-        removalPolicy: RemovalPolicy.DESTROY,
-      }),
+      logGroup,
     });
+    if (isTraced) {
+      Validations.of(role).acknowledge({
+        id: 'AwsSolutions-IAM5[Resource::*]',
+        reason: 'Traces belong to no resource: X-Ray takes them from whoever may send any.',
+      });
+    }
     // The asset was copied when the code was bound.
     if (bundle !== null) rmSync(bundle, { recursive: true });
   }

@@ -1,32 +1,81 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { Stack } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import { ARCHITECTURE, RUNTIME } from './house-function.ts';
+import { InvalidInputError } from '#core/errors.ts';
+import { EMBEDDER_FILES, MANIFEST_FILE, type ModelManifest } from '#models/manifest.ts';
+import { ARCHITECTURE, isBundled, RUNTIME } from './house-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
+import { settingsOf } from './settings.ts';
 
 /** Where the model package is inside a function. */
 export const MODEL_DIRECTORY = '/opt/model';
+
+/** As onnxruntime's folders call the processor of our functions. */
+const PROCESSOR = ARCHITECTURE === lambda.Architecture.ARM_64 ? 'arm64' : 'x64';
 
 /** What of onnxruntime runs: the package as installed is larger than a function may be. */
 const ONNX_RUNTIME_FILES = [
   'onnxruntime-node/package.json',
   'onnxruntime-node/dist',
-  `onnxruntime-node/bin/napi-v6/linux/x64`,
+  `onnxruntime-node/bin/napi-v6/linux/${PROCESSOR}`,
   'onnxruntime-common/package.json',
   'onnxruntime-common/dist/cjs',
 ];
 
-/** The model package as a layer. */
-export function modelLayer(scope: Construct, modelDirectory: string): lambda.LayerVersion {
-  return layerOf(scope, 'Model', 'The model package', (folder) => {
-    cpSync(modelDirectory, join(folder, 'model'), { recursive: true });
-  });
+/** Layers that functions with a model need. Zstandard has none: Node's own reads the same frames. */
+export interface ModelLayers {
+  /** The manifest, the tokenizer and the text tower. */
+  embedder: lambda.ILayerVersion[];
+  onnxRuntime: lambda.ILayerVersion[];
 }
 
-/** onnxruntime for the processor of our functions as a layer. */
-export function onnxRuntimeLayer(scope: Construct): lambda.LayerVersion {
+/** The layers of this stack: none when the code is left out. */
+export function modelLayers(stack: Stack): ModelLayers {
+  if (!isBundled(stack)) return { embedder: [], onnxRuntime: [] };
+  return { embedder: [embedderLayer(stack)], onnxRuntime: [onnxRuntimeLayer(stack)] };
+}
+
+/** Absolute path of the folder of the model package. */
+export function modelDirectory(scope: Construct): string {
+  return resolve(REPOSITORY_ROOT, settingsOf(scope).model);
+}
+
+/** What the infrastructure reads of a model package. */
+export type DeployedManifest = Pick<ModelManifest, 'embedding' | 'files'>;
+
+/** @throws InvalidInputError naming the setting `model` when there is no package. */
+export function readModelManifest(scope: Construct): DeployedManifest {
+  const path = join(modelDirectory(scope), MANIFEST_FILE);
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as DeployedManifest;
+  } catch (error) {
+    throw new InvalidInputError(
+      'model',
+      `the setting model is ${settingsOf(scope).model}, but ${path} cannot be read: ${(error as Error).message}`,
+      'give the folder of a model package, relative to the repository',
+    );
+  }
+}
+
+function embedderLayer(scope: Construct): lambda.LayerVersion {
+  return layerOf(scope, 'Embedder', 'Tokenizer and text tower of the model package', (folder) =>
+    copyEmbedder(scope, join(folder, 'model')),
+  );
+}
+
+function copyEmbedder(scope: Construct, to: string): void {
+  const { files } = readModelManifest(scope);
+  const paths = EMBEDDER_FILES.map((name) => files[name]!.path);
+  for (const path of [MANIFEST_FILE, ...paths]) {
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    cpSync(join(modelDirectory(scope), path), join(to, path));
+  }
+}
+
+function onnxRuntimeLayer(scope: Construct): lambda.LayerVersion {
   return layerOf(scope, 'OnnxRuntime', 'onnxruntime-node, pruned', (folder) => {
     for (const file of ONNX_RUNTIME_FILES) {
       const to = join(folder, 'nodejs/node_modules', file);

@@ -271,7 +271,9 @@ const KNOBS = {
     'How long logs are kept. They hold ids, never prompts.',
   ),
   telemetryLayerArn: knob(
-    optional(z.string().regex(/^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9_-]+:\d+$/)),
+    optional(
+      z.string().regex(/^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9_-]+:\d+$/),
+    ),
     null,
     'the ARN of a layer version, or null',
     "AWS's OpenTelemetry layer for Node in this region, for traces of every function. Null: no traces.",

@@ -1,65 +1,116 @@
-import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Validations, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES } from '#stores/table-definition.ts';
+import { POOLS, type Pool } from '#core/generation.ts';
+import {
+  PARTITION_KEY,
+  SORT_KEY,
+  TABLE_INDEXES,
+  type TableIndex,
+} from '#stores/table-definition.ts';
+import { settingsOf } from './settings.ts';
 
 export interface StorageStackProps extends StackProps {
   /** Elements of one vector; fixed when the index is created. */
   embeddingDimensions: number;
 }
 
+/** A queue, and where its messages go that nobody could deal with. */
+export interface QueuePair {
+  queue: sqs.Queue;
+  deadLetters: sqs.Queue;
+}
+
+/** Epoch seconds after which DynamoDB may drop an item: the counters of tenants and fleets. */
+const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
+
+/** A checkpoint is read within hours or never: its job has ended by then. */
+const CHECKPOINTS = { prefix: 'checkpoints/', expiration: Duration.days(2) };
+
 /**
  * More than the worker's own limit of deliveries: a message that breaks workers is answered by the
  * worker, which can say why, before it comes here.
  */
-const DELIVERIES_BEFORE_DEAD_LETTER = 10;
+const WORK_DELIVERIES = 10;
 
 /** Until a worker first renews it. */
-const VISIBILITY = Duration.seconds(60);
+const WORK_VISIBILITY = Duration.seconds(60);
+
+/** Deliveries of one announcement; the function decides by the message's visibility when the next is. */
+export const WEBHOOK_DELIVERIES = 8;
+
+/** SQS asks for six times the function's timeout, which is 30 s. */
+const WEBHOOK_VISIBILITY = Duration.minutes(3);
 
 /** Longest that SQS keeps a message. */
 const LONGEST_RETENTION = Duration.days(14);
 
-/** Everything that outlives a deployment, and the queue between workflow and workers. */
+/** Everything that outlives a deployment, and the queues between workflow, workers and tenants. */
 export class StorageStack extends Stack {
   readonly table: dynamodb.TableV2;
-  readonly objects: s3.Bucket;
+  /** Every object whose key does not begin with `videos/`. */
+  readonly latents: s3.Bucket;
+  /** Every object whose key begins with `videos/`. */
+  readonly videos: s3.Bucket;
   readonly vectorIndex: s3vectors.CfnIndex;
-  readonly queue: sqs.Queue;
-  readonly deadLetters: sqs.Queue;
+  /** Work for the GPU machines of each pool. */
+  readonly work: Readonly<Record<Pool, QueuePair>>;
+  /** Announcements for tenants. */
+  readonly webhooks: QueuePair;
+  readonly #isKept: boolean;
 
   constructor(scope: Construct, id: string, props: StorageStackProps) {
     super(scope, id, props);
+    const { stage, videosExpireAfterDays } = settingsOf(this);
+    this.#isKept = stage === 'production';
     this.table = this.#createTable();
-    this.objects = new s3.Bucket(this, 'Objects', {
-      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
-      encryption: s3.BucketEncryption.S3_MANAGED,
-      enforceSSL: true,
-      minimumTLSVersion: 1.2,
-      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-      removalPolicy: RemovalPolicy.RETAIN,
-      lifecycleRules: [
-        { id: 'unfinished-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
-      ],
-    });
+    this.latents = this.#createBucket('Latents', [{ id: 'checkpoints', ...CHECKPOINTS }]);
+    this.videos = this.#createBucket(
+      'Videos',
+      videosExpireAfterDays === null
+        ? []
+        : [{ id: 'videos', expiration: Duration.days(videosExpireAfterDays) }],
+    );
     this.vectorIndex = this.#createVectorIndex(props.embeddingDimensions);
-    this.deadLetters = new sqs.Queue(this, 'DeadLetters', {
-      enforceSSL: true,
-      retentionPeriod: LONGEST_RETENTION,
+    const work = POOLS.map((pool) => [pool, this.#createWorkQueue(pool)] as const);
+    this.work = Object.fromEntries(work) as Record<Pool, QueuePair>;
+    this.webhooks = this.#createQueue('Webhooks', {
+      visibilityTimeout: WEBHOOK_VISIBILITY,
+      retentionPeriod: Duration.days(4),
+      deliveries: WEBHOOK_DELIVERIES,
     });
-    this.queue = new sqs.Queue(this, 'Work', {
-      enforceSSL: true,
-      visibilityTimeout: VISIBILITY,
-      retentionPeriod: Duration.days(1),
-      receiveMessageWaitTime: Duration.seconds(20),
-      deadLetterQueue: {
-        queue: this.deadLetters,
-        maxReceiveCount: DELIVERIES_BEFORE_DEAD_LETTER,
-      },
-    });
+  }
+
+  /** Lets somebody do this with the table's items, by their keys. */
+  allowTable(grantee: iam.IGrantable, ...actions: `dynamodb:${string}`[]): void {
+    allow(grantee, actions, [this.table.tableArn]);
+  }
+
+  /** Lets somebody query these indexes. */
+  allowQuery(grantee: iam.IGrantable, ...indexes: TableIndex[]): void {
+    allow(
+      grantee,
+      ['dynamodb:Query'],
+      indexes.map(({ name }) => `${this.table.tableArn}/index/${name}`),
+    );
+  }
+
+  allowVectors(grantee: iam.IGrantable, ...actions: `s3vectors:${string}`[]): void {
+    allow(grantee, actions, [this.vectorIndex.attrIndexArn]);
+  }
+
+  /**
+   * Lets somebody do this with the objects under a prefix such as `latents/`. S3 says that an object
+   * is missing only to those who may list its bucket; others are told that they may not read it.
+   */
+  allowObjects(grantee: iam.IGrantable, prefix: string, ...actions: `s3:${string}`[]): void {
+    const bucket = prefix === 'videos/' ? this.videos : this.latents;
+    allow(grantee, actions, [bucket.arnForObjects(`${prefix}*`)]);
+    if (actions.includes('s3:GetObject')) allow(grantee, ['s3:ListBucket'], [bucket.bucketArn]);
   }
 
   #createTable(): dynamodb.TableV2 {
@@ -73,8 +124,9 @@ export class StorageStack extends Stack {
       billing: dynamodb.Billing.onDemand(),
       encryption: dynamodb.TableEncryptionV2.awsManagedKey(),
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      deletionProtection: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      timeToLiveAttribute: TIME_TO_LIVE_ATTRIBUTE,
+      deletionProtection: this.#isKept,
+      removalPolicy: this.#removalPolicy,
       globalSecondaryIndexes: TABLE_INDEXES.map((index) => ({
         indexName: index.name,
         partitionKey: key(index.partitionKey),
@@ -84,17 +136,77 @@ export class StorageStack extends Stack {
     });
   }
 
-  /** Without a name: a named index could never be replaced. */
+  #createBucket(id: string, rules: s3.LifecycleRule[]): s3.Bucket {
+    const bucket = new s3.Bucket(this, id, {
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      removalPolicy: this.#removalPolicy,
+      lifecycleRules: [
+        { id: 'unfinished-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        ...rules,
+      ],
+    });
+    Validations.of(bucket).acknowledge({
+      id: 'AwsSolutions-S1',
+      reason:
+        'Functions and workers, the only ones that may read and write here, log what they do with the id of its video. Logs of every request would outgrow the small objects they are about.',
+    });
+    return bucket;
+  }
+
+  /** Without a name: a named index could never be replaced. All metadata can be filtered by. */
   #createVectorIndex(dimension: number): s3vectors.CfnIndex {
-    const bucket = new s3vectors.CfnVectorBucket(this, 'Vectors', {});
-    bucket.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    const bucket = new s3vectors.CfnVectorBucket(this, 'Vectors', {
+      encryptionConfiguration: { sseType: 'AES256' },
+    });
+    bucket.applyRemovalPolicy(this.#removalPolicy);
     const index = new s3vectors.CfnIndex(this, 'VectorIndex', {
       vectorBucketArn: bucket.attrVectorBucketArn,
       dataType: 'float32',
       dimension,
       distanceMetric: 'cosine',
+      encryptionConfiguration: { sseType: 'AES256' },
     });
-    index.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    index.applyRemovalPolicy(this.#removalPolicy);
     return index;
   }
+
+  #createWorkQueue(pool: Pool): QueuePair {
+    return this.#createQueue(pool === 'interactive' ? 'Interactive' : 'Backfill', {
+      visibilityTimeout: WORK_VISIBILITY,
+      // As long as a task token lives at most: what is older has nobody waiting for it.
+      retentionPeriod: Duration.days(1),
+      deliveries: WORK_DELIVERIES,
+    });
+  }
+
+  #createQueue(
+    id: string,
+    { deliveries, ...props }: sqs.QueueProps & { deliveries: number },
+  ): QueuePair {
+    const deadLetters = new sqs.Queue(this, `${id}DeadLetters`, {
+      enforceSSL: true,
+      retentionPeriod: LONGEST_RETENTION,
+      visibilityTimeout: WEBHOOK_VISIBILITY,
+    });
+    const queue = new sqs.Queue(this, `${id}Queue`, {
+      enforceSSL: true,
+      receiveMessageWaitTime: Duration.seconds(20),
+      deadLetterQueue: { queue: deadLetters, maxReceiveCount: deliveries },
+      ...props,
+    });
+    return { queue, deadLetters };
+  }
+
+  get #removalPolicy(): RemovalPolicy {
+    return this.#isKept ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+  }
+}
+
+/** One statement of a policy, for a role of whichever stack. */
+export function allow(grantee: iam.IGrantable, actions: string[], resources: string[]): void {
+  grantee.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({ actions, resources }));
 }

@@ -1,7 +1,6 @@
 import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
-import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
@@ -9,14 +8,13 @@ import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { TRANSIENT_ERROR } from '#functions/task-error.ts';
-import { HouseFunction, isBundled } from './house-function.ts';
-import { MODEL_DIRECTORY, modelLayer, onnxRuntimeLayer } from './model-layers.ts';
+import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
+import { HouseFunction } from './house-function.ts';
+import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import type { StorageStack } from './storage-stack.ts';
 
 export interface WorkflowStackProps extends StackProps {
   storage: StorageStack;
-  /** Folder of the model package. */
-  modelDirectory: string;
 }
 
 const FUNCTION_TIMEOUT = Duration.seconds(60);
@@ -67,13 +65,9 @@ export class WorkflowStack extends Stack {
   readonly stateMachine: sfn.StateMachine;
   readonly functions: Functions;
 
-  constructor(
-    scope: Construct,
-    id: string,
-    { storage, modelDirectory, ...props }: WorkflowStackProps,
-  ) {
+  constructor(scope: Construct, id: string, { storage, ...props }: WorkflowStackProps) {
     super(scope, id, props);
-    this.functions = this.#createFunctions(storage, modelDirectory);
+    this.functions = this.#createFunctions(storage);
     this.stateMachine = new sfn.StateMachine(this, 'Generate', {
       comment: 'Makes one video: embeds the prompt, looks for donors, generates, commits.',
       definitionBody: sfn.DefinitionBody.fromChainable(this.#define(storage)),
@@ -100,7 +94,7 @@ export class WorkflowStack extends Stack {
     const generate = new tasks.SqsSendMessage(this, 'GenerateState', {
       stateName: 'Generate',
       comment: 'Waits until a GPU worker answers the token.',
-      queue: storage.queue,
+      queue: storage.work.interactive.queue,
       integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
       messageBody: sfn.TaskInput.fromObject({
         taskToken: sfn.JsonPath.taskToken,
@@ -140,10 +134,8 @@ export class WorkflowStack extends Stack {
     }).addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT });
   }
 
-  #createFunctions(storage: StorageStack, modelDirectory: string): Functions {
-    const isDeployable = isBundled(this);
-    const model = isDeployable ? [modelLayer(this, modelDirectory)] : [];
-    const onnxRuntime = isDeployable ? [onnxRuntimeLayer(this)] : [];
+  #createFunctions(storage: StorageStack): Functions {
+    const { embedder, onnxRuntime } = modelLayers(this);
     const table = { [ENVIRONMENT.tableName]: storage.table.tableName };
     const vectors = { [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn };
     const modelPackage = { [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY };
@@ -154,21 +146,21 @@ export class WorkflowStack extends Stack {
         folder: 'embed',
         environment: { ...table, ...modelPackage },
         memoryMegabytes: EMBED_MEMORY_MEGABYTES,
-        layers: [...model, ...onnxRuntime],
+        layers: [...embedder, ...onnxRuntime],
         timeout,
       }),
       lookup: new HouseFunction(this, 'Lookup', {
         description: 'Finds and leases donors; plans the generation',
         folder: 'lookup',
         environment: { ...table, ...vectors, ...modelPackage },
-        layers: model,
+        layers: embedder,
         timeout,
       }),
       commit: new HouseFunction(this, 'Commit', {
         description: 'Makes a finished video visible: entry, vectors, job',
         folder: 'commit',
         environment: { ...table, ...vectors, ...modelPackage },
-        layers: model,
+        layers: embedder,
         timeout,
       }),
       fail: new HouseFunction(this, 'Fail', {
@@ -179,12 +171,13 @@ export class WorkflowStack extends Stack {
       }),
     };
     for (const lambdaFunction of Object.values(functions)) {
-      storage.table.grant(lambdaFunction, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+      storage.allowTable(lambdaFunction, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
     }
-    storage.table.grant(functions.lookup, 'dynamodb:Query', 'dynamodb:BatchGetItem');
-    storage.table.grant(functions.commit, 'dynamodb:PutItem');
-    grantVectors(storage, functions.lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
-    grantVectors(storage, functions.commit, 's3vectors:PutVectors');
+    storage.allowTable(functions.lookup, 'dynamodb:BatchGetItem');
+    storage.allowQuery(functions.lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
+    storage.allowTable(functions.commit, 'dynamodb:PutItem');
+    storage.allowVectors(functions.lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
+    storage.allowVectors(functions.commit, 's3vectors:PutVectors');
     return functions;
   }
 
@@ -213,14 +206,4 @@ export class WorkflowStack extends Stack {
       ],
     });
   }
-}
-
-function grantVectors(
-  { vectorIndex }: StorageStack,
-  lambdaFunction: lambda.Function,
-  ...actions: string[]
-): void {
-  lambdaFunction.addToRolePolicy(
-    new iam.PolicyStatement({ actions, resources: [vectorIndex.attrIndexArn] }),
-  );
 }

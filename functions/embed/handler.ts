@@ -1,4 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
+import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import type { TextEmbedder } from '#models/model.ts';
@@ -44,7 +45,7 @@ async function embed(embedder: TextEmbedder, text: string): Promise<number[]> {
 }
 
 export const handler = lazily(async () => {
-  const modelPackage = await deployedModel();
+  const modelPackage = await deployedModel(EMBEDDER_FILES);
   // A Lambda handles one request at a time: a thread would only cost its start.
   const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
   const { labels } = modelPackage.manifest.splitter;

@@ -93,6 +93,17 @@ const manifestSchema = z.strictObject({
 /** `model.json`; docs/architecture.md describes every field. */
 export type ModelManifest = z.infer<typeof manifestSchema>;
 
+/** A file of a package, by its name in `files`. */
+export type PackageFileName = keyof ModelManifest['files'];
+
+/** All that turning a prompt into vectors needs: what functions are deployed with. */
+export const EMBEDDER_FILES: readonly PackageFileName[] = ['tokenizer', 'textTower'];
+
+export interface LoadManifestOptions {
+  /** The files that will be read, all unless said: who reads few need not have the rest. */
+  files?: readonly PackageFileName[];
+}
+
 /** A model package whose manifest is valid and whose files are there with the declared sizes. */
 export interface ModelPackage {
   directory: string;
@@ -104,16 +115,19 @@ export interface ModelPackage {
 const REINSTALL = 'fetch or export the model package again, or point --model at another one';
 
 /**
- * Reads a package's manifest and checks that its files are there with the declared sizes. Their
+ * Reads a package's manifest and checks that the files asked for are there with the declared sizes. Their
  * contents are checked by `verifyPackage`.
  *
  * @throws FlexCacheError `model_missing` when the folder, the manifest or a file is not there;
  * `model_corrupt` when the manifest is wrong, naming the field, or a file has another size.
  */
-export async function loadManifest(directory: string): Promise<ModelPackage> {
+export async function loadManifest(
+  directory: string,
+  options: LoadManifestOptions = {},
+): Promise<ModelPackage> {
   const manifest = parseManifest(directory, await readManifest(directory));
   const modelPackage = { directory, manifest, revision: modelRevision(manifest) };
-  await Promise.all(packageFiles(modelPackage).map(requireDeclaredSize));
+  await Promise.all(packageFiles(modelPackage, options.files).map(requireDeclaredSize));
   return modelPackage;
 }
 
@@ -129,7 +143,12 @@ async function readManifest(directory: string): Promise<string> {
   }
 }
 
-function parseManifest(directory: string, text: string): ModelManifest {
+/**
+ * The manifest in the text of a package's `model.json`.
+ *
+ * @throws FlexCacheError `model_corrupt` naming the first wrong field.
+ */
+export function parseManifest(directory: string, text: string): ModelManifest {
   const path = join(directory, MANIFEST_FILE);
   let json: unknown;
   try {
@@ -154,7 +173,7 @@ function parseManifest(directory: string, text: string): ModelManifest {
 
 /** Hexadecimal sha256 over the files' names and hashes in name order. */
 export function modelRevision(manifest: Pick<ModelManifest, 'files'>): string {
-  const names = Object.keys(manifest.files).sort() as (keyof ModelManifest['files'])[];
+  const names = Object.keys(manifest.files).sort() as PackageFileName[];
   const digest = createHash('sha256');
   for (const name of names) {
     const file = manifest.files[name];
@@ -181,7 +200,7 @@ export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibi
 /** Absolute path of one of the package's files; null when the package does not have it. */
 export function packageFilePath(
   { directory, manifest }: ModelPackage,
-  name: keyof ModelManifest['files'],
+  name: PackageFileName,
 ): string | null {
   const file = manifest.files[name];
   return file === undefined ? null : join(directory, file.path);
@@ -203,8 +222,12 @@ interface DeclaredFile {
   bytes: number;
 }
 
-function packageFiles({ directory, manifest }: ModelPackage): DeclaredFile[] {
-  return Object.values(manifest.files)
+function packageFiles(
+  { directory, manifest }: ModelPackage,
+  names: readonly PackageFileName[] = Object.keys(manifest.files) as PackageFileName[],
+): DeclaredFile[] {
+  return names
+    .map((name) => manifest.files[name])
     .filter((file) => file !== undefined)
     .map((file) => ({ ...file, path: join(directory, file.path) }));
 }

@@ -1,14 +1,23 @@
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '#infra/create-app.ts';
+import type { StorageStack } from '#infra/storage-stack.ts';
 import { tableDefinition } from '#stores/table-definition.ts';
 
+const STATEFUL = [
+  'AWS::DynamoDB::GlobalTable',
+  'AWS::S3::Bucket',
+  'AWS::S3Vectors::VectorBucket',
+  'AWS::S3Vectors::Index',
+];
+
 describe('the storage stack', () => {
+  let stack: StorageStack;
   let template: Template;
 
   beforeAll(() => {
-    const { storage } = createApp({ context: { bundle: 'false' }, embeddingDimensions: () => 128 });
-    template = Template.fromStack(storage);
+    stack = createApp({ context: { bundle: 'false' } }).storage;
+    template = Template.fromStack(stack);
   });
 
   it('has the very table that the code reads, with point-in-time recovery', () => {
@@ -23,6 +32,7 @@ describe('the storage stack', () => {
         AttributeDefinitions.map((attribute) => Match.objectLike(attribute)).slice(0, 2),
       ),
       BillingMode: 'PAY_PER_REQUEST',
+      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
       Replicas: [
         Match.objectLike({
           DeletionProtectionEnabled: true,
@@ -34,13 +44,9 @@ describe('the storage stack', () => {
 
   it('keeps what it stores when the stack goes', () => {
     // Assess
-    for (const type of [
-      'AWS::DynamoDB::GlobalTable',
-      'AWS::S3::Bucket',
-      'AWS::S3Vectors::VectorBucket',
-      'AWS::S3Vectors::Index',
-    ]) {
-      template.hasResource(type, { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    expect(stack.terminationProtection).toBe(true);
+    for (const type of STATEFUL) {
+      template.allResources(type, { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
     }
   });
 
@@ -67,18 +73,53 @@ describe('the storage stack', () => {
     template.hasResourceProperties('AWS::S3Vectors::Index', {
       DataType: 'float32',
       Dimension: 128,
+      EncryptionConfiguration: { SseType: 'AES256' },
+      MetadataConfiguration: Match.absent(),
       DistanceMetric: 'cosine',
       IndexName: Match.absent(),
     });
   });
 
-  it('lets the worker explain a message that breaks it before the dead-letter queue takes it', () => {
+  it('lets the worker explain a message that breaks it before a dead-letter queue takes it', () => {
     // Prepare
     const queues = Object.values(template.findResources('AWS::SQS::Queue'));
-    const [work] = queues.filter((queue) => queue['Properties'].RedrivePolicy !== undefined);
+    const work = queues.filter((queue) => queue['Properties'].VisibilityTimeout === 60);
 
     // Assess
-    expect(queues).toHaveLength(2);
-    expect(work!['Properties'].RedrivePolicy.maxReceiveCount).toBeGreaterThan(5);
+    expect(queues).toHaveLength(6);
+    expect(work).toHaveLength(2);
+    for (const queue of work) {
+      expect(queue['Properties'].RedrivePolicy.maxReceiveCount).toBeGreaterThan(5);
+    }
+  });
+
+  it('lets checkpoints go after two days, and nothing else unless told to', () => {
+    // Prepare
+    const rulesOf = (found: Template): { Prefix?: string; ExpirationInDays?: number }[] =>
+      Object.values(found.findResources('AWS::S3::Bucket'))
+        .flatMap((bucket) => bucket['Properties'].LifecycleConfiguration.Rules)
+        .filter((rule) => rule.ExpirationInDays !== undefined);
+    const { storage } = createApp({ context: { bundle: 'false', videosExpireAfterDays: '30' } });
+
+    // Assess
+    expect(rulesOf(template)).toMatchObject([{ Prefix: 'checkpoints/', ExpirationInDays: 2 }]);
+    expect(rulesOf(Template.fromStack(storage))).toMatchObject([
+      { Prefix: 'checkpoints/', ExpirationInDays: 2 },
+      { ExpirationInDays: 30 },
+    ]);
+  });
+
+  it('goes with everything in it when it was on trial', () => {
+    // Prepare
+    const { storage } = createApp({ context: { bundle: 'false', stage: 'trial' } });
+    const trial = Template.fromStack(storage);
+
+    // Assess
+    expect(storage.terminationProtection).toBe(false);
+    for (const type of STATEFUL) {
+      for (const resource of Object.values(trial.findResources(type))) {
+        expect(resource['DeletionPolicy'] ?? 'Delete').toBe('Delete');
+      }
+    }
   });
 });

@@ -137,10 +137,7 @@ describe('the workflow stack', () => {
   let template: Template;
 
   beforeAll(() => {
-    const { workflow } = createApp({
-      context: { bundle: 'false' },
-      embeddingDimensions: () => 128,
-    });
+    const { workflow } = createApp({ context: { bundle: 'false' } });
     template = Template.fromStack(workflow);
   });
 
@@ -167,36 +164,6 @@ describe('the workflow stack', () => {
       });
     }
     template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 30 });
-  });
-
-  it('lets each function do what it does and no more', () => {
-    // Prepare
-    const actionsOf = (name: string): string[] => {
-      const policies = Object.entries(template.findResources('AWS::IAM::Policy'));
-      const [, policy] = policies.find(([id]) => id.startsWith(`${name}ServiceRole`))!;
-      const statements = policy['Properties'].PolicyDocument.Statement as {
-        Action: string | string[];
-      }[];
-      return statements.flatMap(({ Action: action }) => action).sort();
-    };
-
-    // Assess
-    expect(actionsOf('Embed')).toEqual(['dynamodb:GetItem', 'dynamodb:UpdateItem']);
-    expect(actionsOf('Fail')).toEqual(['dynamodb:GetItem', 'dynamodb:UpdateItem']);
-    expect(actionsOf('Lookup')).toEqual([
-      'dynamodb:BatchGetItem',
-      'dynamodb:GetItem',
-      'dynamodb:Query',
-      'dynamodb:UpdateItem',
-      's3vectors:GetVectors',
-      's3vectors:QueryVectors',
-    ]);
-    expect(actionsOf('Commit')).toEqual([
-      'dynamodb:GetItem',
-      'dynamodb:PutItem',
-      'dynamodb:UpdateItem',
-      's3vectors:PutVectors',
-    ]);
   });
 
   it('ends the job of an execution that no Catch could end', () => {

@@ -1,0 +1,32 @@
+/**
+ * Behaviours of the CDK that it keeps off unless asked. Here rather than in `cdk.json`, because tests
+ * and the embedded cloud's definitions synthesize without it.
+ */
+export const FEATURE_FLAGS: Readonly<Record<string, unknown>> = {
+  '@aws-cdk/aws-iam:minimizePolicies': true,
+  '@aws-cdk/core:checkSecretUsage': true,
+  '@aws-cdk/core:enablePartitionLiterals': true,
+  '@aws-cdk/core:explicitStackTags': true,
+  '@aws-cdk/core:includePrefixInUniqueNameGeneration': true,
+  // A stack reads another's outputs when it is deployed. Imports of exports would lock every value
+  // that a later stack uses, such as the revision of a job definition.
+  '@aws-cdk/core:defaultCrossStackReferences': 'weak',
+  '@aws-cdk/core:validateAgainstDefaultRules': true,
+  '@aws-cdk/aws-lambda:recognizeLayerVersion': true,
+  // Without it the result writer of a distributed map vanishes from the definition.
+  '@aws-cdk/aws-stepfunctions:useDistributedMapResultWriterV2': true,
+  '@aws-cdk/aws-ecs:arnFormatIncludesClusterName': true,
+  '@aws-cdk/aws-ecs:disableEcsImdsBlocking': true,
+  '@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker': true,
+  '@aws-cdk/aws-ecs:reduceEc2FargateCloudWatchPermissions': true,
+  '@aws-cdk/aws-ecs:removeDefaultDeploymentAlarm': true,
+  '@aws-cdk/aws-ec2:uniqueImdsv2TemplateName': true,
+  '@aws-cdk/aws-ec2:launchTemplateDefaultUserData': true,
+  '@aws-cdk/aws-ec2:ebsDefaultGp3Volume': true,
+  '@aws-cdk/aws-autoscaling:generateLaunchTemplateInsteadOfLaunchConfig': true,
+  '@aws-cdk/aws-batch:defaultToAL2023': true,
+  '@aws-cdk/aws-dynamodb:resourcePolicyPerReplica': true,
+  '@aws-cdk/aws-dynamodb:retainTableReplica': true,
+  '@aws-cdk/aws-s3:createDefaultLoggingPolicy': true,
+  '@aws-cdk/aws-apigateway:logGroupDestinationArnWithoutWildcard': true,
+};
