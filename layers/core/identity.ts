@@ -29,6 +29,11 @@ export function randomBackfillId(): string {
   return idFromBytes('bkf', randomBytes(ID_BYTES));
 }
 
+/** The id of an API key that no other has: 128 random bits. */
+export function randomKeyId(): string {
+  return idFromBytes('key', randomBytes(ID_BYTES));
+}
+
 /**
  * The video id of an idempotency key: the same key of the same tenant always names the same video.
  *
@@ -59,7 +64,7 @@ function bytesForKey(kind: string, tenant: string, idempotencyKey: string): Uint
   return Buffer.from(hashFields([kind, tenant, idempotencyKey]), 'hex').subarray(0, ID_BYTES);
 }
 
-function idFromBytes(kind: 'vid' | 'bkf', bytes: Uint8Array): string {
+function idFromBytes(kind: 'vid' | 'bkf' | 'key', bytes: Uint8Array): string {
   let bits = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
   const characters: string[] = [];
   for (let index = 0; index < ID_CHARACTERS; index++) {

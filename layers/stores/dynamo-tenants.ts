@@ -1,5 +1,5 @@
 import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
-import type { ApiKey, Tenant, TenantLimits } from '../core/tenant.ts';
+import { validateLimits, type ApiKey, type Tenant, type TenantLimits } from '../core/tenant.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import { OWNER_INDEX } from './table-definition.ts';
 import { ownerKey } from './table-items.ts';
@@ -79,26 +79,19 @@ export class DynamoTenantTable implements TenantTable {
     return item && itemToTenant(item);
   }
 
-  async setLimits(tenant: string, limits: TenantLimits): Promise<Tenant> {
+  async setLimits(tenant: string, limits: Partial<TenantLimits>): Promise<Tenant> {
+    const given = Object.entries(validateLimits(limits)).filter(([, limit]) => limit !== undefined);
+    if (given.length === 0) return this.#requireTenant(tenant);
     const changed = await this.#items.update(
       tenantItemKey(tenant),
       `set the limits of tenant ${tenant}`,
       {
-        update:
-          'SET #requestsPerMinute = :requestsPerMinute, #concurrentJobs = :concurrentJobs, #budgetPerDay = :budgetPerDay',
+        update: `SET ${given.map(([name]) => `#${name} = :${name}`).join(', ')}`,
         condition: EXISTS,
-        values: {
-          ':requestsPerMinute': limits.requestsPerMinute,
-          ':concurrentJobs': limits.concurrentJobs,
-          ':budgetPerDay': limits.budgetPerDay,
-        },
+        values: Object.fromEntries(given.map(([name, limit]) => [`:${name}`, limit])),
       },
     );
-    if (changed) return itemToTenant(changed);
-    throw new FlexCacheError('not_found', `there is no tenant ${tenant}`, {
-      field: 'tenant',
-      fix: 'create a key for it first: flexcache keys create',
-    });
+    return changed ? itemToTenant(changed) : this.#requireTenant(tenant);
   }
 
   async createApiKey(key: ApiKey): Promise<void> {
@@ -303,6 +296,15 @@ export class DynamoTenantTable implements TenantTable {
   async #isSettled({ tenant, day, videoId }: Reservation): Promise<boolean> {
     const key = chargeItemKey(tenant, day, videoId);
     return (await this.#items.get(key, `read the charge of ${videoId}`)) !== null;
+  }
+
+  async #requireTenant(tenant: string): Promise<Tenant> {
+    const found = await this.getTenant(tenant);
+    if (found) return found;
+    throw new FlexCacheError('not_found', `there is no tenant ${tenant}`, {
+      field: 'tenant',
+      fix: 'create a key for it first: flexcache keys create',
+    });
   }
 
   async #readSpending(tenant: string, day: string): Promise<Spending | null> {

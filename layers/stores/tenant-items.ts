@@ -1,6 +1,6 @@
-import type { ApiKey, Tenant, TenantLimits } from '../core/tenant.ts';
+import type { ApiKey, Tenant } from '../core/tenant.ts';
 import { OWNER_INDEX, PARTITION_KEY, SORT_KEY } from './table-definition.ts';
-import { ownerKey, type Attributes, type ItemKey } from './table-items.ts';
+import { ownerKey, ownerSortKey, without, type Attributes, type ItemKey } from './table-items.ts';
 
 export function tenantItemKey(tenant: string): ItemKey {
   return keyOf(`TENANT#${tenant}`, 'TENANT');
@@ -34,16 +34,11 @@ export function tenantToItem(tenant: Tenant): ItemKey {
 }
 
 export function itemToTenant(item: Attributes): Tenant {
-  const { requestsPerMinute, concurrentJobs, budgetPerDay } = item as unknown as TenantLimits;
-  return {
-    tenant: item['tenant'] as string,
-    requestsPerMinute,
-    concurrentJobs,
-    // A number that is small enough comes back as one.
-    budgetPerDay: budgetPerDay === null ? null : BigInt(budgetPerDay),
-    webhookSecret: item['webhookSecret'] as string,
-    createdAt: item['createdAt'] as string,
-  };
+  const tenant = without(item, [PARTITION_KEY, SORT_KEY]) as unknown as Tenant;
+  const { budgetPerDay } = tenant;
+  if (budgetPerDay === undefined || budgetPerDay === null) return tenant;
+  // A number that is small enough comes back as one.
+  return { ...tenant, budgetPerDay: BigInt(budgetPerDay) };
 }
 
 export function apiKeyToItem(key: ApiKey): ItemKey {
@@ -51,21 +46,17 @@ export function apiKeyToItem(key: ApiKey): ItemKey {
     ...key,
     ...apiKeyItemKey(key.hash),
     [OWNER_INDEX.partitionKey]: ownerKey('KEYS', key.tenant),
-    [OWNER_INDEX.sortKey]: `${key.createdAt}#${key.keyId}`,
+    [OWNER_INDEX.sortKey]: ownerSortKey(key.createdAt, key.keyId),
   };
 }
 
 export function itemToApiKey(item: Attributes): ApiKey {
-  const { keyId, tenant, name, hash, prefix, createdAt, revokedAt } = item as unknown as ApiKey;
-  return {
-    keyId,
-    tenant,
-    name,
-    hash,
-    prefix,
-    createdAt,
-    ...(revokedAt !== undefined && { revokedAt }),
-  };
+  return without(item, [
+    PARTITION_KEY,
+    SORT_KEY,
+    OWNER_INDEX.partitionKey,
+    OWNER_INDEX.sortKey,
+  ]) as unknown as ApiKey;
 }
 
 function keyOf(partition: string, sort: string): ItemKey {

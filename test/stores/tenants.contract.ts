@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
-import type { ApiKey, Tenant } from '#core/tenant.ts';
+import { newTenant, type ApiKey, type Tenant } from '#core/tenant.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { unique } from './samples.ts';
 
@@ -30,17 +30,33 @@ export function tenantTableContract(open: () => TenantTable): void {
       expect(second).toEqual(tenant);
     });
 
-    test('limits are set and taken away; the rest of the tenant stays', async () => {
-      const tenant = await open().createTenant(sampleTenant());
-      const limits = { requestsPerMinute: 5, concurrentJobs: 0, budgetPerDay: LARGE };
-      const unlimited = { requestsPerMinute: null, concurrentJobs: null, budgetPerDay: null };
+    test('a limit is set, taken away, or left as it is', async () => {
+      const tenant = await open().createTenant(newTenant(unique('tenant-')));
 
-      const limited = await open().setLimits(tenant.tenant, limits);
-      const freed = await open().setLimits(tenant.tenant, unlimited);
+      const limited = await open().setLimits(tenant.tenant, {
+        concurrentJobs: 0,
+        budgetPerDay: LARGE,
+      });
+      const freed = await open().setLimits(tenant.tenant, { budgetPerDay: null });
+      const asked = await open().setLimits(tenant.tenant, {});
 
-      expect(limited).toEqual({ ...tenant, ...limits });
-      expect(freed).toEqual({ ...tenant, ...unlimited });
+      expect(limited).toEqual({ ...tenant, concurrentJobs: 0, budgetPerDay: LARGE });
+      expect(freed).toEqual({ ...tenant, concurrentJobs: 0, budgetPerDay: null });
+      expect(asked).toEqual(freed);
       expect(await open().getTenant(tenant.tenant)).toEqual(freed);
+    });
+
+    test('a limit that makes no sense is refused by its name', async () => {
+      const { tenant } = await open().createTenant(newTenant(unique('tenant-')));
+
+      for (const limits of [
+        { concurrentJobs: 5001 },
+        { requestsPerMinute: 1.5 },
+        { budgetPerDay: -1n },
+      ]) {
+        const setting = open().setLimits(tenant, limits);
+        await expect(setting).rejects.toMatchObject({ field: Object.keys(limits)[0] });
+      }
     });
 
     test('limits of a tenant that is not there are an error and create none', async () => {
