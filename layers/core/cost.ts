@@ -26,7 +26,7 @@ export interface JobCost {
   gpu: bigint;
   /** What the same request would have cost without reuse; `total` when that is not known. */
   full: bigint;
-  /** `full` less `total`; negative when looking for donors cost more than they saved. */
+  /** `full` less `total`: the GPU seconds of the evaluations that reuse skipped. */
   saved: bigint;
   basis: CostBasis;
   /** Date of the price book. */
@@ -43,19 +43,19 @@ export interface JobCost {
  */
 export function costOfJob(job: Pick<Job, 'usage' | 'result'>, book: PriceBook): JobCost {
   const { total, items } = costOfUsage(job.usage, book);
-  const generate = job.usage.find((record) => record.gpuSeconds !== undefined);
+  const generate = lastGeneration(job.usage);
   const basis = basisOf(generate, book);
   const hour = priceIn(book, machinePriceId(basis)).amount;
-  const gpu = sumOf(items.filter(({ service }) => service === 'ec2'));
   const fullHours = fullGenerationHours(job, generate);
-  const full = fullHours === null ? total : total - gpu + priceOf(hour, fullHours);
+  const runHours = gpuHours(generate?.gpuSeconds ?? 0, 'gpuSeconds');
+  const saved = fullHours === null ? 0n : priceOf(hour, fullHours) - priceOf(hour, runHours);
   return {
     total,
     services: byService(items),
     items,
-    gpu,
-    full,
-    saved: full - total,
+    gpu: sumOf(items.filter(({ service }) => service === 'ec2')),
+    full: total + saved,
+    saved,
     basis,
     asOf: book.asOf,
     region: book.region,
@@ -196,6 +196,14 @@ function typicalUsage({
   return records;
 }
 
+/** The generation that made the video; those of earlier attempts were spent in vain. */
+function lastGeneration(usage: readonly UsageRecord[]): UsageRecord | undefined {
+  return usage
+    .filter((record) => record.gpuSeconds !== undefined)
+    .toSorted((left, right) => (left.attempt ?? 1) - (right.attempt ?? 1))
+    .at(-1);
+}
+
 function basisOf(generate: UsageRecord | undefined, book: PriceBook): CostBasis {
   const machine = generate === undefined ? null : billedMachine(generate, book);
   if (machine === null) return { ...referenceMachine(book), isReference: true };
@@ -217,14 +225,17 @@ function fullGenerationHours(
   if (result === undefined) return null;
   const work = generate === undefined ? result.replaced : workOf(generate);
   if (work === undefined || work.networkEvaluations === 0) return null;
-  const full = exact(result.fullSteps, 'result.fullSteps');
-  const run = exact(work.networkEvaluations, 'networkEvaluations');
+  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
+  const stepsRun = generate === undefined ? work.networkEvaluations : result.stepsRun;
+  const skipped = exact(result.fullSteps, 'result.fullSteps') - exact(stepsRun, 'result.stepsRun');
+  const evaluations = exact(work.networkEvaluations, 'networkEvaluations');
   const seconds = gpuHours(work.gpuSeconds, 'gpuSeconds');
   // Without a measure of its own the denoiser is taken for all of the work: little of it is not.
   const denoise = gpuHours(work.denoiseSeconds ?? work.gpuSeconds, 'denoiseSeconds');
-  // seconds + (full - run) * denoise / run, over one denominator
-  const value = seconds.value * denoise.scale * run + (full - run) * denoise.value * seconds.scale;
-  return { value: value > 0n ? value : 0n, scale: seconds.scale * denoise.scale * run };
+  // seconds + skipped * denoise / evaluations, over one denominator
+  const value =
+    seconds.value * denoise.scale * evaluations + skipped * denoise.value * seconds.scale;
+  return { value: value > 0n ? value : 0n, scale: seconds.scale * denoise.scale * evaluations };
 }
 
 function workOf(record: UsageRecord): ReplacedWork | undefined {

@@ -256,6 +256,26 @@ describe('costOfJob', () => {
     expect(cost.basis).toMatchObject({ instanceType: 'g6.xlarge', isReference: true });
   });
 
+  test('a failed attempt is paid for and saves nothing', () => {
+    const usage: UsageRecord[] = [
+      { ...generate, attempt: 2, networkEvaluations: 50 },
+      { ...generate, gpuSeconds: 7, networkEvaluations: 3 },
+    ];
+
+    const cost = costOfJob({ usage, result: resultOf({}) }, book);
+
+    // 27 s x 1.861 / 3600 = 0.0139575
+    expect(cost.total).toBe(usd('0.0139575'));
+    expect(cost.saved).toBe(0n);
+  });
+
+  test('steps of a worker that was taken away are not taken for saved ones', () => {
+    // The second worker ran 20 of 50: nothing was skipped.
+    const usage: UsageRecord[] = [{ ...generate, networkEvaluations: 20 }];
+
+    expect(costOfJob({ usage, result: resultOf({}) }, book).saved).toBe(0n);
+  });
+
   test('what is not known was not saved', () => {
     const unfinished = costOfJob({ usage: [generate] }, book);
     const exact = costOfJob({ usage: [], result: resultOf({ hit: 'exact' }) }, book);

@@ -1,0 +1,36 @@
+/** Namespace of all of FlexCache's metrics in CloudWatch. */
+export const METRIC_NAMESPACE = 'FlexCache';
+
+/**
+ * What is measured, and in which unit. Those of a video are published twice: by hit, model and pool,
+ * and by pool alone, because an alarm cannot sum over dimensions.
+ */
+export const METRICS = {
+  /** Completed. */
+  videos: { name: 'Videos', unit: 'Count' },
+  /** Share of the network evaluations that reuse saved, 0..1. */
+  skippedShare: { name: 'SkippedShare', unit: 'NoUnit' },
+  gpuSeconds: { name: 'GpuSeconds', unit: 'Seconds' },
+  queueWait: { name: 'QueueWait', unit: 'Seconds' },
+  latentBytes: { name: 'LatentBytes', unit: 'Bytes' },
+  /** List prices, marginal: machines that idle or start are not in it. */
+  dollars: { name: 'Dollars', unit: 'NoUnit' },
+  dollarsSaved: { name: 'DollarsSaved', unit: 'NoUnit' },
+  /** Jobs that failed; cancelled ones did not. */
+  failures: { name: 'Failures', unit: 'Count' },
+  /** Donors that a look-up wanted and did not get. */
+  leaseConflicts: { name: 'LeaseConflicts', unit: 'Count' },
+  /** From the start of a GPU worker's process until it could take a message. */
+  coldStart: { name: 'ColdStart', unit: 'Seconds' },
+  evictedEntries: { name: 'EvictedEntries', unit: 'Count' },
+  evictedBytes: { name: 'EvictedBytes', unit: 'Bytes' },
+  /** Mended or removed by a sweep; more than a few say that something crashes. */
+  orphans: { name: 'Orphans', unit: 'Count' },
+} as const;
+
+export type MetricName = keyof typeof METRICS;
+
+/** Each combination of their values is a metric that is paid for: never an id. */
+export const METRIC_DIMENSIONS = ['hit', 'model', 'pool'] as const;
+
+export type MetricDimensions = Partial<Record<(typeof METRIC_DIMENSIONS)[number], string>>;
