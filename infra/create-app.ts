@@ -1,5 +1,6 @@
 import { App, Tags, type Environment } from 'aws-cdk-lib';
 import { FEATURE_FLAGS } from './feature-flags.ts';
+import { GpuStack } from './gpu-stack.ts';
 import { readModelManifest } from './model-layers.ts';
 import { settingsOf, type Settings } from './settings.ts';
 import { StorageStack } from './storage-stack.ts';
@@ -13,6 +14,7 @@ export interface CreateAppOptions {
 export interface FlexCacheApp {
   app: App;
   storage: StorageStack;
+  gpu: GpuStack;
   workflow: WorkflowStack;
 }
 
@@ -26,10 +28,15 @@ export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
     embeddingDimensions: readModelManifest(app).embedding.dimensions,
     terminationProtection: settings.stage === 'production',
   });
-  const workflow = new WorkflowStack(app, 'FlexCacheWorkflow', { env, storage });
+  const gpu = new GpuStack(app, 'FlexCacheGpu', { env, storage });
+  const workflow = new WorkflowStack(app, 'FlexCacheWorkflow', {
+    env,
+    storage,
+    fleet: gpu.fleetResources,
+  });
   // Cost allocation: bills are read by this tag.
   Tags.of(app).add('project', 'flexcache');
-  return { app, storage, workflow };
+  return { app, storage, gpu, workflow };
 }
 
 /** Account and region left open are those of whoever deploys. */

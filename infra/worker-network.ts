@@ -1,0 +1,65 @@
+import { Fn, Token, Validations } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { Construct } from 'constructs';
+import { houseLogGroup } from './house-function.ts';
+import { settingsOf, type Settings } from './settings.ts';
+
+/**
+ * Where the workers are. They ask for their work and nobody asks anything of them: public subnets
+ * whose security group lets nothing in, and no NAT, which would cost more than everything else that
+ * runs while nothing is made. What goes to S3 and DynamoDB does not leave AWS.
+ */
+export class WorkerNetwork extends Construct {
+  readonly vpc: ec2.IVpc;
+  readonly subnets: ec2.SubnetSelection;
+  readonly securityGroup: ec2.SecurityGroup;
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    const settings = settingsOf(this);
+    this.vpc = (
+      settings.vpcId === null ? this.#createVpc(settings) : this.#existingVpc(settings)
+    ) as ec2.IVpc;
+    this.subnets = { subnets: this.vpc.publicSubnets };
+    this.securityGroup = new ec2.SecurityGroup(this, 'Workers', {
+      vpc: this.vpc,
+      description: 'Workers: everything out, nothing in',
+      allowAllOutbound: true,
+    });
+  }
+
+  #createVpc({ zones }: Settings): ec2.Vpc {
+    const vpc = new ec2.Vpc(this, 'Vpc', {
+      // By number, so that no account is asked which zones it has.
+      availabilityZones: Array.from({ length: zones }, (_, zone) =>
+        Token.asString(Fn.select(zone, Fn.getAzs())),
+      ),
+      natGateways: 0,
+      subnetConfiguration: [{ name: 'Workers', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 20 }],
+      restrictDefaultSecurityGroup: false,
+      gatewayEndpoints: {
+        S3: { service: ec2.GatewayVpcEndpointAwsService.S3 },
+        DynamoDB: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
+      },
+    });
+    vpc.addFlowLog('Refused', {
+      trafficType: ec2.FlowLogTrafficType.REJECT,
+      destination: ec2.FlowLogDestination.toCloudWatchLogs(houseLogGroup(this, 'RefusedLogs')),
+    });
+    return vpc;
+  }
+
+  #existingVpc({ vpcId, subnetIds, availabilityZones }: Settings): ec2.IVpc {
+    const vpc = ec2.Vpc.fromVpcAttributes(this, 'ExistingVpc', {
+      vpcId: vpcId!,
+      availabilityZones: availabilityZones!,
+      // Whether they are public is their owner's affair; this name is the CDK's.
+      publicSubnetIds: subnetIds!,
+    });
+    Validations.of(this).acknowledge({
+      id: '@aws-cdk/aws-ec2:noSubnetRouteTableId',
+      reason: 'No route of an existing VPC is touched.',
+    });
+    return vpc;
+  }
+}
