@@ -50,9 +50,10 @@ const HAS_ENDED = '#status IN (:completed, :failed, :cancelled)';
 const IS_NOT_COMPLETED = '#status <> :completed';
 const IS_NOT_DELETED = 'attribute_not_exists(#deletedAt)';
 
-const ENTER_INDEXES = 'SET #state = :to, #readyExactKey = #exactKey, #readyPromptKey = #promptKey';
+const ENTER_INDEXES =
+  'SET #state = :to, #readyExactKey = #exactKey, #readyPromptKey = #promptKey REMOVE #leavingAt';
 const LEAVE_INDEXES =
-  'SET #state = :to REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
+  'SET #state = :to, #leavingAt = :now REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
 /**
  * The one table on DynamoDB. No transactions and no item in a failed condition's answer are needed,
@@ -130,7 +131,6 @@ export class DynamoTable implements Table {
         ':zero': 0,
         ':one': 1,
         ':false': false,
-        ':backfill': backfill,
         ':backfill': backfill,
       },
     });
