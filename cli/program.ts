@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { CACHE_MODES } from '#core/generation.ts';
 import { backfill } from './commands/backfill.ts';
-import { listEntries, removeEntry, showEntry } from './commands/cache.ts';
+import { listEntries, removeCacheEntry, showEntry } from './commands/cache.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
@@ -98,7 +98,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .argument('<id>')
     .option('--json', 'print one JSON object')
     .action(async (id: string, _, command: Command) => {
-      exitWith(await removeEntry(context, id, command.optsWithGlobals()));
+      exitWith(await removeCacheEntry(context, id, command.optsWithGlobals()));
     });
 
   program

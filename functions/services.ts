@@ -1,7 +1,10 @@
 import type { StorageClass } from '@aws-sdk/client-s3';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { costOfJob } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
+import type { Job } from '#core/generation.ts';
 import { compatibilityKey } from '#core/identity.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import {
   compatibilityOf,
   loadManifest,
@@ -10,11 +13,17 @@ import {
 } from '#models/manifest.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
+import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { S3VectorIndex } from '#stores/s3-vector-index.ts';
+import type { BackfillTable } from '#stores/backfills.ts';
+import type { NotificationQueue } from '#stores/notifications.ts';
+import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
 import type { Table } from '#stores/table.ts';
+import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { ENVIRONMENT } from './environment.ts';
 
@@ -27,6 +36,11 @@ export interface Services {
   calibration: Calibration;
   /** Entries and vectors are looked up and stored inside it. */
   compatibilityKey: string;
+  tenants: TenantTable;
+  backfills: BackfillTable;
+  notifications: NotificationQueue;
+  /** What the usage records of a job cost, pico-dollars. */
+  costOf: (job: Pick<Job, 'usage' | 'result'>) => bigint;
 }
 
 export function deployedTable(): Table {
@@ -35,6 +49,37 @@ export function deployedTable(): Table {
 
 export function deployedVectors(): VectorIndex {
   return new S3VectorIndex({ index: { indexArn: variable(ENVIRONMENT.vectorIndexArn) } });
+}
+
+export function deployedTenants(): TenantTable {
+  return new DynamoTenantTable({ tableName: variable(ENVIRONMENT.tableName) });
+}
+
+export function deployedBackfills(): BackfillTable {
+  return new DynamoBackfillTable({ tableName: variable(ENVIRONMENT.tableName) });
+}
+
+export function deployedNotifications(): NotificationQueue {
+  return new SqsNotificationQueue({ queueUrl: variable(ENVIRONMENT.webhookQueueUrl) });
+}
+
+/** What follows the end of a job works with these, beside the table. */
+export function deployedJobEnd(): Pick<
+  Services,
+  'tenants' | 'backfills' | 'notifications' | 'costOf'
+> {
+  return {
+    tenants: deployedTenants(),
+    backfills: deployedBackfills(),
+    notifications: deployedNotifications(),
+    costOf: costIn(DEFAULT_PRICE_REGION),
+  };
+}
+
+/** Prices jobs by the book of a region. */
+export function costIn(region: string): Services['costOf'] {
+  const book = priceBookOf(region);
+  return (job) => costOfJob(job, book).total;
 }
 
 /** The two buckets as one store: videos are kept by other rules than the rest. */

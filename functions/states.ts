@@ -43,6 +43,13 @@ export interface CaughtError {
   Cause: string;
 }
 
+/** An execution that did not succeed, as it is told from outside. */
+export interface EndedExecution {
+  /** Its name; see `executionName`. */
+  execution: string;
+  error: CaughtError;
+}
+
 export interface FailInput {
   request: Pick<GenerationRequest, 'videoId'>;
   error: CaughtError;

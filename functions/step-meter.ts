@@ -19,10 +19,18 @@ export class StepMeter {
     return {
       step: this.#step,
       lambdaMilliseconds: Math.ceil(performance.now() - this.#start),
-      ...(memory > 0 && { lambdaMegabytes: memory }),
+      ...(memory > 0 && {
+        lambdaMegabytes: memory,
+        lambdaArchitecture: process.arch === 'arm64' ? ('arm64' as const) : ('x86_64' as const),
+      }),
       ...amounts,
     };
   }
+}
+
+/** The record as it stands in the ledger of a job that was tried more than once. */
+export function ofAttempt(record: UsageRecord, attempt: number): UsageRecord {
+  return attempt === 1 ? record : { ...record, attempt };
 }
 
 const ENTRY_BYTES_WITHOUT_VECTORS = 1200;

@@ -3,21 +3,28 @@ import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
-import { reuseRules, type Services } from '#functions/services.ts';
+import { hasEnded } from '#functions/end-job.ts';
+import { costIn, reuseRules, type Services } from '#functions/services.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
+import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
+import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import type { WorkflowStarter } from '#stores/workflow.ts';
 import { DEFAULT_TENANT } from './default-tenant.ts';
 import { openModels, type EmbeddedModels } from './embedded-models.ts';
 import { EmbeddedQueue } from './embedded-queue.ts';
 import { EmbeddedEngine, type ExecutionOutcome } from './engine.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
-import { FileObjectStore } from './file-object-store.ts';
+import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { openStateFolder } from './state-folder.ts';
 import { startTableServer } from './table-server.ts';
@@ -31,7 +38,14 @@ export interface EmbeddedCloudOptions {
   executionProvider?: 'cpu' | 'webgpu' | 'cuda';
   /** What the worker and the state folder have to say; nothing is written unless asked for. */
   log?: (event: WorkerEvent) => void;
+  /** Addresses of objects, from whoever serves them; without it `objects.presign` refuses. */
+  presign?: FileObjectStoreOptions['presign'];
+  /** Delivers announcements; without it they are logged and dropped. Called once, when all is open. */
+  notifications?: (stores: NotificationStores) => NotificationQueue & AsyncDisposable;
 }
+
+/** What the sender of announcements reads. */
+export type NotificationStores = Pick<Services, 'table' | 'tenants' | 'backfills'>;
 
 /** What a person asks for, before validation; the tenant is this machine's unless said. */
 export type GenerateInput = Omit<RequestInput, 'tenant'> & { tenant?: string };
@@ -47,15 +61,34 @@ export interface Progress {
 export interface EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision: string;
+  readonly manifest: ModelManifest;
+  /** Of the model package; entries of another key are no donors. */
+  readonly compatibilityKey: string;
   readonly table: Table;
   readonly objects: ObjectStore;
   readonly vectors: VectorIndex;
+  /** What the functions work with. */
+  readonly services: Services;
+  /** For those who submit jobs themselves; see `finished`. */
+  readonly workflow: WorkflowStarter;
   /**
    * Submits and waits. Resolves with the finished job, completed, failed or cancelled; rejects only
    * on invalid input or when the embedded cloud itself breaks.
    */
   generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job>;
   cancel(videoId: string): Promise<void>;
+  /**
+   * Waits until the job of a video has ended; rejects when the embedded cloud closes before that. A
+   * job that nobody has started is returned as it is.
+   *
+   * @throws FlexCacheError `not_found`
+   */
+  finished(videoId: string): Promise<Job>;
+  /**
+   * Starts what a process before this one left queued or running, and returns the ids. Jobs of
+   * another model fail.
+   */
+  resumeUnfinished(): Promise<string[]>;
   /** Stops the worker between two steps, flushes and releases the state folder. */
   close(): Promise<void>;
 }
@@ -119,18 +152,28 @@ export async function openEmbeddedCloud(
       message: `the table's journal was damaged: ${droppedBytes} bytes of it, the newest jobs and entries, are lost`,
     });
   }
-  const objects = await FileObjectStore.open(state.objects);
+  const objects = await FileObjectStore.open(state.objects, {
+    ...(options.presign && { presign: options.presign }),
+  });
   const vectors = await ExactVectorIndex.open(state.vectors);
   opened.defer(() => vectors.close());
   if (vectors.needsRebuild || droppedBytes > 0) await vectors.rebuild(table.scanEntries());
+  const stores: NotificationStores = {
+    table,
+    tenants: new DynamoTenantTable(server.connection),
+    backfills: new DynamoBackfillTable(server.connection),
+  };
+  const notifications = options.notifications?.(stores);
+  if (notifications) opened.use(notifications);
   const definition = JSON.parse(await readFile(DEFINITION, 'utf8')) as object;
 
   return new LocalCloud({
     stateDirectory: state.directory,
     models,
-    table,
+    ...stores,
     objects,
     vectors,
+    notifications: notifications ?? dropping(options.log),
     definition,
     log: options.log,
     parts,
@@ -138,10 +181,10 @@ export async function openEmbeddedCloud(
   });
 }
 
-interface LocalCloudOptions {
+interface LocalCloudOptions extends NotificationStores {
   stateDirectory: string;
   models: EmbeddedModels;
-  table: Table;
+  notifications: NotificationQueue;
   objects: ObjectStore;
   vectors: VectorIndex;
   definition: object;
@@ -154,11 +197,13 @@ interface LocalCloudOptions {
 class LocalCloud implements EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision: string;
+  readonly manifest: ModelManifest;
+  readonly compatibilityKey: string;
   readonly table: Table;
   readonly objects: ObjectStore;
   readonly vectors: VectorIndex;
-  readonly #models: EmbeddedModels;
-  readonly #compatibilityKey: string;
+  readonly services: Services;
+  readonly workflow: WorkflowStarter;
   readonly #queue = new EmbeddedQueue();
   readonly #progress = new ProgressFeed();
   readonly #engine: EmbeddedEngine;
@@ -166,8 +211,11 @@ class LocalCloud implements EmbeddedCloud {
   readonly #opened: AsyncDisposableStack;
   readonly #shutdown = new AbortController();
   readonly #worker: Promise<void>;
+  /** Jobs under way, by video id. */
+  readonly #finishing = new Map<string, Promise<Job>>();
   /** Rejects when the worker breaks or the cloud closes: nobody may wait for ever. */
   readonly #ended = Promise.withResolvers<never>();
+  readonly #log: EmbeddedCloudOptions['log'];
   readonly #onSignal = (signal: NodeJS.Signals): void => this.#closeOn(signal);
   #closed: Promise<void> | undefined;
 
@@ -175,16 +223,33 @@ class LocalCloud implements EmbeddedCloud {
     const { models, table, objects, vectors, parts } = options;
     this.stateDirectory = options.stateDirectory;
     this.modelRevision = models.modelPackage.revision;
+    this.manifest = models.modelPackage.manifest;
     this.table = table;
     this.objects = objects;
     this.vectors = vectors;
-    this.#models = models;
     this.#opened = options.opened;
+    this.#log = options.log;
     const rules = reuseRules(models.modelPackage);
-    this.#compatibilityKey = rules.compatibilityKey;
+    this.compatibilityKey = rules.compatibilityKey;
 
     const { embedder, splitter } = models;
-    const services: Services = { table, vectors, embedder, splitter, ...rules };
+    const { tenants, backfills, notifications } = options;
+    const services: Services = {
+      table,
+      vectors,
+      embedder,
+      splitter,
+      ...rules,
+      tenants,
+      backfills,
+      notifications,
+      costOf: costIn(DEFAULT_PRICE_REGION),
+    };
+    this.services = services;
+    this.workflow = {
+      start: (request, attempt) => this.#start(request, attempt),
+      stop: (videoId) => this.#engine.stop(videoId),
+    };
     this.#fail = createFailHandler(services);
     this.#engine = new EmbeddedEngine({
       definition: options.definition,
@@ -223,23 +288,18 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
-    if (this.#closed !== undefined) throw closed();
+    this.#requireOpen();
     const request = this.#requestOf(input);
-    const { job, created } = await this.table.createJob(
-      newJob(request, {
-        modelRevision: this.modelRevision,
-        compatibilityKey: this.#compatibilityKey,
-      }),
-    );
+    const { job, created } = await this.table.createJob(newJob(request, this));
     if (!created) this.#requireSame(job, input);
     if (job.status === 'completed') return job;
     const { videoId } = job;
     const stopListening = onProgress && this.#progress.listen(videoId, onProgress);
     try {
-      const { attempt } = await this.table.resubmitJob(videoId);
+      const { attempt } = hasEnded(job) ? await this.table.resubmitJob(videoId) : job;
       // A rerun makes the video that was asked for first: its seed may have been drawn then.
-      await this.#engine.start(requestOf(job), attempt);
-      return await Promise.race([this.#finish(videoId), this.#ended.promise]);
+      await this.#start(requestOf(job), attempt);
+      return await this.finished(videoId);
     } finally {
       stopListening?.();
     }
@@ -248,6 +308,28 @@ class LocalCloud implements EmbeddedCloud {
   async cancel(videoId: string): Promise<void> {
     await this.table.requestCancel(videoId);
     await this.#engine.stop(videoId);
+  }
+
+  async finished(videoId: string): Promise<Job> {
+    const finishing = this.#finishing.get(videoId) ?? this.#requireJob(videoId);
+    return Promise.race([finishing, this.#ended.promise]);
+  }
+
+  async resumeUnfinished(): Promise<string[]> {
+    this.#requireOpen();
+    const resumed: string[] = [];
+    for await (const job of this.table.scanJobs()) {
+      const { videoId, attempt } = job;
+      if (hasEnded(job) || this.#finishing.has(videoId)) continue;
+      if (job.compatibilityKey === this.compatibilityKey) {
+        await this.#start(requestOf(job), attempt);
+        resumed.push(videoId);
+      } else {
+        const error = { Error: 'condition_failed', Cause: ofAnotherModel(job) };
+        await this.#fail({ request: { videoId }, error });
+      }
+    }
+    return resumed;
   }
 
   close(): Promise<void> {
@@ -266,11 +348,31 @@ class LocalCloud implements EmbeddedCloud {
     await this.#opened.disposeAsync();
   }
 
+  /** Starts an execution and sees to it that its job ends with it. */
+  async #start(request: GenerationRequest, attempt: number): Promise<void> {
+    this.#requireOpen();
+    await this.#engine.start(request, attempt);
+    const { videoId } = request;
+    if (this.#finishing.has(videoId)) return;
+    const finishing = this.#finish(videoId).finally(() => this.#finishing.delete(videoId));
+    this.#finishing.set(videoId, finishing);
+    // Whoever waits for the job is told; that nobody does must not end the process.
+    finishing.catch((error: unknown) => {
+      if (this.#closed !== undefined) return;
+      this.#log?.({ level: 'error', event: 'job_not_ended', videoId, message: String(error) });
+    });
+  }
+
+  #requireOpen(): void {
+    if (this.#closed !== undefined) throw closed();
+  }
+
   /** Waits for the execution's end; one that could not end its job has it ended here. */
   async #finish(videoId: string): Promise<Job> {
     const outcome = await this.#engine.outcome(videoId);
     const job = await this.#requireJob(videoId);
-    if (outcome === null || (job.status !== 'running' && job.status !== 'queued')) return job;
+    // What is closed goes on in the next process.
+    if (outcome === null || hasEnded(job) || this.#closed !== undefined) return job;
     await this.#fail({ request: { videoId }, error: endedWithoutJob(outcome) });
     return this.#requireJob(videoId);
   }
@@ -282,7 +384,7 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   #requestOf(input: GenerateInput): GenerationRequest {
-    const { steps } = this.#models.modelPackage.manifest.scheduler;
+    const { steps } = this.manifest.scheduler;
     return newRequest({ ...input, tenant: input.tenant ?? DEFAULT_TENANT }, { steps });
   }
 
@@ -297,9 +399,9 @@ class LocalCloud implements EmbeddedCloud {
         'use a new key for a new request',
       );
     }
-    if (job.status !== 'completed' && job.compatibilityKey !== this.#compatibilityKey) {
+    if (job.status !== 'completed' && job.compatibilityKey !== this.compatibilityKey) {
       throw new ConditionFailedError(
-        `video ${job.videoId} was asked of another model and is ${job.status}: use a new idempotency key for this one`,
+        `${ofAnotherModel(job)}: use a new idempotency key for this one`,
       );
     }
   }
@@ -309,6 +411,17 @@ class LocalCloud implements EmbeddedCloud {
     if (process.listenerCount(signal) > 1) return;
     void this.close().finally(() => process.kill(process.pid, signal));
   }
+}
+
+function ofAnotherModel({ videoId, status }: Job): string {
+  return `video ${videoId} was asked of another model and is ${status}`;
+}
+
+/** Nobody reads announcements here: the log says what was not sent. */
+function dropping(log: EmbeddedCloudOptions['log']): NotificationQueue {
+  return {
+    send: async ({ kind, id }) => log?.({ level: 'warn', event: 'notification_dropped', kind, id }),
+  };
 }
 
 function endedWithoutJob(outcome: ExecutionOutcome): { Error: string; Cause: string } {

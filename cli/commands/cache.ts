@@ -1,9 +1,10 @@
 import Table from 'cli-table3';
-import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { Entry } from '#core/generation.ts';
 import { validateVideoId } from '#core/request.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import { removeEntry } from '#stores/remove-entry.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { collect } from '../collect.ts';
@@ -67,25 +68,16 @@ export async function showEntry(
   });
 }
 
-/**
- * Takes an entry out of the cache; its video stays, because finished jobs point at it.
- *
- * READY -> EVICTING, then vectors, latent, record: whatever interrupts this, no look-up finds an
- * entry whose latent is gone, and running it again finishes it. The cloud's grace period between
- * vectors and latent is not needed here: this process holds the state folder alone.
- */
-export async function removeEntry(
+/** Takes an entry out of the cache; its video stays. This process holds the state folder alone. */
+export async function removeCacheEntry(
   context: CliContext,
   id: string,
   options: CacheOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
   return withCloud(context, options, async (cloud) => {
-    const entry = await findEntry(cloud, entryId);
-    if (entry.state === 'READY') await beginEviction(cloud, entry);
-    await cloud.vectors.delete([entryId]);
-    await cloud.objects.delete(entry.latentKey);
-    await cloud.table.deleteEntry(entryId);
+    const entry = await removeEntry(cloud, entryId);
+    if (entry === null) throw entryNotFound(entryId);
     context.stdout.write(
       options.json
         ? `${JSON.stringify({ id: entryId, removed: true, bytes: entry.latentBytes })}\n`
@@ -95,26 +87,17 @@ export async function removeEntry(
   });
 }
 
-async function beginEviction(cloud: EmbeddedCloud, entry: Entry): Promise<void> {
-  const now = Date.now();
-  if (await cloud.table.moveEntry(entry.entryId, 'READY', 'EVICTING', now)) return;
-  const current = await findEntry(cloud, entry.entryId);
-  if (current.state === 'EVICTING') return;
-  const until = new Date(current.leaseUntil ?? now).toISOString();
-  throw new ConditionFailedError(
-    `entry ${entry.entryId} is in use until ${until}: run this again after that`,
-  );
-}
-
 async function findEntry(cloud: EmbeddedCloud, entryId: string): Promise<Entry> {
   const entry = await cloud.table.getEntry(entryId);
-  if (entry === null || entry.state === 'TOMBSTONE') {
-    throw new FlexCacheError('not_found', `entry ${entryId} is not in the cache`, {
-      field: 'id',
-      fix: 'list what is there with flexcache cache ls',
-    });
-  }
+  if (entry === null || entry.state === 'TOMBSTONE') throw entryNotFound(entryId);
   return entry;
+}
+
+function entryNotFound(entryId: string): FlexCacheError {
+  return new FlexCacheError('not_found', `entry ${entryId} is not in the cache`, {
+    field: 'id',
+    fix: 'list what is there with flexcache cache ls',
+  });
 }
 
 /** An entry without its vectors, which say nothing to a person. */
@@ -138,6 +121,7 @@ function entryReport(entry: Entry): Record<string, string | number | null> {
     video: entry.videoKey,
     videoBytes: entry.videoBytes,
     tenant: entry.tenant,
+    scope: entry.scope,
     compatibilityKey: entry.compatibilityKey,
     createdAt: entry.createdAt,
   };

@@ -1,8 +1,9 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { Entry, GenerationResult, JobResult, Plan } from '#core/generation.ts';
+import type { Entry, GenerationResult, Job, JobResult, Plan } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
 import {
+  deployedJobEnd,
   deployedModel,
   deployedTable,
   deployedVectors,
@@ -11,10 +12,11 @@ import {
   type Services,
 } from '../services.ts';
 import type { CommitInput } from '../states.ts';
-import { entryUnits, StepMeter } from '../step-meter.ts';
+import { endJob, type EndJobServices } from '../end-job.ts';
+import { entryUnits, ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 
-type CommitServices = Pick<Services, 'table' | 'vectors' | 'compatibilityKey'>;
+type CommitServices = Pick<Services, 'table' | 'vectors' | 'compatibilityKey'> & EndJobServices;
 
 export interface CommitOutput {
   videoId: string;
@@ -24,12 +26,15 @@ export interface CommitOutput {
 /** Embed, Lookup, IsExact, Commit; and Generate unless the hit is exact. */
 const TRANSITIONS = { exact: 4, generated: 5 };
 
-/** `recordUsage` four times, `completeJob`. */
+/** `recordUsage` four times, `completeJob`; the job is read before and after. */
 const JOB_WRITE_UNITS = 5;
+const JOB_READ_UNITS = 2;
 
 /**
- * Makes a finished video visible: entry -> vectors -> job. Each write may be repeated, so a run that
- * stops anywhere is finished by the next.
+ * Makes a finished video visible: entry -> vectors -> job, then what follows the end of a job. Each
+ * write may be repeated, so a run that stops anywhere is finished by the next.
+ *
+ * @throws FlexCacheError `cancelled` when the job was, and nothing is stored.
  */
 export function createCommitHandler(
   services: CommitServices,
@@ -38,6 +43,23 @@ export function createCommitHandler(
     const meter = new StepMeter('commit');
     const { request, embed, lookup, generation } = input;
     const { table } = services;
+    const { videoId } = request;
+    const { donors, exactVideoId } = lookup.plan;
+    const donorIds = donors.map(({ entryId }) => entryId);
+    if (exactVideoId !== null) donorIds.push(exactVideoId);
+
+    const job = await requireJob(services, videoId);
+    if (job.status === 'completed') {
+      // An earlier run stopped after its last write: the ledger is closed.
+      await endJob(services, job, { donorIds });
+      return { videoId, result: job.result! };
+    }
+    if (job.cancelRequested) {
+      throw new FlexCacheError(
+        'cancelled',
+        'the request was cancelled before its video was stored',
+      );
+    }
     const units = entryUnits(embed.embedding.vectors.whole.length);
 
     let outcome: Omit<JobResult, 'seconds' | 'fullSteps'>;
@@ -63,11 +85,12 @@ export function createCommitHandler(
     const { queue, generate } = generation?.seconds ?? { queue: 0, generate: 0 };
     const usage = meter.usage({
       ...stored,
+      tableReadUnits: stored.tableReadUnits + JOB_READ_UNITS,
       tableWriteUnits: stored.tableWriteUnits + JOB_WRITE_UNITS,
       stateTransitions: generation === undefined ? TRANSITIONS.exact : TRANSITIONS.generated,
     });
     for (const record of [embed.usage, lookup.usage, generation?.usage, usage]) {
-      if (record !== undefined) await table.recordUsage(request.videoId, record);
+      if (record !== undefined) await table.recordUsage(videoId, ofAttempt(record, job.attempt));
     }
     const result: JobResult = {
       ...outcome,
@@ -81,9 +104,16 @@ export function createCommitHandler(
         total: (Date.now() - embed.startedAt) / 1000,
       },
     };
-    await table.completeJob(request.videoId, result);
-    return { videoId: request.videoId, result };
+    await table.completeJob(videoId, result);
+    await endJob(services, await requireJob(services, videoId), { donorIds });
+    return { videoId, result };
   });
+}
+
+async function requireJob({ table }: CommitServices, videoId: string): Promise<Job> {
+  const job = await table.getJob(videoId);
+  if (job !== null) return job;
+  throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
 }
 
 async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise<Entry> {
@@ -132,6 +162,9 @@ async function entryOf(
     hits: 0,
     createdAt: new Date().toISOString(),
     gpuSeconds: generation.usage.gpuSeconds ?? 0,
+    ...(generation.usage.denoiseSeconds !== undefined && {
+      denoiseSeconds: generation.usage.denoiseSeconds,
+    }),
     stepsRun: generation.stepsRun,
   };
 }
@@ -159,6 +192,11 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
     spritesheetKey,
     videoBytes: entry.videoBytes,
     latentBytes: entry.latentBytes,
+    replaced: {
+      gpuSeconds: entry.gpuSeconds,
+      ...(entry.denoiseSeconds !== undefined && { denoiseSeconds: entry.denoiseSeconds }),
+      networkEvaluations: entry.stepsRun,
+    },
   };
 }
 
@@ -184,5 +222,6 @@ export const handler = lazily(async () =>
     table: deployedTable(),
     vectors: deployedVectors(),
     compatibilityKey: reuseRules(await deployedModel()).compatibilityKey,
+    ...deployedJobEnd(),
   }),
 );

@@ -1,8 +1,10 @@
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { JobStatus } from '#core/generation.ts';
-import { deployedTable, lazily, type Services } from '../services.ts';
-import type { FailInput } from '../states.ts';
-import { StepMeter } from '../step-meter.ts';
+import type { Job, JobStatus } from '#core/generation.ts';
+import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
+import { endJob, hasEnded, type EndJobServices } from '../end-job.ts';
+import { deployedJobEnd, deployedTable, lazily } from '../services.ts';
+import type { EndedExecution, FailInput } from '../states.ts';
+import { ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { explainFailure } from './explain-failure.ts';
 
@@ -11,35 +13,65 @@ export interface FailOutput {
   status: JobStatus;
 }
 
-const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled']);
-
-/** Ends the job with a reason that its user understands. A job that has ended keeps its end. */
-export function createFailHandler({
-  table,
-}: Pick<Services, 'table'>): (input: FailInput) => Promise<FailOutput> {
-  return namingErrors(async ({ request: { videoId }, error, embed, lookup, generation }) => {
+/**
+ * Ends the job with a reason that its user understands, and does what follows the end of a job. A
+ * job that has ended keeps its end.
+ *
+ * Called by the state machine, and once more for every execution that did not succeed: some end
+ * without having called it. What is told of such an execution says nothing of a later attempt.
+ */
+export function createFailHandler(
+  services: EndJobServices,
+): (input: FailInput | EndedExecution) => Promise<FailOutput> {
+  return namingErrors(async (input) => {
     const meter = new StepMeter('fail');
-    const job = await table.getJob(videoId);
-    if (job === null) {
-      throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
+    const { table } = services;
+    const isFromOutside = 'execution' in input;
+    const videoId = isFromOutside ? videoIdOfExecution(input.execution) : input.request.videoId;
+    const job = await requireJob(services, videoId);
+    if (isFromOutside && attemptOfExecution(input.execution) !== job.attempt) {
+      return { videoId, status: job.status };
     }
-    if (ENDED.has(job.status)) return { videoId, status: job.status };
+    const donorIds = isFromOutside ? [] : donorsOf(input);
+    if (hasEnded(job)) {
+      await endJob(services, job, { donorIds, isAnnounced: !isFromOutside });
+      return { videoId, status: job.status };
+    }
 
-    const usage = meter.usage({ tableReadUnits: 1, tableWriteUnits: 2 });
+    const usage = meter.usage({ tableReadUnits: 2, tableWriteUnits: 2 });
+    const { embed, lookup, generation }: Partial<FailInput> = isFromOutside ? {} : input;
     for (const record of [embed?.usage, lookup?.usage, generation?.usage, usage]) {
-      if (record !== undefined) await table.recordUsage(videoId, record);
+      if (record !== undefined) await table.recordUsage(videoId, ofAttempt(record, job.attempt));
     }
-    const reason = explainFailure(error);
-    const isCancelled = reason.code === 'cancelled';
+    const reason = explainFailure(input.error);
     try {
-      await table.failJob(videoId, reason, isCancelled);
+      await table.failJob(videoId, reason, job.cancelRequested || reason.code === 'cancelled');
     } catch (conflict) {
       // Completed since we looked: a finished video is never taken back.
       if (!(conflict instanceof ConditionFailedError)) throw conflict;
-      return { videoId, status: 'completed' };
     }
-    return { videoId, status: isCancelled ? 'cancelled' : 'failed' };
+    const ended = await requireJob(services, videoId);
+    await endJob(services, ended, { donorIds });
+    return { videoId, status: ended.status };
   });
 }
 
-export const handler = lazily(async () => createFailHandler({ table: deployedTable() }));
+async function requireJob({ table }: EndJobServices, videoId: string): Promise<Job> {
+  const job = await table.getJob(videoId);
+  if (job !== null) return job;
+  throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
+}
+
+/** What Lookup has leased; nothing when it did not get that far. */
+function donorsOf({ lookup }: FailInput): string[] {
+  if (lookup === undefined) return [];
+  const { donors, exactVideoId } = lookup.plan;
+  return [
+    ...donors.map(({ entryId }) => entryId),
+    ...(exactVideoId === null ? [] : [exactVideoId]),
+  ];
+}
+
+export const handler = lazily(async () =>
+  createFailHandler({ table: deployedTable(), ...deployedJobEnd() }),
+);

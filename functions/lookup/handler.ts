@@ -1,3 +1,5 @@
+import type { Calibration } from '#core/calibration.ts';
+import { FlexCacheError } from '#core/errors.ts';
 import {
   LOOKUP_PARTS,
   type Entry,
@@ -7,8 +9,11 @@ import {
   type PromptEmbedding,
 } from '#core/generation.ts';
 import { exactKey, isSamePartition, promptKey, type CachePartition } from '#core/identity.ts';
-import { makePlan, type Candidate } from '#core/plan.ts';
-import type { VectorMatch } from '#stores/vector-index.ts';
+import { limitReuse } from '#core/limit-reuse.ts';
+import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
+import type { Table } from '#stores/table.ts';
+import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
+import { cosine } from './cosine.ts';
 import {
   deployedModel,
   deployedTable,
@@ -27,16 +32,41 @@ export const LEASE_MILLISECONDS = 15 * 60 * 1000;
 /** Candidates asked for each part: enough to find one whose lease is granted. */
 export const CANDIDATES_PER_PART = 8;
 
-type LookupServices = Pick<Services, 'table' | 'vectors' | 'calibration' | 'compatibilityKey'>;
+/** What is asked of the stores: a batch that is only asked about answers with stores of its own. */
+export interface LookupServices extends Pick<Services, 'calibration' | 'compatibilityKey'> {
+  table: Pick<
+    Table,
+    'getJob' | 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'releaseEntry'
+  >;
+  vectors: Pick<VectorIndex, 'query'>;
+}
 
 type Candidates = Record<LookupPart, Candidate[]>;
 
-/** Finds what a request may start from, leases it, and says what will be done. */
+/** What may be planned from; a remix has its video beside the candidates. */
+type Choice = Pick<PlanInput, 'exactVideoId' | 'remix'> & { candidates: Candidates };
+
+/**
+ * Finds what a request may start from, leases it, and says what will be done.
+ *
+ * A remix starts from the video that it names and from no other: from its parts where they are
+ * similar enough, as always, else from the whole of it at `REMIX_START_TIME`.
+ *
+ * @throws FlexCacheError `cancelled` when the job was; `not_found` when the video of a remix is not in
+ * the request's part of the cache.
+ */
 export function createLookupHandler(
   services: LookupServices,
 ): (input: LookupInput) => Promise<LookupOutput> {
   return namingErrors(async ({ request, embed }) => {
     const meter = new StepMeter('lookup');
+    const job = await services.table.getJob(request.videoId);
+    if (job?.cancelRequested) {
+      throw new FlexCacheError(
+        'cancelled',
+        'the request was cancelled before donors were looked up',
+      );
+    }
     const lookup = new Lookup(services, request, embed.embedding);
     const plan = await lookup.plan();
     return { plan, seconds: meter.seconds, usage: meter.usage(lookup.usage) };
@@ -48,48 +78,91 @@ class Lookup {
   readonly #request: GenerationRequest;
   readonly #embedding: PromptEmbedding;
   readonly #units: { read: number; write: number };
-  readonly usage = { tableReadUnits: 0, tableWriteUnits: 0, vectorQueries: 0 };
+  /** The package's, within the bounds of the request. */
+  readonly #calibration: Calibration;
+  /** Entries that gave no lease: they are gone, or on their way. */
+  readonly #refused = new Set<string>();
+  /** Begins with the job. */
+  readonly usage = { tableReadUnits: 1, tableWriteUnits: 0, vectorQueries: 0 };
 
   constructor(services: LookupServices, request: GenerationRequest, embedding: PromptEmbedding) {
     this.#services = services;
     this.#request = request;
     this.#embedding = embedding;
     this.#units = entryUnits(embedding.vectors.whole.length);
+    this.#calibration = limitReuse(services.calibration, request);
   }
 
   async plan(): Promise<Plan> {
-    if (this.#request.cache === 'off' || this.#request.cache === 'refresh') {
-      return this.#makePlan(null, noCandidates());
-    }
-    const [exact, samePrompt] = await Promise.all([this.#findExact(), this.#findSamePrompt()]);
+    const { cache, remixOf } = this.#request;
+    if (cache === 'off' || cache === 'refresh') return this.#makePlan(nothingFound());
+    const [exact, samePrompt] = await Promise.all([
+      this.#findExact(),
+      remixOf === null ? this.#findSamePrompt() : [],
+    ]);
     if (exact !== null && (await this.#lease(exact.entryId))) {
-      return this.#makePlan(exact.entryId, noCandidates());
+      return this.#makePlan({ ...nothingFound(), exactVideoId: exact.entryId });
     }
-    return this.#leaseDonors(await this.#findCandidates(samePrompt));
+    if (remixOf !== null) return this.#planRemix(remixOf);
+    return this.#leaseDonors({
+      exactVideoId: null,
+      candidates: await this.#findCandidates(samePrompt),
+    });
   }
 
-  /** Plans and leases until every donor of the plan is ours; a refused one is out of the game. */
-  async #leaseDonors(candidates: Candidates): Promise<Plan> {
+  async #planRemix(videoId: string): Promise<Plan> {
+    this.usage.tableReadUnits += this.#units.read;
+    const entry = await this.#services.table.getEntry(videoId);
+    if (entry === null || !this.#isUsable(entry)) throw remixNotFound(videoId);
+    const candidates = noCandidates();
+    for (const part of LOOKUP_PARTS) {
+      const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
+      if (asked === null || stored === null) continue;
+      candidates[part].push(candidateOf(entry, cosine(asked, stored)));
+    }
+    const [remix] = candidates.whole;
+    const plan = await this.#leaseDonors({ exactVideoId: null, candidates, remix: remix! });
+    if (plan.donors.length === 0 && this.#refused.has(videoId)) throw remixNotFound(videoId);
+    return plan;
+  }
+
+  /**
+   * Plans and leases until every donor of the plan is ours; a refused one is out of the game. What
+   * was leased for a plan that came to nothing is released.
+   */
+  async #leaseDonors(choice: Choice): Promise<Plan> {
     const leased = new Set<string>();
     for (;;) {
-      const plan = this.#makePlan(null, candidates);
+      const plan = this.#makePlan(choice);
       const wanted = new Set(plan.donors.map((donor) => donor.entryId));
-      const refused: string[] = [];
       for (const entryId of wanted) {
         if (leased.has(entryId)) continue;
         if (await this.#lease(entryId)) leased.add(entryId);
-        else refused.push(entryId);
+        else this.#refused.add(entryId);
       }
-      if (refused.length === 0) return plan;
+      if (plan.donors.every(({ entryId }) => leased.has(entryId))) {
+        await this.#release([...leased].filter((entryId) => !wanted.has(entryId)));
+        return plan;
+      }
       for (const part of LOOKUP_PARTS) {
-        candidates[part] = candidates[part].filter(({ entryId }) => !refused.includes(entryId));
+        choice.candidates[part] = choice.candidates[part].filter(
+          ({ entryId }) => !this.#refused.has(entryId),
+        );
       }
+      if (choice.remix && this.#refused.has(choice.remix.entryId)) choice.remix = null;
     }
   }
 
-  #makePlan(exactVideoId: string | null, candidates: Candidates): Plan {
+  #makePlan(choice: Choice): Plan {
     const { calibration } = this.#services;
-    return makePlan({ request: this.#request, exactVideoId, candidates, calibration });
+    return makePlan({ request: this.#request, calibration, ...choice });
+  }
+
+  async #release(entryIds: readonly string[]): Promise<void> {
+    for (const entryId of entryIds) {
+      this.usage.tableWriteUnits += this.#units.write;
+      await this.#services.table.releaseEntry(entryId, this.#request.videoId);
+    }
   }
 
   async #lease(entryId: string): Promise<boolean> {
@@ -105,7 +178,8 @@ class Lookup {
     return entry !== null;
   }
 
-  #findExact(): Promise<Entry | null> {
+  async #findExact(): Promise<Entry | null> {
+    if (this.#calibration.decide('exact', 1, this.#request.steps) === null) return null;
     this.usage.tableReadUnits += this.#units.read;
     const { prompt, seed, steps, remixOf } = this.#request;
     return this.#services.table.findExact(
@@ -145,8 +219,7 @@ class Lookup {
       for (const [entryId, similarity] of similarities) {
         const entry = entries.get(entryId);
         if (entry === undefined || !this.#isUsable(entry)) continue;
-        const { latentKey, generation } = entry;
-        candidates[part].push({ entryId, similarity, latentKey, generation });
+        candidates[part].push(candidateOf(entry, similarity));
       }
     }
     return candidates;
@@ -157,9 +230,12 @@ class Lookup {
     const vector = this.#embedding.vectors[part];
     if (vector === null) return [];
     this.usage.vectorQueries++;
-    const { vectors, calibration } = this.#services;
-    const matches = await vectors.query({ ...this.#partition, part }, vector, CANDIDATES_PER_PART);
-    return matches.filter(({ similarity }) => calibration.decide(part, similarity, Infinity));
+    const matches = await this.#services.vectors.query(
+      { ...this.#partition, part },
+      vector,
+      CANDIDATES_PER_PART,
+    );
+    return matches.filter(({ similarity }) => this.#calibration.decide(part, similarity, Infinity));
   }
 
   /** A run that crashed may have left the entry of this very video. */
@@ -180,6 +256,22 @@ class Lookup {
 
 function noCandidates(): Candidates {
   return { whole: [], object: [], background: [] };
+}
+
+function nothingFound(): Choice {
+  return { exactVideoId: null, candidates: noCandidates() };
+}
+
+function candidateOf({ entryId, latentKey, generation }: Entry, similarity: number): Candidate {
+  return { entryId, similarity, latentKey, generation };
+}
+
+function remixNotFound(videoId: string): FlexCacheError {
+  return new FlexCacheError(
+    'not_found',
+    `the video ${videoId} to remix is not in this part of the cache`,
+    { field: 'remixOf', fix: 'remix a video that was made in the same scope and not yet evicted' },
+  );
 }
 
 export const handler = lazily(async () =>

@@ -3,6 +3,8 @@
  * table is declared here and nowhere else.
  */
 
+import type { WebhookDelivery } from './webhook-delivery.ts';
+
 /** `exact`: the same request was answered before. The others name which donors serve the request. */
 export type HitKind = 'exact' | 'whole' | 'object+background' | 'object' | 'background' | 'miss';
 
@@ -87,8 +89,10 @@ export interface Plan {
 
 /** Usage of one step of the workflow; with a price book it yields dollars. Units are in the names. */
 export interface UsageRecord {
-  /** Makes the record idempotent: one step of one video writes one record. */
+  /** Makes the record idempotent: one step of one attempt at a video writes one record. */
   step: 'embed' | 'lookup' | 'generate' | 'commit' | 'fail';
+  /** The attempt that the step belongs to; the first one unless said. */
+  attempt?: number;
   lambdaMilliseconds?: number;
   lambdaMegabytes?: number;
   /** `x86_64` unless said. */
@@ -167,6 +171,8 @@ export interface Job extends GenerationRequest {
   /** 0..100 */
   progress: number;
   cancelRequested: boolean;
+  /** What became of telling `webhook`. */
+  webhookDelivery?: WebhookDelivery;
   /** When its owner deleted it. The record stays for the books, nobody else is shown it. */
   deletedAt?: string;
   error?: { code: string; message: string; field?: string };
@@ -243,6 +249,8 @@ export interface Entry {
   lastHitAt?: string;
   /** Epoch milliseconds until which the entry must not be evicted. */
   leaseUntil?: number;
+  /** Epoch milliseconds when it came into its state; absent while READY. */
+  leavingAt?: number;
   /** GPU seconds and network evaluations that making it took. */
   gpuSeconds: number;
   /** Of the GPU seconds, those in the denoiser network. */

@@ -1,5 +1,6 @@
 import type { Calibration, StartPoint } from './calibration.ts';
 import type { Donor, GenerationRequest, HitKind, LookupPart, Plan } from './generation.ts';
+import { limitReuse, moveStart } from './limit-reuse.ts';
 import { createRandomSource, type RandomSource } from './random.ts';
 
 /**
@@ -9,7 +10,13 @@ import { createRandomSource, type RandomSource } from './random.ts';
 export const MAX_GENERATION = 3;
 
 /** Donors this close to the best one, as a cosine, are equally good. */
-export const EQUALLY_GOOD_MARGIN = 0.01;
+export const EQUALLY_GOOD_MARGIN = 0.005;
+
+/**
+ * Where a remix starts whose video is too unlike the new prompt for any measured start: late enough
+ * that the prompt decides what is seen, early enough that the layout of the video stays.
+ */
+export const REMIX_START_TIME = 0.8;
 
 /** An entry that the index proposed for one part. */
 export interface Candidate {
@@ -24,11 +31,13 @@ export interface Candidate {
 
 /** Everything a plan is made from. */
 export interface PlanInput {
-  request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache'>;
+  request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache' | 'minSimilarity' | 'maxReuse'>;
   /** The video that answers exactly this request, when there is one. */
   exactVideoId: string | null;
   /** In any order. Entries of the very same prompt are `whole` candidates with similarity 1. */
   candidates: { readonly [Part in LookupPart]: readonly Candidate[] };
+  /** The video that the request named as its donor, also when no threshold admits it. */
+  remix?: Candidate | null;
   calibration: Calibration;
 }
 
@@ -44,17 +53,21 @@ const HIT_PREFERENCE: readonly HitKind[] = ['whole', 'object+background', 'objec
  * Decides what one request starts from: the exact video, else the hit that leaves the least to
  * denoise, else noise. The same input gives the same plan. Among equally good donors it prefers the
  * one that is fewest reuses away from a full generation, then draws by the request's seed, so no
- * single entry becomes the ancestor of everything.
+ * single entry becomes the ancestor of everything. The request's own bounds, `minSimilarity` and
+ * `maxReuse`, hold beside the calibration's.
  */
 export function makePlan(input: PlanInput): Plan {
-  const { request, exactVideoId, calibration } = input;
+  const { request, exactVideoId, candidates } = input;
   if (request.cache === 'off' || request.cache === 'refresh') return fullGeneration(request);
-  if (exactVideoId !== null) return { ...fullGeneration(request), ...EXACT_HIT, exactVideoId };
+  const calibration = limitReuse(input.calibration, request);
+  if (exactVideoId !== null && calibration.decide('exact', 1, request.steps) !== null) {
+    return { ...fullGeneration(request), ...EXACT_HIT, exactVideoId };
+  }
 
   const random = createRandomSource(request.seed, 'plan');
-  const whole = pickDonor('whole', input, random);
-  const object = pickDonor('object', input, random);
-  const background = pickDonor('background', input, random);
+  const whole = pickDonor('whole', candidates.whole, calibration, random);
+  const object = pickDonor('object', candidates.object, calibration, random);
+  const background = pickDonor('background', candidates.background, calibration, random);
   const donorsByHit: Partial<Record<HitKind, Donor[]>> = {};
   if (whole !== null) donorsByHit.whole = [whole];
   if (object !== null) donorsByHit.object = [object];
@@ -72,7 +85,17 @@ export function makePlan(input: PlanInput): Plan {
     if (start === null) continue;
     if (best === null || skipsMore(start, best)) best = { hit, donors, ...start };
   }
+  best ??= remixOf(input);
   return best === null ? fullGeneration(request) : { ...fullGeneration(request), ...best };
+}
+
+/** The whole of the named video, whatever its similarity. */
+function remixOf({ request, remix, calibration }: PlanInput): Option | null {
+  if (remix === undefined || remix === null) return null;
+  const measured = calibration.decide('whole', 1, request.steps);
+  const to = Math.max(REMIX_START_TIME, 1 - request.maxReuse);
+  const start = measured && moveStart(measured, to, request.steps);
+  return start && { hit: 'whole', donors: [donorOf('whole', remix)], ...start };
 }
 
 const EXACT_HIT = { hit: 'exact', startTime: 0, steps: 0 } as const;
@@ -94,11 +117,16 @@ function skipsMore(start: StartPoint, than: StartPoint): boolean {
   return start.startTime < than.startTime;
 }
 
-function pickDonor(part: LookupPart, input: PlanInput, random: RandomSource): Donor | null {
-  const usable = input.candidates[part].filter(
+function pickDonor(
+  part: LookupPart,
+  candidates: readonly Candidate[],
+  calibration: Calibration,
+  random: RandomSource,
+): Donor | null {
+  const usable = candidates.filter(
     (candidate) =>
       candidate.generation < MAX_GENERATION &&
-      input.calibration.decide(part, candidate.similarity, Infinity) !== null,
+      calibration.decide(part, candidate.similarity, Infinity) !== null,
   );
   if (usable.length === 0) return null;
   const bestSimilarity = Math.max(...usable.map((candidate) => candidate.similarity));
@@ -109,6 +137,9 @@ function pickDonor(part: LookupPart, input: PlanInput, random: RandomSource): Do
   const equals = good
     .filter((candidate) => candidate.generation === generation)
     .sort((left, right) => (left.entryId < right.entryId ? -1 : 1));
-  const { entryId, similarity, latentKey } = equals[random.nextBelow(equals.length)]!;
+  return donorOf(part, equals[random.nextBelow(equals.length)]!);
+}
+
+function donorOf(part: LookupPart, { entryId, similarity, latentKey }: Candidate): Donor {
   return { entryId, part, similarity, latentKey };
 }

@@ -30,7 +30,7 @@ export type RawRequest = { readonly [Field in keyof GenerationRequest]: unknown 
  * @throws InvalidInputError naming the first wrong field, what was expected and the fix.
  */
 export function validateRequest(raw: RawRequest): GenerationRequest {
-  return {
+  const request: GenerationRequest = {
     videoId: validateVideoId(raw.videoId),
     prompt: validatePrompt(raw.prompt),
     seed: validateSeed(raw.seed),
@@ -43,6 +43,14 @@ export function validateRequest(raw: RawRequest): GenerationRequest {
     remixOf: validateRemixOf(raw.remixOf),
     pool: validatePool(raw.pool),
   };
+  if (request.remixOf !== null && (request.cache === 'off' || request.cache === 'refresh')) {
+    throw new InvalidInputError(
+      'remixOf',
+      `a remix starts from a stored video, which cache mode ${request.cache} forbids`,
+      'use cache mode auto or readonly, or leave remixOf out',
+    );
+  }
+  return request;
 }
 
 /** @throws InvalidInputError unless it is `vid_` and 26 Crockford base32 characters. */

@@ -76,19 +76,24 @@ export function itemToEntry(item: Attributes): Entry {
   } as unknown as Entry;
 }
 
-/** A job as an item: usage records keyed by step, so that a step that runs again overwrites its own. */
+/** Names a usage record inside its job: a step that runs again in the same attempt overwrites its own. */
+export function usageName({ step, attempt = 1 }: UsageRecord): string {
+  return attempt === 1 ? step : `${step}_${attempt}`;
+}
+
+/** A job as an item. */
 export function jobToItem(job: Job): ItemKey {
   return {
     ...job,
     ...jobItemKey(job.videoId),
-    usage: Object.fromEntries(job.usage.map((record) => [record.step, record])),
+    usage: Object.fromEntries(job.usage.map((record) => [usageName(record), record])),
     [OWNER_INDEX.partitionKey]: ownerKey('JOBS', job.tenant),
     [OWNER_INDEX.sortKey]: ownerSortKey(job.createdAt, job.videoId),
   };
 }
 
 export function itemToJob(item: Attributes): Job {
-  const byStep = item['usage'] as Partial<Record<UsageRecord['step'], UsageRecord>>;
+  const usage = Object.values(item['usage'] as Record<string, UsageRecord>);
   const attributes = without(item, [
     PARTITION_KEY,
     SORT_KEY,
@@ -97,8 +102,14 @@ export function itemToJob(item: Attributes): Job {
   ]);
   return {
     ...attributes,
-    usage: STEPS.flatMap((step) => byStep[step] ?? []),
+    usage: usage.sort(byAttemptAndStep),
   } as unknown as Job;
+}
+
+function byAttemptAndStep(one: UsageRecord, other: UsageRecord): number {
+  return (
+    (one.attempt ?? 1) - (other.attempt ?? 1) || STEPS.indexOf(one.step) - STEPS.indexOf(other.step)
+  );
 }
 
 /** Little-endian float32, 4 bytes an element, whatever the byte order of this machine. */

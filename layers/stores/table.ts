@@ -47,13 +47,13 @@ export interface Table {
   scanJobs(): AsyncIterable<Job>;
   /**
    * Failed or cancelled -> queued with the next attempt, for this line when a backfill asks; a job in
-   * any other status is returned as it is.
+   * any other status, or a deleted one, is returned as it is.
    */
   resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job>;
   /** Queued or running -> running. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
   setJobProgress(videoId: string, progress: number): Promise<void>;
-  /** Appends a usage record; the same step overwrites its own record. */
+  /** Appends a usage record; the same step of the same attempt overwrites its own record. */
   recordUsage(videoId: string, usage: UsageRecord): Promise<void>;
   completeJob(videoId: string, result: JobResult): Promise<void>;
   failJob(videoId: string, error: NonNullable<Job['error']>, cancelled: boolean): Promise<void>;

@@ -47,6 +47,11 @@ export async function openFakeCloud(
 export class FakeCloud implements EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision = 'fake-revision';
+  readonly compatibilityKey = 'fake-key';
+  /** The command does without these. */
+  readonly manifest = {} as EmbeddedCloud['manifest'];
+  readonly services = {} as EmbeddedCloud['services'];
+  readonly workflow = {} as EmbeddedCloud['workflow'];
   readonly inputs: GenerateInput[] = [];
   readonly deletions: string[] = [];
   readonly #path: string;
@@ -100,7 +105,7 @@ export class FakeCloud implements EmbeddedCloud {
       metadata: {},
       backfill: null,
       modelRevision: this.modelRevision,
-      compatibilityKey: 'fake-key',
+      compatibilityKey: this.compatibilityKey,
       status: 'completed',
       createdAt,
       updatedAt: createdAt,
@@ -193,6 +198,14 @@ export class FakeCloud implements EmbeddedCloud {
 
   async cancel(videoId: string): Promise<void> {
     this.#cancelled.add(videoId);
+  }
+
+  async finished(videoId: string): Promise<Job> {
+    return this.#state.jobs[videoId]!;
+  }
+
+  async resumeUnfinished(): Promise<string[]> {
+    return [];
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import type { CacheMode } from '#core/generation.ts';
-import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '#core/plan.ts';
+import {
+  makePlan,
+  MAX_GENERATION,
+  REMIX_START_TIME,
+  type Candidate,
+  type PlanInput,
+} from '#core/plan.ts';
 
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
   entryId,
@@ -11,11 +17,13 @@ const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candida
   ...overrides,
 });
 
+const REQUEST = { seed: 7, steps: 12, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
+
 const input = (
   candidates: Partial<PlanInput['candidates']> = {},
   overrides: Partial<PlanInput> = {},
 ): PlanInput => ({
-  request: { seed: 7, steps: 12, cache: 'auto' },
+  request: REQUEST,
   exactVideoId: null,
   candidates: { whole: [], object: [], background: [], ...candidates },
   calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
@@ -107,29 +115,28 @@ describe('makePlan', () => {
     ['readonly', 'whole'],
     ['auto', 'whole'],
   ] as const)('in cache mode %s is a %s', (cache: CacheMode, hit) => {
-    const request = { seed: 7, steps: 12, cache };
+    const request = { ...REQUEST, cache };
     expect(makePlan(input(ALL_PARTS, { request })).hit).toBe(hit);
   });
 
   it('does not return the exact video when asked to refresh', () => {
-    const request = { seed: 7, steps: 12, cache: 'refresh' } as const;
+    const request = { ...REQUEST, cache: 'refresh' } as const;
     expect(makePlan(input(ALL_PARTS, { request, exactVideoId: 'vid_1' })).hit).toBe('miss');
   });
 
   it('is a miss when a full generation is as short as the hit', () => {
-    const request = { seed: 7, steps: 4, cache: 'auto' } as const;
+    const request = { ...REQUEST, steps: 4 };
     expect(makePlan(input({ background: [candidate('b')] }, { request })).hit).toBe('miss');
   });
 
   it('draws among equally good donors by the seed, and only among them', () => {
     const whole = [
       candidate('a', { similarity: 0.95 }),
-      candidate('b', { similarity: 0.945 }),
+      candidate('b', { similarity: 0.946 }),
       candidate('c', { similarity: 0.93 }),
     ];
     const chosen = (seed: number, found: Candidate[]): string | undefined =>
-      makePlan(input({ whole: found }, { request: { seed, steps: 12, cache: 'auto' } })).donors[0]
-        ?.entryId;
+      makePlan(input({ whole: found }, { request: { ...REQUEST, seed } })).donors[0]?.entryId;
 
     const drawn = Array.from({ length: 40 }, (_, seed) => chosen(seed, whole));
     const again = Array.from({ length: 40 }, (_, seed) => chosen(seed, whole.toReversed()));
@@ -141,7 +148,7 @@ describe('makePlan', () => {
   it('prefers the donor that is fewer reuses away from a full generation', () => {
     const whole = [
       candidate('copy', { similarity: 0.95, generation: 2 }),
-      candidate('original', { similarity: 0.945, generation: 0 }),
+      candidate('original', { similarity: 0.946, generation: 0 }),
     ];
     expect(makePlan(input({ whole })).donors[0]?.entryId).toBe('original');
   });
@@ -157,5 +164,86 @@ describe('makePlan', () => {
       input({ object: [candidate('o', { similarity: 0.79 })], background: [candidate('b')] }),
     );
     expect(plan.hit).toBe('background');
+  });
+
+  it('uses no donor below the least similarity of the request', () => {
+    const request = { ...REQUEST, minSimilarity: 0.92 };
+    const found = {
+      whole: [candidate('w', { similarity: 0.91 })],
+      object: [candidate('o', { similarity: 0.93 })],
+      background: [candidate('b', { similarity: 0.85 })],
+    };
+    expect(makePlan(input(found, { request }))).toMatchObject({
+      hit: 'object',
+      donors: [{ entryId: 'o' }],
+    });
+  });
+
+  it.each([
+    [0.7, 0.3, 3],
+    [0.5, 0.5, 5],
+    [0.2, 0.8, 8],
+    [0.1, 0.9, 9],
+  ])('skips no more than %f of the denoising', (maxReuse, startTime, steps) => {
+    const plan = makePlan(
+      input({ whole: [candidate('w')] }, { request: { ...REQUEST, maxReuse } }),
+    );
+    expect(plan).toMatchObject({ hit: 'whole', steps });
+    expect(plan.startTime).toBeCloseTo(startTime, 12);
+  });
+
+  it('returns no finished video and reuses nothing when no share may be skipped', () => {
+    const request = { ...REQUEST, maxReuse: 0 };
+    expect(makePlan(input(ALL_PARTS, { request, exactVideoId: 'vid_1' }))).toMatchObject({
+      hit: 'miss',
+      donors: [],
+      startTime: 1,
+      exactVideoId: null,
+    });
+  });
+
+  it('returns no finished video when only a part may be skipped', () => {
+    const request = { ...REQUEST, maxReuse: 0.9 };
+    expect(makePlan(input(ALL_PARTS, { request, exactVideoId: 'vid_1' }))).toMatchObject({
+      hit: 'whole',
+      donors: [{ entryId: 'w' }],
+    });
+  });
+
+  it('keeps the steps below those of a full generation when it starts later', () => {
+    const request = { ...REQUEST, steps: 4, maxReuse: 0.5 };
+    expect(makePlan(input({ whole: [candidate('w')] }, { request }))).toMatchObject({
+      startTime: 0.5,
+      steps: 3,
+    });
+  });
+});
+
+describe('a remix', () => {
+  const remix = candidate('named', { similarity: 0.2, generation: MAX_GENERATION });
+
+  it('starts late from the whole of its video when nothing of it is similar enough', () => {
+    expect(makePlan(input({ whole: [remix] }, { remix }))).toMatchObject({
+      hit: 'whole',
+      donors: [{ entryId: 'named', part: 'whole', similarity: 0.2 }],
+      startTime: REMIX_START_TIME,
+      steps: 8,
+    });
+  });
+
+  it('starts from the part that is similar enough', () => {
+    const object = [candidate('named', { similarity: 0.9 })];
+    expect(makePlan(input({ whole: [remix], object }, { remix }))).toMatchObject({
+      hit: 'object',
+      donors: [{ entryId: 'named', part: 'object' }],
+      startTime: 0.9,
+    });
+  });
+
+  it('keeps to the share that may be skipped', () => {
+    const request = { ...REQUEST, maxReuse: 0.1 };
+    expect(makePlan(input({}, { remix, request }))).toMatchObject({ startTime: 0.9, steps: 9 });
+    const none = { ...REQUEST, maxReuse: 0 };
+    expect(makePlan(input({}, { remix, request: none })).hit).toBe('miss');
   });
 });

@@ -81,6 +81,13 @@ describe('validateRequest', () => {
     expect(validate).toThrow(expect.objectContaining({ field, fix: expect.any(String) }));
   });
 
+  it.each(['off', 'refresh'])('refuses a remix in cache mode %s', (cache) => {
+    const remixOf = 'vid_0123456789ABCDEFGHJKMNPQRT';
+    expect(() => validateRequest({ ...VALID, remixOf, cache })).toThrow(
+      expect.objectContaining({ code: 'invalid_input', field: 'remixOf' }),
+    );
+  });
+
   it('shows only the beginning of a very long wrong value', () => {
     try {
       validateRequest({ ...VALID, tenant: 'x'.repeat(1_000_000) });

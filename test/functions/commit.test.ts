@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { FlexCacheError } from '#core/errors.ts';
+import { randomVideoId } from '#core/identity.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
+import { createFailHandler } from '#functions/fail/handler.ts';
 import type { CommitInput } from '#functions/states.ts';
 import type { Table } from '#stores/table.ts';
+import { collect } from '../collect.ts';
+import { sampleBackfill, unique } from '../stores/samples.ts';
 import {
   commitInput,
   FakeVectors,
@@ -166,6 +171,131 @@ describe('Commit', () => {
       expect(job.usage).toHaveLength(4);
     },
   );
+
+  it('stores nothing of a job that was cancelled', async () => {
+    // Prepare
+    const request = await submit(table());
+    await table().requestCancel(request.videoId);
+
+    // Act
+    const commit = createCommitHandler(servicesOn(table()))(commitInput(request));
+
+    // Assess
+    await expect(commit).rejects.toMatchObject({ name: 'cancelled' });
+    expect(await table().getEntry(request.videoId)).toBeNull();
+    expect((await table().getJob(request.videoId))!.status).toBe('running');
+  });
+
+  it('does what follows the end of a job once, however often it runs', async () => {
+    // Prepare
+    const tenant = unique('tenant-');
+    const { backfillId } = sampleBackfill();
+    const request = await submit(
+      table(),
+      { tenant },
+      { webhook: 'https://example.com/', backfill: { backfillId, line: 1 } },
+    );
+    const services = servicesOn(table());
+    await services.tenants.takePlace(tenant, request.videoId, 1);
+    const reservation = { tenant, day: '2026-01-01', videoId: request.videoId };
+    await services.tenants.reserve({ ...reservation, amount: 10n ** 12n }, 10n ** 13n);
+    const donor = await storedEntry(table(), { tenant });
+    const lease = { entryId: donor.entryId, now: 0, leaseUntil: Date.now() + 1e6 };
+    await table().leaseEntry({ ...lease, holder: request.videoId });
+    await table().leaseEntry({ ...lease, holder: 'somebody else' });
+    const input = commitInput(request);
+    input.lookup.plan.donors = [
+      { entryId: donor.entryId, part: 'whole', similarity: 1, latentKey: donor.latentKey },
+    ];
+    const commit = createCommitHandler(services);
+
+    // Act
+    await commit(input);
+    const job = (await table().getJob(request.videoId))!;
+    const spent = await services.tenants.getSpending(tenant, '2026-01-01');
+    await commit(input);
+
+    // Assess
+    expect(spent).toBe(services.costOf(job));
+    expect(spent).toBeGreaterThan(0n);
+    expect(await services.tenants.getSpending(tenant, '2026-01-01')).toBe(spent);
+    expect(await services.tenants.listPlaces(tenant)).toEqual([]);
+    expect(await collect(services.backfills.listLines(backfillId))).toEqual([
+      {
+        backfillId,
+        line: 1,
+        status: 'completed',
+        videoId: request.videoId,
+        alreadyThere: false,
+        hit: 'miss',
+        stepsRun: 12,
+        fullSteps: 12,
+        gpuSeconds: 2,
+        cost: spent.toString(),
+        endedAt: job.completedAt,
+      },
+    ]);
+    expect(services.notifications.sent[0]).toEqual({ kind: 'video', id: request.videoId });
+    // The other request still holds the donor.
+    expect(await table().moveEntry(donor.entryId, 'READY', 'EVICTING', 1)).toBe(false);
+    await table().releaseEntry(donor.entryId, 'somebody else');
+    expect(await table().moveEntry(donor.entryId, 'READY', 'EVICTING', 1)).toBe(true);
+  });
+
+  it('does the rest of what follows when one part of it fails', async () => {
+    // Prepare
+    const tenant = unique('tenant-');
+    const request = await submit(table(), { tenant });
+    const services = servicesOn(table());
+    await services.tenants.takePlace(tenant, request.videoId, 1);
+    const unpriced = {
+      ...services,
+      costOf: () => {
+        throw new FlexCacheError('internal', 'there is no price');
+      },
+    };
+
+    // Act
+    const commit = createCommitHandler(unpriced)(commitInput(request));
+
+    // Assess
+    await expect(commit).rejects.toThrow('there is no price');
+    expect((await table().getJob(request.videoId))!.status).toBe('completed');
+    expect(await services.tenants.listPlaces(tenant)).toEqual([]);
+  });
+
+  it('charges each attempt for its own work and keeps all of it in the ledger', async () => {
+    // Prepare
+    const tenant = unique('tenant-');
+    const videoId = randomVideoId();
+    const request = await submit(table(), { tenant, videoId });
+    const services = servicesOn(table());
+    const input = commitInput(request);
+    await createFailHandler(services)({ ...input, error: { Error: 'internal', Cause: 'no' } });
+    const failed = (await table().getJob(videoId))!;
+    await table().resubmitJob(videoId);
+    await table().startJob(videoId);
+
+    // Act
+    await createCommitHandler(services)(input);
+
+    // Assess
+    const job = (await table().getJob(videoId))!;
+    expect(job.usage.map(({ step, attempt }) => [step, attempt])).toEqual([
+      ['embed', undefined],
+      ['lookup', undefined],
+      ['generate', undefined],
+      ['fail', undefined],
+      ['embed', 2],
+      ['lookup', 2],
+      ['generate', 2],
+      ['commit', 2],
+    ]);
+    const second = services.costOf({ ...job, usage: job.usage.slice(4) });
+    expect(await services.tenants.getSpending(tenant, '2026-01-01')).toBe(
+      services.costOf(failed) + second,
+    );
+  });
 
   it('keeps the vectors of the entry that is stored when a rerun made another latent', async () => {
     // Prepare

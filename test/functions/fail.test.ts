@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { randomVideoId } from '#core/identity.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
-import { sampleResult } from '../stores/samples.ts';
-import { lookupInput, servicesOn, submit, useTable } from './fixture.ts';
+import { collect } from '../collect.ts';
+import { sampleBackfill, sampleResult, unique } from '../stores/samples.ts';
+import { lookupInput, servicesOn, storedEntry, submit, useTable } from './fixture.ts';
 
 function lambdaCause(errorType: string, errorMessage: string): string {
   return JSON.stringify({ errorType, errorMessage, trace: ['at somewhere'] });
@@ -57,15 +59,94 @@ describe('Fail', () => {
 
   it('leaves the first reason of a failed job alone', async () => {
     // Prepare
-    const request = await submit(table());
+    const request = await submit(table(), { videoId: randomVideoId() });
     const fail = createFailHandler(servicesOn(table()));
     await fail({ request, error: { Error: 'internal', Cause: 'the first' } });
 
     // Act
-    await fail({ request, error: { Error: 'Execution.FAILED', Cause: '' } });
+    await fail({ execution: request.videoId, error: { Error: 'Execution.FAILED', Cause: '' } });
 
     // Assess
     expect((await table().getJob(request.videoId))!.error!.message).toBe('the first');
+  });
+
+  it('ends the job of an execution that was stopped', async () => {
+    // Prepare
+    const videoId = randomVideoId();
+    await submit(table(), { videoId });
+    const fail = createFailHandler(servicesOn(table()));
+
+    // Act
+    const ended = await fail({
+      execution: videoId,
+      error: { Error: 'Execution.ABORTED', Cause: '' },
+    });
+
+    // Assess
+    expect(ended).toEqual({ videoId, status: 'cancelled' });
+  });
+
+  it('does not take the end of an earlier attempt for that of the present one', async () => {
+    // Prepare
+    const videoId = randomVideoId();
+    await submit(table(), { videoId });
+    const fail = createFailHandler(servicesOn(table()));
+    await fail({ request: { videoId }, error: { Error: 'internal', Cause: 'the first' } });
+    await table().resubmitJob(videoId);
+    const error = { Error: 'Execution.FAILED', Cause: '' };
+
+    // Act
+    const ofFirst = await fail({ execution: videoId, error });
+    const ofSecond = await fail({ execution: `${videoId}-2`, error });
+
+    // Assess
+    expect(ofFirst.status).toBe('queued');
+    expect(ofSecond.status).toBe('failed');
+  });
+
+  it('lets donors go and does what follows the end of a job, announcing it once', async () => {
+    // Prepare
+    const videoId = randomVideoId();
+    const tenant = unique('tenant-');
+    const { backfillId } = sampleBackfill();
+    const backfill = { backfillId, line: 4 };
+    const request = await submit(
+      table(),
+      { videoId, tenant },
+      { webhook: 'https://example.com/', backfill },
+    );
+    const services = servicesOn(table());
+    await services.tenants.takePlace(tenant, videoId, 1);
+    const { entryId, latentKey } = await storedEntry(table(), { tenant });
+    await table().leaseEntry({ entryId, holder: videoId, now: 0, leaseUntil: Date.now() + 1e6 });
+    const fail = createFailHandler(services);
+    const plan = {
+      hit: 'whole' as const,
+      donors: [{ entryId, part: 'whole' as const, similarity: 1, latentKey }],
+      startTime: 0.3,
+      steps: 3,
+      fullSteps: 12,
+      seed: 7,
+      exactVideoId: null,
+    };
+    const lookup = { plan, seconds: 0.1, usage: { step: 'lookup' as const, vectorQueries: 3 } };
+
+    // Act
+    await fail({
+      ...lookupInput(request),
+      lookup,
+      error: { Error: 'internal', Cause: 'out of memory' },
+    });
+    await fail({ execution: videoId, error: { Error: 'Execution.FAILED', Cause: '' } });
+
+    // Assess
+    expect(await table().getEntry(entryId)).not.toHaveProperty('leaseUntil');
+    expect(await services.tenants.listPlaces(tenant)).toEqual([]);
+    expect(await services.tenants.getSpending(tenant, '2026-01-01')).toBeGreaterThan(0n);
+    expect(await collect(services.backfills.listLines(backfillId))).toMatchObject([
+      { line: 4, status: 'failed', videoId, error: { code: 'internal', message: 'out of memory' } },
+    ]);
+    expect(services.notifications.sent).toEqual([{ kind: 'video', id: videoId }]);
   });
 });
 

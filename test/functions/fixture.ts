@@ -1,12 +1,16 @@
 import { afterAll, beforeAll } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
-import type { Entry, GenerationRequest, GenerationResult } from '#core/generation.ts';
+import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
-import type { Services } from '#functions/services.ts';
+import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
+import { costIn, type Services } from '#functions/services.ts';
 import type { CommitInput, LookupInput } from '#functions/states.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
+import type { Notification, NotificationQueue } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
 import { sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
@@ -55,9 +59,19 @@ export class FakeVectors implements VectorIndex {
   async *list(): AsyncIterable<string> {}
 }
 
+/** Keeps what was announced. */
+export class RecordingNotifications implements NotificationQueue {
+  readonly sent: Notification[] = [];
+
+  async send(notification: Notification): Promise<void> {
+    this.sent.push(notification);
+  }
+}
+
+let server: TableServer;
+
 /** The real table on an embedded server, once for a test file. */
 export function useTable(): () => Table {
-  let server: TableServer;
   beforeAll(async () => {
     server = await startTableServer();
   });
@@ -65,8 +79,16 @@ export function useTable(): () => Table {
   return () => server.table;
 }
 
-export function servicesOn(table: Table, vectors: VectorIndex = new FakeVectors()): Services {
+/** Tenants and backfills are those of the server of `useTable`. */
+export function servicesOn(
+  table: Table,
+  vectors: VectorIndex = new FakeVectors(),
+): Services & { notifications: RecordingNotifications } {
   return {
+    tenants: new DynamoTenantTable(server.connection),
+    backfills: new DynamoBackfillTable(server.connection),
+    notifications: new RecordingNotifications(),
+    costOf: costIn(DEFAULT_PRICE_REGION),
     table,
     vectors,
     embedder: new FakeEmbedder(),
@@ -92,9 +114,10 @@ export function tableWith(table: Table, replaced: Partial<Table>): Table {
 export async function submit(
   table: Table,
   changes: Partial<GenerationRequest> = {},
+  job: Partial<Job> = {},
 ): Promise<GenerationRequest> {
   const request = sampleRequest(changes);
-  await table.createJob(sampleJob({ ...request, compatibilityKey: COMPATIBILITY_KEY }));
+  await table.createJob(sampleJob({ ...request, compatibilityKey: COMPATIBILITY_KEY, ...job }));
   await table.startJob(request.videoId);
   return request;
 }
@@ -135,7 +158,13 @@ export function generationOf(
     startTime: 1,
     stepsRun: 12,
     seconds: { queue: 0.5, generate: 2 },
-    usage: { step: 'generate', gpuSeconds: 2 },
+    usage: {
+      step: 'generate',
+      gpuSeconds: 2,
+      networkEvaluations: 12,
+      instanceType: 'g6.xlarge',
+      purchaseOption: 'spot',
+    },
     ...changes,
   };
 }

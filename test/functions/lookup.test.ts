@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { createLookupHandler, LEASE_MILLISECONDS } from '#functions/lookup/handler.ts';
+import type { Services } from '#functions/services.ts';
 import { unique } from '../stores/samples.ts';
 import {
   FakeVectors,
@@ -69,7 +70,7 @@ describe('Lookup', () => {
     ]);
     expect((await table().getEntry(object.entryId))!.hits).toBe(1);
     expect((await table().getEntry(background.entryId))!.hits).toBe(1);
-    expect(usage).toMatchObject({ vectorQueries: 3, tableReadUnits: 3, tableWriteUnits: 4 });
+    expect(usage).toMatchObject({ vectorQueries: 3, tableReadUnits: 4, tableWriteUnits: 4 });
   });
 
   it('plans again without a donor whose lease is refused', async () => {
@@ -174,6 +175,211 @@ describe('Lookup', () => {
     expect(plan.hit).toBe('miss');
     expect(vectors.queries).toHaveLength(0);
     expect((await table().getEntry(entry.entryId))!.hits).toBe(0);
+  });
+
+  it('counts one hit, whatever often the state is tried', async () => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('retried ') });
+    const { entryId } = await storedEntry(table(), {}, { ...request, seed: 1 });
+    const lookup = createLookupHandler(servicesOn(table()));
+
+    // Act
+    await lookup(lookupInput(request));
+    await lookup(lookupInput(request));
+
+    // Assess
+    expect((await table().getEntry(entryId))!.hits).toBe(1);
+  });
+
+  it('releases what it leased for a plan that came to nothing', async () => {
+    // Prepare
+    const request = await submit(table());
+    const [object, background] = [await storedEntry(table()), await storedEntry(table())];
+    const vectors = new FakeVectors();
+    vectors.matches.object = [{ entryId: object.entryId, similarity: 0.95 }];
+    vectors.matches.background = [{ entryId: background.entryId, similarity: 0.9 }];
+    const evictedMeanwhile = tableWith(table(), {
+      leaseEntry: (lease) =>
+        lease.entryId === background.entryId ? Promise.resolve(null) : table().leaseEntry(lease),
+    });
+    const pairsOnly: Services['calibration'] = {
+      decide: (kind, _, fullSteps) =>
+        kind === 'object+background' || fullSteps === Infinity
+          ? { startTime: 0.7, steps: 5 }
+          : null,
+    };
+
+    // Act
+    const { plan } = await createLookupHandler({
+      ...servicesOn(evictedMeanwhile, vectors),
+      calibration: pairsOnly,
+    })(lookupInput(request));
+
+    // Assess
+    expect(plan.hit).toBe('miss');
+    const released = (await table().getEntry(object.entryId))!;
+    expect(released.hits).toBe(1);
+    expect(released).not.toHaveProperty('leaseUntil');
+  });
+
+  it('stops at a job that was cancelled', async () => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('cancelled ') });
+    const { entryId } = await storedEntry(table(), {}, request);
+    await table().requestCancel(request.videoId);
+
+    // Act
+    const lookup = createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    await expect(lookup).rejects.toMatchObject({ name: 'cancelled' });
+    expect((await table().getEntry(entryId))!.hits).toBe(0);
+  });
+
+  it.each([
+    ['tenant', 'tenant', 'miss'],
+    ['tenant', 'shared', 'miss'],
+    ['shared', 'tenant', 'miss'],
+    ['shared', 'shared', 'exact'],
+  ] as const)('finds for a %s request what another tenant made %s: %s', async (asks, made, hit) => {
+    // Prepare
+    const request = await submit(table(), {
+      prompt: unique('partition '),
+      tenant: 'asks',
+      scope: asks,
+    });
+    await storedEntry(table(), {}, { ...request, tenant: 'made', scope: made });
+
+    // Act
+    const vectors = new FakeVectors();
+    const { plan } = await createLookupHandler(servicesOn(table(), vectors))(lookupInput(request));
+
+    // Assess
+    expect(plan.hit).toBe(hit);
+    for (const query of vectors.queries) {
+      expect(query).toMatchObject({ scope: asks, tenant: 'asks' });
+    }
+  });
+
+  it('answers with no finished video when only a share may be skipped', async () => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('bounded '), maxReuse: 0.5 });
+    const entry = await storedEntry(table(), {}, request);
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({
+      hit: 'whole',
+      startTime: 0.5,
+      steps: 5,
+      donors: [{ entryId: entry.entryId }],
+    });
+  });
+
+  it('reads no entry below the least similarity of the request', async () => {
+    // Prepare
+    const request = await submit(table(), { minSimilarity: 0.97 });
+    const { entryId } = await storedEntry(table());
+    const vectors = new FakeVectors();
+    vectors.matches.whole = [{ entryId, similarity: 0.96 }];
+
+    // Act
+    const { plan, usage } = await createLookupHandler(servicesOn(table(), vectors))(
+      lookupInput(request),
+    );
+
+    // Assess
+    expect(plan.hit).toBe('miss');
+    expect(usage.tableReadUnits).toBe(2);
+  });
+
+  it('remixes the named video and no other', async () => {
+    // Prepare
+    const named = await storedEntry(table(), {
+      vectors: { whole: [0, 0, 0, 1], object: null, background: [0, 0, 1, 0] },
+    });
+    const request = await submit(table(), { prompt: unique('remix '), remixOf: named.entryId });
+    const better = await storedEntry(table(), {}, { ...request, seed: 1 });
+    const vectors = new FakeVectors();
+    vectors.matches.whole = [{ entryId: better.entryId, similarity: 0.99 }];
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table(), vectors))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({
+      hit: 'background',
+      donors: [{ entryId: named.entryId, part: 'background', similarity: 1 }],
+    });
+    expect(vectors.queries).toHaveLength(0);
+    expect((await table().getEntry(named.entryId))!.hits).toBe(1);
+    expect((await table().getEntry(better.entryId))!.hits).toBe(0);
+  });
+
+  it('remixes the whole of a video that the new prompt does not resemble', async () => {
+    // Prepare
+    const named = await storedEntry(table(), {
+      vectors: { whole: [0, 0, 0, 1], object: null, background: null },
+    });
+    const request = await submit(table(), { remixOf: named.entryId });
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({
+      hit: 'whole',
+      startTime: 0.8,
+      steps: 8,
+      donors: [{ entryId: named.entryId, part: 'whole', similarity: 0 }],
+    });
+  });
+
+  it('answers the same remix with the same video', async () => {
+    // Prepare
+    const named = await storedEntry(table());
+    const request = await submit(table(), { prompt: unique('again '), remixOf: named.entryId });
+    const made = await storedEntry(table(), {}, request);
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({ hit: 'exact', exactVideoId: made.entryId });
+  });
+
+  it.each([
+    ['of another tenant', { tenant: 'stranger' }],
+    ['that is being evicted', { state: 'EVICTING' }],
+    ['of the shared scope', { scope: 'shared' }],
+  ] as const)('finds nothing to remix in an entry %s', async (_, changes) => {
+    // Prepare
+    const named = await storedEntry(table(), changes);
+    const request = await submit(table(), { remixOf: named.entryId });
+
+    // Act
+    const lookup = createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    await expect(lookup).rejects.toMatchObject({
+      name: 'not_found',
+      cause: { code: 'not_found', field: 'remixOf' },
+    });
+  });
+
+  it('finds nothing to remix in an entry whose lease is refused', async () => {
+    // Prepare
+    const named = await storedEntry(table());
+    const request = await submit(table(), { remixOf: named.entryId });
+    const nothingToLease = tableWith(table(), { leaseEntry: () => Promise.resolve(null) });
+
+    // Act
+    const lookup = createLookupHandler(servicesOn(nothingToLease))(lookupInput(request));
+
+    // Assess
+    await expect(lookup).rejects.toMatchObject({ name: 'not_found' });
   });
 
   it('names an error that may pass so that the workflow tries again', async () => {

@@ -1,0 +1,88 @@
+import type { BackfillLine } from '#core/backfill.ts';
+import type { Job, JobStatus } from '#core/generation.ts';
+import { executionName } from '#core/identity.ts';
+import type { Services } from './services.ts';
+
+export type EndJobServices = Pick<
+  Services,
+  'table' | 'tenants' | 'backfills' | 'notifications' | 'costOf'
+>;
+
+const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled']);
+
+export function hasEnded({ status }: Pick<Job, 'status'>): boolean {
+  return ENDED.has(status);
+}
+
+export interface JobEnd {
+  /** Entries that were leased for the job. Those that nobody knows of any more lapse by themselves. */
+  donorIds: readonly string[];
+  /** False when somebody else has announced the end already, as far as we know. */
+  isAnnounced?: boolean;
+}
+
+/**
+ * What follows when a job's status says that it has ended: donors are let go, the tenant gets its
+ * place and what is left of its reservation back, the backfill learns of its line, and who asked for
+ * it is told. Every part is idempotent, so that a caller that dies in between runs it again; a part
+ * that fails does not keep the others from being done.
+ *
+ * @throws the first error of a part.
+ */
+export async function endJob(
+  services: EndJobServices,
+  job: Job,
+  { donorIds, isAnnounced = true }: JobEnd,
+): Promise<void> {
+  const { table, tenants, backfills, notifications } = services;
+  const { videoId, tenant } = job;
+  const cost = (): bigint => costOfAttempt(services, job);
+  const outcomes = await Promise.allSettled([
+    ...[...new Set(donorIds)].map((entryId) => table.releaseEntry(entryId, videoId)),
+    tenants.freePlace(tenant, videoId),
+    (async () =>
+      tenants.settle({
+        tenant,
+        day: job.createdAt.slice(0, DAY_CHARACTERS),
+        // Each attempt is charged once.
+        videoId: executionName(videoId, job.attempt),
+        amount: cost(),
+      }))(),
+    (async () => {
+      const line = lineOf(job, cost);
+      if (line !== null) await backfills.putLine(line);
+    })(),
+    job.webhook !== null && isAnnounced
+      ? notifications.send({ kind: 'video', id: videoId })
+      : Promise.resolve(),
+  ]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** `2026-11-22` of an ISO 8601 time. */
+const DAY_CHARACTERS = 10;
+
+function costOfAttempt({ costOf }: EndJobServices, job: Job): bigint {
+  return costOf({ ...job, usage: usageOfAttempt(job) });
+}
+
+function usageOfAttempt({ usage, attempt }: Job): Job['usage'] {
+  return usage.filter((record) => (record.attempt ?? 1) === attempt);
+}
+
+function lineOf(job: Job, cost: () => bigint): BackfillLine | null {
+  const { backfill, status, result, error } = job;
+  if (backfill === null || status === 'queued' || status === 'running') return null;
+  const gpuSeconds = usageOfAttempt(job).reduce((sum, usage) => sum + (usage.gpuSeconds ?? 0), 0);
+  return {
+    ...backfill,
+    status,
+    videoId: job.videoId,
+    alreadyThere: false,
+    ...(result && { hit: result.hit, stepsRun: result.stepsRun, fullSteps: result.fullSteps }),
+    gpuSeconds,
+    cost: cost().toString(),
+    ...(error && { error }),
+    endedAt: job.completedAt ?? job.updatedAt,
+  };
+}
