@@ -12,9 +12,11 @@ import { latentShape } from '#models/onnx-video-model.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
-import { donorParts, loadDonors, type DroppedDonor } from './donors.ts';
+import { donorParts, loadDonors } from './donors.ts';
+import type { GenerationControl } from './generation-control.ts';
 import { encodeMedia } from './media.ts';
-import { sample } from './sampler.ts';
+import { Resumption } from './resumption.ts';
+import { sample, SamplingStoppedError } from './sampler.ts';
 
 /** What making a video needs; the same for every request of one worker. */
 export interface GenerationDependencies {
@@ -23,21 +25,14 @@ export interface GenerationDependencies {
   calibration: Calibration;
   /** Of the package; latents of another key are foreign. */
   compatibilityKey: string;
-  objects: Pick<ObjectStore, 'get' | 'put'>;
+  objects: Pick<ObjectStore, 'get' | 'put' | 'delete'>;
 }
 
-/** How one generation is watched and ended. */
-export interface GenerationControl {
-  /** True ends the generation before its next step or write. */
-  shouldStop(): boolean | Promise<boolean>;
-  /** 0..100 */
-  onProgress(percent: number): void | Promise<void>;
-  onDonorDropped(dropped: DroppedDonor): void;
-}
-
-/** A generation's result but for what only the worker knows: time and machine. */
+/** A generation's result but for what only the worker knows: the queue and the machine. */
 export type GeneratedVideo = Omit<GenerationResult, 'seconds' | 'usage'> & {
-  usage: Omit<UsageRecord, 'step'>;
+  usage: Omit<UsageRecord, 'step'> & Required<Pick<UsageRecord, 'gpuSeconds'>>;
+  /** Network evaluations of this worker alone; `usage` has those of all that worked on it. */
+  stepsHere: number;
 };
 
 /** Coarsest quantisation that changes nothing after a resume, with one bit to spare. */
@@ -49,6 +44,7 @@ const SAMPLING_PERCENT = 90;
 /**
  * Makes the video of one request and stores it: donors -> start latent -> denoise -> decode ->
  * objects. Objects are written under keys that carry their hash, so running it twice is harmless.
+ * A shutdown leaves a checkpoint, from which the next run of the same plan goes on.
  *
  * @throws FlexCacheError `cancelled` when `control.shouldStop` said so.
  */
@@ -58,6 +54,7 @@ export async function generateVideo(
   plan: Plan,
   control: GenerationControl,
 ): Promise<GeneratedVideo> {
+  const startedAt = performance.now();
   const { model, manifest, calibration, compatibilityKey, objects } = dependencies;
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
@@ -71,13 +68,27 @@ export async function generateVideo(
   );
   const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
 
-  const latent = await sample(model, actual, donorParts(used), {
-    latentShape: latentShape(manifest),
-    prompt: request.prompt,
-    guidance: manifest.scheduler.guidance,
-    shouldStop: () => control.shouldStop(),
-    onStep: (done) => control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps)),
-  });
+  const resumption = new Resumption(
+    objects,
+    { compatibilityKey, request, plan: actual },
+    control,
+    startedAt,
+  );
+  const from = await resumption.load(latentShape(manifest));
+  let latent: Tensor;
+  try {
+    latent = await sample(model, actual, donorParts(used), {
+      latentShape: latentShape(manifest),
+      prompt: request.prompt,
+      guidance: manifest.scheduler.guidance,
+      ...(from && { from }),
+      shouldStop: () => control.shouldStop(),
+      onStep: (done) => control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps)),
+    });
+  } catch (error) {
+    if (error instanceof SamplingStoppedError) await resumption.save(error.state);
+    throw error;
+  }
 
   const video = await model.decode(latent);
   const [media, stored] = await Promise.all([
@@ -85,7 +96,8 @@ export async function generateVideo(
     isStored(request) ? describeLatent(model, compatibilityKey, latent) : null,
   ]);
   if (await control.shouldStop()) {
-    throw new FlexCacheError('cancelled', 'the request was cancelled before its video was stored');
+    await resumption.save({ latent, stepsDone: actual.steps });
+    throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 
   const writes = new ObjectWrites(objects);
@@ -93,6 +105,7 @@ export async function generateVideo(
   await writes.put(keys.videoKey, media.mp4, 'video/mp4');
   await writes.put(keys.animationKey, media.webp, 'image/webp');
   await writes.put(keys.posterKey, media.png, 'image/png');
+  await writes.put(keys.spritesheetKey, media.spritesheet, 'image/jpeg');
   let latentKey: string | null = null;
   if (stored !== null) {
     latentKey = latentObjectKey(request.videoId, stored.container);
@@ -110,10 +123,11 @@ export async function generateVideo(
     donors: actual.donors,
     startTime: actual.startTime,
     stepsRun: actual.steps,
+    stepsHere: actual.steps - resumption.stepsBefore,
     usage: {
-      networkEvaluations: actual.steps,
-      objectGets: donors.objectGets,
-      objectBytesRead: donors.bytesRead,
+      ...resumption.spent(actual.steps),
+      objectGets: donors.objectGets + resumption.objectGets,
+      objectBytesRead: donors.bytesRead + resumption.bytesRead,
       objectPuts: writes.count,
       objectBytesWritten: writes.bytes,
     },

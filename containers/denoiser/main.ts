@@ -4,14 +4,23 @@ import { compatibilityKey } from '#core/identity.ts';
 import { compatibilityOf, loadManifest, verifyPackage } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
+import type { ObjectStore } from '#stores/objects.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
-import { readDenoiserEnvironment } from './environment.ts';
-import { createWorker, type WorkerEvent } from './worker.ts';
+import { readDenoiserEnvironment, type DenoiserEnvironment } from './environment.ts';
+import { fetchModel } from './fetch-model.ts';
+import { startHealthFile } from './health-file.ts';
+import { findMachine } from './machine.ts';
+import { videoMetrics } from './video-metrics.ts';
+import { createWorker, type WorkerEvent, type WorkerSettings } from './worker.ts';
 
 function log(event: WorkerEvent): void {
-  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+  writeLine(JSON.stringify({ time: new Date().toISOString(), ...event }));
+}
+
+function writeLine(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 async function main(): Promise<void> {
@@ -23,41 +32,79 @@ async function main(): Promise<void> {
       shutdown.abort();
     });
   }
+  const health = startHealthFile(environment.healthFile);
+  const machine = await findMachine(environment);
 
-  const modelPackage = await loadManifest(environment.modelDirectory);
-  await verifyPackage(modelPackage);
-  const { executionProvider } = environment;
+  const { modelSource, modelDirectory, executionProvider } = environment;
+  if (modelSource !== null) {
+    await fetchModel({ source: modelSource, directory: modelDirectory, onFile: health.alive });
+  }
+  const modelPackage = await loadManifest(modelDirectory);
+  if (modelSource === null) await verifyPackage(modelPackage);
   const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
   try {
+    health.alive();
     // Loads a network before the first message is taken: a machine without its GPU must not take any.
     await model.warmUp();
+    const startSeconds = process.uptime();
+    const { manifest, revision } = modelPackage;
     log({
       level: 'info',
       event: 'ready',
-      modelRevision: modelPackage.revision,
+      modelRevision: revision,
       executionProvider,
-      startSeconds: process.uptime(),
+      ...machine,
+      startSeconds,
     });
+    let isFirst = true;
     const worker = createWorker({
       model,
-      manifest: modelPackage.manifest,
-      calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+      manifest,
+      calibration: new DefaultCalibration(manifest.lookup.thresholds),
       compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
-      objects: new S3ObjectStore({ bucket: environment.bucketName }),
+      objects: objectsOf(environment),
       table: new DynamoTable({ tableName: environment.tableName }),
       queue: new SqsQueue({ queueUrl: environment.queueUrl }),
       callbacks: new SfnTaskCallbacks(),
-      machine: {
-        instanceType: environment.instanceType,
-        purchaseOption: environment.purchaseOption,
-      },
+      machine,
       log,
-      settings: { stopWhenEmpty: environment.stopWhenEmpty },
+      onVideo: (request, plan, result) => {
+        const cold = isFirst ? { coldStartSeconds: startSeconds } : {};
+        isFirst = false;
+        writeLine(videoMetrics({ request, plan, result, model: manifest.name, ...cold }));
+      },
+      onAlive: health.alive,
+      settings: settingsOf(environment),
     });
     await worker.run(shutdown.signal);
   } finally {
     await model.close();
+    health.stop();
   }
+}
+
+function objectsOf({
+  latentsBucket,
+  videosBucket,
+  storageClass,
+}: DenoiserEnvironment): ObjectStore {
+  return new S3ObjectStore({
+    bucket: latentsBucket,
+    videosBucket,
+    ...(storageClass !== null && { storageClass }),
+  });
+}
+
+function settingsOf({
+  stopWhenEmpty,
+  idleSeconds,
+  visibilitySeconds,
+}: DenoiserEnvironment): Partial<WorkerSettings> {
+  return {
+    stopWhenEmpty,
+    ...(idleSeconds !== null && { idleSeconds }),
+    ...(visibilitySeconds !== null && { visibilitySeconds }),
+  };
 }
 
 try {

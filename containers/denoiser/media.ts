@@ -14,6 +14,11 @@ const WEBP_QUALITY = 82;
 /** Of 0..6; 2 halves the time of the default for a few percent more bytes. */
 const WEBP_EFFORT = 2;
 
+/** The spritesheet's frames have this shorter side, four to a row. */
+const SPRITE_SIDE_PIXELS = 192;
+const SPRITES_PER_ROW = 4;
+const JPEG_QUALITY = 85;
+
 /** The files that one video becomes. */
 export interface VideoMedia {
   /** H.264 in MP4; equal videos are equal bytes. */
@@ -22,6 +27,8 @@ export interface VideoMedia {
   webp: Uint8Array;
   /** PNG of the middle frame. */
   png: Uint8Array;
+  /** JPEG of all frames, from left to right and downwards; cells left over are black. */
+  spritesheet: Uint8Array;
 }
 
 /** 8-bit RGB frames of one size. */
@@ -37,13 +44,16 @@ interface Frames {
  * @throws InvalidInputError when the tensor is not a video.
  */
 export async function encodeMedia(video: Tensor, framesPerSecond: number): Promise<VideoMedia> {
-  const frames = await enlarge(toFrames(video));
-  const [mp4, webp, png] = await Promise.all([
+  const original = toFrames(video);
+  const side = Math.min(original.width, original.height);
+  const frames = await resize(original, Math.max(SHOWN_SIDE_PIXELS, side));
+  const [mp4, webp, png, spritesheet] = await Promise.all([
     encodeMp4(frames, framesPerSecond),
     encodeWebp(frames, framesPerSecond),
     encodePng(frames),
+    encodeSpritesheet(await resize(original, SPRITE_SIDE_PIXELS)),
   ]);
-  return { mp4, webp, png };
+  return { mp4, webp, png, spritesheet };
 }
 
 function toFrames(video: Tensor): Frames {
@@ -74,11 +84,11 @@ function toFrames(video: Tensor): Frames {
   return { width: width!, height: height!, rgb };
 }
 
-/** To `SHOWN_SIDE_PIXELS` on the shorter side, to even sides in any case: H.264 has no odd ones. */
-async function enlarge({ width, height, rgb }: Frames): Promise<Frames> {
-  const factor = Math.max(1, SHOWN_SIDE_PIXELS / Math.min(width, height));
+/** To this many pixels on the shorter side, to even sides in any case: H.264 has no odd ones. */
+async function resize({ width, height, rgb }: Frames, side: number): Promise<Frames> {
+  const factor = side / Math.min(width, height);
   const size = { width: evenly(width * factor), height: evenly(height * factor) };
-  const enlarged = await Promise.all(
+  const resized = await Promise.all(
     rgb.map((frame) =>
       sharp(frame, { raw: { width, height, channels: 3 } })
         .resize({ ...size, kernel: 'lanczos3', fit: 'fill' })
@@ -86,7 +96,7 @@ async function enlarge({ width, height, rgb }: Frames): Promise<Frames> {
         .toBuffer(),
     ),
   );
-  return { ...size, rgb: enlarged };
+  return { ...size, rgb: resized };
 }
 
 function evenly(extent: number): number {
@@ -154,5 +164,27 @@ async function encodePng({ width, height, rgb }: Frames): Promise<Uint8Array> {
   const middle = rgb[Math.floor(rgb.length / 2)]!;
   return sharp(middle, { raw: { width, height, channels: 3 } })
     .png()
+    .toBuffer();
+}
+
+async function encodeSpritesheet({ width, height, rgb }: Frames): Promise<Uint8Array> {
+  const rows = Math.ceil(rgb.length / SPRITES_PER_ROW);
+  return sharp({
+    create: {
+      width: width * SPRITES_PER_ROW,
+      height: height * rows,
+      channels: 3,
+      background: 'black',
+    },
+  })
+    .composite(
+      rgb.map((input, index) => ({
+        input,
+        raw: { width, height, channels: 3 },
+        left: (index % SPRITES_PER_ROW) * width,
+        top: Math.floor(index / SPRITES_PER_ROW) * height,
+      })),
+    )
+    .jpeg({ quality: JPEG_QUALITY })
     .toBuffer();
 }

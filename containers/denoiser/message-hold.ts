@@ -1,18 +1,12 @@
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { UsageRecord } from '#core/generation.ts';
+import type { Job, UsageRecord } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { Table } from '#stores/table.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import type { DroppedDonor } from './donors.ts';
-import type { GenerationControl } from './generate-video.ts';
+import type { CheckpointEvent, GenerationControl, StopReason } from './generation-control.ts';
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
-
-/**
- * Why a generation ends before its time: its job was cancelled, the workflow no longer waits, the
- * message was handed to another worker, or this worker shuts down.
- */
-export type StopReason = 'cancelled' | 'gone' | 'taken' | 'shutdown';
 
 /** The part of the table that a worker touches. */
 export type JobTable = Pick<Table, 'getJob' | 'setJobProgress'>;
@@ -21,6 +15,7 @@ interface HoldDependencies {
   queue: WorkQueue;
   table: JobTable;
   callbacks: TaskCallbacks;
+  onAlive?: () => void;
 }
 
 /** Renewals within one visibility period: two may fail before the message is lost. */
@@ -39,7 +34,6 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   #timer: NodeJS.Timeout | null = null;
   #renewal: Promise<void> = Promise.resolve();
   #reason: StopReason | null = null;
-  #lastJobRead = -Infinity;
   #lastProgress = -Infinity;
   #tableReads = 0;
   #tableWrites = 0;
@@ -84,19 +78,25 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     return { tableReadUnits: this.#tableReads, tableWriteUnits: this.#tableWrites };
   }
 
+  /** Looks at the job each time: a step costs far more than a read. */
   async shouldStop(): Promise<boolean> {
-    const now = performance.now();
-    if (this.stopReason === null && now - this.#lastJobRead >= this.#settings.jobPollMilliseconds) {
-      this.#lastJobRead = now;
-      await this.#readJob();
-    }
+    this.#dependencies.onAlive?.();
+    if (this.#reason === null) await this.#readJob();
     return this.stopReason !== null;
   }
 
+  /** A table that is down for a while does not end a generation: the next look tells. */
   async #readJob(): Promise<void> {
     const { videoId } = this.#received.message.request;
     this.#tableReads++;
-    const job = await this.#dependencies.table.getJob(videoId);
+    let job: Job | null;
+    try {
+      job = await this.#dependencies.table.getJob(videoId);
+    } catch (error) {
+      if (!(error instanceof FlexCacheError && error.transient)) throw error;
+      this.#warn('job_read_failed', error);
+      return;
+    }
     if (job === null) {
       throw new FlexCacheError('not_found', `there is no job ${videoId}`, {
         fix: 'submit the request again',
@@ -105,10 +105,10 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     if (job.cancelRequested || job.status === 'cancelled') this.#reason ??= 'cancelled';
   }
 
-  /** Written at most every `jobPollMilliseconds`. A progress that cannot be written is not worth a video. */
+  /** Written at most every `progressMilliseconds`. A progress that cannot be written is not worth a video. */
   async onProgress(percent: number): Promise<void> {
     const now = performance.now();
-    if (now - this.#lastProgress < this.#settings.jobPollMilliseconds) return;
+    if (now - this.#lastProgress < this.#settings.progressMilliseconds) return;
     this.#lastProgress = now;
     const { videoId } = this.#received.message.request;
     try {
@@ -121,6 +121,12 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
 
   onDonorDropped({ donor, error }: DroppedDonor): void {
     this.#warn('donor_dropped', error, { entryId: donor.entryId, part: donor.part });
+  }
+
+  onCheckpoint(outcome: CheckpointEvent): void {
+    const { videoId } = this.#received.message.request;
+    if ('error' in outcome) this.#warn(outcome.event, outcome.error);
+    else this.#log({ level: 'info', videoId, ...outcome });
   }
 
   async #renew(): Promise<void> {

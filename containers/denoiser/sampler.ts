@@ -22,10 +22,30 @@ export interface SampleOptions {
   prompt: string;
   /** Classifier-free guidance; 1 is none. */
   guidance: number;
-  /** Asked before every step; true ends the run with error `cancelled`. */
+  /** Where an earlier run of the same plan stopped; from the plan's start unless given. */
+  from?: SamplerState;
+  /** Asked before every step; true ends the run with a `SamplingStoppedError`. */
   shouldStop?: () => boolean | Promise<boolean>;
   /** After every step, with the steps done so far. */
   onStep?: (stepsDone: number) => void | Promise<void>;
+}
+
+/** A run between two steps. */
+export interface SamplerState {
+  /** x_t */
+  latent: Tensor;
+  stepsDone: number;
+}
+
+/** A run that was told to stop; it may be taken up again from where it stands. */
+export class SamplingStoppedError extends FlexCacheError {
+  readonly state: SamplerState;
+
+  constructor(state: SamplerState) {
+    super('cancelled', `the request was stopped after ${state.stepsDone} steps`);
+    this.name = 'SamplingStoppedError';
+    this.state = state;
+  }
 }
 
 /** The part of a plan that sampling needs. */
@@ -46,11 +66,12 @@ export function startLatent(
 }
 
 /**
- * Denoises by Euler steps along the guided velocity, from the plan's start time to 0.
+ * Denoises by Euler steps along the guided velocity, from the plan's start time to 0. A run that goes
+ * on from a state ends in the same bits as one that was never stopped.
  *
  * @param donors null for a full generation
  * @returns the clean latent `[C, T, H, W]`
- * @throws FlexCacheError `cancelled` when `shouldStop` said so; no step runs after that.
+ * @throws SamplingStoppedError when `shouldStop` said so; no step runs after that.
  */
 export async function sample(
   model: VideoModel,
@@ -58,20 +79,20 @@ export async function sample(
   donors: DonorParts | null,
   options: SampleOptions,
 ): Promise<Tensor> {
-  const { latentShape, prompt, guidance, shouldStop, onStep } = options;
+  const { latentShape, prompt, guidance, from, shouldStop, onStep } = options;
   const [condition, unconditional] = await Promise.all([
     model.encodeText(prompt),
     model.encodeText(''),
   ]);
-  let latent = startLatent(plan, donors, latentShape);
+  let latent = from?.latent ?? startLatent(plan, donors, latentShape);
   const times = eulerTimes(plan.startTime, plan.steps);
-  for (let step = 0; step < plan.steps; step++) {
+  for (let step = from?.stepsDone ?? 0; step < plan.steps; step++) {
     if ((await shouldStop?.()) === true) {
-      throw new FlexCacheError('cancelled', `the request was cancelled after ${step} steps`);
+      throw new SamplingStoppedError({ latent, stepsDone: step });
     }
-    const from = times[step]!;
-    const velocity = await model.velocity(latent, from, condition, unconditional, guidance);
-    latent = eulerStep(latent, velocity, from, times[step + 1]!);
+    const time = times[step]!;
+    const velocity = await model.velocity(latent, time, condition, unconditional, guidance);
+    latent = eulerStep(latent, velocity, time, times[step + 1]!);
     await onStep?.(step + 1);
   }
   requireFinite(latent);

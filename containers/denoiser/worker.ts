@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
-import type { GenerationResult, UsageRecord } from '#core/generation.ts';
+import type { GenerationRequest, GenerationResult, Plan, UsageRecord } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
+import { deleteCheckpoint } from './checkpoint-store.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
 import { MessageHold, type JobTable } from './message-hold.ts';
 
@@ -15,6 +16,10 @@ export interface WorkerDependencies extends GenerationDependencies {
   machine: Required<Pick<UsageRecord, 'instanceType' | 'purchaseOption'>>;
   /** Structured events, one object each. */
   log?: (event: WorkerEvent) => void;
+  /** After every video whose workflow took it. */
+  onVideo?: (request: GenerationRequest, plan: Plan, result: GenerationResult) => void;
+  /** Called as long as the worker gets on: between messages, and between the steps of a video. */
+  onAlive?: () => void;
   settings?: Partial<WorkerSettings>;
 }
 
@@ -25,18 +30,20 @@ export interface WorkerSettings {
   visibilitySeconds: number;
   /** A message that was handed out more often than this fails its request: it breaks workers. */
   maximumDeliveries: number;
-  /** Between two looks at whether the job was cancelled, and between two writes of its progress. */
-  jobPollMilliseconds: number;
-  /** Return when the queue is empty: a batch job drains it and ends. */
+  /** Between two writes of a job's progress. */
+  progressMilliseconds: number;
+  /** Return when no message came for `idleSeconds`: a batch job drains the queue and ends. */
   stopWhenEmpty: boolean;
+  idleSeconds: number;
 }
 
 export const DEFAULT_SETTINGS: WorkerSettings = {
   receiveWaitSeconds: 20,
   visibilitySeconds: 60,
   maximumDeliveries: 5,
-  jobPollMilliseconds: 500,
+  progressMilliseconds: 500,
   stopWhenEmpty: false,
+  idleSeconds: 60,
 };
 
 /** Something worth knowing afterwards. */
@@ -50,7 +57,7 @@ export interface WorkerEvent {
 export interface Worker {
   /**
    * Takes and answers messages until the signal aborts. A generation in progress stops before its
-   * next step and its message goes back to the queue.
+   * next step, leaves a checkpoint, and its message goes back to the queue at once.
    */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -70,11 +77,13 @@ export function createWorker(dependencies: WorkerDependencies): Worker {
   return {
     async run(signal) {
       let failures = 0;
+      let idleSince = performance.now();
       while (!signal.aborted) {
+        dependencies.onAlive?.();
         let received: ReceivedMessage | null;
         try {
           received = await dependencies.queue.receive(
-            settings.receiveWaitSeconds,
+            receiveWaitSeconds(settings, idleSince),
             settings.visibilitySeconds,
             signal,
           );
@@ -88,12 +97,24 @@ export function createWorker(dependencies: WorkerDependencies): Worker {
         }
         if (received !== null) {
           await handleMessage(dependencies, settings, log, received, signal);
-        } else if (settings.stopWhenEmpty) {
+          idleSince = performance.now();
+        } else if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) {
           return;
         }
       }
     },
   };
+}
+
+function idleSecondsLeft({ idleSeconds }: WorkerSettings, idleSince: number): number {
+  return Math.max(0, idleSeconds - (performance.now() - idleSince) / 1000);
+}
+
+/** SQS waits whole seconds; without any wait it looks at some of its servers only. */
+function receiveWaitSeconds(settings: WorkerSettings, idleSince: number): number {
+  if (!settings.stopWhenEmpty) return settings.receiveWaitSeconds;
+  const left = Math.max(1, Math.ceil(idleSecondsLeft(settings, idleSince)));
+  return Math.min(settings.receiveWaitSeconds, left);
 }
 
 async function handleMessage(
@@ -114,11 +135,14 @@ async function handleMessage(
       );
     }
     await hold.start();
-    const result = await generate(dependencies, received, hold);
+    const { result, stepsHere } = await generate(dependencies, received, hold);
     await dependencies.callbacks.sendTaskSuccess(received.message.taskToken, result);
     await dependencies.queue.delete(received.receipt);
     const { hit, stepsRun, seconds } = result;
-    log({ level: 'info', event: 'generated', videoId, hit, stepsRun, seconds });
+    log({ level: 'info', event: 'generated', videoId, hit, stepsRun, stepsHere, seconds });
+    const { request, plan } = received.message;
+    dependencies.onVideo?.(request, plan, result);
+    await forgetCheckpoint(dependencies, log, videoId);
   } catch (error) {
     // A renewal in flight would take back a message that is given back below.
     await hold.stop();
@@ -135,32 +159,43 @@ async function generate(
   dependencies: WorkerDependencies,
   { message }: ReceivedMessage,
   hold: MessageHold,
-): Promise<GenerationResult> {
-  const startedAt = Date.now();
+): Promise<{ result: GenerationResult; stepsHere: number }> {
   const { request, plan, sentAt } = message;
-  const video = await generateVideo(dependencies, request, plan, hold);
-  const generateSeconds = (Date.now() - startedAt) / 1000;
-  return {
+  const { stepsHere, ...video } = await generateVideo(dependencies, request, plan, hold);
+  const { gpuSeconds } = video.usage;
+  // What earlier workers did is no waiting.
+  const queue = Math.max(0, (Date.now() - sentAt) / 1000 - gpuSeconds);
+  const result = {
     ...video,
-    seconds: { queue: Math.max(0, startedAt - sentAt) / 1000, generate: generateSeconds },
-    usage: {
-      step: 'generate',
-      ...dependencies.machine,
-      ...video.usage,
-      ...hold.usage,
-      gpuSeconds: generateSeconds,
-    },
+    seconds: { queue, generate: gpuSeconds },
+    usage: { step: 'generate' as const, ...dependencies.machine, ...video.usage, ...hold.usage },
   };
+  return { result, stepsHere };
+}
+
+/** What stays behind when this fails expires in the store. */
+async function forgetCheckpoint(
+  { objects }: WorkerDependencies,
+  log: (event: WorkerEvent) => void,
+  videoId: string,
+): Promise<void> {
+  try {
+    await deleteCheckpoint(objects, videoId);
+  } catch (error) {
+    log({ level: 'warn', event: 'checkpoint_kept', videoId, message: messageOf(error) });
+  }
 }
 
 async function answerFailure(
-  { queue, callbacks }: WorkerDependencies,
+  dependencies: WorkerDependencies,
   settings: WorkerSettings,
   log: (event: WorkerEvent) => void,
-  { message, receipt, deliveries }: ReceivedMessage,
+  received: ReceivedMessage,
   hold: MessageHold,
   error: unknown,
 ): Promise<void> {
+  const { queue, callbacks } = dependencies;
+  const { message, receipt, deliveries } = received;
   const { videoId } = message.request;
   const reason = error instanceof TaskGoneError ? 'gone' : hold.stopReason;
   if (reason === 'taken') {
@@ -170,6 +205,7 @@ async function answerFailure(
   if (reason === 'gone') {
     log({ level: 'warn', event: 'task_gone', videoId });
     await queue.delete(receipt);
+    await forgetCheckpoint(dependencies, log, videoId);
     return;
   }
   if (reason === 'shutdown') {
@@ -192,6 +228,7 @@ async function answerFailure(
     if (!(answerError instanceof TaskGoneError)) throw answerError;
   }
   await queue.delete(receipt);
+  await forgetCheckpoint(dependencies, log, videoId);
 }
 
 function isTransient(error: unknown): boolean {

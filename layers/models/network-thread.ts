@@ -31,7 +31,9 @@ interface PendingCall {
   reject(error: Error): void;
 }
 
-const THREAD_FILE = new URL('./network-thread-main.ts', import.meta.url);
+/** Bundled, both files are JavaScript and lie side by side. */
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+const THREAD_FILE = new URL(`./network-thread-main.${EXTENSION}`, import.meta.url);
 
 /**
  * Networks in a worker thread, so that a call leaves the event loop free.

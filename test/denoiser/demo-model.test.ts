@@ -9,10 +9,9 @@ import { OnnxJudge } from '#models/onnx-judge.ts';
 import { standardNormalNoise } from '#core/noise.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
-import { donorFor, MemoryObjects, planFor, requestFor } from './fakes.ts';
+import { donorFor, MemoryObjects, planFor, RecordingControl, requestFor } from './fakes.ts';
 
 const LATENT_SHAPE = [16, 8, 16, 16];
-const CONTROL = { shouldStop: () => false, onProgress: () => {}, onDonorDropped: () => {} };
 
 function length(vector: readonly number[]): number {
   return Math.hypot(...vector);
@@ -31,7 +30,11 @@ describe('the demo model', { timeout: 60_000 }, () => {
     await model.close();
   });
 
-  function generate(objects: MemoryObjects, plan: ReturnType<typeof planFor>) {
+  function generate(
+    objects: MemoryObjects,
+    plan: ReturnType<typeof planFor>,
+    control = new RecordingControl(),
+  ) {
     const dependencies = {
       model,
       manifest: modelPackage.manifest,
@@ -39,7 +42,7 @@ describe('the demo model', { timeout: 60_000 }, () => {
       compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
       objects,
     };
-    return generateVideo(dependencies, requestFor('a red ball over a meadow'), plan, CONTROL);
+    return generateVideo(dependencies, requestFor('a red ball over a meadow'), plan, control);
   }
 
   it('makes a video, and another one from the first', async () => {
@@ -75,6 +78,25 @@ describe('the demo model', { timeout: 60_000 }, () => {
     // Assess
     expect(again.videoKey).toBe(one.videoKey);
     expect(again.latentSha256).toBe(one.latentSha256);
+  });
+
+  it('goes on from a checkpoint to the very same bytes', async () => {
+    // Prepare
+    const plan = planFor('miss', [], { steps: 3, fullSteps: 3 });
+    const uninterrupted = await generate(new MemoryObjects(), plan);
+    const objects = new MemoryObjects();
+    const stopped = new RecordingControl();
+    stopped.stopWhen = () => (stopped.percents.length === 2 ? 'shutdown' : null);
+    await expect(generate(objects, plan, stopped)).rejects.toMatchObject({ code: 'cancelled' });
+
+    // Act
+    const resumed = await generate(objects, plan);
+
+    // Assess
+    expect(resumed.stepsHere).toBe(1);
+    expect(resumed.videoKey).toBe(uninterrupted.videoKey);
+    expect(resumed.latentSha256).toBe(uninterrupted.latentSha256);
+    expect(resumed.usage.networkEvaluations).toBe(3);
   });
 
   it('guides: the velocity moves away from the unconditional one in proportion', async () => {

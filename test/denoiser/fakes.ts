@@ -12,6 +12,12 @@ import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { TextCondition, VideoModel } from '#models/model.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
+import type { DroppedDonor } from '#denoiser/donors.ts';
+import type {
+  CheckpointEvent,
+  GenerationControl,
+  StopReason,
+} from '#denoiser/generation-control.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 
@@ -116,6 +122,10 @@ export class MemoryObjects {
     if (body === undefined) throw new ObjectMissingError(key);
     return body;
   }
+
+  async delete(key: string): Promise<void> {
+    this.bodies.delete(key);
+  }
 }
 
 export class MemoryJobs {
@@ -177,6 +187,33 @@ export class RecordingCallbacks implements TaskCallbacks {
   async sendTaskHeartbeat(): Promise<void> {
     this.heartbeats++;
     if (this.heartbeatError !== null) throw this.heartbeatError;
+  }
+}
+
+/** A control that lets a generation run; what happens to it is kept. */
+export class RecordingControl implements GenerationControl {
+  readonly percents: number[] = [];
+  readonly dropped: DroppedDonor[] = [];
+  readonly checkpoints: CheckpointEvent[] = [];
+  stopReason: StopReason | null = null;
+  /** Asked before each step and write; sets the reason. */
+  stopWhen: () => StopReason | null = () => null;
+
+  shouldStop(): boolean {
+    this.stopReason ??= this.stopWhen();
+    return this.stopReason !== null;
+  }
+
+  onProgress(percent: number): void {
+    this.percents.push(percent);
+  }
+
+  onDonorDropped(dropped: DroppedDonor): void {
+    this.dropped.push(dropped);
+  }
+
+  onCheckpoint(event: CheckpointEvent): void {
+    this.checkpoints.push(event);
   }
 }
 

@@ -7,8 +7,7 @@ import { backgroundPart, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
 import { ObjectCorruptError } from '#stores/errors.ts';
-import type { DroppedDonor } from '#denoiser/donors.ts';
-import { generateVideo, type GenerationControl } from '#denoiser/generate-video.ts';
+import { generateVideo } from '#denoiser/generate-video.ts';
 import {
   COMPATIBILITY_KEY,
   donorFor,
@@ -16,6 +15,7 @@ import {
   MANIFEST,
   MemoryObjects,
   planFor,
+  RecordingControl,
   requestFor,
   targetOf,
   VIDEO_ID,
@@ -24,20 +24,12 @@ import {
 describe('generateVideo', () => {
   let model: FakeVideoModel;
   let objects: MemoryObjects;
-  let dropped: DroppedDonor[];
-  let percents: number[];
-  let control: GenerationControl;
+  let control: RecordingControl;
 
   beforeEach(() => {
     model = new FakeVideoModel();
     objects = new MemoryObjects();
-    dropped = [];
-    percents = [];
-    control = {
-      shouldStop: () => false,
-      onProgress: (percent) => void percents.push(percent),
-      onDonorDropped: (donor) => void dropped.push(donor),
-    };
+    control = new RecordingControl();
   });
 
   function generate(plan: Plan, request = requestFor('a red ball')) {
@@ -63,7 +55,7 @@ describe('generateVideo', () => {
     return [donorFor('object', 'a'), donorFor('background', 'b')];
   }
 
-  it('stores the video, its poster and animation, and the latent under keys of their content', async () => {
+  it('stores the video, its poster, animation and spritesheet, and the latent under keys of their content', async () => {
     // Act
     const result = await generate(planFor('miss'));
 
@@ -79,13 +71,20 @@ describe('generateVideo', () => {
       videoKey: `${stem}.mp4`,
       animationKey: `${stem}.webp`,
       posterKey: `${stem}.png`,
+      spritesheetKey: `${stem}.jpg`,
       latentKey: `latents/${VIDEO_ID}/${hash(result.latentKey!).slice(0, 16)}.fcl`,
       latentSha256: hash(result.latentKey!),
       videoBytes: objects.bodies.get(result.videoKey)!.length,
       latentBytes: objects.bodies.get(result.latentKey!)!.length,
     });
     expect([...objects.bodies.keys()].sort()).toEqual(
-      [result.latentKey, result.videoKey, result.animationKey, result.posterKey].sort(),
+      [
+        result.latentKey,
+        result.videoKey,
+        result.animationKey,
+        result.posterKey,
+        result.spritesheetKey,
+      ].sort(),
     );
     expect(objects.contentTypes.get(result.videoKey)).toBe('video/mp4');
   });
@@ -101,10 +100,12 @@ describe('generateVideo', () => {
     // Assess
     const written = [...objects.bodies].filter(([key]) => key.length > 1);
     expect(usage).toEqual({
+      gpuSeconds: expect.any(Number),
       networkEvaluations: 5,
-      objectGets: 2,
+      // The two donors, and the checkpoint that is not there.
+      objectGets: 3,
       objectBytesRead: stored,
-      objectPuts: 4,
+      objectPuts: 5,
       objectBytesWritten: written.reduce((bytes, [, body]) => bytes + body.length, 0),
     });
   });
@@ -204,7 +205,7 @@ describe('generateVideo', () => {
 
     // Assess
     expect(hit).toBe('object+background');
-    expect(usage.objectGets).toBe(1);
+    expect(usage.objectGets).toBe(2);
   });
 
   it.each([
@@ -245,7 +246,7 @@ describe('generateVideo', () => {
     });
     expect(model.times).toHaveLength(8);
     expect(model.times[0]).toBe(0.95);
-    expect(dropped).toMatchObject([{ donor: object, error: { code } }]);
+    expect(control.dropped).toMatchObject([{ donor: object, error: { code } }]);
   });
 
   it('generates from noise when no donor is left', async () => {
@@ -271,7 +272,7 @@ describe('generateVideo', () => {
 
   it('writes nothing when it is stopped after the last step', async () => {
     // Prepare
-    control.shouldStop = () => model.times.length === 12;
+    control.stopWhen = () => (model.times.length === 12 ? 'cancelled' : null);
 
     // Act & Assess
     await expect(generate(planFor('miss'))).rejects.toMatchObject({ code: 'cancelled' });
@@ -281,6 +282,7 @@ describe('generateVideo', () => {
   it('reports growing progress', async () => {
     await generate(planFor('miss'));
 
+    const { percents } = control;
     expect(percents).toHaveLength(12);
     expect(percents).toEqual([...percents].sort((left, right) => left - right));
     expect(percents.at(-1)).toBe(90);

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { standardNormalNoise } from '#core/noise.ts';
-import { sample, startLatent, type DonorParts, type SampleOptions } from '#denoiser/sampler.ts';
+import {
+  sample,
+  startLatent,
+  type DonorParts,
+  type SampleOptions,
+  type SamplingStoppedError,
+} from '#denoiser/sampler.ts';
 import { FakeVideoModel, planFor, SHAPE, targetOf } from './fakes.ts';
 
 const OPTIONS: SampleOptions = { latentShape: SHAPE, prompt: 'a red ball', guidance: 3 };
@@ -72,6 +78,27 @@ describe('sample', () => {
     // Assess
     await expect(run).rejects.toMatchObject({ code: 'cancelled' });
     expect(model.times).toHaveLength(3);
+  });
+
+  it('goes on from where it was stopped to the very same bits', async () => {
+    // Prepare
+    const model = new FakeVideoModel();
+    const whole = await sample(model, planFor('whole'), DONORS, OPTIONS);
+    const shouldStop = () => model.times.length === 5 + 2;
+    const stopped = await sample(model, planFor('whole'), DONORS, { ...OPTIONS, shouldStop }).then(
+      () => null,
+      (error: unknown) => error as SamplingStoppedError,
+    );
+    model.times.length = 0;
+
+    // Act
+    const { state } = stopped!;
+    const resumed = await sample(model, planFor('whole'), null, { ...OPTIONS, from: state });
+
+    // Assess
+    expect(state.stepsDone).toBe(2);
+    expect(model.times).toHaveLength(3);
+    expect(resumed.data).toEqual(whole.data);
   });
 
   it('reports every step that is done', async () => {

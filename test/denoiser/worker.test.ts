@@ -67,7 +67,7 @@ describe('createWorker', () => {
       callbacks,
       machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
       log: (event) => events.push(event),
-      settings: { stopWhenEmpty: true, jobPollMilliseconds: 0, ...settings },
+      settings: { stopWhenEmpty: true, idleSeconds: 0, progressMilliseconds: 0, ...settings },
     }).run(signal);
   }
 
@@ -106,16 +106,17 @@ describe('createWorker', () => {
     expect(jobs.progress.at(-1)).toBe(90);
   });
 
-  it('looks at the job and writes its progress no more often than it was told', async () => {
+  it('writes the progress no more often than it was told, and looks at the job before every step', async () => {
     // Prepare
     queue.deliver(messageWith());
 
     // Act
-    await drain({ jobPollMilliseconds: 60_000 });
+    await drain({ progressMilliseconds: 60_000 });
 
     // Assess
     expect(jobs.progress).toHaveLength(1);
-    expect(callbacks.successes[0]!.usage).toMatchObject({ tableReadUnits: 1, tableWriteUnits: 1 });
+    // Once at the start, before each of 12 steps, and before the video is stored.
+    expect(callbacks.successes[0]!.usage).toMatchObject({ tableReadUnits: 14, tableWriteUnits: 1 });
   });
 
   it('finishes the video when its progress cannot be written', async () => {

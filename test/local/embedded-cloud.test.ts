@@ -51,7 +51,7 @@ async function open(
     { stateDirectory, modelDirectory: 'nowhere' },
     {
       openModels: () => Promise.resolve(modelsOf(video)),
-      worker: { jobPollMilliseconds: 0 },
+      worker: { progressMilliseconds: 0 },
       ...parts,
     },
   );

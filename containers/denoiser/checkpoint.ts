@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { FlexCacheError } from '#core/errors.ts';
+import type { GenerationRequest, Plan } from '#core/generation.ts';
+import { hashFields } from '#core/hash.ts';
+import { elementCount, type Tensor } from '#core/tensor.ts';
+
+/** A generation between two steps, and what it has cost so far, by whatever workers. */
+export interface Checkpoint {
+  /** x_t after `stepsDone` steps, to the last bit. */
+  latent: Tensor;
+  stepsDone: number;
+  gpuSeconds: number;
+  networkEvaluations: number;
+}
+
+/** What a checkpoint belongs to; it is of no use to anything else. */
+export interface CheckpointSubject {
+  /** 64 hexadecimal digits. */
+  compatibilityKey: string;
+  request: Pick<GenerationRequest, 'videoId' | 'prompt'>;
+  /** The plan that is really run: after donors that could not be read were dropped. */
+  plan: Plan;
+}
+
+/*
+ * offset  bytes  little-endian
+ *      0      4  "FCKP"
+ *      4      4  format version, uint32
+ *      8     32  compatibility key
+ *     40     32  digest of the request and its plan
+ *     72      4  steps done, uint32
+ *     76      4  network evaluations, uint32
+ *     80      8  GPU seconds, float64
+ *     88    4*n  the latent, float32
+ *  88+4n     32  sha256 of all before
+ */
+const MAGIC = Buffer.from('FCKP', 'latin1');
+const FORMAT_VERSION = 1;
+const COMPATIBILITY_OFFSET = 8;
+const SUBJECT_OFFSET = 40;
+const STEPS_OFFSET = 72;
+const EVALUATIONS_OFFSET = 76;
+const SECONDS_OFFSET = 80;
+const HEADER_BYTES = 88;
+const DIGEST_BYTES = 32;
+
+/** The checkpoint as bytes. */
+export function encodeCheckpoint(subject: CheckpointSubject, checkpoint: Checkpoint): Uint8Array {
+  const { data } = checkpoint.latent;
+  const latentBytes = data.length * Float32Array.BYTES_PER_ELEMENT;
+  const bytes = Buffer.alloc(HEADER_BYTES + latentBytes + DIGEST_BYTES);
+  MAGIC.copy(bytes);
+  bytes.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
+  bytes.write(subject.compatibilityKey, COMPATIBILITY_OFFSET, 'hex');
+  bytes.write(subjectDigest(subject), SUBJECT_OFFSET, 'hex');
+  bytes.writeUInt32LE(checkpoint.stepsDone, STEPS_OFFSET);
+  bytes.writeUInt32LE(checkpoint.networkEvaluations, EVALUATIONS_OFFSET);
+  bytes.writeDoubleLE(checkpoint.gpuSeconds, SECONDS_OFFSET);
+  data.forEach((value, index) => bytes.writeFloatLE(value, HEADER_BYTES + 4 * index));
+  sha256(bytes.subarray(0, -DIGEST_BYTES)).copy(bytes, HEADER_BYTES + latentBytes);
+  return bytes;
+}
+
+/**
+ * @param shape of the package's latents
+ * @throws FlexCacheError `latent_corrupt` when it is torn or altered, `latent_foreign` when it is of
+ * another format, model, request or plan.
+ */
+export function decodeCheckpoint(
+  encoded: Uint8Array,
+  subject: CheckpointSubject,
+  shape: readonly number[],
+): Checkpoint {
+  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+  if (bytes.length < HEADER_BYTES + DIGEST_BYTES) {
+    throw corrupt(`it has ${bytes.length} bytes`);
+  }
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw foreign('it is no checkpoint');
+  const version = bytes.readUInt32LE(MAGIC.length);
+  if (version !== FORMAT_VERSION) throw foreign(`its format is ${version}, not ${FORMAT_VERSION}`);
+  const body = bytes.subarray(0, -DIGEST_BYTES);
+  if (!sha256(body).equals(bytes.subarray(-DIGEST_BYTES))) throw corrupt('its sha256 differs');
+  const hex = (offset: number) => bytes.toString('hex', offset, offset + DIGEST_BYTES);
+  if (hex(COMPATIBILITY_OFFSET) !== subject.compatibilityKey) throw foreign('its model is another');
+  if (hex(SUBJECT_OFFSET) !== subjectDigest(subject)) throw foreign('its plan is another');
+
+  const count = elementCount(shape);
+  if (body.length !== HEADER_BYTES + 4 * count) {
+    throw foreign(`its latent is not of shape [${shape.join(', ')}]`);
+  }
+  const stepsDone = bytes.readUInt32LE(STEPS_OFFSET);
+  if (stepsDone > subject.plan.steps) throw foreign(`${stepsDone} steps are more than planned`);
+  return {
+    latent: {
+      data: Float32Array.from({ length: count }, (_, index) =>
+        bytes.readFloatLE(HEADER_BYTES + 4 * index),
+      ),
+      shape,
+    },
+    stepsDone,
+    networkEvaluations: bytes.readUInt32LE(EVALUATIONS_OFFSET),
+    gpuSeconds: bytes.readDoubleLE(SECONDS_OFFSET),
+  };
+}
+
+/** Everything that decides which numbers the steps run on. */
+function subjectDigest({ request, plan }: CheckpointSubject): string {
+  return hashFields([
+    'checkpoint',
+    request.videoId,
+    request.prompt,
+    plan.seed,
+    plan.hit,
+    plan.startTime,
+    plan.steps,
+    ...plan.donors.flatMap(({ entryId, part, latentKey }) => [entryId, part, latentKey]),
+  ]);
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+const FIX = 'nothing: the video is made from the beginning';
+
+function corrupt(found: string): FlexCacheError {
+  return new FlexCacheError('latent_corrupt', `the checkpoint is damaged: ${found}`, { fix: FIX });
+}
+
+function foreign(found: string): FlexCacheError {
+  return new FlexCacheError('latent_foreign', `the checkpoint is of something else: ${found}`, {
+    fix: FIX,
+  });
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { MANIFEST_FILE, parseManifest } from '#models/manifest.ts';
+import { awsErrorName, fromAws } from '#stores/aws-errors.ts';
+import { DENOISER_VARIABLES } from './variables.ts';
+
+export interface FetchModelOptions {
+  /** `s3://bucket/prefix` */
+  source: string;
+  /** Where the package is wanted; created when missing. */
+  directory: string;
+  client?: S3Client;
+  /** After every file. */
+  onFile?: (file: { path: string; bytes: number }) => void;
+}
+
+interface PackageFile {
+  path: string;
+  sha256: string;
+  bytes: number;
+}
+
+const SOURCE = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/*$/;
+
+const MISSING: ReadonlySet<string> = new Set(['NoSuchBucket', 'NoSuchKey', 'NotFound']);
+
+/**
+ * Fetches a model package into a folder. Each file is checked against the manifest while it is
+ * written, and files that are there already are not fetched again. The manifest comes last: a package
+ * that has one is whole.
+ *
+ * @throws FlexCacheError `model_missing` or `model_corrupt` naming the file.
+ */
+export async function fetchModel(options: FetchModelOptions): Promise<void> {
+  const { directory, onFile } = options;
+  const location = SOURCE.exec(options.source);
+  if (location === null) {
+    const name = DENOISER_VARIABLES.modelSource;
+    throw new InvalidInputError(
+      name,
+      `environment variable ${name} is "${options.source}"`,
+      'give the place of a model package as s3://bucket/prefix',
+    );
+  }
+  const [, bucket, prefix = ''] = location;
+  const client = options.client ?? new S3Client({});
+  const open = (path: string): Promise<Readable> =>
+    openObject(client, bucket!, prefix === '' ? path : `${prefix}/${path}`);
+
+  await mkdir(directory, { recursive: true });
+  const text = (await (await open(MANIFEST_FILE)).toArray()).join('');
+  const { files } = parseManifest(options.source, text);
+  await Promise.all(
+    Object.values(files)
+      .filter((file) => file !== undefined)
+      .map(async (file) => {
+        if (!(await isThere(directory, file))) await fetchFile(directory, file, open);
+        onFile?.(file);
+      }),
+  );
+  await writeFile(join(directory, MANIFEST_FILE), text);
+}
+
+async function openObject(client: S3Client, bucket: string, key: string): Promise<Readable> {
+  try {
+    const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    return answer.Body as Readable;
+  } catch (error) {
+    const place = `s3://${bucket}/${key}`;
+    if (!MISSING.has(awsErrorName(error))) throw fromAws(error, `read ${place}`);
+    throw new FlexCacheError('model_missing', `there is no model file ${place}`, {
+      field: key,
+      fix: 'upload the whole model package there',
+      cause: error,
+    });
+  }
+}
+
+async function isThere(directory: string, file: PackageFile): Promise<boolean> {
+  const digest = createHash('sha256');
+  try {
+    await pipeline(createReadStream(join(directory, file.path)), digest);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  return digest.digest('hex') === file.sha256;
+}
+
+async function fetchFile(
+  directory: string,
+  file: PackageFile,
+  open: (path: string) => Promise<Readable>,
+): Promise<void> {
+  const path = join(directory, file.path);
+  const partial = `${path}.partial`;
+  await mkdir(dirname(path), { recursive: true });
+  const digest = createHash('sha256');
+  await pipeline(
+    await open(file.path),
+    async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        digest.update(chunk);
+        yield chunk;
+      }
+    },
+    createWriteStream(partial),
+  );
+  const sha256 = digest.digest('hex');
+  if (sha256 !== file.sha256) {
+    await rm(partial);
+    throw new FlexCacheError(
+      'model_corrupt',
+      `model file ${file.path} arrived with sha256 ${sha256}, expected ${file.sha256}`,
+      { field: file.path, fix: 'upload the model package again' },
+    );
+  }
+  await rename(partial, path);
+}

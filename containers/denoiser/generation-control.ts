@@ -1,0 +1,25 @@
+import type { FlexCacheError } from '#core/errors.ts';
+import type { DroppedDonor } from './donors.ts';
+
+/**
+ * Why a generation ends before its time: its job was cancelled, the workflow no longer waits, the
+ * message was handed to another worker, or this worker shuts down.
+ */
+export type StopReason = 'cancelled' | 'gone' | 'taken' | 'shutdown';
+
+/** What became of a generation's checkpoint. */
+export type CheckpointEvent =
+  | { event: 'checkpoint_stored' | 'resumed'; stepsDone: number; steps: number }
+  | { event: 'checkpoint_ignored' | 'checkpoint_failed'; error: FlexCacheError };
+
+/** How one generation is watched and ended. */
+export interface GenerationControl {
+  /** True ends the generation before its next step or write. */
+  shouldStop(): boolean | Promise<boolean>;
+  /** Null while it may go on. A shutdown alone leaves a checkpoint: another worker goes on. */
+  readonly stopReason: StopReason | null;
+  /** 0..100 */
+  onProgress(percent: number): void | Promise<void>;
+  onDonorDropped(dropped: DroppedDonor): void;
+  onCheckpoint(event: CheckpointEvent): void;
+}
