@@ -1,20 +1,26 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DENOISER_VARIABLES, readDenoiserEnvironment } from '#denoiser/environment.ts';
+import { readDenoiserEnvironment } from '#denoiser/environment.ts';
+import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 
 const MAIN = new URL('../../containers/denoiser/main.ts', import.meta.url).pathname;
 
 const VARIABLES = {
   [DENOISER_VARIABLES.tableName]: 'table',
-  [DENOISER_VARIABLES.bucketName]: 'bucket',
+  [DENOISER_VARIABLES.latentsBucket]: 'latents',
+  [DENOISER_VARIABLES.videosBucket]: 'videos',
   [DENOISER_VARIABLES.queueUrl]: 'http://127.0.0.1:1/queue',
   [DENOISER_VARIABLES.modelDirectory]: DEMO_PACKAGE,
   [DENOISER_VARIABLES.executionProvider]: 'cpu',
   [DENOISER_VARIABLES.instanceType]: 'g6.xlarge',
+  [DENOISER_VARIABLES.purchaseOption]: 'spot',
 };
 
 function start(variables: Record<string, string>) {
@@ -24,6 +30,7 @@ function start(variables: Record<string, string>) {
       AWS_REGION: 'eu-central-1',
       AWS_ACCESS_KEY_ID: 'test',
       AWS_SECRET_ACCESS_KEY: 'test',
+      FLEXCACHE_HEALTH_FILE: join(tmpdir(), `flexcache-health-${randomUUID()}`),
       ...variables,
     },
   });
@@ -44,26 +51,40 @@ describe('readDenoiserEnvironment', () => {
       readDenoiserEnvironment({ ...VARIABLES, [DENOISER_VARIABLES.executionProvider]: undefined }),
     ).toEqual({
       tableName: 'table',
-      bucketName: 'bucket',
+      latentsBucket: 'latents',
+      videosBucket: 'videos',
+      storageClass: null,
       queueUrl: 'http://127.0.0.1:1/queue',
       modelDirectory: DEMO_PACKAGE,
+      modelSource: null,
       executionProvider: 'cuda',
       instanceType: 'g6.xlarge',
-      purchaseOption: 'on-demand',
+      purchaseOption: 'spot',
+      metadataEndpoint: 'http://169.254.169.254',
+      visibilitySeconds: null,
       stopWhenEmpty: false,
+      idleSeconds: null,
+      healthFile: '/tmp/flexcache-worker-health',
     });
   });
 
   it('names the variable that is not set', () => {
-    expect(() => readDenoiserEnvironment({ ...VARIABLES, FLEXCACHE_BUCKET_NAME: '' })).toThrow(
-      'environment variable FLEXCACHE_BUCKET_NAME is not set',
+    expect(() => readDenoiserEnvironment({ ...VARIABLES, FLEXCACHE_LATENTS_BUCKET: '' })).toThrow(
+      'environment variable FLEXCACHE_LATENTS_BUCKET is not set',
     );
   });
 
-  it('names the variable whose value is not known', () => {
-    expect(() =>
-      readDenoiserEnvironment({ ...VARIABLES, FLEXCACHE_PURCHASE_OPTION: 'lottery' }),
-    ).toThrow('environment variable FLEXCACHE_PURCHASE_OPTION is "lottery"');
+  it.each([
+    ['FLEXCACHE_PURCHASE_OPTION', 'lottery'],
+    ['FLEXCACHE_STORAGE_CLASS', 'SHELF'],
+    ['FLEXCACHE_STOP_WHEN_EMPTY', 'yes'],
+    ['FLEXCACHE_IDLE_SECONDS', '0'],
+    ['FLEXCACHE_IDLE_SECONDS', '1.5'],
+    ['FLEXCACHE_VISIBILITY_SECONDS', 'long'],
+  ])('names the variable %s whose value is "%s"', (name, value) => {
+    expect(() => readDenoiserEnvironment({ ...VARIABLES, [name]: value })).toThrow(
+      `environment variable ${name} is "${value}"`,
+    );
   });
 });
 
@@ -84,7 +105,7 @@ describe('the container process', { timeout: 60_000 }, () => {
     // Assess
     expect(code).toBe(1);
     expect(events()).toMatchObject([
-      { level: 'error', event: 'stopped', code: 'invalid_input', fix: 'set FLEXCACHE_TABLE_NAME' },
+      { level: 'error', event: 'stopped', code: 'invalid_input', fix: 'set FLEXCACHE_TABLE' },
     ]);
   });
 

@@ -1,0 +1,233 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import type { Plan } from '#core/generation.ts';
+import { checkpointObjectKey } from '#core/identity.ts';
+import { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from '#denoiser/checkpoint.ts';
+import { generateVideo } from '#denoiser/generate-video.ts';
+import {
+  COMPATIBILITY_KEY,
+  donorFor,
+  FakeVideoModel,
+  MANIFEST,
+  MemoryObjects,
+  planFor,
+  RecordingControl,
+  requestFor,
+  SHAPE,
+  targetOf,
+  VIDEO_ID,
+} from './fakes.ts';
+
+const SUBJECT = {
+  compatibilityKey: COMPATIBILITY_KEY,
+  request: requestFor('a red ball'),
+  plan: planFor('object', [donorFor('object', 'a')]),
+};
+
+const CHECKPOINT: Checkpoint = {
+  latent: {
+    // Values that a text, or a rounding, would change.
+    data: targetOf('x').data.map((value, index) => (index === 0 ? -0 : value * 1e-40)),
+    shape: SHAPE,
+  },
+  stepsDone: 3,
+  gpuSeconds: 0.1 + 0.2,
+  networkEvaluations: 7,
+};
+
+describe('a checkpoint as bytes', () => {
+  it('comes back to the last bit', () => {
+    const decoded = decodeCheckpoint(encodeCheckpoint(SUBJECT, CHECKPOINT), SUBJECT, SHAPE);
+
+    expect(decoded).toEqual(CHECKPOINT);
+    expect(new Uint32Array(decoded.latent.data.buffer)).toEqual(
+      new Uint32Array(CHECKPOINT.latent.data.buffer),
+    );
+  });
+
+  it('is refused wherever it is cut', () => {
+    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
+
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => decodeCheckpoint(bytes.slice(0, length), SUBJECT, SHAPE)).toThrow(
+        FlexCacheError,
+      );
+    }
+  });
+
+  it('is refused whichever byte is altered', () => {
+    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
+
+    for (let position = 0; position < bytes.length; position++) {
+      const altered = Uint8Array.from(bytes);
+      altered[position]! ^= 1;
+      expect(() => decodeCheckpoint(altered, SUBJECT, SHAPE)).toThrow(FlexCacheError);
+    }
+  });
+
+  it.each([
+    ['model', { compatibilityKey: 'd'.repeat(64) }],
+    ['video', { request: { ...SUBJECT.request, videoId: VIDEO_ID.replace(/0$/, '1') } }],
+    ['prompt', { request: requestFor('a blue ball') }],
+    ['seed', { plan: { ...SUBJECT.plan, seed: 8 } }],
+    ['hit', { plan: { ...SUBJECT.plan, hit: 'whole' } }],
+    ['start time', { plan: { ...SUBJECT.plan, startTime: 0.61 } }],
+    ['number of steps', { plan: { ...SUBJECT.plan, steps: 6 } }],
+    ['donor', { plan: { ...SUBJECT.plan, donors: [donorFor('object', 'b')] } }],
+  ])('is refused by another %s', (_, change) => {
+    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
+
+    const subject = { ...SUBJECT, ...change } as typeof SUBJECT;
+    expect(() => decodeCheckpoint(bytes, subject, SHAPE)).toThrow(
+      expect.objectContaining({ code: 'latent_foreign' }),
+    );
+  });
+
+  it('is refused by latents of another shape', () => {
+    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
+
+    expect(() => decodeCheckpoint(bytes, SUBJECT, [2, 3, 4, 5])).toThrow('[2, 3, 4, 5]');
+  });
+});
+
+describe('a generation that is shut down', () => {
+  const key = checkpointObjectKey(VIDEO_ID);
+  const request = requestFor('a red ball');
+  let objects: MemoryObjects;
+
+  beforeEach(() => {
+    objects = new MemoryObjects();
+  });
+
+  /** One worker; it is shut down before the step that follows `stopAfter` of its own. */
+  async function work(
+    plan: Plan = planFor('miss'),
+    stopAfter = Infinity,
+    reason: 'shutdown' | 'cancelled' = 'shutdown',
+  ) {
+    const model = new FakeVideoModel();
+    const control = new RecordingControl();
+    control.stopWhen = () => (model.times.length === stopAfter ? reason : null);
+    const dependencies = {
+      model,
+      manifest: MANIFEST,
+      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      compatibilityKey: COMPATIBILITY_KEY,
+      objects,
+    };
+    const video = await generateVideo(dependencies, request, plan, control).catch(
+      (error: unknown) => {
+        if (error instanceof FlexCacheError && error.code === 'cancelled') return null;
+        throw error;
+      },
+    );
+    return { video, steps: model.times.length, checkpoints: control.checkpoints };
+  }
+
+  it.each([1, 5, 11, 12])(
+    'is finished by the next worker with the steps that are left after %i',
+    async (stopAfter) => {
+      // Prepare
+      const whole = await work();
+      objects = new MemoryObjects();
+
+      // Act
+      const first = await work(planFor('miss'), stopAfter);
+      const second = await work();
+
+      // Assess
+      expect(first).toMatchObject({ video: null, steps: stopAfter });
+      expect(first.checkpoints).toEqual([
+        { event: 'checkpoint_stored', stepsDone: stopAfter, steps: 12 },
+      ]);
+      expect(second.checkpoints).toEqual([{ event: 'resumed', stepsDone: stopAfter, steps: 12 }]);
+      expect(second.steps).toBe(12 - stopAfter);
+      expect(second.video).toMatchObject({
+        latentKey: whole.video!.latentKey,
+        videoKey: whole.video!.videoKey,
+        stepsRun: 12,
+        stepsHere: 12 - stopAfter,
+      });
+    },
+  );
+
+  it('charges the evaluations and seconds of every worker once', async () => {
+    // Prepare
+    await work(planFor('miss'), 4);
+    const { gpuSeconds: first } = stored();
+    await work(planFor('miss'), 3);
+    const { gpuSeconds: second, networkEvaluations, stepsDone } = stored();
+
+    // Act
+    const { video, steps } = await work();
+
+    // Assess
+    expect({ networkEvaluations, stepsDone, steps }).toEqual({
+      networkEvaluations: 7,
+      stepsDone: 7,
+      steps: 5,
+    });
+    expect(video!.usage.networkEvaluations).toBe(12);
+    expect(first).toBeGreaterThan(0);
+    expect(second).toBeGreaterThan(first);
+    expect(video!.usage.gpuSeconds).toBeGreaterThan(second);
+  });
+
+  function stored(): Checkpoint {
+    const subject = { compatibilityKey: COMPATIBILITY_KEY, request, plan: planFor('miss') };
+    return decodeCheckpoint(objects.bodies.get(key)!, subject, SHAPE);
+  }
+
+  it('keeps the earlier checkpoint when it did no step', async () => {
+    await work(planFor('miss'), 4);
+    const before = objects.bodies.get(key);
+
+    await work(planFor('miss'), 0);
+
+    expect(objects.bodies.get(key)).toBe(before);
+  });
+
+  it('leaves nothing when it is cancelled', async () => {
+    await work(planFor('miss'), 4, 'cancelled');
+
+    expect(objects.bodies.size).toBe(0);
+  });
+
+  it.each([
+    [
+      'torn',
+      () => objects.bodies.set(key, objects.bodies.get(key)!.slice(0, -1)),
+      'latent_corrupt',
+    ],
+    ['of another plan', () => work(planFor('miss', [], { seed: 8 }), 4), 'latent_foreign'],
+  ])('is made from the beginning when its checkpoint is %s', async (_, damage, code) => {
+    // Prepare
+    await work(planFor('miss'), 4);
+    await damage();
+
+    // Act
+    const { video, steps, checkpoints } = await work();
+
+    // Assess
+    expect(steps).toBe(12);
+    expect(video!.usage.networkEvaluations).toBe(12);
+    expect(checkpoints).toMatchObject([{ event: 'checkpoint_ignored', error: { code } }]);
+  });
+
+  it('says so when the checkpoint cannot be stored', async () => {
+    objects.put = () => Promise.reject(new FlexCacheError('throttled', 'slow down'));
+
+    const { checkpoints } = await work(planFor('miss'), 4);
+
+    expect(checkpoints).toMatchObject([
+      { event: 'checkpoint_failed', error: { code: 'throttled' } },
+    ]);
+  });
+
+  it('does not begin anew when the store that may have its checkpoint is down', async () => {
+    objects.nextGetError = new FlexCacheError('throttled', 'slow down', { transient: true });
+
+    await expect(work()).rejects.toMatchObject({ code: 'throttled' });
+  });
+});

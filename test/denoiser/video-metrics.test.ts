@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import type { GenerationResult } from '#core/generation.ts';
+import { videoMetrics } from '#denoiser/video-metrics.ts';
+import { planFor, requestFor, VIDEO_ID } from './fakes.ts';
+
+const RESULT = {
+  hit: 'object',
+  stepsRun: 3,
+  latentBytes: 4640,
+  seconds: { queue: 2.5, generate: 4 },
+  usage: { step: 'generate', gpuSeconds: 4, networkEvaluations: 5 },
+} as GenerationResult;
+
+const INPUT = {
+  request: requestFor('a red ball'),
+  plan: planFor('object+background'),
+  result: RESULT,
+  model: 'demo-world',
+  now: 1_795_000_000_000,
+};
+
+describe('videoMetrics', () => {
+  it('is one line of the embedded metric format, with every value it declares', () => {
+    // Act
+    const line = videoMetrics(INPUT);
+
+    // Assess
+    expect(line).not.toContain('\n');
+    expect(JSON.parse(line)).toEqual({
+      _aws: {
+        Timestamp: 1_795_000_000_000,
+        CloudWatchMetrics: [
+          {
+            Namespace: 'FlexCache',
+            Dimensions: [['hit', 'model', 'pool']],
+            Metrics: [
+              { Name: 'Videos', Unit: 'Count' },
+              { Name: 'SkippedShare', Unit: 'None' },
+              { Name: 'GpuSeconds', Unit: 'Seconds' },
+              { Name: 'QueueWait', Unit: 'Seconds' },
+              { Name: 'LatentBytes', Unit: 'Bytes' },
+              { Name: 'NetworkEvaluations', Unit: 'Count' },
+            ],
+          },
+        ],
+      },
+      hit: 'object',
+      model: 'demo-world',
+      pool: 'interactive',
+      videoId: VIDEO_ID,
+      Videos: 1,
+      SkippedShare: 0.75,
+      GpuSeconds: 4,
+      QueueWait: 2.5,
+      LatentBytes: 4640,
+      NetworkEvaluations: 5,
+    });
+  });
+
+  it('has the cold start of the first video of a process alone', () => {
+    const line = JSON.parse(videoMetrics({ ...INPUT, coldStartSeconds: 31 })) as {
+      ColdStart: number;
+      _aws: { CloudWatchMetrics: [{ Metrics: unknown[] }] };
+    };
+
+    expect(line.ColdStart).toBe(31);
+    expect(line._aws.CloudWatchMetrics[0].Metrics).toContainEqual({
+      Name: 'ColdStart',
+      Unit: 'Seconds',
+    });
+  });
+});
