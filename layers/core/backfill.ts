@@ -1,4 +1,5 @@
 import type { CacheMode, HitKind, JobStatus, Scope } from './generation.ts';
+import type { WebhookDelivery } from './webhook-delivery.ts';
 
 export type BackfillFormat = 'txt' | 'jsonl' | 'csv';
 
@@ -29,6 +30,8 @@ export interface Backfill {
   /** 0..100; more failed lines than this end the backfill. */
   toleratedFailurePercentage: number;
   webhook: string | null;
+  /** What became of telling `webhook`. */
+  webhookDelivery?: WebhookDelivery;
   metadata: Record<string, string>;
   modelRevision: string;
   /** ISO 8601, UTC. */

@@ -1,0 +1,88 @@
+import type { Backfill } from '#core/backfill.ts';
+import type { Job } from '#core/generation.ts';
+import { executionName } from '#core/identity.ts';
+import { isSettled, type WebhookDelivery } from '#core/webhook-delivery.ts';
+import type { BackfillTable } from '#stores/backfills.ts';
+import type { Notification } from '#stores/notifications.ts';
+import type { Table } from '#stores/table.ts';
+import { backfillObject, type BackfillObjectServices } from '../api/backfill-object.ts';
+import { videoObject, type VideoObjectServices } from '../api/video-object.ts';
+
+export interface AnnouncementServices extends VideoObjectServices, BackfillObjectServices {
+  table: Pick<Table, 'getJob'>;
+  backfills: Pick<BackfillTable, 'getBackfill' | 'listLines'>;
+}
+
+/** Something that has ended and is to be told. */
+export interface Announcement {
+  /** Names this end; the same however often it is told. */
+  eventId: string;
+  tenant: string;
+  url: string;
+  delivery: WebhookDelivery | undefined;
+  /** What is sent, as JSON. */
+  body(): Promise<string>;
+}
+
+/**
+ * What there is to tell now. Null when nobody asked, when it is under way (again), was deleted, or was
+ * told already.
+ */
+export async function readAnnouncement(
+  services: AnnouncementServices,
+  { kind, id }: Notification,
+): Promise<Announcement | null> {
+  if (kind === 'video') {
+    const job = await services.table.getJob(id);
+    return job && announcementOfVideo(services, job);
+  }
+  const backfill = await services.backfills.getBackfill(id);
+  return backfill && announcementOfBackfill(services, backfill);
+}
+
+/** Whether the end of a job is still to be told. */
+export function isUntold(ended: Job | Backfill): boolean {
+  const { webhook, status, webhookDelivery } = ended;
+  if (webhook === null || status === 'queued' || status === 'running') return false;
+  if ('deletedAt' in ended && ended.deletedAt !== undefined) return false;
+  return !isSettled(webhookDelivery, eventIdOf(ended));
+}
+
+function announcementOfVideo(services: AnnouncementServices, job: Job): Announcement | null {
+  if (!isUntold(job)) return null;
+  return {
+    eventId: eventIdOf(job),
+    tenant: job.tenant,
+    url: job.webhook!,
+    delivery: job.webhookDelivery,
+    body: async () => event('video', job, await videoObject(services, job)),
+  };
+}
+
+function announcementOfBackfill(
+  services: AnnouncementServices,
+  backfill: Backfill,
+): Announcement | null {
+  if (!isUntold(backfill)) return null;
+  return {
+    eventId: eventIdOf(backfill),
+    tenant: backfill.tenant,
+    url: backfill.webhook!,
+    delivery: backfill.webhookDelivery,
+    body: async () => event('backfill', backfill, await backfillObject(services, backfill)),
+  };
+}
+
+/** An attempt ends once, and has an execution of its own. */
+function eventIdOf(ended: Job | Backfill): string {
+  const name = 'videoId' in ended ? executionName(ended.videoId, ended.attempt) : ended.backfillId;
+  return `evt_${name}`;
+}
+
+function event(
+  kind: Notification['kind'],
+  { status, completedAt, updatedAt }: Job | Backfill,
+  data: object,
+): string {
+  return JSON.stringify({ type: `${kind}.${status}`, timestamp: completedAt ?? updatedAt, data });
+}

@@ -1,0 +1,114 @@
+import { Webhook } from 'standardwebhooks';
+import packageJson from '../../package.json' with { type: 'json' };
+import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import type { WebhookDelivery } from '#core/webhook-delivery.ts';
+import type { DeliveryLog } from '#stores/deliveries.ts';
+import type { Notification } from '#stores/notifications.ts';
+import type { TenantTable } from '#stores/tenants.ts';
+import type { Telemetry } from '../telemetry.ts';
+import { readAnnouncement, type Announcement, type AnnouncementServices } from './announcement.ts';
+import { pauseAfter } from './delivery-schedule.ts';
+import { postWebhook, type PostOptions } from './post-webhook.ts';
+
+export interface DeliveryServices extends AnnouncementServices {
+  tenants: Pick<TenantTable, 'getTenant'>;
+  deliveries: DeliveryLog;
+  log: Telemetry['log'];
+  /** Seconds until the next time after so many; null gives up. */
+  pauseAfter?: (deliveries: number) => number | null;
+  /** How receivers are reached. */
+  posting?: Omit<PostOptions, 'signal'>;
+  /** Epoch milliseconds now. */
+  now?: () => number;
+}
+
+/** What follows from one attempt at an announcement. */
+export type DeliveryOutcome =
+  | { status: 'settled' }
+  | {
+      status: 'failed';
+      /** Null when it was sent for the last time. */ retrySeconds: number | null;
+    };
+
+const SETTLED: DeliveryOutcome = { status: 'settled' };
+const USER_AGENT = `FlexCache/${packageJson.version}`;
+const MILLISECONDS_PER_SECOND = 1000;
+const MOST_ERROR_CHARACTERS = 300;
+
+/** The receiver wants to hear no more of it (RFC 9110, Standard Webhooks). */
+const GONE = 410;
+
+/** What stands in the way of a receiver for good: asking again would not help. */
+class FinalError extends Error {}
+
+/**
+ * Sends one announcement, signed with its tenant's secret, and writes down what became of it.
+ *
+ * @param deliveries how often it is sent with this time, from 1
+ */
+export async function deliver(
+  services: DeliveryServices,
+  notification: Notification,
+  deliveries: number,
+  signal?: AbortSignal,
+): Promise<DeliveryOutcome> {
+  const announcement = await readAnnouncement(services, notification);
+  if (announcement === null) return SETTLED;
+  const { eventId, delivery: before } = announcement;
+  const attempts = (before?.eventId === eventId ? before.attempts : 0) + 1;
+  const record = (delivery: Partial<WebhookDelivery>): Promise<void> =>
+    services.deliveries.record(notification, { eventId, attempts, ...delivery });
+  const now = new Date(services.now?.() ?? Date.now());
+  try {
+    await send(services, announcement, now, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    const lastError = explain(error);
+    const isFinal = error instanceof FinalError || error instanceof InvalidInputError;
+    const retrySeconds = isFinal ? null : (services.pauseAfter ?? pauseAfter)(deliveries);
+    services.log({
+      level: 'warn',
+      event: retrySeconds === null ? 'webhook_given_up' : 'webhook_failed',
+      ...(notification.kind === 'video' && { videoId: notification.id }),
+      eventId,
+      attempts,
+      lastError,
+    });
+    await record({ lastError, ...(retrySeconds === null && { gaveUpAt: now.toISOString() }) });
+    // Nothing is left to look after where the receiver, or its address, has ruled it out.
+    return isFinal ? SETTLED : { status: 'failed', retrySeconds };
+  }
+  await record({ deliveredAt: now.toISOString() });
+  return SETTLED;
+}
+
+async function send(
+  services: DeliveryServices,
+  { eventId, tenant, url, body }: Announcement,
+  now: Date,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const owner = await services.tenants.getTenant(tenant);
+  if (owner === null) throw new FinalError(`there is no tenant ${tenant} to sign for`);
+  const payload = await body();
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': USER_AGENT,
+    'webhook-id': eventId,
+    'webhook-timestamp': Math.floor(now.getTime() / MILLISECONDS_PER_SECOND),
+    'webhook-signature': new Webhook(owner.webhookSecret).sign(eventId, now, payload),
+  };
+  const status = await postWebhook(url, headers, payload, {
+    ...services.posting,
+    ...(signal && { signal }),
+  });
+  if (status === GONE) throw new FinalError(`the receiver answered ${status}`);
+  if (status < 200 || status > 299) throw new Error(`the receiver answered ${status}`);
+}
+
+function explain(error: unknown): string {
+  // A failed connection to several addresses says nothing of its own.
+  const { message, code } = error as { message?: string; code?: string };
+  const said = error instanceof FlexCacheError ? error.message : message || code || String(error);
+  return said.slice(0, MOST_ERROR_CHARACTERS);
+}

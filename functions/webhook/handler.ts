@@ -1,0 +1,84 @@
+import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { DynamoDeliveryLog } from '#stores/deliveries.ts';
+import { parseNotification } from '#stores/notifications.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import {
+  deployedBackfills,
+  deployedModel,
+  deployedObjects,
+  deployedTable,
+  deployedTenants,
+  lazily,
+  variable,
+} from '../services.ts';
+import { deliver, type DeliveryServices } from './deliver.ts';
+
+export interface WebhookServices extends DeliveryServices {
+  /** Has a message come back after so many seconds. */
+  hide: (receipt: string, seconds: number) => Promise<void>;
+}
+
+/**
+ * Delivers announcements. What was not delivered stays in the queue until its next time; what was sent
+ * for the last time comes back at once, for the queue to put it aside.
+ */
+export function createWebhookHandler(
+  services: WebhookServices,
+): (event: SQSEvent) => Promise<SQSBatchResponse> {
+  const isDone = async (record: SQSRecord): Promise<boolean> => {
+    const { body, receiptHandle, attributes } = record;
+    const deliveries = Number(attributes.ApproximateReceiveCount);
+    const outcome = await deliver(services, parseNotification(body), deliveries);
+    if (outcome.status === 'settled') return true;
+    await services.hide(receiptHandle, outcome.retrySeconds ?? 0);
+    return false;
+  };
+  return async ({ Records: records }) => {
+    const failures = await Promise.all(
+      records.map(async (record) => {
+        try {
+          return (await isDone(record)) ? [] : [{ itemIdentifier: record.messageId }];
+        } catch (error) {
+          const { messageId } = record;
+          services.log({ level: 'error', event: 'webhook_unsent', messageId, error });
+          return [{ itemIdentifier: messageId }];
+        }
+      }),
+    );
+    return { batchItemFailures: failures.flat() };
+  };
+}
+
+/** How long a message of the deployed queue stays away. */
+export function hideIn(
+  queueUrl: string,
+  client: SQSClient = new SQSClient({}),
+): WebhookServices['hide'] {
+  return async (receipt, seconds) => {
+    await client.send(
+      new ChangeMessageVisibilityCommand({
+        QueueUrl: queueUrl,
+        ReceiptHandle: receipt,
+        VisibilityTimeout: seconds,
+      }),
+    );
+  };
+}
+
+export const handler = lazily(async () => {
+  const { manifest } = await deployedModel();
+  return createWebhookHandler({
+    table: deployedTable(),
+    backfills: deployedBackfills(),
+    tenants: deployedTenants(),
+    deliveries: new DynamoDeliveryLog({ tableName: variable(ENVIRONMENT.tableName) }),
+    objects: deployedObjects(),
+    manifest,
+    prices: priceBookOf(DEFAULT_PRICE_REGION),
+    log: deployedTelemetry().log,
+    hide: hideIn(variable(ENVIRONMENT.webhookQueueUrl)),
+  });
+});

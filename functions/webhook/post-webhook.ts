@@ -1,0 +1,123 @@
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import { request as requestPlain, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { request as requestSecure } from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { InvalidInputError } from '#core/errors.ts';
+import { isLoopbackAddress, isPublicAddress } from './addresses.ts';
+import { validateWebhookUrl, type WebhookPolicy } from './webhook-url.ts';
+
+const CONNECT_MILLISECONDS = 5000;
+const WHOLE_MILLISECONDS = 15_000;
+/** What the receiver says is of no use to us; this much is read so that it can say it. */
+const MOST_ANSWER_BYTES = 16 * 1024;
+
+export interface PostOptions extends WebhookPolicy {
+  /** Ends the request. */
+  signal?: AbortSignal;
+  /** Addresses of a host name; the machine's own resolver unless said. */
+  resolve?: (hostname: string) => Promise<LookupAddress[]>;
+  connectMilliseconds?: number;
+  wholeMilliseconds?: number;
+}
+
+/**
+ * Posts to an address that somebody else chose, and returns the status of the answer. Every connection
+ * looks its host up anew, and is made to the very address that was found fit: a name that leads
+ * elsewhere a moment later leads nowhere. Redirects are not followed.
+ *
+ * @throws InvalidInputError when the address, or what its host leads to, may not be called.
+ * @throws Error when there is no answer in time.
+ */
+export async function postWebhook(
+  address: string,
+  headers: OutgoingHttpHeaders,
+  body: string,
+  options: PostOptions = {},
+): Promise<number> {
+  const url = new URL(validateWebhookUrl(address, options));
+  const isPlain = url.protocol === 'http:';
+  const bytes = Buffer.from(body);
+  const deadline = AbortSignal.timeout(options.wholeMilliseconds ?? WHOLE_MILLISECONDS);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const request = (isPlain ? requestPlain : requestSecure)(url, {
+    method: 'POST',
+    headers: { ...headers, 'content-length': bytes.length },
+    agent: false,
+    lookup: guardedLookup(options, isPlain),
+    signal: options.signal ? AbortSignal.any([deadline, options.signal]) : deadline,
+  });
+  const connectMilliseconds = options.connectMilliseconds ?? CONNECT_MILLISECONDS;
+  const connecting = setTimeout(() => {
+    request.destroy(new Error(`no connection within ${connectMilliseconds} ms`));
+  }, connectMilliseconds);
+  request.on('socket', (socket) => {
+    socket.once(isPlain ? 'connect' : 'secureConnect', () => clearTimeout(connecting));
+  });
+  let status: number | undefined;
+  request.on('response', (response) => {
+    status = response.statusCode!;
+    void drain(response).then(() => resolve(status!));
+  });
+  request.on('error', (error) => {
+    // What goes wrong after the status changes nothing.
+    if (status !== undefined) resolve(status);
+    else reject(deadline.aborted ? noAnswer(error) : error);
+  });
+  request.end(bytes);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(connecting);
+    request.destroy();
+  }
+}
+
+/** Looks a host up for the connection itself, and refuses it when any of its addresses is unfit. */
+function guardedLookup(
+  { allowLoopback = false, resolve = resolveAll }: PostOptions,
+  isPlain: boolean,
+): LookupFunction {
+  const isFit = (address: string): boolean =>
+    (!isPlain && isPublicAddress(address)) || (allowLoopback && isLoopbackAddress(address));
+  return (hostname, { all: wantsAll }, callback) => {
+    resolve(hostname)
+      .then((addresses) => {
+        if (addresses.length === 0) throw new Error(`${hostname} has no address`);
+        if (!addresses.every(({ address }) => isFit(address))) throw refused(hostname);
+        const [{ address, family }] = addresses as [LookupAddress];
+        if (wantsAll) callback(null, addresses);
+        else callback(null, address, family);
+      })
+      .catch((error: Error) => callback(error, '', 0));
+  };
+}
+
+function resolveAll(hostname: string): Promise<LookupAddress[]> {
+  return lookup(hostname, { all: true });
+}
+
+/** Reads what the receiver has to say, up to a limit; it may break off. */
+async function drain(response: IncomingMessage): Promise<void> {
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MOST_ANSWER_BYTES) return;
+    }
+  } catch {
+    return;
+  }
+}
+
+function refused(hostname: string): InvalidInputError {
+  return new InvalidInputError(
+    'webhook',
+    `${hostname} leads to an address that is not public`,
+    'give a host that the Internet can reach',
+  );
+}
+
+function noAnswer(cause: Error): Error {
+  return new Error('no answer in time', { cause });
+}
