@@ -8,7 +8,7 @@ import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 import { LOG_FILE } from './vector-log.ts';
 import { takeStateLock } from './state-lock.ts';
 
-/** Layout of the folder; raised when an older FlexCache could no longer read it. */
+/** Layout of the folder; raised when what is stored changes so that the other one cannot read it. */
 const LAYOUT = 2;
 /** By which LevelDB finds everything else; it is there before the vector index is. */
 const DATABASE_POINTER = 'CURRENT';
@@ -31,7 +31,7 @@ export interface StateFolder {
  * Creates the state folder when missing, checks that it is ours, and holds it for this process.
  *
  * @throws FlexCacheError `state_locked`, `state_corrupt`, `disk_full`, `permission_denied`, or `invalid_input` for a
- * folder of a newer FlexCache or of somebody else.
+ * folder of a newer or older FlexCache or of somebody else.
  * @example
  * const state = await openStateFolder('.flexcache');
  * const objects = await FileObjectStore.open(state.objects);
@@ -107,6 +107,13 @@ async function checkMarker(directory: string): Promise<boolean> {
       'invalid_input',
       `${directory} was written by a newer FlexCache: layout ${layout}, this one knows ${LAYOUT}`,
       { field: 'state', fix: 'use the newer FlexCache, or choose another folder with --state' },
+    );
+  }
+  if (Number(layout) < LAYOUT) {
+    throw new FlexCacheError(
+      'invalid_input',
+      `${directory} was written by an older FlexCache: layout ${layout}, this one knows ${LAYOUT}`,
+      { field: 'state', fix: 'choose another folder with --state: its videos are made anew there' },
     );
   }
   return true;

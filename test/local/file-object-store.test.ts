@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
+import { contentDisposition } from '#stores/content-disposition.ts';
 import { ObjectCorruptError } from '#stores/errors.ts';
+import type { PresignOptions } from '#stores/objects.ts';
 import { collect } from '../collect.ts';
 import { objectStoreContract } from '../stores/object-store.contract.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
@@ -17,11 +21,36 @@ import { onSmallDisk } from './small-disk.ts';
 describe('FileObjectStore', () => {
   let folder: string;
   let store: FileObjectStore;
+  let server: Server;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'flexcache-objects-'));
-    store = await FileObjectStore.open(folder);
+    server = createServer((request, response) => void serve(request, response));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    store = await FileObjectStore.open(folder, {
+      presign: (key, options) =>
+        `http://127.0.0.1:${port}/${key}?${new URLSearchParams({ options: JSON.stringify(options) })}`,
+    });
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(async () => {
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** As whoever gives the signer serves the files. */
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url!, 'http://localhost');
+    const options = JSON.parse(searchParams.get('options')!) as PresignOptions;
+    const body = await store.get(pathname.slice(1)).catch(() => null);
+    response.writeHead(body === null ? 404 : 200, {
+      ...(options.contentType !== undefined && { 'content-type': options.contentType }),
+      ...(options.fileName !== undefined && {
+        'content-disposition': contentDisposition(options.fileName),
+      }),
+    });
+    response.end(body ?? undefined);
+  }
 
   objectStoreContract(() => store);
 });
@@ -34,6 +63,15 @@ describe('FileObjectStore on disk', () => {
     const reopened = await FileObjectStore.open(folder);
 
     expect(Buffer.from(await reopened.get('a/b')).toString()).toBe('kept');
+  });
+
+  test('without a signer no address is made', async () => {
+    const store = await FileObjectStore.open(await temporaryFolder());
+
+    await expect(store.presign('videos/v/1.mp4', { expiresSeconds: 60 })).rejects.toMatchObject({
+      code: 'internal',
+      message: 'nothing serves object videos/v/1.mp4 to others',
+    });
   });
 
   test('a file is the body and an MP4 box that players skip', async () => {

@@ -16,7 +16,7 @@ test('a new folder gets its layout and its marker', async () => {
 
   const names = await readdir(directory);
   expect(names.sort()).toEqual(['lock', 'objects', 'table', 'vectors', 'version']);
-  expect(await readFile(join(directory, 'version'), 'utf8')).toBe('flexcache-state/1\n');
+  expect(await readFile(join(directory, 'version'), 'utf8')).toBe('flexcache-state/2\n');
   expect(state.objects).toBe(join(directory, 'objects'));
   await state.release();
 });
@@ -107,13 +107,16 @@ test('of several processes at the same time never two are inside', async () => {
   }
 });
 
-test('a folder of a newer layout is refused and left alone', async () => {
+test.each([
+  [1, 'an older FlexCache: layout 1'],
+  [3, 'a newer FlexCache: layout 3'],
+])('a folder of layout %i is refused and left alone', async (layout, said) => {
   const directory = await temporaryFolder();
-  await writeFile(join(directory, 'version'), 'flexcache-state/2\n');
+  await writeFile(join(directory, 'version'), `flexcache-state/${layout}\n`);
 
   const opening = openStateFolder(directory);
 
-  await expect(opening).rejects.toThrow('written by a newer FlexCache: layout 2');
+  await expect(opening).rejects.toThrow(`written by ${said}`);
   expect(await readdir(directory)).toEqual(['version']);
 });
 

@@ -38,6 +38,35 @@ export function objectStoreContract(open: () => ObjectStore): void {
       expect(await open().head('missing/object')).toBeNull();
     });
 
+    test('a presigned address gives anybody the object, named and typed as asked', async () => {
+      const key = `${unique('presigned/')}/it.mp4`;
+      const body = randomBytes(100_000);
+      await open().put(key, body);
+
+      const address = await open().presign(key, {
+        expiresSeconds: 60,
+        contentType: 'video/mp4',
+        fileName: 'a "red" ball.mp4',
+      });
+
+      const answer = await fetch(address);
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-type')).toBe('video/mp4');
+      expect(answer.headers.get('content-disposition')).toBe(
+        'attachment; filename="a _red_ ball.mp4"',
+      );
+      expect(Buffer.compare(Buffer.from(await answer.arrayBuffer()), body)).toBe(0);
+    });
+
+    test('an address is signed for an object that is not there, and for no wrong key', async () => {
+      const address = await open().presign('missing/object', { expiresSeconds: 60 });
+
+      expect((await fetch(address)).status).toBe(404);
+      await expect(open().presign('../up', { expiresSeconds: 60 })).rejects.toThrow(
+        InvalidInputError,
+      );
+    });
+
     test('a second put overwrites', async () => {
       const key = unique('over/');
       await open().put(key, Buffer.from('a longer first body'));

@@ -31,6 +31,13 @@ describeOnMoto('S3ObjectStore on moto', (endpoint) => {
     await expect(store.get('foreign/altered')).rejects.toThrow(ObjectCorruptError);
   });
 
+  test('a presigned address says until when it holds', async () => {
+    const address = new URL(await store.presign('videos/v/1.mp4', { expiresSeconds: 900 }));
+
+    expect(address.searchParams.get('X-Amz-Expires')).toBe('900');
+    expect(address.pathname).toBe(`/${bucket}/videos/v/1.mp4`);
+  });
+
   test('an object of somebody else, without sha256, is corrupt', async () => {
     await client.send(
       new PutObjectCommand({ Bucket: bucket, Key: 'foreign/bare', Body: Buffer.from('bare') }),

@@ -87,6 +87,20 @@ describeOnMoto('Step Functions on moto', (endpoint) => {
       await expect(starter.start({ ...request, seed: 8 }, 1)).rejects.toThrow(ConditionFailedError);
     });
 
+    test('each attempt has an execution of its own', async () => {
+      const starter = new SfnWorkflowStarter({ stateMachineArn, client });
+      const request = sampleRequest();
+      await starter.start(request, 1);
+
+      await starter.start(request, 2);
+
+      const executionArn = stateMachineArn.replace(':stateMachine:', ':execution:');
+      const second = await client.send(
+        new DescribeExecutionCommand({ executionArn: `${executionArn}:${request.videoId}-2` }),
+      );
+      expect(JSON.parse(second.input!)).toEqual({ request });
+    });
+
     test('a state machine that is not there is named with a fix', async () => {
       const absent = stateMachineArn.replace(/[^:]+$/, 'absent');
       const starter = new SfnWorkflowStarter({ stateMachineArn: absent, client });
@@ -123,6 +137,34 @@ describeOnMoto('Step Functions on moto', (endpoint) => {
       await expect(callbacks.sendTaskSuccess(token, OUTPUT)).rejects.toThrow(TaskGoneError);
       await expect(callbacks.sendTaskFailure(token, 'E', 'c')).rejects.toThrow(TaskGoneError);
     });
+  });
+});
+
+/** Moto stops only executions that it does not run. */
+describeOnMoto('Step Functions on moto, without running anything', (endpoint) => {
+  test('a stopped execution is aborted; stopping what is not there is harmless', async () => {
+    const client = new SFNClient(motoClientOptions(endpoint));
+    const created = await client.send(
+      new CreateStateMachineCommand({
+        name: unique('generate-'),
+        roleArn: 'arn:aws:iam::123456789012:role/generate',
+        definition: JSON.stringify(waitForAnswer('https://sqs.invalid/queue')),
+      }),
+    );
+    const stateMachineArn = created.stateMachineArn!;
+    const starter = new SfnWorkflowStarter({ stateMachineArn, client });
+    const request = sampleRequest();
+    await starter.start(request, 2);
+
+    await starter.stop(request.videoId, 2);
+    await starter.stop(request.videoId, 2);
+    await starter.stop('vid_nobody', 3);
+
+    const executions = stateMachineArn.replace(':stateMachine:', ':execution:');
+    const stopped = await client.send(
+      new DescribeExecutionCommand({ executionArn: `${executions}:${request.videoId}-2` }),
+    );
+    expect(stopped.status).toBe('ABORTED');
   });
 });
 

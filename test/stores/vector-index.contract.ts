@@ -61,6 +61,28 @@ export function vectorIndexContract(open: () => VectorIndex): void {
       }
     });
 
+    test('shared vectors are seen by every tenant that asks for shared ones, and by no other', async () => {
+      const tenantScope = someScope();
+      const sharedScope: VectorScope = { ...tenantScope, scope: 'shared' };
+      const other = unique('tenant-');
+      const [own, shared, sharedByOther] = [unique('own-'), unique('shared-'), unique('others-')];
+      const vector = [1, 0, 0, 0];
+      await open().put([
+        { ...tenantScope, entryId: own, vector },
+        { ...sharedScope, entryId: shared, vector },
+        { ...sharedScope, tenant: other, entryId: sharedByOther, vector },
+      ]);
+
+      const seen = async (scope: VectorScope) =>
+        (await open().query(scope, vector, 10)).map(({ entryId }) => entryId).sort();
+
+      expect(await seen(tenantScope)).toEqual([own]);
+      expect(await seen({ ...tenantScope, tenant: other })).toEqual([]);
+      expect(await seen(sharedScope)).toEqual([shared, sharedByOther].sort());
+      expect(await seen({ ...sharedScope, tenant: other })).toEqual(await seen(sharedScope));
+      expect(await seen({ ...sharedScope, compatibilityKey: unique('key-') })).toEqual([]);
+    });
+
     test('the same entry and part is overwritten, also from another scope', async () => {
       const first = someScope();
       const second = someScope();
