@@ -4,13 +4,19 @@ import { LineKeys } from '#readers/line-key.ts';
 import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { BackfillItem, PrepareInput, PrepareOutput } from '../backfill-states.ts';
 import { ENVIRONMENT } from '../environment.ts';
-import { deployedModel, deployedObjects, lazily, variable } from '../services.ts';
+import {
+  deployedBackfills,
+  deployedModel,
+  deployedObjects,
+  lazily,
+  variable,
+} from '../services.ts';
 import { namingErrors } from '../task-error.ts';
+import { traced } from '../telemetry.ts';
 
 export interface PrepareServices {
   backfills: BackfillTable;
@@ -102,7 +108,8 @@ async function readItems(
   return items;
 }
 
-async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The bytes of a file, up to what is read of one. @throws InvalidInputError */
+export async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const piece of source) {
     bytes += piece.byteLength;
@@ -119,11 +126,14 @@ async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
 
 export const handler = lazily(async () => {
   const { revision, manifest } = await deployedModel();
-  return createPrepareHandler({
-    backfills: new DynamoBackfillTable({ tableName: variable(ENVIRONMENT.tableName) }),
-    objects: deployedObjects(),
-    uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
-    modelRevision: revision,
-    steps: manifest.scheduler.steps,
-  });
+  return traced(
+    'prepare',
+    createPrepareHandler({
+      backfills: deployedBackfills(),
+      objects: deployedObjects(),
+      uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
+      modelRevision: revision,
+      steps: manifest.scheduler.steps,
+    }),
+  );
 });

@@ -1,0 +1,217 @@
+import { isDeepStrictEqual } from 'node:util';
+import { estimateCost } from '#core/cost.ts';
+import type { GenerationRequest, Job } from '#core/generation.ts';
+import { formatUsd } from '#core/money.ts';
+import { requestOf } from '#core/new-job.ts';
+import { executionName } from '#core/identity.ts';
+import type { Reservation } from '#stores/tenants.ts';
+import { hasEnded } from '../end-job.ts';
+import { ApiError, conflict } from './api-error.ts';
+import type { Caller } from './authenticate.ts';
+import type { ApiServices } from './services.ts';
+
+type AdmissionServices = Pick<ApiServices, 'table' | 'tenants' | 'workflow' | 'endJob' | 'prices'>;
+
+const MINUTE_MILLISECONDS = 60_000;
+
+/** A job frees its place when it ends; nobody knows when that is. */
+const PLACE_RETRY_SECONDS = 10;
+
+/**
+ * Counts a request against the tenant's rate.
+ *
+ * @throws ApiError 429
+ */
+export async function admitRequest(
+  tenants: AdmissionServices['tenants'],
+  { tenant, limits: { requestsPerMinute: limit } }: Caller,
+): Promise<void> {
+  if (limit === null) return;
+  const now = Date.now();
+  if (await tenants.countRequest(tenant, now, limit)) return;
+  const seconds = Math.ceil((MINUTE_MILLISECONDS - (now % MINUTE_MILLISECONDS)) / 1000);
+  throw new ApiError(
+    429,
+    'rate_limit_exceeded',
+    `at most ${limit} requests that make videos are taken a minute: try again in ${seconds} s`,
+    {
+      headers: {
+        'retry-after': String(seconds),
+        'x-ratelimit-limit-requests': String(limit),
+        'x-ratelimit-remaining-requests': '0',
+        'x-ratelimit-reset-requests': `${seconds}s`,
+      },
+    },
+  );
+}
+
+/**
+ * Takes in one video: a place among the tenant's jobs, a part of its budget, the record, the start.
+ * Whatever refuses it gives back what was taken before. A job that is there already under its id is
+ * returned when it was made of the same request.
+ *
+ * @throws ApiError 402, 409 or 429.
+ */
+export async function admitJob(
+  services: AdmissionServices,
+  caller: Caller,
+  asked: Job,
+): Promise<Job> {
+  const { table, tenants } = services;
+  const { tenant, limits } = caller;
+  const { videoId } = asked;
+  const present = await table.getJob(videoId);
+  if (present !== null) requireSame(present, asked);
+  if (present !== null && !hasNeverBegun(present)) return startAgain(services, present);
+
+  const attempt = present === null ? asked.attempt : present.attempt + 1;
+  await using held = new AsyncDisposableStack();
+  await takePlace(services, caller, videoId);
+  held.defer(() => tenants.freePlace(tenant, videoId));
+  if (limits.budgetPerDay !== null) {
+    const reservation = {
+      tenant,
+      day: dayOf(present ?? asked),
+      // Each attempt is charged once.
+      videoId: executionName(videoId, attempt),
+      amount: estimateCost({ networkEvaluations: asked.steps }, services.prices).total,
+    };
+    await reserve(services, limits.budgetPerDay, reservation);
+    held.defer(() => tenants.settle({ ...reservation, amount: 0n }));
+  }
+  const { job, created } =
+    present === null
+      ? await table.createJob(asked)
+      : { job: await table.resubmitJob(videoId), created: true };
+  // The same key came twice at the same time: place and money are held under the id of both.
+  if (!created) requireSame(job, asked);
+  if (created) await start(services, job);
+  if (created || !hasEnded(job)) held.move();
+  return job;
+}
+
+async function start(services: AdmissionServices, job: Job): Promise<void> {
+  try {
+    await services.workflow.start(requestOf(job), job.attempt);
+  } catch (error) {
+    // Nobody would ever take it up: it must not wait for ever.
+    await services.table.failJob(job.videoId, NEVER_BEGAN, false);
+    await services.endJob(await requireJob(services, job.videoId));
+    throw error;
+  }
+}
+
+/** A queued job may have been left by a crash between its record and its start. */
+async function startAgain({ workflow }: AdmissionServices, job: Job): Promise<Job> {
+  if (job.status === 'queued') await workflow.start(requestOf(job), job.attempt);
+  return job;
+}
+
+const NEVER_BEGAN = {
+  code: 'not_started',
+  message: 'the work could not be started: send the same request again',
+} as const;
+
+function hasNeverBegun({ status, error }: Job): boolean {
+  return status === 'failed' && error?.code === NEVER_BEGAN.code;
+}
+
+async function takePlace(
+  services: AdmissionServices,
+  { tenant, limits: { concurrentJobs: limit } }: Caller,
+  videoId: string,
+): Promise<void> {
+  const { tenants } = services;
+  if (await tenants.takePlace(tenant, videoId, limit)) return;
+  if (await freeLeftPlaces(services, tenant)) {
+    if (await tenants.takePlace(tenant, videoId, limit)) return;
+  }
+  throw new ApiError(
+    429,
+    'too_many_jobs',
+    `${limit} videos are in the making, which is all that may be at once: wait until one has ended`,
+    { headers: { 'retry-after': String(PLACE_RETRY_SECONDS) } },
+  );
+}
+
+/** Frees the places of jobs that ended without freeing them; true when there were any. */
+async function freeLeftPlaces(services: AdmissionServices, tenant: string): Promise<boolean> {
+  const { tenants } = services;
+  const holders = await tenants.listPlaces(tenant);
+  const freed = await Promise.all(
+    holders.map(async (videoId) => {
+      if (!(await isLeft(services, videoId))) return false;
+      await tenants.freePlace(tenant, videoId);
+      return true;
+    }),
+  );
+  return freed.includes(true);
+}
+
+/** Holders of places without a record, by when they were first seen. */
+const unrecordedSince = new Map<string, number>();
+
+/** Much longer than it takes to write a record after its place was taken. */
+const UNRECORDED_MILLISECONDS = 60_000;
+
+async function isLeft({ table }: AdmissionServices, videoId: string): Promise<boolean> {
+  const job = await table.getJob(videoId);
+  if (job !== null) {
+    unrecordedSince.delete(videoId);
+    return hasEnded(job);
+  }
+  const now = Date.now();
+  const since = unrecordedSince.get(videoId) ?? now;
+  unrecordedSince.set(videoId, since);
+  if (now - since < UNRECORDED_MILLISECONDS) return false;
+  unrecordedSince.delete(videoId);
+  return true;
+}
+
+async function reserve(
+  { tenants }: AdmissionServices,
+  budget: bigint,
+  reservation: Reservation,
+): Promise<void> {
+  if (await tenants.reserve(reservation, budget)) return;
+  const { tenant, day, amount } = reservation;
+  const spent = await tenants.getSpending(tenant, day);
+  throw new ApiError(
+    402,
+    'budget_exceeded',
+    `$${formatUsd(spent, 4)} of the $${formatUsd(budget, 4)} of ${day} (UTC) are spent or reserved, and this video may take $${formatUsd(amount, 4)}: try again tomorrow, or have the budget raised`,
+  );
+}
+
+/** `2026-11-22`: the day of a job's creation, UTC. */
+function dayOf({ createdAt }: Job): string {
+  return createdAt.slice(0, '2026-11-22'.length);
+}
+
+async function requireJob({ table }: AdmissionServices, videoId: string): Promise<Job> {
+  const job = await table.getJob(videoId);
+  if (job !== null) return job;
+  throw new Error(`job ${videoId} is gone`);
+}
+
+type Asked = GenerationRequest & Pick<Job, 'webhook' | 'metadata'>;
+
+/** The key of another request must not be answered with that one's video. */
+function requireSame(present: Job, asked: Job): void {
+  if (present.deletedAt !== undefined) {
+    throw conflict(
+      'idempotency_key_used',
+      'the video of this idempotency key was deleted: use a new key',
+      'Idempotency-Key',
+    );
+  }
+  const wanted: Asked = { ...requestOf(asked), webhook: asked.webhook, metadata: asked.metadata };
+  for (const field of Object.keys(wanted) as (keyof Asked)[]) {
+    if (isDeepStrictEqual(present[field], wanted[field])) continue;
+    throw conflict(
+      'idempotency_key_used',
+      `the idempotency key was used for another request: its ${field} was not the same`,
+      'Idempotency-Key',
+    );
+  }
+}

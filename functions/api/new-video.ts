@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import type { Job } from '#core/generation.ts';
+import { newJob } from '#core/new-job.ts';
+import { newRequest, type RequestInput } from '#core/new-request.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import { ApiError, conflict } from './api-error.ts';
+import { findVideo } from './find-video.ts';
+import type { CreateVideoBody, RemixVideoBody } from './schemas/video.ts';
+import type { ApiServices } from './services.ts';
+import { secondsOf, sizeOf } from './video-object.ts';
+
+type NewVideoServices = Pick<
+  ApiServices,
+  'table' | 'manifest' | 'modelRevision' | 'compatibilityKey'
+>;
+
+export interface Asker {
+  tenant: string;
+  idempotencyKey: string | undefined;
+}
+
+/** The job of a request for a video. @throws ApiError 400 */
+export function newVideo(services: NewVideoServices, asker: Asker, body: CreateVideoBody): Job {
+  requireModel(services.manifest, body);
+  return jobOf(services, asker, body, {});
+}
+
+/**
+ * The job of a request for a new prompt on an old video.
+ *
+ * @throws ApiError 400, 404, or 409 when that video left nothing to start from.
+ */
+export async function newRemix(
+  services: NewVideoServices,
+  asker: Asker,
+  videoId: string,
+  body: RemixVideoBody,
+): Promise<Job> {
+  const { table, compatibilityKey } = services;
+  const source = await findVideo(table, asker.tenant, videoId);
+  if (source.status !== 'completed') {
+    throw conflict(
+      'video_not_completed',
+      `video ${videoId} is ${source.status}: remix a completed one`,
+    );
+  }
+  // A stored video that was returned as it is was made under an id of its own.
+  const remixOf = source.result?.hit === 'exact' ? source.result.donors[0]!.entryId : videoId;
+  const [entry, maker] = await Promise.all([table.getEntry(remixOf), table.getJob(remixOf)]);
+  if (
+    entry?.state !== 'READY' ||
+    entry.compatibilityKey !== compatibilityKey ||
+    maker?.tenant !== asker.tenant
+  ) {
+    throw conflict(
+      'video_not_reusable',
+      `video ${videoId} left nothing in the cache to start from: it was made with cache off or readonly, by another model, or its entry was evicted`,
+    );
+  }
+  const job = jobOf(services, asker, body, { remixOf, scope: entry.scope });
+  if (job.scope === entry.scope) return job;
+  throw new ApiError(
+    400,
+    'invalid_input',
+    `video ${videoId} has scope ${entry.scope}: leave the scope of its remix out`,
+    { param: 'scope' },
+  );
+}
+
+function jobOf(
+  services: NewVideoServices,
+  { tenant, idempotencyKey }: Asker,
+  body: Omit<CreateVideoBody, 'model' | 'seconds' | 'size'>,
+  defaults: Pick<RequestInput, 'remixOf' | 'scope'>,
+): Job {
+  const fields = flatten(body);
+  const { seed = idempotencyKey === undefined ? undefined : seedOf(tenant, idempotencyKey) } =
+    fields;
+  const { cache, steps, scope = defaults.scope } = fields;
+  const { min_similarity: minSimilarity, max_reuse: maxReuse } = fields;
+  const input: RequestInput = {
+    prompt: body.prompt,
+    tenant,
+    ...definedOf({ idempotencyKey, seed, cache, steps, scope, minSimilarity, maxReuse }),
+    remixOf: defaults.remixOf ?? null,
+  };
+  const request = newRequest(input, { steps: services.manifest.scheduler.steps });
+  const { webhook = null, metadata = {} } = fields;
+  return newJob(request, services, { webhook, metadata });
+}
+
+type Extensions = NonNullable<CreateVideoBody['extra_params']>;
+
+/** The extensions of a body, wherever it gives them. @throws ApiError 400 for one given twice. */
+function flatten({
+  extra_params: apart = {},
+  ...body
+}: Extensions & Pick<CreateVideoBody, 'extra_params'>): Extensions {
+  for (const name of Object.keys(apart) as (keyof Extensions)[]) {
+    if (body[name] === undefined) continue;
+    throw new ApiError(400, 'invalid_input', `${name} is given twice: leave one of them out`, {
+      param: `extra_params.${name}`,
+    });
+  }
+  return { ...body, ...apart };
+}
+
+/** Follows from the key, so that sending the same request again asks for the same video. */
+function seedOf(tenant: string, idempotencyKey: string): number {
+  const key = JSON.stringify(['seed', tenant, idempotencyKey]);
+  return createHash('sha256').update(key).digest().readUInt32BE();
+}
+
+type Defined<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
+
+function definedOf<Fields extends object>(fields: Fields): Defined<Fields> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Defined<Fields>;
+}
+
+function requireModel(manifest: ModelManifest, { model, seconds, size }: CreateVideoBody): void {
+  requireAvailable('model', model, manifest.name);
+  const available = secondsOf(manifest);
+  const isLength = seconds !== undefined && seconds !== '' && Number(seconds) === Number(available);
+  requireAvailable('seconds', isLength ? available : seconds, available);
+  requireAvailable('size', size, sizeOf(manifest));
+}
+
+function requireAvailable(
+  param: string,
+  asked: string | number | undefined,
+  available: string,
+): void {
+  if (asked === undefined || asked === available) return;
+  throw new ApiError(
+    400,
+    param === 'model' ? 'model_not_found' : 'invalid_input',
+    `${param} ${JSON.stringify(asked).slice(0, 100)} is not available: use ${JSON.stringify(available)}, or leave ${param} out`,
+    { param },
+  );
+}

@@ -1,0 +1,168 @@
+import { z } from 'zod';
+import { InvalidInputError, messageWithFix } from '#core/errors.ts';
+import { CACHE_MODES, SCOPES, type HitKind } from '#core/generation.ts';
+import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
+import { MAX_PROMPT_CHARACTERS, validatePrompt } from '#core/prompt.ts';
+import { MAX_SEED, MAX_STEPS } from '#core/request.ts';
+import { validateWebhookUrl } from './webhook-url.ts';
+
+/** Limits on the caller's own labels. */
+export const MAX_LABELS = 16;
+const MAX_LABEL_NAME = 64;
+const MAX_LABEL_VALUE = 512;
+
+export const HIT_KINDS = [
+  'exact',
+  'whole',
+  'object+background',
+  'object',
+  'background',
+  'miss',
+] as const satisfies readonly HitKind[];
+
+/** Turns what a check of the domain throws into an issue that keeps its code. */
+function holds(check: (text: string) => unknown) {
+  return (text: string, context: z.RefinementCtx<string>): void => {
+    try {
+      check(text);
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      context.addIssue({
+        code: 'custom',
+        message: messageWithFix(error),
+        params: { code: error.code },
+      });
+    }
+  };
+}
+
+export const promptField = z
+  .string()
+  .superRefine(holds(validatePrompt))
+  .meta({
+    description: `What the video shows: at most ${MAX_PROMPT_CHARACTERS} characters, at least one letter or digit.`,
+    examples: ['a red ball rolling over a meadow'],
+  });
+
+export const seedField = z
+  .int()
+  .min(0)
+  .max(MAX_SEED)
+  .meta({ description: 'Which of the videos of this prompt to make. Drawn when left out.' });
+
+const label = z.string().overwrite((text) => text.toWellFormed());
+
+export const metadataField = z
+  .record(label.min(1).max(MAX_LABEL_NAME), label.max(MAX_LABEL_VALUE))
+  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, {
+    error: `at most ${MAX_LABELS} labels are kept`,
+  })
+  .meta({
+    description: `Your own labels, returned as they are: at most ${MAX_LABELS}, names of ${MAX_LABEL_NAME} and values of ${MAX_LABEL_VALUE} characters.`,
+  });
+
+export const webhookField = z.string().superRefine(holds(validateWebhookUrl)).meta({
+  description: 'https address that is told when the work has ended; see docs/api.md, "Webhooks".',
+  format: 'uri',
+});
+
+/** What the dialect does not have, and how a caller may give it: beside the rest or in `extra_params`. */
+export const extensionFields = {
+  cache: z.enum(CACHE_MODES).meta({
+    description:
+      '`auto` (default) reads and writes the cache; `readonly` writes nothing; `refresh` reads nothing; `off` neither.',
+  }),
+  min_similarity: z
+    .number()
+    .min(0)
+    .max(1)
+    .meta({
+      description: 'Least similarity of a video to start from (default 0: the model decides).',
+    }),
+  max_reuse: z.number().min(0).max(1).meta({
+    description:
+      'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is.',
+  }),
+  scope: z.enum(SCOPES).meta({
+    description:
+      '`tenant` (default) reuses your own videos only; `shared` reuses and is reused by those of everybody who chose it.',
+  }),
+  steps: z
+    .int()
+    .min(1)
+    .max(MAX_STEPS)
+    .meta({ description: "Network evaluations of a full generation (default: the model's)." }),
+  webhook: webhookField,
+  metadata: metadataField,
+};
+
+export const videoIdField = z
+  .string()
+  .regex(VIDEO_ID_PATTERN)
+  .meta({ examples: ['vid_3V5T7Q2J9M0K4N8P6R1S5W7X2Y'] });
+
+export const backfillIdField = z
+  .string()
+  .regex(BACKFILL_ID_PATTERN)
+  .meta({ examples: ['bkf_3V5T7Q2J9M0K4N8P6R1S5W7X2Y'] });
+
+export const secondsSinceEpoch = z.int().meta({ description: 'Unix time, seconds.' });
+
+export const dollarsField = z
+  .string()
+  .regex(/^-?\d+\.\d+$/)
+  .meta({ description: 'Dollars in digits, exact.', examples: ['0.001234'] });
+
+export const costSchema = z
+  .strictObject({
+    amount: dollarsField,
+    saved: dollarsField.meta({
+      description:
+        'What the same request would have cost without the cache, less `amount`; negative when looking for donors cost more than it saved.',
+    }),
+    currency: z.literal('USD'),
+    priced_as: z
+      .strictObject({
+        instance_type: z.string(),
+        purchase_option: z.enum(['on-demand', 'spot']),
+        is_reference: z.boolean(),
+      })
+      .meta({
+        description:
+          'The machine whose list price the GPU seconds were given; `is_reference` when nobody bills for the one that did the work.',
+      }),
+    prices: z.strictObject({ region: z.string(), as_of: z.string() }),
+  })
+  .meta({
+    id: 'Cost',
+    description: 'List prices of what the work used; idle machines are not in it.',
+  });
+
+/** Lists are read in pages. */
+export const MAX_PAGE = 100;
+export const DEFAULT_PAGE = 20;
+
+export function pageQuery(idField: z.ZodString) {
+  return z.strictObject({
+    limit: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(MAX_PAGE)
+      .default(DEFAULT_PAGE)
+      .meta({ description: `How many, 1 to ${MAX_PAGE}.` }),
+    after: idField.optional().meta({ description: 'The last id of the page before.' }),
+    order: z.enum(['asc', 'desc']).default('desc').meta({ description: '`desc`: newest first.' }),
+  });
+}
+
+/** A page of a listing. */
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.strictObject({
+    object: z.literal('list'),
+    data: z.array(item),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+    has_more: z.boolean(),
+  });
+}

@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import { CACHE_MODES, LOOKUP_PARTS, SCOPES } from '#core/generation.ts';
+import {
+  backfillIdField,
+  costSchema,
+  extensionFields,
+  HIT_KINDS,
+  listOf,
+  pageQuery,
+  promptField,
+  secondsSinceEpoch,
+  seedField,
+  videoIdField,
+} from './fields.ts';
+
+/** Statuses on the wire: OpenAI's four, and `cancelled`. */
+export const WIRE_STATUSES = ['queued', 'in_progress', 'completed', 'failed', 'cancelled'] as const;
+
+const extensionsSchema = z
+  .strictObject({ seed: seedField, ...extensionFields })
+  .partial()
+  .meta({
+    id: 'ExtraParams',
+    description: 'The fields that the dialect does not have, for clients that keep them apart.',
+  });
+
+const optional = {
+  ...z.strictObject({ seed: seedField, ...extensionFields }).partial().shape,
+  extra_params: extensionsSchema.optional(),
+};
+
+export const createVideoSchema = z
+  .strictObject({
+    prompt: promptField,
+    model: z
+      .string()
+      .optional()
+      .meta({ description: 'One of `GET /v1/models` (default: the only one).' }),
+    seconds: z
+      .union([z.string(), z.number()])
+      .optional()
+      .meta({ description: 'Length of the video; must be what the model makes.' }),
+    size: z
+      .string()
+      .optional()
+      .meta({
+        description: '`{width}x{height}`; must be what the model makes.',
+        examples: ['128x128'],
+      }),
+    ...optional,
+  })
+  .meta({ id: 'CreateVideo' });
+
+export type CreateVideoBody = z.infer<typeof createVideoSchema>;
+
+export const remixVideoSchema = z
+  .strictObject({ prompt: promptField, ...optional })
+  .meta({ id: 'RemixVideo' });
+
+export type RemixVideoBody = z.infer<typeof remixVideoSchema>;
+
+export const wireErrorSchema = z
+  .strictObject({
+    code: z.string(),
+    message: z.string(),
+    param: z.string().nullable(),
+  })
+  .meta({ id: 'WorkError', description: 'Why the work failed.' });
+
+const share = z.number().min(0).max(1);
+const steps = z.int().min(0);
+
+const cacheSchema = z
+  .strictObject({
+    mode: z.enum(CACHE_MODES),
+    hit: z.enum(HIT_KINDS).nullable().meta({ description: 'Null until the video is completed.' }),
+    donors: z
+      .array(
+        z.strictObject({
+          id: videoIdField
+            .nullable()
+            .meta({ description: "Null for a video of somebody else's (scope `shared` only)." }),
+          part: z.enum(LOOKUP_PARTS),
+          similarity: z.number().min(-1).max(1),
+        }),
+      )
+      .meta({ description: 'The videos that this one was started from.' }),
+    similarity: z
+      .number()
+      .min(-1)
+      .max(1)
+      .nullable()
+      .meta({ description: 'Cosine of the request and its least similar donor.' }),
+    t0: share.nullable().meta({
+      description: 'Where denoising started: 1 is noise, 0 a stored video returned as it is.',
+    }),
+    steps_run: steps.nullable(),
+    steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),
+    skipped_share: share.nullable().meta({ description: '1 - steps_run / steps_full' }),
+  })
+  .meta({ id: 'CacheUse' });
+
+export const videoSchema = z
+  .strictObject({
+    id: videoIdField,
+    object: z.literal('video'),
+    status: z.enum(WIRE_STATUSES),
+    progress: z.number().min(0).max(100),
+    created_at: secondsSinceEpoch,
+    completed_at: secondsSinceEpoch.nullable(),
+    expires_at: secondsSinceEpoch.nullable(),
+    model: z.string(),
+    prompt: z.string(),
+    seconds: z.string(),
+    size: z.string(),
+    remixed_from_video_id: videoIdField.nullable(),
+    error: wireErrorSchema.nullable(),
+    seed: seedField,
+    scope: z.enum(SCOPES),
+    min_similarity: share,
+    max_reuse: share,
+    cache: cacheSchema,
+    cost: costSchema.nullable().meta({ description: 'Known once the work has ended.' }),
+    metadata: z.record(z.string(), z.string()),
+    webhook: z.string().nullable(),
+    backfill: z.strictObject({ id: backfillIdField, line: z.int().min(1) }).nullable(),
+  })
+  .meta({ id: 'Video' });
+
+export type WireVideo = z.infer<typeof videoSchema>;
+
+export const videoListSchema = listOf(videoSchema).meta({ id: 'VideoList' });
+
+export const deletedVideoSchema = z
+  .strictObject({
+    id: videoIdField,
+    object: z.literal('video.deleted'),
+    deleted: z.boolean().meta({
+      description:
+        'False when the video was not finished: then it was cancelled and can still be read.',
+    }),
+  })
+  .meta({ id: 'DeletedVideo' });
+
+export const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const;
+
+export type Variant = (typeof VARIANTS)[number];
+
+export const contentQuerySchema = z.strictObject({
+  variant: z.enum(VARIANTS).optional().meta({ description: '`video` unless said.' }),
+});
+
+export const videoPageQuerySchema = pageQuery(videoIdField);

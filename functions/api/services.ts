@@ -1,0 +1,41 @@
+import type { Job } from '#core/generation.ts';
+import type { PriceBook } from '#core/prices.ts';
+import type { TenantLimits } from '#core/tenant.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import type { BackfillTable } from '#stores/backfills.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { Table } from '#stores/table.ts';
+import type { TenantTable } from '#stores/tenants.ts';
+import type { VectorIndex } from '#stores/vector-index.ts';
+import type { BackfillStarter, WorkflowStarter } from '#stores/workflow.ts';
+import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
+import type { Telemetry } from '../telemetry.ts';
+
+/** What the API works with. Deployed it comes from AWS, embedded from this machine. */
+export interface ApiServices {
+  table: Table;
+  tenants: TenantTable;
+  backfills: BackfillTable;
+  objects: ObjectStore;
+  vectors: Pick<VectorIndex, 'delete'>;
+  workflow: WorkflowStarter;
+  backfillStarter: BackfillStarter;
+  predictor: Predictor;
+  /** Gives back what an ended job held; idempotent. */
+  endJob(job: Job): Promise<void>;
+  manifest: ModelManifest;
+  /** sha256 over the files of the package. */
+  modelRevision: string;
+  compatibilityKey: string;
+  prices: PriceBook;
+  /** Of tenants that were given none of their own. */
+  defaultLimits: TenantLimits;
+  /** Faults that callers are told nothing of. */
+  telemetry: Pick<Telemetry, 'log'>;
+}
+
+/** What a backfill would come to. `LambdaPredictor`, and embedded the function itself. */
+export interface Predictor {
+  /** @throws ApiError or InvalidInputError when the file cannot be read. */
+  predict(question: PredictionQuestion): Promise<Prediction>;
+}

@@ -1,0 +1,136 @@
+import { costOfJob, type JobCost } from '#core/cost.ts';
+import type { Donor, Job, JobStatus } from '#core/generation.ts';
+import { formatUsd } from '#core/money.ts';
+import type { PriceBook } from '#core/prices.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import type { Table } from '#stores/table.ts';
+import { hasEnded } from '../end-job.ts';
+import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
+
+export interface VideoObjectServices {
+  table: Pick<Table, 'getJob'>;
+  /** Of the model package that makes the videos. */
+  manifest: Pick<ModelManifest, 'name' | 'video'>;
+  prices: PriceBook;
+}
+
+/** A job as its owner is shown it. Nothing in it says anything of another tenant. */
+export async function videoObject(services: VideoObjectServices, job: Job): Promise<WireVideo> {
+  const { manifest, prices } = services;
+  return {
+    id: job.videoId,
+    object: 'video',
+    status: wireStatus(job.status),
+    progress: job.status === 'completed' ? 100 : job.progress,
+    created_at: epochSeconds(job.createdAt),
+    completed_at: job.completedAt === undefined ? null : epochSeconds(job.completedAt),
+    expires_at: null,
+    model: manifest.name,
+    prompt: job.prompt,
+    seconds: secondsOf(manifest),
+    size: sizeOf(manifest),
+    remixed_from_video_id: job.remixOf,
+    error: workError(job.error),
+    seed: job.seed,
+    scope: job.scope,
+    min_similarity: job.minSimilarity,
+    max_reuse: job.maxReuse,
+    cache: await cacheUse(services, job),
+    cost: hasEnded(job) ? wireCost(costOfJob(job, prices)) : null,
+    metadata: job.metadata,
+    webhook: job.webhook,
+    backfill: job.backfill && { id: job.backfill.backfillId, line: job.backfill.line },
+  };
+}
+
+/** A job's or a backfill's status in the words of the dialect. */
+export function wireStatus(status: JobStatus): (typeof WIRE_STATUSES)[number] {
+  return status === 'running' ? 'in_progress' : status;
+}
+
+/** Unix time, whole seconds, of an ISO date. */
+export function epochSeconds(date: string): number {
+  return Math.floor(Date.parse(date) / 1000);
+}
+
+/** Length of a model's videos, as the dialect writes it. */
+export function secondsOf({ video }: Pick<ModelManifest, 'video'>): string {
+  return String(Math.round((video.frames / video.framesPerSecond) * 1000) / 1000);
+}
+
+/** Extent of a model's videos, as the dialect writes it. */
+export function sizeOf({ video }: Pick<ModelManifest, 'video'>): string {
+  return `${video.width}x${video.height}`;
+}
+
+export function workError(
+  error: { code: string; message: string; field?: string } | undefined,
+): WireVideo['error'] {
+  return error === undefined
+    ? null
+    : { code: error.code, message: error.message, param: error.field ?? null };
+}
+
+async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireVideo['cache']> {
+  const { result } = job;
+  if (result === undefined) {
+    return {
+      mode: job.cache,
+      hit: null,
+      donors: [],
+      similarity: null,
+      t0: null,
+      steps_run: null,
+      steps_full: job.steps,
+      skipped_share: null,
+    };
+  }
+  const { hit, donors, startTime, stepsRun, fullSteps } = result;
+  return {
+    mode: job.cache,
+    hit,
+    donors: await Promise.all(
+      donors.map(async (donor) => ({
+        id: (await isOwn(table, job, donor)) ? donor.entryId : null,
+        part: donor.part,
+        similarity: cosine(donor.similarity),
+      })),
+    ),
+    similarity:
+      donors.length === 0 ? null : Math.min(...donors.map((donor) => cosine(donor.similarity))),
+    t0: startTime,
+    steps_run: stepsRun,
+    steps_full: fullSteps,
+    skipped_share: Math.max(0, 1 - stepsRun / fullSteps),
+  };
+}
+
+/** An entry has the id of the video that it was made for, whose record outlives it. */
+async function isOwn(
+  table: VideoObjectServices['table'],
+  job: Job,
+  { entryId }: Donor,
+): Promise<boolean> {
+  if (job.scope === 'tenant') return true;
+  return (await table.getJob(entryId))?.tenant === job.tenant;
+}
+
+/** Rounding makes the vectors of the same text a little more than alike. */
+function cosine(similarity: number): number {
+  return Math.min(1, Math.max(-1, similarity));
+}
+
+function wireCost(cost: JobCost): WireVideo['cost'] {
+  const { instanceType, purchaseOption, isReference } = cost.basis;
+  return {
+    amount: formatUsd(cost.total),
+    saved: formatUsd(cost.saved),
+    currency: 'USD',
+    priced_as: {
+      instance_type: instanceType,
+      purchase_option: purchaseOption,
+      is_reference: isReference,
+    },
+    prices: { region: cost.region, as_of: cost.asOf },
+  };
+}

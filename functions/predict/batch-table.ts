@@ -1,0 +1,73 @@
+import type { Entry } from '#core/generation.ts';
+import { isSamePartition } from '#core/identity.ts';
+import type { LeaseRequest } from '#stores/table.ts';
+import type { VectorIndex, VectorMatch, VectorScope } from '#stores/vector-index.ts';
+import { cosine } from '../lookup/cosine.ts';
+import type { LookupServices } from '../lookup/handler.ts';
+
+type LookupTable = LookupServices['table'];
+
+/**
+ * The cache as it would be after some lines of a batch: what is stored, and beside it the entries
+ * that those lines would leave behind. Nothing is written and nothing leased.
+ */
+export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
+  readonly #table: LookupTable;
+  readonly #vectors: Pick<VectorIndex, 'query'>;
+  readonly #expected = new Map<string, Entry>();
+
+  constructor(table: LookupTable, vectors: Pick<VectorIndex, 'query'>) {
+    this.#table = table;
+    this.#vectors = vectors;
+  }
+
+  /** From now on this entry is found too. */
+  expect(entry: Entry): void {
+    this.#expected.set(entry.entryId, entry);
+  }
+
+  /** No job of a batch that is only asked about was cancelled. */
+  async getJob(): Promise<null> {
+    return null;
+  }
+
+  async findExact(exactKey: string): Promise<Entry | null> {
+    const [expected] = this.#expectedWhere((entry) => entry.exactKey === exactKey);
+    return expected ?? this.#table.findExact(exactKey);
+  }
+
+  async findSamePrompt(promptKey: string, limit: number): Promise<Entry[]> {
+    const expected = this.#expectedWhere((entry) => entry.promptKey === promptKey);
+    return [...expected, ...(await this.#table.findSamePrompt(promptKey, limit))].slice(0, limit);
+  }
+
+  async getEntry(entryId: string): Promise<Entry | null> {
+    return this.#expected.get(entryId) ?? this.#table.getEntry(entryId);
+  }
+
+  async leaseEntry({ entryId, partition }: LeaseRequest): Promise<Entry | null> {
+    const entry = await this.getEntry(entryId);
+    if (entry?.state !== 'READY') return null;
+    return partition === undefined || isSamePartition(entry, partition) ? entry : null;
+  }
+
+  async releaseEntry(): Promise<void> {}
+
+  /** The prompt's vectors of an expected entry stand for those that its video will have. */
+  async query(scope: VectorScope, vector: readonly number[], topK: number): Promise<VectorMatch[]> {
+    const expected = this.#expectedWhere((entry) => isSamePartition(entry, scope)).flatMap(
+      ({ entryId, vectors }) => {
+        const stored = vectors[scope.part];
+        return stored === null ? [] : [{ entryId, similarity: cosine(vector, stored) }];
+      },
+    );
+    const stored = await this.#vectors.query(scope, vector, topK);
+    return [...expected, ...stored]
+      .sort((one, other) => other.similarity - one.similarity)
+      .slice(0, topK);
+  }
+
+  #expectedWhere(isWanted: (entry: Entry) => boolean): Entry[] {
+    return [...this.#expected.values()].filter(isWanted);
+  }
+}

@@ -1,0 +1,38 @@
+import type { BackfillDefaults, BackfillFormat } from '#core/backfill.ts';
+import type { HitKind } from '#core/generation.ts';
+import type { RequestFields } from '#readers/request-line.ts';
+
+/** Where the lines of a backfill come from. */
+export type BackfillSource =
+  { prompts: RequestFields[] } | { inputKey: string; format: BackfillFormat };
+
+/** A backfill that is only asked about. */
+export interface PredictionQuestion {
+  tenant: string;
+  source: BackfillSource;
+  defaults: BackfillDefaults;
+}
+
+/** What a backfill would come to, for all of its lines. Money is pico-dollars in digits: it travels as JSON. */
+export interface Prediction {
+  lines: number;
+  /** Lines that ask for nothing that could be made. */
+  rejected: number;
+  /** Lines whose videos are there already. */
+  alreadyThere: number;
+  /** Lines that were looked up; the others are taken to be like them. */
+  lookedAt: number;
+  hits: Record<HitKind, number>;
+  /** Network evaluations. */
+  stepsRun: number;
+  stepsFull: number;
+  cost: string;
+  costWithoutCache: string;
+  /** Videos of this tenant whose GPU time the money rests on; 0 when none was measured and it is assumed. */
+  measuredVideos: number;
+}
+
+/** A prediction with nothing in it. */
+export function noHits(): Record<HitKind, number> {
+  return { exact: 0, whole: 0, 'object+background': 0, object: 0, background: 0, miss: 0 };
+}
