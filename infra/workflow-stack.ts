@@ -1,26 +1,24 @@
-import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { ENVIRONMENT } from '#functions/environment.ts';
-import { TRANSIENT_ERROR } from '#functions/task-error.ts';
-import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
-import { HouseFunction } from './house-function.ts';
-import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
+import { POOLS } from '#core/generation.ts';
+import { backfillDefinition } from './backfill-machine.ts';
+import type { FleetResources } from './fleet-resources.ts';
+import { houseLogGroup } from './house-function.ts';
 import type { StorageStack } from './storage-stack.ts';
+import { createWorkflowFunctions, type WorkflowFunctions } from './workflow-functions.ts';
+import { catchAll, invokeState, SPREAD_OUT, TRANSIENT_ERRORS } from './workflow-states.ts';
 
 export interface WorkflowStackProps extends StackProps {
   storage: StorageStack;
+  fleet: FleetResources;
 }
-
-const FUNCTION_TIMEOUT = Duration.seconds(60);
-
-/** onnxruntime uses a second core from 1769 MB on; the text tower has no use for more. */
-const EMBED_MEMORY_MEGABYTES = 1769;
 
 /**
  * Its clock runs while a message still waits: longer than the worst queue and a GPU instance's start
@@ -30,180 +28,178 @@ const GENERATE_HEARTBEAT = Duration.minutes(30);
 const GENERATE_TIMEOUT = Duration.hours(2);
 const EXECUTION_TIMEOUT = Duration.hours(6);
 
-/** Errors that the same call may not meet again: ours, and those of the Lambda service itself. */
-const TRANSIENT_ERRORS = [
-  TRANSIENT_ERROR,
-  'Lambda.ClientExecutionTimeoutException',
-  'Lambda.ServiceException',
-  'Lambda.AWSLambdaException',
-  'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
-];
+/** Weeks of a few workers; a Standard execution may run for a year. */
+const BACKFILL_TIMEOUT = Duration.days(30);
 
-const SQS_ERRORS = ['SQS.AmazonSQSException', 'SQS.SdkClientException'];
-
-const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
-  interval: Duration.seconds(1),
-  maxAttempts: 4,
-  backoffRate: 2,
-  maxDelay: Duration.seconds(20),
-  jitterStrategy: sfn.JitterType.FULL,
-};
-
-interface Functions {
-  embed: lambda.Function;
-  lookup: lambda.Function;
-  commit: lambda.Function;
-  fail: lambda.Function;
-}
+/** How soon a message that woke nobody is found, and how exactly the idle minutes are kept. */
+const FLEET_INTERVAL = Duration.minutes(5);
 
 /**
- * The `generate` state machine and its functions. In JSONPath, because the embedded engine runs this
- * very definition and knows no other language.
+ * The state machines and their functions. In JSONPath, because the embedded engine runs these very
+ * definitions and knows no other language.
  */
 export class WorkflowStack extends Stack {
-  readonly stateMachine: sfn.StateMachine;
-  readonly functions: Functions;
+  /** Makes one video. */
+  readonly generate: sfn.StateMachine;
+  /** Makes the videos of a file. */
+  readonly backfill: sfn.StateMachine;
+  readonly functions: WorkflowFunctions;
 
-  constructor(scope: Construct, id: string, { storage, ...props }: WorkflowStackProps) {
+  constructor(scope: Construct, id: string, { storage, fleet, ...props }: WorkflowStackProps) {
     super(scope, id, props);
-    this.functions = this.#createFunctions(storage);
-    this.stateMachine = new sfn.StateMachine(this, 'Generate', {
+    this.functions = createWorkflowFunctions(this, storage, fleet);
+    this.generate = this.#createMachine('Generate', {
       comment: 'Makes one video: embeds the prompt, looks for donors, generates, commits.',
-      definitionBody: sfn.DefinitionBody.fromChainable(this.#define(storage)),
-      stateMachineType: sfn.StateMachineType.STANDARD,
+      definitionBody: sfn.DefinitionBody.fromChainable(this.#defineGenerate()),
       timeout: EXECUTION_TIMEOUT,
+    });
+    const { prepare, submit, close } = this.functions;
+    this.backfill = this.#createMachine('Backfill', {
+      comment: 'Makes the videos of a file of prompts, an execution of generate for each line.',
+      definitionBody: sfn.DefinitionBody.fromChainable(
+        backfillDefinition(this, {
+          prepare,
+          submit,
+          close,
+          generate: this.generate,
+          generateTimeout: EXECUTION_TIMEOUT.plus(Duration.minutes(5)),
+          bucket: storage.latents,
+        }),
+      ),
+      timeout: BACKFILL_TIMEOUT,
+    });
+    this.#endWhatEndedExecutionsLeft();
+    this.#answerDeadLetters(storage);
+    this.#letWorkersAnswer(fleet);
+    new events.Rule(this, 'FleetSchedule', {
+      description: 'Brings the GPU machines in line with their queues',
+      schedule: events.Schedule.rate(FLEET_INTERVAL),
+      targets: [new targets.LambdaFunction(this.functions.fleet)],
+    });
+  }
+
+  #createMachine(
+    id: string,
+    props: Pick<sfn.StateMachineProps, 'comment' | 'definitionBody' | 'timeout'>,
+  ): sfn.StateMachine {
+    return new sfn.StateMachine(this, id, {
+      ...props,
+      stateMachineType: sfn.StateMachineType.STANDARD,
       tracingEnabled: true,
       logs: {
-        destination: new logs.LogGroup(this, 'GenerateLogs', {
-          retention: logs.RetentionDays.ONE_MONTH,
-          removalPolicy: RemovalPolicy.DESTROY,
-        }),
+        destination: houseLogGroup(this, `${id}MachineLogs`),
         level: sfn.LogLevel.ERROR,
         // Prompts stay out of the logs.
         includeExecutionData: false,
       },
     });
-    this.#failJobsOfEndedExecutions();
   }
 
-  #define(storage: StorageStack): sfn.IChainable {
-    const embed = this.#invoke('Embed', this.functions.embed, '$.embed');
-    const lookup = this.#invoke('Lookup', this.functions.lookup, '$.lookup');
-    const commit = this.#invoke('Commit', this.functions.commit);
-    const generate = new tasks.SqsSendMessage(this, 'GenerateState', {
-      stateName: 'Generate',
-      comment: 'Waits until a GPU worker answers the token.',
-      queue: storage.work.interactive.queue,
-      integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
-      messageBody: sfn.TaskInput.fromObject({
-        taskToken: sfn.JsonPath.taskToken,
-        request: sfn.JsonPath.objectAt('$.request'),
-        plan: sfn.JsonPath.objectAt('$.lookup.plan'),
-        embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
-      }),
-      heartbeatTimeout: sfn.Timeout.duration(GENERATE_HEARTBEAT),
-      taskTimeout: sfn.Timeout.duration(GENERATE_TIMEOUT),
-      resultPath: '$.generation',
-    })
-      .addRetry({ errors: SQS_ERRORS, ...SPREAD_OUT })
-      // A lost message: the next attempt sends another, and the old token is void.
-      .addRetry({ errors: [sfn.Errors.HEARTBEAT_TIMEOUT], ...SPREAD_OUT, maxAttempts: 1 });
-
-    const fail = this.#invoke('Fail', this.functions.fail, sfn.JsonPath.DISCARD).next(
+  #defineGenerate(): sfn.IChainable {
+    const { functions } = this;
+    const embed = invokeState(this, {
+      stateName: 'Embed',
+      lambdaFunction: functions.embed,
+      resultPath: '$.embed',
+    });
+    const lookup = invokeState(this, {
+      stateName: 'Lookup',
+      lambdaFunction: functions.lookup,
+      resultPath: '$.lookup',
+    });
+    const generate = this.#generateState();
+    const commit = invokeState(this, { stateName: 'Commit', lambdaFunction: functions.commit });
+    const fail = invokeState(this, {
+      stateName: 'Fail',
+      lambdaFunction: functions.fail,
+      resultPath: sfn.JsonPath.DISCARD,
+    }).next(
       new sfn.Fail(this, 'Failed', { errorPath: '$.error.Error', causePath: '$.error.Cause' }),
     );
-    for (const state of [embed, lookup, generate, commit]) {
-      state.addCatch(fail, { errors: [sfn.Errors.ALL], resultPath: '$.error' });
-    }
+    catchAll([embed, lookup, generate, commit], fail);
     const isExact = new sfn.Choice(this, 'IsExact')
       .when(sfn.Condition.stringEquals('$.lookup.plan.hit', 'exact'), commit)
       .otherwise(generate.next(commit));
     return embed.next(lookup).next(isExact);
   }
 
-  #invoke(stateName: string, lambdaFunction: lambda.IFunction, resultPath?: string) {
-    return new tasks.LambdaInvoke(this, `${stateName}State`, {
-      stateName,
-      lambdaFunction,
-      payloadResponseOnly: true,
-      retryOnServiceExceptions: false,
-      // A function that hangs is cut off by its own timeout; this is for what never reached it.
-      taskTimeout: sfn.Timeout.duration(FUNCTION_TIMEOUT.plus(Duration.seconds(15))),
-      ...(resultPath !== undefined && { resultPath }),
-    }).addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT });
-  }
-
-  #createFunctions(storage: StorageStack): Functions {
-    const { embedder, onnxRuntime } = modelLayers(this);
-    const table = { [ENVIRONMENT.tableName]: storage.table.tableName };
-    const vectors = { [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn };
-    const modelPackage = { [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY };
-    const timeout = FUNCTION_TIMEOUT;
-    const functions: Functions = {
-      embed: new HouseFunction(this, 'Embed', {
-        description: 'Marks the job running; vectors of a prompt and its parts',
-        folder: 'embed',
-        environment: { ...table, ...modelPackage },
-        memoryMegabytes: EMBED_MEMORY_MEGABYTES,
-        layers: [...embedder, ...onnxRuntime],
-        timeout,
-      }),
-      lookup: new HouseFunction(this, 'Lookup', {
-        description: 'Finds and leases donors; plans the generation',
-        folder: 'lookup',
-        environment: { ...table, ...vectors, ...modelPackage },
-        layers: embedder,
-        timeout,
-      }),
-      commit: new HouseFunction(this, 'Commit', {
-        description: 'Makes a finished video visible: entry, vectors, job',
-        folder: 'commit',
-        environment: { ...table, ...vectors, ...modelPackage },
-        layers: embedder,
-        timeout,
-      }),
-      fail: new HouseFunction(this, 'Fail', {
-        description: 'Ends a job with a reason that its user understands',
-        folder: 'fail',
-        environment: table,
-        timeout,
-      }),
-    };
-    for (const lambdaFunction of Object.values(functions)) {
-      storage.allowTable(lambdaFunction, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
-    }
-    storage.allowTable(functions.lookup, 'dynamodb:BatchGetItem');
-    storage.allowQuery(functions.lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
-    storage.allowTable(functions.commit, 'dynamodb:PutItem');
-    storage.allowVectors(functions.lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
-    storage.allowVectors(functions.commit, 's3vectors:PutVectors');
-    return functions;
-  }
-
-  /** No Catch sees an execution that times out, is stopped, or breaks in the Fail state itself. */
-  #failJobsOfEndedExecutions(): void {
-    new events.Rule(this, 'EndedExecutions', {
-      description: 'Ends the jobs of executions that ended without ending them',
-      eventPattern: {
-        source: ['aws.states'],
-        detailType: ['Step Functions Execution Status Change'],
-        detail: {
-          status: ['FAILED', 'TIMED_OUT', 'ABORTED'],
-          stateMachineArn: [this.stateMachine.stateMachineArn],
-        },
-      },
-      targets: [
-        new targets.LambdaFunction(this.functions.fail, {
-          event: events.RuleTargetInput.fromObject({
-            request: { videoId: events.EventField.fromPath('$.detail.name') },
-            error: {
-              Error: `Execution.${events.EventField.fromPath('$.detail.status')}`,
-              Cause: '',
-            },
-          }),
+  #generateState(): sfn.TaskStateBase {
+    return (
+      new tasks.LambdaInvoke(this, 'GenerateState', {
+        stateName: 'Generate',
+        comment: 'Queues the request and waits until a GPU worker answers the token.',
+        lambdaFunction: this.functions.dispatch,
+        integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+        payload: sfn.TaskInput.fromObject({
+          taskToken: sfn.JsonPath.taskToken,
+          request: sfn.JsonPath.objectAt('$.request'),
+          plan: sfn.JsonPath.objectAt('$.lookup.plan'),
+          embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
         }),
+        retryOnServiceExceptions: false,
+        heartbeatTimeout: sfn.Timeout.duration(GENERATE_HEARTBEAT),
+        taskTimeout: sfn.Timeout.duration(GENERATE_TIMEOUT),
+        resultPath: '$.generation',
+      })
+        .addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT })
+        // A lost message: the next attempt sends another, and the old token is void.
+        .addRetry({ errors: [sfn.Errors.HEARTBEAT_TIMEOUT], ...SPREAD_OUT, maxAttempts: 1 })
+    );
+  }
+
+  /** No Catch sees an execution that times out, is stopped, or breaks in its last states. */
+  #endWhatEndedExecutionsLeft(): void {
+    const error = {
+      Error: `Execution.${events.EventField.fromPath('$.detail.status')}`,
+      Cause: '',
+    };
+    const name = events.EventField.fromPath('$.detail.name');
+    const rule = (id: string, machine: sfn.StateMachine, fn: lambda.Function, input: object) =>
+      new events.Rule(this, id, {
+        description: 'Ends what executions stood for that ended without ending it',
+        eventPattern: {
+          source: ['aws.states'],
+          detailType: ['Step Functions Execution Status Change'],
+          detail: {
+            status: ['FAILED', 'TIMED_OUT', 'ABORTED'],
+            stateMachineArn: [machine.stateMachineArn],
+          },
+        },
+        targets: [
+          new targets.LambdaFunction(fn, { event: events.RuleTargetInput.fromObject(input) }),
+        ],
+      });
+    const { fail, close } = this.functions;
+    rule('EndedExecutions', this.generate, fail, { execution: name, error });
+    rule('EndedBackfills', this.backfill, close, { backfillId: name, error });
+  }
+
+  #answerDeadLetters(storage: StorageStack): void {
+    const { deadLetters } = this.functions;
+    for (const pool of POOLS) {
+      deadLetters.addEventSource(
+        new SqsEventSource(storage.work[pool].deadLetters, { reportBatchItemFailures: true }),
+      );
+    }
+    deadLetters.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
+  }
+
+  /** Here and not beside the workers: their stack must not need this one. */
+  #letWorkersAnswer({ workerRoles }: FleetResources): void {
+    if (workerRoles.length === 0) return;
+    new iam.Policy(this, 'WorkerAnswers', {
+      roles: workerRoles,
+      statements: [
+        this.#answerStatement(
+          'states:SendTaskSuccess',
+          'states:SendTaskFailure',
+          'states:SendTaskHeartbeat',
+        ),
       ],
     });
+  }
+
+  #answerStatement(...actions: string[]): iam.PolicyStatement {
+    return new iam.PolicyStatement({ actions, resources: [this.generate.stateMachineArn] });
   }
 }

@@ -1,17 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { createCommitHandler } from '#functions/commit/handler.ts';
+import { createDispatchHandler } from '#functions/dispatch/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import { hasEnded } from '#functions/end-job.ts';
 import { costIn, reuseRules, type Services } from '#functions/services.ts';
+import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
+import { executionName } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
@@ -22,7 +26,8 @@ import type { WorkflowStarter } from '#stores/workflow.ts';
 import { DEFAULT_TENANT } from './default-tenant.ts';
 import { openModels, type EmbeddedModels } from './embedded-models.ts';
 import { EmbeddedQueue } from './embedded-queue.ts';
-import { EmbeddedEngine, type ExecutionOutcome } from './engine.ts';
+import type { ExecutionOutcome } from './embedded-machine.ts';
+import { EmbeddedEngine } from './engine.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
 import { ProgressFeed } from './progress-feed.ts';
@@ -41,11 +46,18 @@ export interface EmbeddedCloudOptions {
   /** Addresses of objects, from whoever serves them; without it `objects.presign` refuses. */
   presign?: FileObjectStoreOptions['presign'];
   /** Delivers announcements; without it they are logged and dropped. Called once, when all is open. */
-  notifications?: (stores: NotificationStores) => NotificationQueue & AsyncDisposable;
+  notifications?: (parts: NotificationParts) => NotificationQueue & AsyncDisposable;
 }
 
 /** What the sender of announcements reads. */
 export type NotificationStores = Pick<Services, 'table' | 'tenants' | 'backfills'>;
+
+/** What it works with. */
+export interface NotificationParts extends NotificationStores {
+  objects: ObjectStore;
+  deliveries: DeliveryLog;
+  manifest: ModelManifest;
+}
 
 /** What a person asks for, before validation; the tenant is this machine's unless said. */
 export type GenerateInput = Omit<RequestInput, 'tenant'> & { tenant?: string };
@@ -163,7 +175,12 @@ export async function openEmbeddedCloud(
     tenants: new DynamoTenantTable(server.connection),
     backfills: new DynamoBackfillTable(server.connection),
   };
-  const notifications = options.notifications?.(stores);
+  const notifications = options.notifications?.({
+    ...stores,
+    objects,
+    deliveries: new DynamoDeliveryLog(server.connection),
+    manifest: models.modelPackage.manifest,
+  });
   if (notifications) opened.use(notifications);
   const definition = JSON.parse(await readFile(DEFINITION, 'utf8')) as object;
 
@@ -212,7 +229,7 @@ class LocalCloud implements EmbeddedCloud {
   readonly #shutdown = new AbortController();
   readonly #worker: Promise<void>;
   /** Jobs under way, by video id. */
-  readonly #finishing = new Map<string, Promise<Job>>();
+  readonly #finishing = new Map<string, { attempt: number; job: Promise<Job> }>();
   /** Rejects when the worker breaks or the cloud closes: nobody may wait for ever. */
   readonly #ended = Promise.withResolvers<never>();
   readonly #log: EmbeddedCloudOptions['log'];
@@ -256,10 +273,15 @@ class LocalCloud implements EmbeddedCloud {
       handlers: {
         Embed: createEmbedHandler(services),
         Lookup: createLookupHandler(services),
+        Generate: createDispatchHandler({
+          queues: { interactive: this.#queue, backfill: this.#queue },
+          // The one worker is always awake.
+          fleet: { wake: async () => {} },
+          telemetry: SILENT_TELEMETRY,
+        }),
         Commit: createCommitHandler(services),
         Fail: this.#fail,
       },
-      queue: this.#queue,
       onTask: (videoId, state) => this.#progress.onTask(videoId, state),
       ...(parts.retryPauses && { retryPauses: parts.retryPauses }),
     });
@@ -311,8 +333,8 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   async finished(videoId: string): Promise<Job> {
-    const finishing = this.#finishing.get(videoId) ?? this.#requireJob(videoId);
-    return Promise.race([finishing, this.#ended.promise]);
+    const job = this.#finishing.get(videoId)?.job ?? this.#requireJob(videoId);
+    return Promise.race([job, this.#ended.promise]);
   }
 
   async resumeUnfinished(): Promise<string[]> {
@@ -351,13 +373,16 @@ class LocalCloud implements EmbeddedCloud {
   /** Starts an execution and sees to it that its job ends with it. */
   async #start(request: GenerationRequest, attempt: number): Promise<void> {
     this.#requireOpen();
-    await this.#engine.start(request, attempt);
     const { videoId } = request;
+    const before = this.#finishing.get(videoId);
+    // The job of an attempt has ended a little before its execution.
+    if (before !== undefined && before.attempt !== attempt) await before.job.catch(() => {});
+    await this.#engine.start(request, attempt);
     if (this.#finishing.has(videoId)) return;
-    const finishing = this.#finish(videoId).finally(() => this.#finishing.delete(videoId));
-    this.#finishing.set(videoId, finishing);
+    const job = this.#finish(videoId, attempt).finally(() => this.#finishing.delete(videoId));
+    this.#finishing.set(videoId, { attempt, job });
     // Whoever waits for the job is told; that nobody does must not end the process.
-    finishing.catch((error: unknown) => {
+    job.catch((error: unknown) => {
       if (this.#closed !== undefined) return;
       this.#log?.({ level: 'error', event: 'job_not_ended', videoId, message: String(error) });
     });
@@ -368,12 +393,13 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   /** Waits for the execution's end; one that could not end its job has it ended here. */
-  async #finish(videoId: string): Promise<Job> {
+  async #finish(videoId: string, attempt: number): Promise<Job> {
     const outcome = await this.#engine.outcome(videoId);
     const job = await this.#requireJob(videoId);
     // What is closed goes on in the next process.
     if (outcome === null || hasEnded(job) || this.#closed !== undefined) return job;
-    await this.#fail({ request: { videoId }, error: endedWithoutJob(outcome) });
+    const execution = executionName(videoId, attempt);
+    await this.#fail({ execution, error: endedWithoutJob(outcome) });
     return this.#requireJob(videoId);
   }
 

@@ -69,7 +69,12 @@ export class TaskTokens implements TaskCallbacks {
 
   /** Fails the task whoever works on it; idempotent. */
   abandon(token: string, error: string, cause: string): void {
-    if (this.#pending.has(token)) this.#take(token).fail(new TaskFailure(error, cause));
+    this.reject(token, new TaskFailure(error, cause));
+  }
+
+  /** The same with an error that is at hand. */
+  reject(token: string, error: Error): void {
+    if (this.#pending.has(token)) this.#take(token).fail(error);
   }
 
   #take(token: string): PendingTask {

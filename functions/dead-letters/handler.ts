@@ -3,12 +3,13 @@ import { TaskGoneError } from '#stores/errors.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { lazily } from '../services.ts';
+import { traced, type Telemetry } from '../telemetry.ts';
 
 export interface DeadLetterServices {
   callbacks: Pick<TaskCallbacks, 'sendTaskFailure'>;
-  /** Told what became of a message, or why nothing could. */
-  warn: (event: 'dead_letter' | 'unreadable' | 'unanswered', details: object) => void;
+  telemetry: Pick<Telemetry, 'log'>;
 }
 
 const CODE = 'internal';
@@ -21,15 +22,23 @@ const REASON =
  */
 export function createDeadLettersHandler({
   callbacks,
-  warn,
+  telemetry,
 }: DeadLetterServices): (event: SQSEvent) => Promise<SQSBatchResponse> {
   const answer = async (record: SQSRecord): Promise<void> => {
+    const { messageId } = record;
     const message = readMessage(record.body);
     if (message === null) {
-      warn('unreadable', { messageId: record.messageId, bytes: Buffer.byteLength(record.body) });
+      const bytes = Buffer.byteLength(record.body);
+      telemetry.log({ level: 'error', event: 'dead_letter_unreadable', messageId, bytes });
       return;
     }
-    warn('dead_letter', { messageId: record.messageId, videoId: message.videoId });
+    const { videoId } = message;
+    telemetry.log({
+      level: 'error',
+      event: 'dead_letter',
+      messageId,
+      ...(videoId !== undefined && { videoId }),
+    });
     try {
       await callbacks.sendTaskFailure(message.taskToken, CODE, REASON);
     } catch (error) {
@@ -42,7 +51,8 @@ export function createDeadLettersHandler({
       try {
         await answer(record);
       } catch (error) {
-        warn('unanswered', { messageId: record.messageId, error });
+        const { messageId } = record;
+        telemetry.log({ level: 'warn', event: 'dead_letter_unanswered', messageId, error });
         failed.push({ itemIdentifier: record.messageId });
       }
     }
@@ -62,9 +72,10 @@ function readMessage(body: string): { taskToken: string; videoId: string | undef
   return { taskToken, videoId: message?.request?.videoId };
 }
 
-export const handler = lazily(async () =>
-  createDeadLettersHandler({
-    callbacks: new SfnTaskCallbacks(),
-    warn: (event, details) => console.warn(event, details),
-  }),
-);
+export const handler = lazily(async () => {
+  const telemetry = deployedTelemetry();
+  return traced(
+    'dead_letters',
+    createDeadLettersHandler({ callbacks: new SfnTaskCallbacks(), telemetry }),
+  );
+});

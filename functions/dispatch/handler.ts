@@ -3,14 +3,15 @@ import type { Fleet } from '#stores/fleet.ts';
 import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
 import { deployedFleet, queueUrlOf } from '../deployed-fleet.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { lazily } from '../services.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed, type Telemetry } from '../telemetry.ts';
 
 export interface DispatchServices {
   queues: Readonly<Record<Pool, Pick<WorkQueue, 'send'>>>;
   fleet: Pick<Fleet, 'wake'>;
-  /** Told of a wake-up that failed. */
-  warn: (event: 'wake_failed', details: { videoId: string; pool: Pool; error: unknown }) => void;
+  telemetry: Pick<Telemetry, 'log'>;
 }
 
 /** What the state hands over: the message but for its time. */
@@ -23,7 +24,7 @@ export type DispatchInput = Omit<GenerateMessage, 'sentAt'>;
 export function createDispatchHandler({
   queues,
   fleet,
-  warn,
+  telemetry,
 }: DispatchServices): (input: DispatchInput) => Promise<void> {
   return namingErrors(async (input) => {
     const { videoId, pool } = input.request;
@@ -32,17 +33,21 @@ export function createDispatchHandler({
       await fleet.wake(pool);
     } catch (error) {
       // The message waits in its queue; the scheduled look at the queues finds it.
-      warn('wake_failed', { videoId, pool, error });
+      telemetry.log({ level: 'warn', event: 'wake_failed', videoId, pool, error });
     }
   });
 }
 
-export const handler = lazily(async () =>
-  createDispatchHandler({
-    queues: Object.fromEntries(
-      POOLS.map((pool) => [pool, new SqsQueue({ queueUrl: queueUrlOf(pool) })]),
-    ) as Record<Pool, SqsQueue>,
-    fleet: deployedFleet(),
-    warn: (event, details) => console.warn(event, details),
-  }),
-);
+export const handler = lazily(async () => {
+  const telemetry = deployedTelemetry();
+  const queues = POOLS.map((pool) => [pool, new SqsQueue({ queueUrl: queueUrlOf(pool) })] as const);
+  return observed(
+    'dispatch',
+    telemetry,
+    createDispatchHandler({
+      queues: Object.fromEntries(queues) as Record<Pool, SqsQueue>,
+      fleet: deployedFleet(),
+      telemetry,
+    }),
+  );
+});

@@ -5,13 +5,18 @@ import { executionName } from '#core/identity.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import type { Table } from '#stores/table.ts';
 import { lineOfJob } from '../backfill-line.ts';
 import type { BrokenItem, ReadableItem, SubmitInput, SubmitOutput } from '../backfill-states.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { deployedModel, deployedTable, lazily, reuseRules, variable } from '../services.ts';
+import {
+  deployedBackfills,
+  deployedModel,
+  deployedTable,
+  lazily,
+  reuseRules,
+} from '../services.ts';
 import { namingErrors } from '../task-error.ts';
+import { traced } from '../telemetry.ts';
 
 export interface SubmitServices extends JobModel {
   table: Pick<Table, 'createJob' | 'resubmitJob'>;
@@ -110,11 +115,13 @@ function wasThereBefore(job: Job, backfill: Backfill): boolean {
 
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
-  const tableName = variable(ENVIRONMENT.tableName);
-  return createSubmitHandler({
-    table: deployedTable(),
-    backfills: new DynamoBackfillTable({ tableName }),
-    modelRevision: modelPackage.revision,
-    compatibilityKey: reuseRules(modelPackage).compatibilityKey,
-  });
+  return traced(
+    'submit',
+    createSubmitHandler({
+      table: deployedTable(),
+      backfills: deployedBackfills(),
+      modelRevision: modelPackage.revision,
+      compatibilityKey: reuseRules(modelPackage).compatibilityKey,
+    }),
+  );
 });

@@ -2,7 +2,7 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import validate from 'asl-validator';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '#infra/create-app.ts';
-import { synthesizeGenerateDefinition } from '#infra/generate-definition.ts';
+import { synthesizeDefinitions, type StateMachineDefinition } from '#infra/definitions.ts';
 
 interface State {
   Type: string;
@@ -12,7 +12,7 @@ interface State {
   TimeoutSeconds?: number;
   HeartbeatSeconds?: number;
   ResultPath?: string | null;
-  Parameters?: { MessageBody?: Record<string, unknown> };
+  Parameters?: Record<string, unknown>;
   Retry?: { ErrorEquals: string[]; JitterStrategy?: string; MaxAttempts?: number }[];
   Catch?: { ErrorEquals: string[]; Next: string; ResultPath: string }[];
   [field: string]: unknown;
@@ -20,10 +20,10 @@ interface State {
 
 describe('the generate state machine', () => {
   let states: Record<string, State>;
-  let definition: ReturnType<typeof synthesizeGenerateDefinition>;
+  let definition: StateMachineDefinition;
 
   beforeAll(() => {
-    definition = synthesizeGenerateDefinition();
+    definition = synthesizeDefinitions().generate;
     states = definition.States as Record<string, State>;
   });
 
@@ -63,12 +63,15 @@ describe('the generate state machine', () => {
 
   it('hands the worker keys and vectors with the token that it must answer', () => {
     // Assess
-    expect(states['Generate']!.Resource).toMatch(/:states:::sqs:sendMessage\.waitForTaskToken$/);
-    expect(states['Generate']!.Parameters!.MessageBody).toEqual({
-      'taskToken.$': '$$.Task.Token',
-      'request.$': '$.request',
-      'plan.$': '$.lookup.plan',
-      'embedding.$': '$.embed.embedding',
+    expect(states['Generate']!.Resource).toBe('arn:aws:states:::lambda:invoke.waitForTaskToken');
+    expect(states['Generate']!.Parameters).toEqual({
+      FunctionName: expect.stringContaining(':function:Dispatch'),
+      Payload: {
+        'taskToken.$': '$$.Task.Token',
+        'request.$': '$.request',
+        'plan.$': '$.lookup.plan',
+        'embedding.$': '$.embed.embedding',
+      },
     });
   });
 
@@ -100,21 +103,17 @@ describe('the generate state machine', () => {
       states[name]!.Retry!.flatMap((retry) => retry.ErrorEquals).sort();
 
     // Assess
+    const transient = [
+      'Lambda.AWSLambdaException',
+      'Lambda.ClientExecutionTimeoutException',
+      'Lambda.SdkClientException',
+      'Lambda.ServiceException',
+      'Lambda.TooManyRequestsException',
+    ];
     for (const name of ['Embed', 'Lookup', 'Commit', 'Fail']) {
-      expect(retried(name)).toEqual([
-        'Lambda.AWSLambdaException',
-        'Lambda.ClientExecutionTimeoutException',
-        'Lambda.SdkClientException',
-        'Lambda.ServiceException',
-        'Lambda.TooManyRequestsException',
-        'Transient',
-      ]);
+      expect(retried(name)).toEqual([...transient, 'Transient']);
     }
-    expect(retried('Generate')).toEqual([
-      'SQS.AmazonSQSException',
-      'SQS.SdkClientException',
-      'States.HeartbeatTimeout',
-    ]);
+    expect(retried('Generate')).toEqual([...transient, 'States.HeartbeatTimeout', 'Transient']);
   });
 
   it('brings every error to Fail with what is known of the request', () => {
@@ -154,7 +153,7 @@ describe('the workflow stack', () => {
     const functions = Object.values(template.findResources('AWS::Lambda::Function'));
 
     // Assess
-    expect(functions).toHaveLength(4);
+    expect(functions).toHaveLength(10);
     for (const { Properties: properties } of functions as { Properties: object }[]) {
       expect(properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -166,7 +165,10 @@ describe('the workflow stack', () => {
     template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 30 });
   });
 
-  it('ends the job of an execution that no Catch could end', () => {
+  it.each([
+    ['{"execution":<detail-name>,', 'Fail'],
+    ['{"backfillId":<detail-name>,', 'Close'],
+  ])('ends what an execution stood for that no Catch could end: %s to %s', (input, name) => {
     // Assess
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: {
@@ -175,13 +177,132 @@ describe('the workflow stack', () => {
       },
       Targets: [
         Match.objectLike({
+          Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp(`^${name}`), 'Arn'] },
           InputTransformer: {
             InputPathsMap: { 'detail-name': '$.detail.name', 'detail-status': '$.detail.status' },
-            InputTemplate:
-              '{"request":{"videoId":<detail-name>},"error":{"Error":"Execution.<detail-status>","Cause":""}}',
+            InputTemplate: `${input}"error":{"Error":"Execution.<detail-status>","Cause":""}}`,
           },
         }),
       ],
     });
+  });
+
+  it('lets the map of a backfill start itself, and touch what is under backfills/ alone', () => {
+    // Prepare
+    const statements = Object.entries(template.findResources('AWS::IAM::Policy'))
+      .filter(([id]) => id.startsWith('Backfill'))
+      .flatMap(([, policy]) => policy['Properties'].PolicyDocument.Statement) as {
+      Action: string | string[];
+      Resource: unknown;
+    }[];
+    const resourcesOf = (action: string): string[] =>
+      statements
+        .filter(({ Action: actions }) => [actions].flat().includes(action))
+        .map(({ Resource: resource }) => JSON.stringify(resource));
+
+    // Assess
+    expect(resourcesOf('s3:GetObject')).toHaveLength(1);
+    for (const action of ['s3:GetObject', 's3:PutObject']) {
+      for (const resource of resourcesOf(action)) expect(resource).toMatch(/\/backfills\/\*/);
+    }
+    expect(resourcesOf('states:StartExecution').join()).toMatch(
+      /Backfill.*Generate|Generate.*Backfill/,
+    );
+    expect(resourcesOf('lambda:InvokeFunction').join()).not.toContain('Embed');
+  });
+
+  it('brings dead letters of both pools to the function that answers them', () => {
+    // Assess
+    template.resourceCountIs('AWS::Lambda::EventSourceMapping', 2);
+    template.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    });
+  });
+
+  it('looks at the queues every few minutes', () => {
+    // Assess
+    template.hasResourceProperties('AWS::Events::Rule', {
+      ScheduleExpression: 'rate(5 minutes)',
+      Targets: [
+        Match.objectLike({ Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^Fleet'), 'Arn'] } }),
+      ],
+    });
+  });
+});
+
+describe('the backfill state machine', () => {
+  let definition: StateMachineDefinition;
+  let lines: State & { ItemProcessor: { States: Record<string, State> } };
+
+  beforeAll(() => {
+    definition = synthesizeDefinitions().backfill;
+    lines = definition.States['Lines'] as typeof lines;
+  });
+
+  it('is valid Amazon States Language', () => {
+    // Act
+    const { isValid, errorsText } = validate(definition);
+
+    // Assess
+    expect(isValid, errorsText()).toBe(true);
+  });
+
+  it('maps the prepared requests with the concurrency and tolerance of the backfill', () => {
+    // Assess
+    expect(lines).toMatchObject({
+      Type: 'Map',
+      ItemReader: {
+        Resource: 'arn:aws:states:::s3:getObject',
+        ReaderConfig: { InputType: 'JSONL' },
+        Parameters: { 'Key.$': '$.prepared.requestsKey' },
+      },
+      MaxConcurrencyPath: '$.prepared.concurrency',
+      ToleratedFailurePercentagePath: '$.prepared.toleratedFailurePercentage',
+      ResultWriter: {
+        Resource: 'arn:aws:states:::s3:putObject',
+        Parameters: { 'Prefix.$': '$.prepared.resultsPrefix' },
+      },
+      ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' } },
+    });
+  });
+
+  it('runs generate under the name that a line was given, with the request alone', () => {
+    // Assess: an input that differs from start to start would not join what runs already.
+    expect(lines.ItemProcessor.States['Run']).toMatchObject({
+      Resource: 'arn:aws:states:::states:startExecution.sync:2',
+      Parameters: {
+        'Name.$': '$.submitted.executionName',
+        Input: { 'request.$': '$.submitted.request' },
+      },
+    });
+  });
+
+  it('waits longer for a video than a video may take', () => {
+    // Assess
+    const { TimeoutSeconds: generate } = synthesizeDefinitions().generate;
+    expect(lines.ItemProcessor.States['Run']!.TimeoutSeconds).toBeGreaterThan(generate!);
+  });
+
+  it('gives every task a time limit and every retry full jitter', () => {
+    // Prepare
+    const states = { ...definition.States, ...lines.ItemProcessor.States } as Record<string, State>;
+    const tasks = Object.values(states).filter((state) => state.Type === 'Task');
+
+    // Assess
+    expect(tasks).toHaveLength(5);
+    for (const task of tasks) {
+      expect(task.TimeoutSeconds).toBeGreaterThan(0);
+      for (const retry of task.Retry!) expect(retry.JitterStrategy).toBe('FULL');
+    }
+  });
+
+  it('brings every error to a close that fails with it', () => {
+    // Assess
+    for (const name of ['Prepare', 'Lines', 'Close']) {
+      expect(definition.States[name]!['Catch']).toEqual([
+        { ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'CloseFailed' },
+      ]);
+    }
+    expect(definition.States['CloseFailed']).toMatchObject({ Next: 'BackfillFailed' });
   });
 });

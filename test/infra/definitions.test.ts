@@ -2,23 +2,27 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
-  GENERATE_DEFINITION_FILE,
+  definitionFile,
+  MACHINES,
   resolveIntrinsics,
-  synthesizeGenerateDefinition,
-} from '#infra/generate-definition.ts';
+  synthesizeDefinitions,
+} from '#infra/definitions.ts';
 import { REPOSITORY_ROOT } from '#infra/repository-root.ts';
 
-describe('the checked-in definition', () => {
-  it('is what the stack synthesizes; npm run build:definition writes it anew', () => {
-    // Prepare
-    const path = resolve(REPOSITORY_ROOT, GENERATE_DEFINITION_FILE);
+describe('the checked-in definitions', () => {
+  it.each(MACHINES)(
+    '%s is what the stack synthesizes; npm run build:definition writes it anew',
+    (machine) => {
+      // Prepare
+      const path = resolve(REPOSITORY_ROOT, definitionFile(machine));
 
-    // Act
-    const checkedIn: unknown = JSON.parse(readFileSync(path, 'utf8'));
+      // Act
+      const checkedIn: unknown = JSON.parse(readFileSync(path, 'utf8'));
 
-    // Assess
-    expect(checkedIn).toEqual(synthesizeGenerateDefinition());
-  });
+      // Assess
+      expect(checkedIn).toEqual(synthesizeDefinitions()[machine]);
+    },
+  );
 });
 
 describe('resolving a template', () => {

@@ -1,0 +1,159 @@
+import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
+import type { JobStatus } from '#core/generation.ts';
+import { videoIdForKey } from '#core/identity.ts';
+import type { BackfillTable } from '#stores/backfills.ts';
+import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
+import type { NotificationQueue } from '#stores/notifications.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { Table } from '#stores/table.ts';
+import { lineOfJob } from '../backfill-line.ts';
+import type { CloseInput, CloseOutput } from '../backfill-states.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import { explainFailure } from '../fail/explain-failure.ts';
+import {
+  deployedBackfills,
+  deployedNotifications,
+  deployedObjects,
+  deployedTable,
+  lazily,
+  variable,
+} from '../services.ts';
+import type { CaughtError } from '../states.ts';
+import { namingErrors } from '../task-error.ts';
+import { traced } from '../telemetry.ts';
+import { latestManifest, readResults, type ItemResult } from './map-results.ts';
+
+export interface CloseServices {
+  table: Pick<Table, 'getJob'>;
+  backfills: BackfillTable;
+  objects: Pick<ObjectStore, 'list'>;
+  /** Where the map wrote its results. */
+  results: ForeignObjects;
+  notifications: NotificationQueue;
+}
+
+const TOO_MANY_FAILED = 'States.ExceedToleratedFailureThreshold';
+
+/**
+ * Ends a backfill: every line that was begun has its end written down, the backfill its status, and
+ * whoever asked is told. One that has ended keeps its end.
+ */
+export function createCloseHandler(
+  services: CloseServices,
+): (input: CloseInput) => Promise<CloseOutput> {
+  return namingErrors(async ({ backfillId, map, error }) => {
+    const { backfills, objects, notifications } = services;
+    const backfill = await backfills.getBackfill(backfillId);
+    if (backfill === null) {
+      throw new FlexCacheError('not_found', `there is no backfill ${backfillId}`, {
+        field: 'backfillId',
+      });
+    }
+    let { status } = backfill;
+    if (status === 'queued' || status === 'running') {
+      const manifestKey =
+        map?.ResultWriterDetails.Key ??
+        (await latestManifest(objects, `backfills/${backfillId}/results`));
+      if (manifestKey !== null) await recordMissingLines(services, backfill, manifestKey);
+      status = await end(backfills, backfill, manifestKey, error);
+    }
+    // Told again when an earlier run ended the backfill and stopped here: better twice than never.
+    if (backfill.webhook !== null) await notifications.send({ kind: 'backfill', id: backfillId });
+    return { backfillId, status };
+  });
+}
+
+async function end(
+  backfills: BackfillTable,
+  backfill: Backfill,
+  manifestKey: string | null,
+  error: CaughtError | undefined,
+): Promise<JobStatus> {
+  const reason = error && explain(error, backfill);
+  const isCancelled = backfill.cancelRequested || reason?.code === 'cancelled';
+  const status = isCancelled ? 'cancelled' : reason ? 'failed' : 'completed';
+  try {
+    await backfills.updateBackfill(backfill.backfillId, {
+      status,
+      completedAt: new Date().toISOString(),
+      ...(manifestKey !== null && { manifestKey }),
+      ...(reason && { error: reason }),
+    });
+    return status;
+  } catch (conflict) {
+    if (!(conflict instanceof ConditionFailedError)) throw conflict;
+    return (await backfills.getBackfill(backfill.backfillId))!.status;
+  }
+}
+
+function explain(
+  error: CaughtError,
+  { toleratedFailurePercentage }: Backfill,
+): { code: string; message: string } {
+  if (error.Error !== TOO_MANY_FAILED) return explainFailure(error);
+  return {
+    code: 'workflow_failed',
+    message: `more than ${toleratedFailurePercentage} % of the lines failed: correct them and submit the file again`,
+  };
+}
+
+/**
+ * The end of a job writes down its line. That misses the lines whose job was another backfill's, or
+ * which failed before they had one.
+ */
+async function recordMissingLines(
+  services: CloseServices,
+  backfill: Backfill,
+  manifestKey: string,
+): Promise<void> {
+  const recorded = new Set<number>();
+  for await (const { line } of services.backfills.listLines(backfill.backfillId)) {
+    recorded.add(line);
+  }
+  for await (const result of readResults(services.results, manifestKey)) {
+    if (recorded.has(result.item.line)) continue;
+    const line = await lineOf(services.table, backfill, result);
+    if (line !== null) await services.backfills.putLine(line);
+  }
+}
+
+async function lineOf(
+  table: CloseServices['table'],
+  { backfillId, tenant, createdAt }: Backfill,
+  result: ItemResult,
+): Promise<BackfillLine | null> {
+  const { item } = result;
+  const reference = { backfillId, line: item.line };
+  const job =
+    'error' in item ? null : await table.getJob(videoIdForKey(tenant, item.idempotencyKey));
+  if (result.status === 'succeeded') {
+    const isEarlier = Date.parse(job?.completedAt ?? '') < Date.parse(createdAt);
+    return job && lineOfJob(job, reference, isEarlier);
+  }
+  if (job?.status === 'failed' || job?.status === 'cancelled') {
+    return lineOfJob(job, reference, false);
+  }
+  const error = explainFailure(result.error);
+  return {
+    ...reference,
+    status: error.code === 'cancelled' ? 'cancelled' : 'failed',
+    videoId: null,
+    alreadyThere: false,
+    error,
+    endedAt: new Date().toISOString(),
+  };
+}
+
+export const handler = lazily(async () => {
+  return traced(
+    'close',
+    createCloseHandler({
+      table: deployedTable(),
+      backfills: deployedBackfills(),
+      objects: deployedObjects(),
+      results: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
+      notifications: deployedNotifications(),
+    }),
+  );
+});

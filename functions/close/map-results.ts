@@ -1,0 +1,60 @@
+import type { ObjectStore } from '#stores/objects.ts';
+import { readText, type ForeignObjects } from '#stores/foreign-objects.ts';
+import type { BackfillItem, SubmitInput } from '../backfill-states.ts';
+import type { CaughtError } from '../states.ts';
+
+export type ItemResult =
+  | { status: 'succeeded'; item: BackfillItem }
+  | { status: 'failed'; item: BackfillItem; error: CaughtError };
+
+const MANIFEST = 'manifest.json';
+
+/** What the result writer of a distributed map says of a run. */
+interface Manifest {
+  ResultFiles: Partial<Record<'SUCCEEDED' | 'FAILED' | 'PENDING', { Key: string }[]>>;
+}
+
+/** One child in a result file. */
+interface ChildExecution {
+  Status: string;
+  /** JSON. */
+  Input?: string;
+  Error?: string;
+  Cause?: string;
+}
+
+/** Object key of the manifest of the latest run below this prefix; null when no run ended. */
+export async function latestManifest(
+  objects: Pick<ObjectStore, 'list'>,
+  prefix: string,
+): Promise<string | null> {
+  let latest: { key: string; modifiedAt: number } | null = null;
+  for await (const { key, modifiedAt } of objects.list(`${prefix}/`)) {
+    if (!key.endsWith(`/${MANIFEST}`)) continue;
+    if (latest === null || modifiedAt >= latest.modifiedAt) latest = { key, modifiedAt };
+  }
+  return latest?.key ?? null;
+}
+
+/** What became of each item that a child was started for. */
+export async function* readResults(
+  objects: ForeignObjects,
+  manifestKey: string,
+): AsyncGenerator<ItemResult> {
+  const { ResultFiles: files } = JSON.parse(await readText(objects, manifestKey)) as Manifest;
+  for (const { Key: key } of [...(files.SUCCEEDED ?? []), ...(files.FAILED ?? [])]) {
+    for (const child of JSON.parse(await readText(objects, key)) as ChildExecution[]) {
+      const result = resultOf(child);
+      if (result !== null) yield result;
+    }
+  }
+}
+
+/** Null when the input was too large to be written down. */
+function resultOf(child: ChildExecution): ItemResult | null {
+  if (child.Input === undefined) return null;
+  const { item } = JSON.parse(child.Input) as SubmitInput;
+  if (child.Status === 'SUCCEEDED') return { status: 'succeeded', item };
+  const { Error: name = `Execution.${child.Status}`, Cause: cause = '' } = child;
+  return { status: 'failed', item, error: { Error: name, Cause: cause } };
+}

@@ -1,0 +1,173 @@
+import { Duration, type Stack } from 'aws-cdk-lib';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import { ENVIRONMENT } from '#functions/environment.ts';
+import { POOLS } from '#core/generation.ts';
+import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
+import type { FleetResources } from './fleet-resources.ts';
+import { HouseFunction } from './house-function.ts';
+import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
+import { settingsOf } from './settings.ts';
+import { allow, type StorageStack } from './storage-stack.ts';
+
+export interface WorkflowFunctions {
+  embed: lambda.Function;
+  lookup: lambda.Function;
+  dispatch: lambda.Function;
+  commit: lambda.Function;
+  fail: lambda.Function;
+  prepare: lambda.Function;
+  submit: lambda.Function;
+  close: lambda.Function;
+  fleet: lambda.Function;
+  deadLetters: lambda.Function;
+}
+
+const TIMEOUT = Duration.seconds(60);
+
+/** onnxruntime uses a second core from 1769 MB on; the text tower has no use for more. */
+const EMBED_MEMORY_MEGABYTES = 1769;
+
+/** The largest file is held in memory, as requests too. */
+const PREPARE_MEMORY_MEGABYTES = 1769;
+const PREPARE_TIMEOUT = Duration.minutes(5);
+
+/** Reads what became of every line, and writes what is missing. */
+const CLOSE_MEMORY_MEGABYTES = 1024;
+const CLOSE_TIMEOUT = Duration.minutes(15);
+
+/** Less than the visibility of a dead letter, so that no answer is given twice at once. */
+const DEAD_LETTERS_TIMEOUT = Duration.seconds(30);
+
+/** The functions of the state machines, each allowed what it does. */
+export function createWorkflowFunctions(
+  stack: Stack,
+  storage: StorageStack,
+  fleet: FleetResources,
+): WorkflowFunctions {
+  const { embedder, onnxRuntime } = modelLayers(stack);
+  const { interactiveMax, idleMinutes, backfillMax, storageClass } = settingsOf(stack);
+  const table = { [ENVIRONMENT.tableName]: storage.table.tableName };
+  const vectors = { [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn };
+  const modelPackage = { [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY };
+  const webhooks = { [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl };
+  const objects = {
+    [ENVIRONMENT.latentsBucket]: storage.latents.bucketName,
+    [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
+    [ENVIRONMENT.storageClass]: storageClass,
+  };
+  const machines = {
+    [ENVIRONMENT.interactiveQueueUrl]: storage.work.interactive.queue.queueUrl,
+    [ENVIRONMENT.backfillQueueUrl]: storage.work.backfill.queue.queueUrl,
+    [ENVIRONMENT.cluster]: fleet.clusterName,
+    [ENVIRONMENT.service]: fleet.serviceName,
+    [ENVIRONMENT.interactiveMax]: String(interactiveMax),
+    [ENVIRONMENT.idleMinutes]: String(idleMinutes),
+    [ENVIRONMENT.jobQueue]: fleet.jobQueueArn,
+    [ENVIRONMENT.jobDefinition]: fleet.jobDefinitionArn,
+    [ENVIRONMENT.backfillMax]: String(backfillMax),
+  };
+  const functions: WorkflowFunctions = {
+    embed: new HouseFunction(stack, 'Embed', {
+      description: 'Marks the job running; vectors of a prompt and its parts',
+      folder: 'embed',
+      environment: { ...table, ...modelPackage },
+      memoryMegabytes: EMBED_MEMORY_MEGABYTES,
+      layers: [...embedder, ...onnxRuntime],
+      timeout: TIMEOUT,
+    }),
+    lookup: new HouseFunction(stack, 'Lookup', {
+      description: 'Finds and leases donors; plans the generation',
+      folder: 'lookup',
+      environment: { ...table, ...vectors, ...modelPackage },
+      layers: embedder,
+      timeout: TIMEOUT,
+    }),
+    dispatch: new HouseFunction(stack, 'Dispatch', {
+      description: 'Hands a request to the workers of its pool and wakes them',
+      folder: 'dispatch',
+      environment: { ...table, ...machines },
+      timeout: TIMEOUT,
+    }),
+    commit: new HouseFunction(stack, 'Commit', {
+      description: 'Makes a finished video visible: entry, vectors, job',
+      folder: 'commit',
+      environment: { ...table, ...vectors, ...modelPackage, ...webhooks },
+      layers: embedder,
+      timeout: TIMEOUT,
+    }),
+    fail: new HouseFunction(stack, 'Fail', {
+      description: 'Ends a job with a reason that its user understands',
+      folder: 'fail',
+      environment: { ...table, ...webhooks },
+      timeout: TIMEOUT,
+    }),
+    prepare: new HouseFunction(stack, 'Prepare', {
+      description: "Reads a backfill's file into requests",
+      folder: 'prepare',
+      environment: { ...table, ...modelPackage, ...objects },
+      memoryMegabytes: PREPARE_MEMORY_MEGABYTES,
+      layers: embedder,
+      timeout: PREPARE_TIMEOUT,
+    }),
+    submit: new HouseFunction(stack, 'Submit', {
+      description: 'Makes a line of a backfill a job, once',
+      folder: 'submit',
+      environment: { ...table, ...modelPackage },
+      layers: embedder,
+      timeout: TIMEOUT,
+    }),
+    close: new HouseFunction(stack, 'Close', {
+      description: 'Ends a backfill: its lines, its status, its announcement',
+      folder: 'close',
+      environment: { ...table, ...objects, ...webhooks },
+      memoryMegabytes: CLOSE_MEMORY_MEGABYTES,
+      timeout: CLOSE_TIMEOUT,
+    }),
+    fleet: new HouseFunction(stack, 'Fleet', {
+      description: 'Wakes GPU machines that were forgotten, lets go those that are idle',
+      folder: 'fleet',
+      environment: { ...table, ...machines },
+      timeout: TIMEOUT,
+    }),
+    deadLetters: new HouseFunction(stack, 'DeadLetters', {
+      description: 'Fails the requests that no worker could answer',
+      folder: 'dead-letters',
+      environment: {},
+      timeout: DEAD_LETTERS_TIMEOUT,
+    }),
+  };
+  allowTableAndVectors(storage, functions);
+  const { prepare, close, dispatch, commit, fail } = functions;
+  storage.allowObjects(prepare, 'backfills/', 's3:GetObject', 's3:PutObject');
+  storage.allowObjects(prepare, 'uploads/', 's3:GetObject');
+  storage.allowObjects(close, 'backfills/', 's3:GetObject');
+  for (const ending of [commit, fail, close]) {
+    allow(ending, ['sqs:SendMessage'], [storage.webhooks.queue.queueArn]);
+  }
+  const workQueues = POOLS.map((pool) => storage.work[pool].queue.queueArn);
+  allow(dispatch, ['sqs:SendMessage'], workQueues);
+  for (const waking of [dispatch, functions.fleet]) {
+    allow(waking, ['sqs:GetQueueAttributes'], workQueues);
+    allow(waking, ['ecs:DescribeServices', 'ecs:UpdateService'], [fleet.serviceArn]);
+    allow(waking, ['batch:SubmitJob'], [fleet.jobQueueArn, fleet.jobDefinitionArn]);
+    // Jobs are listed of an account; the API knows no narrower resource.
+    allow(waking, ['batch:ListJobs'], ['*']);
+  }
+  return functions;
+}
+
+function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunctions): void {
+  const { embed, lookup, dispatch, commit, fail, prepare, submit, close, fleet } = functions;
+  for (const reader of [embed, lookup, commit, fail, prepare, submit, close, fleet]) {
+    storage.allowTable(reader, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+  }
+  storage.allowTable(dispatch, 'dynamodb:UpdateItem');
+  storage.allowTable(lookup, 'dynamodb:BatchGetItem');
+  storage.allowQuery(lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
+  for (const writer of [commit, fail, submit, close]) {
+    storage.allowTable(writer, 'dynamodb:PutItem');
+  }
+  storage.allowTable(close, 'dynamodb:Query');
+  storage.allowVectors(lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
+  storage.allowVectors(commit, 's3vectors:PutVectors');
+}

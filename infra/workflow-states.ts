@@ -1,0 +1,59 @@
+import { Duration } from 'aws-cdk-lib';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import type { Construct } from 'constructs';
+import { TRANSIENT_ERROR } from '#functions/task-error.ts';
+
+/** Errors that the same call may not meet again: ours, and those of the Lambda service itself. */
+export const TRANSIENT_ERRORS = [
+  TRANSIENT_ERROR,
+  'Lambda.ClientExecutionTimeoutException',
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+];
+
+export const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
+  interval: Duration.seconds(1),
+  maxAttempts: 4,
+  backoffRate: 2,
+  maxDelay: Duration.seconds(20),
+  jitterStrategy: sfn.JitterType.FULL,
+};
+
+/** A function that hangs is cut off by its own timeout; a task's is for what never reached it. */
+const LEEWAY = Duration.seconds(15);
+
+export interface InvokeProps {
+  stateName: string;
+  lambdaFunction: lambda.Function;
+  /** Where the result goes in the state's data; in place of all of it unless given. */
+  resultPath?: string;
+}
+
+/** A state that hands all of its data to a function, retried while errors may pass. */
+export function invokeState(
+  scope: Construct,
+  { stateName, lambdaFunction, resultPath }: InvokeProps,
+): sfn.TaskStateBase {
+  return new tasks.LambdaInvoke(scope, `${stateName}State`, {
+    stateName,
+    lambdaFunction,
+    payloadResponseOnly: true,
+    retryOnServiceExceptions: false,
+    taskTimeout: sfn.Timeout.duration(lambdaFunction.timeout!.plus(LEEWAY)),
+    ...(resultPath !== undefined && { resultPath }),
+  }).addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT });
+}
+
+/** Brings every error of these states to one that knows what to do about it. */
+export function catchAll(
+  states: readonly (sfn.TaskStateBase | sfn.DistributedMap)[],
+  handler: sfn.IChainable,
+): void {
+  for (const state of states) {
+    state.addCatch(handler, { errors: [sfn.Errors.ALL], resultPath: '$.error' });
+  }
+}
