@@ -1,7 +1,10 @@
 import { App, Tags, type Environment } from 'aws-cdk-lib';
+import { ApiStack } from './api-stack.ts';
 import { FEATURE_FLAGS } from './feature-flags.ts';
 import { GpuStack } from './gpu-stack.ts';
 import { readModelManifest } from './model-layers.ts';
+import { ObservabilityStack, type ObservedStacks } from './observability-stack.ts';
+import { RetentionStack } from './retention-stack.ts';
 import { settingsOf, type Settings } from './settings.ts';
 import { StorageStack } from './storage-stack.ts';
 import { WorkflowStack } from './workflow-stack.ts';
@@ -11,11 +14,9 @@ export interface CreateAppOptions {
   context?: Record<string, unknown>;
 }
 
-export interface FlexCacheApp {
+export interface FlexCacheApp extends ObservedStacks {
   app: App;
-  storage: StorageStack;
-  gpu: GpuStack;
-  workflow: WorkflowStack;
+  observability: ObservabilityStack;
 }
 
 /** The whole of FlexCache on AWS. Context `bundle=false` leaves the functions' code out. */
@@ -34,9 +35,13 @@ export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
     storage,
     fleet: gpu.fleetResources,
   });
+  const retention = new RetentionStack(app, 'FlexCacheRetention', { env, storage });
+  const api = new ApiStack(app, 'FlexCacheApi', { env, storage, workflow });
+  const observed = { storage, gpu, workflow, retention, api };
+  const observability = new ObservabilityStack(app, 'FlexCacheObservability', { env, observed });
   // Cost allocation: bills are read by this tag.
   Tags.of(app).add('project', 'flexcache');
-  return { app, storage, gpu, workflow };
+  return { app, ...observed, observability };
 }
 
 /** Account and region left open are those of whoever deploys. */

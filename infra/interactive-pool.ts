@@ -92,6 +92,7 @@ export class InteractivePool extends Construct {
       minCapacity: 0,
       maxCapacity: interactiveMax,
       newInstancesProtectedFromScaleIn: true,
+      groupMetrics: [new autoscaling.GroupMetrics(autoscaling.GroupMetric.IN_SERVICE_INSTANCES)],
       mixedInstancesPolicy: {
         launchTemplate,
         launchTemplateOverrides: interactiveInstanceTypes.map((type) => ({

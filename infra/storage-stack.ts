@@ -6,6 +6,7 @@ import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { POOLS, type Pool } from '#core/generation.ts';
+import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import {
   PARTITION_KEY,
   SORT_KEY,
@@ -40,11 +41,11 @@ const WORK_DELIVERIES = 10;
 /** Until a worker first renews it. */
 const WORK_VISIBILITY = Duration.seconds(60);
 
-/** Deliveries of one announcement; the function decides by the message's visibility when the next is. */
-export const WEBHOOK_DELIVERIES = 8;
+/** Of the functions that empty queues. */
+export const WEBHOOK_TIMEOUT = Duration.seconds(60);
 
-/** SQS asks for six times the function's timeout, which is 30 s. */
-const WEBHOOK_VISIBILITY = Duration.minutes(3);
+/** SQS asks for six times the function's timeout. */
+const CONSUMED_VISIBILITY = Duration.minutes(6);
 
 /** Longest that SQS keeps a message. */
 const LONGEST_RETENTION = Duration.days(14);
@@ -79,9 +80,9 @@ export class StorageStack extends Stack {
     const work = POOLS.map((pool) => [pool, this.#createWorkQueue(pool)] as const);
     this.work = Object.fromEntries(work) as Record<Pool, QueuePair>;
     this.webhooks = this.#createQueue('Webhooks', {
-      visibilityTimeout: WEBHOOK_VISIBILITY,
+      visibilityTimeout: CONSUMED_VISIBILITY,
       retentionPeriod: Duration.days(4),
-      deliveries: WEBHOOK_DELIVERIES,
+      deliveries: MOST_DELIVERIES,
     });
   }
 
@@ -190,7 +191,7 @@ export class StorageStack extends Stack {
     const deadLetters = new sqs.Queue(this, `${id}DeadLetters`, {
       enforceSSL: true,
       retentionPeriod: LONGEST_RETENTION,
-      visibilityTimeout: WEBHOOK_VISIBILITY,
+      visibilityTimeout: CONSUMED_VISIBILITY,
     });
     const queue = new sqs.Queue(this, `${id}Queue`, {
       enforceSSL: true,

@@ -1,0 +1,200 @@
+import { ArnFormat, CfnOutput, Duration, Stack, Validations, type StackProps } from 'aws-cdk-lib';
+import * as apigateway from 'aws-cdk-lib/aws-apigateway';
+import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import * as acm from 'aws-cdk-lib/aws-certificatemanager';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type { Construct } from 'constructs';
+import { ENVIRONMENT } from '#functions/environment.ts';
+import { OWNER_INDEX } from '#stores/table-definition.ts';
+import { HouseFunction, houseLogGroup } from './house-function.ts';
+import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
+import { settingsOf } from './settings.ts';
+import { allow, WEBHOOK_TIMEOUT, type StorageStack } from './storage-stack.ts';
+import type { WorkflowStack } from './workflow-stack.ts';
+
+export interface ApiStackProps extends StackProps {
+  storage: StorageStack;
+  workflow: WorkflowStack;
+}
+
+/** The HTTP API itself waits no longer than 30 s. */
+const API_TIMEOUT = Duration.seconds(29);
+
+/** onnxruntime uses a second core from 1769 MB on. */
+const PREDICT_MEMORY_MEGABYTES = 1769;
+
+/** Receivers are slow rather than many. */
+const WEBHOOKS_AT_ONCE = 5;
+
+/** What is written down of a request: never a key, a query or a body. */
+const ACCESS_LOG_FIELDS = {
+  requestId: '$context.requestId',
+  time: '$context.requestTime',
+  ip: '$context.identity.sourceIp',
+  method: '$context.httpMethod',
+  path: '$context.path',
+  status: '$context.status',
+  milliseconds: '$context.responseLatency',
+  bytes: '$context.responseLength',
+  error: '$context.error.message',
+};
+
+/** The front door, and the announcements of what came of it. */
+export class ApiStack extends Stack {
+  readonly httpApi: apigatewayv2.HttpApi;
+  readonly api: HouseFunction;
+  readonly predict: HouseFunction;
+  readonly webhook: HouseFunction;
+
+  constructor(scope: Construct, id: string, { storage, workflow, ...props }: ApiStackProps) {
+    super(scope, id, props);
+    const { embedder, onnxRuntime } = modelLayers(this);
+    const shared = this.#sharedVariables(storage);
+    this.predict = new HouseFunction(this, 'Predict', {
+      description: 'Says what a backfill would come to',
+      folder: 'predict',
+      environment: shared,
+      memoryMegabytes: PREDICT_MEMORY_MEGABYTES,
+      layers: [...embedder, ...onnxRuntime],
+      timeout: API_TIMEOUT,
+    });
+    this.api = new HouseFunction(this, 'Api', {
+      description: 'Answers the HTTP API',
+      folder: 'api',
+      environment: { ...shared, ...this.#apiVariables(storage, workflow) },
+      layers: embedder,
+      timeout: API_TIMEOUT,
+    });
+    this.webhook = new HouseFunction(this, 'Webhook', {
+      description: 'Tells tenants what they asked to be told',
+      folder: 'webhook',
+      environment: { ...shared, [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl },
+      layers: embedder,
+      timeout: WEBHOOK_TIMEOUT,
+    });
+    this.webhook.addEventSource(
+      new SqsEventSource(storage.webhooks.queue, {
+        reportBatchItemFailures: true,
+        maxConcurrency: WEBHOOKS_AT_ONCE,
+      }),
+    );
+    this.#allow(storage, workflow);
+    this.httpApi = this.#createHttpApi(this.api);
+  }
+
+  #sharedVariables(storage: StorageStack): Record<string, string> {
+    return {
+      [ENVIRONMENT.tableName]: storage.table.tableName,
+      [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn,
+      [ENVIRONMENT.latentsBucket]: storage.latents.bucketName,
+      [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
+      [ENVIRONMENT.storageClass]: settingsOf(this).storageClass,
+      [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY,
+    };
+  }
+
+  #apiVariables(storage: StorageStack, workflow: WorkflowStack): Record<string, string> {
+    const settings = settingsOf(this);
+    const limit = (value: number | null): string => (value === null ? '' : String(value));
+    return {
+      [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl,
+      [ENVIRONMENT.generateArn]: workflow.generate.stateMachineArn,
+      [ENVIRONMENT.backfillArn]: workflow.backfill.stateMachineArn,
+      [ENVIRONMENT.predictFunction]: this.predict.functionArn,
+      [ENVIRONMENT.defaultRequestsPerMinute]: limit(settings.defaultRequestsPerMinute),
+      [ENVIRONMENT.defaultConcurrentJobs]: limit(settings.defaultConcurrentJobs),
+      [ENVIRONMENT.defaultBudgetPerDayUsd]: limit(settings.defaultBudgetPerDayUsd),
+    };
+  }
+
+  #allow(storage: StorageStack, workflow: WorkflowStack): void {
+    const { api, predict, webhook } = this;
+    storage.allowTable(
+      api,
+      'dynamodb:BatchGetItem',
+      'dynamodb:DeleteItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:Query',
+      'dynamodb:UpdateItem',
+    );
+    storage.allowQuery(api, OWNER_INDEX);
+    storage.allowVectors(api, 's3vectors:DeleteVectors');
+    // An address that is signed may do what its signer may.
+    storage.allowObjects(api, 'videos/', 's3:GetObject');
+    storage.allowObjects(api, 'backfills/', 's3:GetObject', 's3:PutObject');
+    allow(api, ['sqs:SendMessage'], [storage.webhooks.queue.queueArn]);
+    allow(api, ['lambda:InvokeFunction'], [predict.functionArn]);
+    for (const machine of [workflow.generate, workflow.backfill]) {
+      allow(api, ['states:StartExecution'], [machine.stateMachineArn]);
+      allow(api, ['states:StopExecution'], [executionsOf(this, machine.stateMachineName)]);
+    }
+
+    storage.allowTable(predict, 'dynamodb:BatchGetItem', 'dynamodb:GetItem');
+    storage.allowQuery(predict, OWNER_INDEX);
+    storage.allowVectors(predict, 's3vectors:QueryVectors', 's3vectors:GetVectors');
+    storage.allowObjects(predict, 'uploads/', 's3:GetObject');
+
+    storage.allowTable(webhook, 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem');
+    storage.allowObjects(webhook, 'videos/', 's3:GetObject');
+  }
+
+  #createHttpApi(handler: lambda.IFunction): apigatewayv2.HttpApi {
+    const { apiDomain, apiRequestsPerSecond, apiBurst } = settingsOf(this);
+    const httpApi = new apigatewayv2.HttpApi(this, 'HttpApi', {
+      description: 'FlexCache: videos from prompts',
+      createDefaultStage: false,
+      disableExecuteApiEndpoint: apiDomain !== null,
+      defaultIntegration: new HttpLambdaIntegration('Handler', handler),
+    });
+    const domain = this.#createDomain();
+    const stage = new apigatewayv2.HttpStage(this, 'Stage', {
+      httpApi,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: { rateLimit: apiRequestsPerSecond, burstLimit: apiBurst },
+      accessLogSettings: {
+        destination: new apigatewayv2.LogGroupLogDestination(houseLogGroup(this, 'AccessLogs')),
+        format: apigateway.AccessLogFormat.custom(JSON.stringify(ACCESS_LOG_FIELDS)),
+      },
+      ...(domain && { domainMapping: { domainName: domain } }),
+    });
+    Validations.of(httpApi).acknowledge({
+      id: 'AwsSolutions-APIG4',
+      reason:
+        'The function checks the bearer key of every request, with limits and an answer in the dialect of the API that an authorizer could not give. What is said about the API itself is public.',
+    });
+    new CfnOutput(this, 'ApiUrl', {
+      description: 'Base URL of the API, for clients: append /v1',
+      value: domain === null ? stage.url : `https://${apiDomain}/`,
+    });
+    return httpApi;
+  }
+
+  #createDomain(): apigatewayv2.DomainName | null {
+    const { apiDomain, apiCertificateArn } = settingsOf(this);
+    if (apiDomain === null) return null;
+    const domain = new apigatewayv2.DomainName(this, 'Domain', {
+      domainName: apiDomain,
+      certificate: acm.Certificate.fromCertificateArn(this, 'Certificate', apiCertificateArn!),
+      securityPolicy: apigatewayv2.SecurityPolicy.TLS_1_2,
+    });
+    new CfnOutput(this, 'ApiDomainTarget', {
+      description: 'What the DNS name of the API must be an alias of',
+      value: domain.regionalDomainName,
+    });
+    return domain;
+  }
+}
+
+/** Every execution of a state machine. */
+function executionsOf(stack: Stack, stateMachineName: string): string {
+  return stack.formatArn({
+    service: 'states',
+    resource: 'execution',
+    resourceName: `${stateMachineName}:*`,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+}

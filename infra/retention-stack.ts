@@ -1,0 +1,86 @@
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { ENVIRONMENT } from '#functions/environment.ts';
+import { HouseFunction } from './house-function.ts';
+import { HouseSchedule } from './house-schedule.ts';
+import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
+import { settingsOf } from './settings.ts';
+import type { StorageStack } from './storage-stack.ts';
+
+export interface RetentionStackProps extends StackProps {
+  storage: StorageStack;
+}
+
+/** As long as a function may take: the table and the buckets grow. */
+const LONGEST = Duration.minutes(15);
+
+/** Keys of a page at a time, and of objects to compare with. */
+const SWEEP_MEMORY_MEGABYTES = 1024;
+
+/** What the cache lets go of, and what it clears away behind itself. */
+export class RetentionStack extends Stack {
+  readonly evict: HouseFunction;
+  readonly sweep: HouseFunction;
+
+  constructor(scope: Construct, id: string, { storage, ...props }: RetentionStackProps) {
+    super(scope, id, props);
+    const { evictSchedule, sweepSchedule, storageClass } = settingsOf(this);
+    const environment = {
+      [ENVIRONMENT.tableName]: storage.table.tableName,
+      [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn,
+      [ENVIRONMENT.latentsBucket]: storage.latents.bucketName,
+      [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
+      [ENVIRONMENT.storageClass]: storageClass,
+      [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY,
+    };
+    const layers = modelLayers(this).embedder;
+    this.evict = new HouseFunction(this, 'Evict', {
+      description: 'Lets go of entries that no longer pay their rent',
+      folder: 'evict',
+      environment,
+      layers,
+      timeout: LONGEST,
+    });
+    this.sweep = new HouseFunction(this, 'Sweep', {
+      description: 'Clears away objects, vectors and records that lost each other',
+      folder: 'sweep',
+      environment,
+      layers,
+      memoryMegabytes: SWEEP_MEMORY_MEGABYTES,
+      timeout: LONGEST,
+    });
+    this.#allow(storage);
+    new HouseSchedule(this, 'EvictSchedule', {
+      description: 'When entries are weighed',
+      expression: evictSchedule,
+      function: this.evict,
+    });
+    new HouseSchedule(this, 'SweepSchedule', {
+      description: 'When what is stored is compared with what is recorded',
+      expression: sweepSchedule,
+      function: this.sweep,
+    });
+  }
+
+  #allow(storage: StorageStack): void {
+    for (const keeper of [this.evict, this.sweep]) {
+      storage.allowTable(
+        keeper,
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:Scan',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+      );
+      storage.allowVectors(keeper, 's3vectors:DeleteVectors');
+      storage.allowObjects(keeper, 'latents/', 's3:GetObject', 's3:DeleteObject');
+    }
+    storage.allowVectors(
+      this.sweep,
+      's3vectors:GetVectors',
+      's3vectors:ListVectors',
+      's3vectors:PutVectors',
+    );
+    storage.allowObjects(this.sweep, 'videos/', 's3:GetObject', 's3:DeleteObject');
+  }
+}
