@@ -195,6 +195,15 @@ export class DynamoTenantTable implements TenantTable {
     }
   }
 
+  async release({ tenant, day, videoId, amount }: Reservation): Promise<void> {
+    const name = `#open.#${openName(videoId)}`;
+    await this.#items.update(spendingItemKey(tenant, day), `release the money of ${videoId}`, {
+      update: `SET #total = #total - :amount REMOVE ${name}`,
+      condition: `${name} = :amount`,
+      values: { ':amount': amount },
+    });
+  }
+
   /**
    * The reservation becomes the final amount, then the charge is written, then the reservation closes:
    *

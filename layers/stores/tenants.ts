@@ -30,6 +30,8 @@ export interface TenantTable {
    * limit nothing is reserved; `settle` counts what was spent all the same.
    */
   reserve(reservation: Reservation, limit: bigint | null): Promise<boolean>;
+  /** Takes back a reservation of this amount that came to nothing: the same job may reserve anew. Idempotent. */
+  release(reservation: Reservation): Promise<void>;
   /** Replaces the reservation by what was spent; idempotent: a second settlement changes nothing. */
   settle(settlement: Reservation): Promise<void>;
   /** Spent and reserved of one day, pico-dollars. */

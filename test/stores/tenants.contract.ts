@@ -236,6 +236,22 @@ export function tenantTableContract(open: () => TenantTable): void {
       expect(await open().reserve(reservation(tenant, { amount: 7n }), 10n)).toBe(true);
     });
 
+    test('a reservation that came to nothing is given back once, and can be made anew', async () => {
+      const tenant = unique('tenant-');
+      const one = reservation(tenant, { amount: 10n });
+      await open().reserve(one, 10n);
+
+      await open().release(one);
+      await open().release(one);
+      await open().release(reservation(tenant, { amount: 1n }));
+
+      expect(await open().getSpending(tenant, DAY)).toBe(0n);
+      expect(await open().reserve(one, 10n)).toBe(true);
+      await open().settle({ ...one, amount: 6n });
+      await open().release({ ...one, amount: 6n });
+      expect(await open().getSpending(tenant, DAY)).toBe(6n);
+    });
+
     test('a second settlement changes nothing, whatever it says', async () => {
       const tenant = unique('tenant-');
       const one = reservation(tenant, { amount: 10n });
