@@ -154,7 +154,7 @@ export class ScriptedQueue implements WorkQueue {
 
   async send(): Promise<void> {}
 
-  async receive(): Promise<ReceivedMessage | null> {
+  async receive(_waitSeconds?: number): Promise<ReceivedMessage | null> {
     return this.waiting.shift() ?? null;
   }
 

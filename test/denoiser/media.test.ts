@@ -41,6 +41,7 @@ describe('encodeMedia', () => {
     expect(Buffer.compare(again.mp4, media.mp4)).toBe(0);
     expect(Buffer.compare(again.webp, media.webp)).toBe(0);
     expect(Buffer.compare(again.png, media.png)).toBe(0);
+    expect(Buffer.compare(again.spritesheet, media.spritesheet)).toBe(0);
   });
 
   it('writes an MP4 whose index comes before its pictures', () => {
@@ -112,6 +113,30 @@ describe('encodeMedia', () => {
     expect(info).toMatchObject({ width: 384, height: 384, channels: 3 });
     expect(pixelAt(36 * 6, 192)).toEqual([255, 0, 0]);
     expect(pixelAt(10, 10)).toEqual([26, 153, 26]);
+  });
+
+  it('writes a spritesheet of all frames, four to a row', async () => {
+    // Act
+    const { data, info } = await sharp(media.spritesheet)
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+
+    // Assess: the disc of frame n is at x = 12 + 8 n, y = 32 of 64.
+    const isRedAt = (x: number, y: number): boolean => {
+      const [red, green] = data.subarray((y * info.width + x) * 3);
+      return red! > 200 && green! < 60;
+    };
+    expect(await sharp(media.spritesheet).metadata()).toMatchObject({ format: 'jpeg' });
+    expect(info).toMatchObject({ width: 4 * 192, height: 2 * 192, channels: 3 });
+    for (let frame = 0; frame < FRAMES; frame++) {
+      const [left, top] = [(frame % 4) * 192, Math.floor(frame / 4) * 192];
+      expect(isRedAt(left + 3 * (12 + 8 * frame), top + 96)).toBe(true);
+      expect(isRedAt(left + 96, top + 20)).toBe(false);
+    }
+    // Two cells are left over.
+    expect([...data.subarray(((192 + 96) * info.width + 3 * 192) * 3).subarray(0, 3)]).toEqual([
+      0, 0, 0,
+    ]);
   });
 
   it('gives a video with odd sides even ones', async () => {

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { Plan } from '#core/generation.ts';
+import type { GenerationResult, Plan } from '#core/generation.ts';
+import { checkpointObjectKey } from '#core/identity.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
@@ -16,6 +17,7 @@ import {
   RecordingCallbacks,
   requestFor,
   ScriptedQueue,
+  VIDEO_ID,
 } from './fakes.ts';
 
 const TRANSIENT = new FlexCacheError('throttled', 'slow down', { transient: true });
@@ -27,6 +29,8 @@ describe('createWorker', () => {
   let queue: ScriptedQueue;
   let callbacks: RecordingCallbacks;
   let events: WorkerEvent[];
+  let videos: [videoId: string, fullSteps: number, result: GenerationResult][];
+  let signsOfLife: number;
 
   beforeEach(() => {
     model = new FakeVideoModel();
@@ -35,6 +39,8 @@ describe('createWorker', () => {
     queue = new ScriptedQueue();
     callbacks = new RecordingCallbacks();
     events = [];
+    videos = [];
+    signsOfLife = 0;
   });
 
   function messageWith(plan: Plan = planFor('miss')): GenerateMessage {
@@ -67,6 +73,8 @@ describe('createWorker', () => {
       callbacks,
       machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
       log: (event) => events.push(event),
+      onVideo: ({ videoId }, { fullSteps }, result) => videos.push([videoId, fullSteps, result]),
+      onAlive: () => void signsOfLife++,
       settings: { stopWhenEmpty: true, idleSeconds: 0, progressMilliseconds: 0, ...settings },
     }).run(signal);
   }
@@ -299,6 +307,138 @@ describe('createWorker', () => {
     expect(model.times.length).toBeLessThan(12);
     expect(callbacks).toMatchObject({ successes: [], failures: [] });
     expect(queue.deleted).toEqual([]);
+  });
+
+  it('has the next worker run only the steps that are left when it is shut down', async () => {
+    // Prepare
+    const shutdown = new AbortController();
+    queue.deliver(messageWith());
+    model.beforeStep = () => {
+      if (model.times.length === 2) shutdown.abort();
+    };
+    await drain({}, shutdown.signal);
+    const left = [...objects.bodies.keys()];
+    model.times.length = 0;
+    queue.deliver(messageWith(), 2);
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(left).toEqual([checkpointObjectKey(VIDEO_ID)]);
+    expect(model.times).toHaveLength(12 - 3);
+    expect(callbacks.successes).toHaveLength(1);
+    const [{ stepsRun, usage, seconds }] = callbacks.successes as [GenerationResult];
+    expect({ stepsRun, evaluations: usage.networkEvaluations }).toEqual({
+      stepsRun: 12,
+      evaluations: 12,
+    });
+    expect(seconds.generate).toBe(usage.gpuSeconds);
+    expect(callbacks.successes[0]).not.toHaveProperty('stepsHere');
+    expect(objects.bodies.has(checkpointObjectKey(VIDEO_ID))).toBe(false);
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'resumed', videoId: VIDEO_ID, stepsDone: 3, steps: 12 }),
+    );
+    expect(events.at(-1)).toMatchObject({ event: 'generated', stepsRun: 12, stepsHere: 9 });
+  });
+
+  it('keeps no checkpoint of a job that is cancelled while its worker shuts down', async () => {
+    // Prepare
+    const shutdown = new AbortController();
+    queue.deliver(messageWith());
+    model.beforeStep = () => {
+      if (model.times.length < 2) return;
+      jobs.job!.cancelRequested = true;
+      shutdown.abort();
+    };
+
+    // Act
+    await drain({}, shutdown.signal);
+
+    // Assess
+    expect(callbacks.failures).toMatchObject([{ error: 'cancelled' }]);
+    expect(objects.bodies.size).toBe(0);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it.each([
+    ['was cancelled', () => void (jobs.job!.cancelRequested = true)],
+    ['failed', () => void (model.decode = () => Promise.reject(new RangeError('boom')))],
+    ['is waited for no more', () => void (callbacks.heartbeatError = new TaskGoneError())],
+  ])('throws away the checkpoint of a video that %s', async (_, end) => {
+    // Prepare
+    await objects.put(checkpointObjectKey(VIDEO_ID), Buffer.from('of an earlier worker'));
+    queue.deliver(messageWith(), 2);
+    end();
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(objects.bodies.size).toBe(0);
+    expect(queue.deleted).toEqual(['receipt-0']);
+  });
+
+  it('answers all the same when the checkpoint cannot be thrown away', async () => {
+    queue.deliver(messageWith());
+    objects.delete = () => Promise.reject(TRANSIENT);
+
+    await drain();
+
+    expect(callbacks.successes).toHaveLength(1);
+    expect(callbacks.failures).toEqual([]);
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'checkpoint_kept', videoId: VIDEO_ID }),
+    );
+  });
+
+  it('goes on with a video when the table is down for a while', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    let reads = 0;
+    const getJob = jobs.getJob.bind(jobs);
+    jobs.getJob = () => (++reads % 2 === 0 ? Promise.reject(TRANSIENT) : getJob());
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.successes).toHaveLength(1);
+    expect(model.times).toHaveLength(12);
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'job_read_failed', videoId: VIDEO_ID }),
+    );
+  });
+
+  it('hands every finished video to the metrics, and says all along that it is alive', async () => {
+    queue.deliver(messageWith());
+
+    await drain();
+
+    expect(videos).toEqual([[VIDEO_ID, 12, callbacks.successes[0]]]);
+    // Twice at the queue, and 14 looks at the job.
+    expect(signsOfLife).toBe(16);
+  });
+
+  it('waits in an empty queue for as long as it was told before it ends', async () => {
+    // Prepare: a message that comes 0.4 s later, and a queue that answers every poll at once.
+    const receive = queue.receive.bind(queue);
+    const waits: number[] = [];
+    queue.receive = async (waitSeconds = 0) => {
+      waits.push(waitSeconds);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (waits.length === 5) queue.deliver(messageWith());
+      return receive();
+    };
+
+    // Act
+    await drain({ idleSeconds: 2, receiveWaitSeconds: 20 });
+
+    // Assess: after the message the whole time begins again.
+    expect(callbacks.successes).toHaveLength(1);
+    expect(waits[0]).toBe(2);
+    expect(waits.length).toBeGreaterThan(5);
+    expect(Math.min(...waits)).toBe(1);
   });
 
   it('gives its message back at once when it is shut down', async () => {
