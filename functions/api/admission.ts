@@ -77,7 +77,7 @@ export async function admitJob(
       amount: estimateCost({ networkEvaluations: asked.steps }, services.prices).total,
     };
     await reserve(services, limits.budgetPerDay, reservation);
-    held.defer(() => tenants.settle({ ...reservation, amount: 0n }));
+    held.defer(() => tenants.release(reservation));
   }
   const { job, created } =
     present === null
