@@ -2,15 +2,21 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Job } from '#core/generation.ts';
+import { newJob, requestOf } from '#core/new-job.ts';
+import { newRequest, type RequestInput } from '#core/new-request.ts';
 import {
   openEmbeddedCloud,
   type EmbeddedCloud,
+  type EmbeddedCloudOptions,
   type EmbeddedParts,
   type Progress,
 } from '#local/embedded-cloud.ts';
 import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import type { Notification } from '#stores/notifications.ts';
 import { FakeVideoModel, MANIFEST } from '../denoiser/fakes.ts';
 import { halves } from '../functions/fixture.ts';
 import { DEMO_PACKAGE, writePackage } from '../models/package-fixture.ts';
@@ -46,9 +52,10 @@ async function open(
   stateDirectory: string,
   video?: FakeVideoModel,
   parts: EmbeddedParts = {},
+  options: Partial<EmbeddedCloudOptions> = {},
 ): Promise<EmbeddedCloud> {
   const cloud = await openEmbeddedCloud(
-    { stateDirectory, modelDirectory: 'nowhere' },
+    { stateDirectory, modelDirectory: 'nowhere', ...options },
     {
       openModels: () => Promise.resolve(modelsOf(video)),
       worker: { progressMilliseconds: 0 },
@@ -60,6 +67,12 @@ async function open(
 }
 
 const PROMPT = 'a red ball over the sea';
+const FOREIGN_ID = 'vid_00000000000000000000000000';
+
+/** As a server makes it. */
+function jobOf(cloud: EmbeddedCloud, input: Pick<RequestInput, 'prompt' | 'seed'>): Job {
+  return newJob(newRequest({ tenant: 'server', ...input }, cloud.manifest.scheduler), cloud);
+}
 
 describe('the embedded cloud', () => {
   it('makes a video, stores it, and answers the same request with it', async () => {
@@ -156,6 +169,157 @@ describe('the embedded cloud', () => {
     expect(left!.status).toBe('running');
     expect(job).toMatchObject({ status: 'completed', videoId: left!.videoId, seed: left!.seed });
     expect(job.result!.hit).toBe('miss');
+  });
+
+  it('resumes for a server what the process before it left, without being asked again', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const video = new FakeVideoModel();
+    const began = Promise.withResolvers<void>();
+    video.beforeStep = () => {
+      began.resolve();
+      return new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    const before = await open(folder, video);
+    const running = jobOf(before, { prompt: PROMPT });
+    const queued = jobOf(before, { prompt: 'a blue ball over the sea' });
+    await before.table.createJob(running);
+    await before.table.createJob(queued);
+    await before.table.createJob({
+      ...jobOf(before, { prompt: PROMPT }),
+      videoId: FOREIGN_ID,
+      compatibilityKey: 'another model',
+    });
+    await before.workflow.start(requestOf(running), 1);
+    await began.promise;
+    await before.close();
+    const after = await open(folder);
+
+    // Act
+    const resumed = await after.resumeUnfinished();
+    const ended = await Promise.all(resumed.map((videoId) => after.finished(videoId)));
+
+    // Assess
+    expect(new Set(resumed)).toEqual(new Set([running.videoId, queued.videoId]));
+    expect(ended.map(({ status }) => status)).toEqual(['completed', 'completed']);
+    expect(await after.finished(FOREIGN_ID)).toMatchObject({
+      status: 'failed',
+      error: { code: 'condition_failed', message: expect.stringContaining('another model') },
+    });
+    expect(await after.resumeUnfinished()).toEqual([]);
+  });
+
+  it('tries a failed job again in an execution of its own', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    video.beforeStep = () => {
+      throw new Error('the device fell off the bus');
+    };
+    const cloud = await open(await temporaryFolder(), video);
+    const job = jobOf(cloud, { prompt: PROMPT });
+    await cloud.table.createJob(job);
+    await cloud.workflow.start(requestOf(job), 1);
+    while ((await cloud.table.getJob(job.videoId))!.status !== 'failed') await nextTick();
+
+    // Act
+    video.beforeStep = () => {};
+    const { attempt } = await cloud.table.resubmitJob(job.videoId);
+    await cloud.workflow.start(requestOf(job), attempt);
+
+    // Assess
+    expect(await cloud.finished(job.videoId)).toMatchObject({ status: 'completed', attempt: 2 });
+  });
+
+  it('keeps what one tenant made from the other unless both share', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const made = await cloud.generate({ prompt: PROMPT, seed: 1, tenant: 'one' });
+
+    // Act
+    const other = await cloud.generate({ prompt: PROMPT, seed: 1, tenant: 'two' });
+    const shared = await cloud.generate({
+      prompt: PROMPT,
+      seed: 1,
+      tenant: 'one',
+      scope: 'shared',
+    });
+    const again = await cloud.generate({ prompt: PROMPT, seed: 1, tenant: 'two', scope: 'shared' });
+
+    // Assess
+    expect([made, other, shared].map(({ result }) => result!.hit)).toEqual([
+      'miss',
+      'miss',
+      'miss',
+    ]);
+    expect(again.result).toMatchObject({
+      hit: 'exact',
+      videoKey: shared.result!.videoKey,
+      replaced: { networkEvaluations: 12 },
+    });
+  });
+
+  it('remixes a video that was named', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const donor = await cloud.generate({ prompt: PROMPT, seed: 1 });
+
+    // Act
+    const remix = await cloud.generate({
+      prompt: 'xylophones',
+      seed: 2,
+      remixOf: donor.videoId,
+      maxReuse: 0.1,
+    });
+    const lost = await cloud.generate({ prompt: PROMPT, remixOf: FOREIGN_ID });
+
+    // Assess
+    expect(remix).toMatchObject({
+      status: 'completed',
+      result: { donors: [{ entryId: donor.videoId }] },
+    });
+    expect(remix.result!.startTime).toBeGreaterThanOrEqual(0.9);
+    expect(lost).toMatchObject({ status: 'failed', error: { code: 'not_found' } });
+  });
+
+  it('lets donors go and frees places when jobs end, and hands over announcements', async () => {
+    // Prepare
+    const sent: Notification[] = [];
+    let isClosed = false;
+    const cloud = await open(
+      await temporaryFolder(),
+      undefined,
+      {},
+      {
+        presign: (key) => `http://127.0.0.1/${key}`,
+        notifications: () => ({
+          send: async (notification) => void sent.push(notification),
+          [Symbol.asyncDispose]: async () => void (isClosed = true),
+        }),
+      },
+    );
+    const donor = await cloud.generate({ prompt: PROMPT, seed: 1, tenant: 'server' });
+    const job = { ...jobOf(cloud, { prompt: PROMPT, seed: 2 }), webhook: 'https://example.com/' };
+    await cloud.table.createJob(job);
+    await cloud.services.tenants.takePlace(job.tenant, job.videoId, 1);
+
+    // Act
+    await cloud.workflow.start(requestOf(job), 1);
+    const ended = await cloud.finished(job.videoId);
+
+    // Assess
+    expect(ended.result).toMatchObject({ hit: 'whole', donors: [{ entryId: donor.videoId }] });
+    expect(await cloud.table.getEntry(donor.videoId)).not.toHaveProperty('leaseUntil');
+    expect(await cloud.services.tenants.listPlaces(job.tenant)).toEqual([]);
+    const day = job.createdAt.slice(0, 10);
+    expect(await cloud.services.tenants.getSpending(job.tenant, day)).toBe(
+      cloud.services.costOf(donor) + cloud.services.costOf(ended),
+    );
+    expect(sent).toEqual([{ kind: 'video', id: job.videoId }]);
+    expect(await cloud.objects.presign('videos/v/1.mp4', { expiresSeconds: 60 })).toBe(
+      'http://127.0.0.1/videos/v/1.mp4',
+    );
+    await cloud.close();
+    expect(isClosed).toBe(true);
   });
 
   it('makes one video of two requests with one key', async () => {
