@@ -27,9 +27,12 @@ describe('traced', () => {
   });
 
   test('a call is one span that knows its video and not its prompt', async () => {
-    const handle = traced('lookup', async (_: typeof input) => 'plan');
+    const handle = traced(
+      'lookup',
+      async ({ request }: typeof input) => `plan of ${request.videoId}`,
+    );
 
-    await expect(handle(input)).resolves.toBe('plan');
+    await expect(handle(input)).resolves.toBe('plan of vid_1');
 
     const [span, ...others] = exporter.getFinishedSpans();
     expect(others).toEqual([]);

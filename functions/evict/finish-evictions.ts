@@ -1,0 +1,98 @@
+import type { Entry } from '#core/generation.ts';
+import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { Table } from '#stores/table.ts';
+import type { VectorIndex } from '#stores/vector-index.ts';
+import { inParallel } from '../in-parallel.ts';
+
+export interface EvictionStores {
+  table: Pick<Table, 'scanEntries' | 'moveEntry' | 'deleteEntry'>;
+  vectors: Pick<VectorIndex, 'delete'>;
+  objects: Pick<ObjectStore, 'delete'>;
+}
+
+export interface EvictionOptions {
+  /** Look and say what would be done, change nothing. */
+  isDryRun?: boolean;
+  /** Epoch milliseconds after which nothing new is begun. */
+  deadline?: number;
+  /** Epoch milliseconds. */
+  now?: () => number;
+}
+
+export interface EvictionSummary {
+  isDryRun: boolean;
+  /** False when the deadline came first: the next run goes on. */
+  isComplete: boolean;
+  /** Entries that wait for their grace period to end. */
+  waiting: number;
+  /** Latents deleted, their entries now tombstones. */
+  buried: number;
+  buriedBytes: number;
+  /** Tombstones whose time was over. */
+  forgotten: number;
+}
+
+const ENTRIES_AT_ONCE = 8;
+
+/**
+ * Takes entries that are leaving to the end of their way:
+ *
+ *     READY ─► EVICTING ─ vectors gone ─ grace ─ latent deleted ─► TOMBSTONE ─ a day ─► no record
+ *
+ * Every step may be repeated and the state moves on only after what belongs to it is done, so a run
+ * that stops anywhere is finished by the next. Which READY entries leave is decided elsewhere; the
+ * video of an entry stays, because finished jobs point at it.
+ */
+export async function finishEvictions(
+  stores: EvictionStores,
+  { isDryRun = false, deadline = Infinity, now = Date.now }: EvictionOptions = {},
+): Promise<EvictionSummary> {
+  const summary: EvictionSummary = {
+    isDryRun,
+    isComplete: true,
+    waiting: 0,
+    buried: 0,
+    buriedBytes: 0,
+    forgotten: 0,
+  };
+  const leaving = entriesBefore(stores.table.scanEntries(), () => {
+    if (now() < deadline) return true;
+    summary.isComplete = false;
+    return false;
+  });
+  await inParallel(leaving, ENTRIES_AT_ONCE, async (entry) => {
+    const inStateFor = now() - (entry.leavingAt ?? 0);
+    if (entry.state === 'TOMBSTONE') {
+      if (inStateFor < TOMBSTONE_MILLISECONDS) return;
+      if (!isDryRun) await stores.table.deleteEntry(entry.entryId);
+      summary.forgotten++;
+      return;
+    }
+    // At once, whoever began the eviction and however far it came: no look-up should be led here.
+    if (!isDryRun) await stores.vectors.delete([entry.entryId]);
+    if (inStateFor < EVICTION_GRACE_MILLISECONDS) {
+      summary.waiting++;
+      return;
+    }
+    if (!isDryRun) await bury(stores, entry, now());
+    summary.buried++;
+    summary.buriedBytes += entry.latentBytes;
+  });
+  return summary;
+}
+
+async function bury({ table, objects }: EvictionStores, entry: Entry, now: number): Promise<void> {
+  await objects.delete(entry.latentKey);
+  await table.moveEntry(entry.entryId, 'EVICTING', 'TOMBSTONE', now);
+}
+
+async function* entriesBefore(
+  entries: AsyncIterable<Entry>,
+  hasTime: () => boolean,
+): AsyncIterable<Entry> {
+  for await (const entry of entries) {
+    if (!hasTime()) return;
+    if (entry.state !== 'READY') yield entry;
+  }
+}

@@ -1,0 +1,32 @@
+import type { Context } from 'aws-lambda';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
+import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
+import { deployedObjects, deployedTable, deployedVectors, lazily } from '../services.ts';
+import { traced, type Telemetry } from '../telemetry.ts';
+import { sweep, type SweepStores, type SweepSummary } from './sweep.ts';
+
+/** Clears away what crashes have left, and says what it was. */
+export function createSweepHandler(
+  stores: SweepStores,
+  telemetry: Telemetry,
+): (input: RetentionInput) => Promise<SweepSummary> {
+  return traced('sweep', async (input) => {
+    const summary = await sweep(stores, input);
+    telemetry.log({ level: 'info', event: 'swept', ...summary });
+    const { orphanedObjects, orphanedVectors, restoredVectors, entriesWithoutLatent } = summary;
+    const orphans = orphanedObjects + orphanedVectors + restoredVectors + entriesWithoutLatent;
+    if (!summary.isDryRun) telemetry.measure({ orphans }, {});
+    return summary;
+  });
+}
+
+const run = lazily(async () =>
+  createSweepHandler(
+    { table: deployedTable(), vectors: deployedVectors(), objects: deployedObjects() },
+    deployedTelemetry(),
+  ),
+);
+
+export function handler(event: RetentionEvent | null, context: Context): Promise<SweepSummary> {
+  return run(retentionInput(event, context));
+}

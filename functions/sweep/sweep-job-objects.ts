@@ -1,0 +1,76 @@
+import type { Entry, Job } from '#core/generation.ts';
+import { CHECKPOINT_PREFIX } from '#core/identity.ts';
+import type { ObjectHead } from '#stores/objects.ts';
+import { inParallel } from '../in-parallel.ts';
+import { isUnfinished } from './is-unfinished.ts';
+import { ownerOfKey } from './owner-of-key.ts';
+import { removeObject } from './remove-object.ts';
+import type { Sweep } from './sweep.ts';
+
+const VIDEO_PREFIX = 'videos/';
+const CHECKS_AT_ONCE = 16;
+
+/** Deletes checkpoints of jobs that have ended, and videos that no job and no entry names any more. */
+export async function sweepJobObjects(turn: Sweep): Promise<void> {
+  await sweepCheckpoints(turn);
+  await sweepVideos(turn);
+}
+
+async function sweepCheckpoints(turn: Sweep): Promise<void> {
+  await inParallel(oldObjects(turn, CHECKPOINT_PREFIX), CHECKS_AT_ONCE, async (object) => {
+    const job = await turn.stores.table.getJob(ownerOfKey(object.key));
+    if (!isUnfinished(job)) await removeObject(turn, object);
+  });
+}
+
+/** Those that their own job does not name first; then, of many at once, those that no other job names. */
+async function sweepVideos(turn: Sweep): Promise<void> {
+  let unnamed = new Map<string, ObjectHead>();
+  await inParallel(oldObjects(turn, VIDEO_PREFIX), CHECKS_AT_ONCE, async (object) => {
+    if (!(await isNamedByItsOwn(turn, object))) unnamed.set(object.key, object);
+    if (unnamed.size < turn.mostHeld) return;
+    const full = unnamed;
+    unnamed = new Map();
+    await removeUnnamed(turn, full);
+  });
+  await removeUnnamed(turn, unnamed);
+}
+
+/** An exact hit's job names the objects of the video that it was answered with. */
+async function removeUnnamed(turn: Sweep, unnamed: Map<string, ObjectHead>): Promise<void> {
+  if (unnamed.size === 0) return;
+  for await (const job of turn.stores.table.scanJobs()) {
+    if (!turn.hasTime()) return;
+    for (const key of keysOfJob(job)) unnamed.delete(key);
+  }
+  await inParallel(unnamed.values(), CHECKS_AT_ONCE, async (object) => {
+    if (turn.hasTime() && !(await isNamedByItsOwn(turn, object))) await removeObject(turn, object);
+  });
+}
+
+async function isNamedByItsOwn({ stores }: Sweep, { key }: ObjectHead): Promise<boolean> {
+  const videoId = ownerOfKey(key);
+  const job = await stores.table.getJob(videoId);
+  if (isUnfinished(job) || keysOfJob(job).includes(key)) return true;
+  const entry = await stores.table.getEntry(videoId);
+  return entry !== null && entry.state !== 'TOMBSTONE' && keysOf(entry).includes(key);
+}
+
+/** A deleted job gives up its video. */
+function keysOfJob(job: Job | null): string[] {
+  return job?.result === undefined || job.deletedAt !== undefined ? [] : keysOf(job.result);
+}
+
+function keysOf(
+  owner: Pick<Entry, 'videoKey' | 'posterKey' | 'animationKey' | 'spritesheetKey'>,
+): string[] {
+  return [owner.videoKey, owner.posterKey, owner.animationKey, owner.spritesheetKey];
+}
+
+async function* oldObjects(turn: Sweep, prefix: string): AsyncIterable<ObjectHead> {
+  for await (const object of turn.stores.objects.list(prefix)) {
+    if (!turn.hasTime()) return;
+    turn.summary.objectsChecked++;
+    if (turn.isOld(object)) yield object;
+  }
+}
