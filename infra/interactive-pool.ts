@@ -1,4 +1,4 @@
-import { CustomResource, Duration, Stack, Tags, Token, Validations } from 'aws-cdk-lib';
+import { CustomResource, Duration, Stack, Tags, Token } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
@@ -39,11 +39,6 @@ export class InteractivePool extends Construct {
     this.cluster = new ecs.Cluster(this, 'Cluster', {
       vpc: network.vpc,
       containerInsightsV2: ecs.ContainerInsights.DISABLED,
-    });
-    Validations.of(this.cluster).acknowledge({
-      id: 'AwsSolutions-ECS4',
-      reason:
-        'Container Insights bills metrics while nothing runs. The workers write their own, and the dashboard shows them.',
     });
     this.machines = this.#createMachines(network);
     const capacity = new ecs.AsgCapacityProvider(this, 'Capacity', {
@@ -105,11 +100,6 @@ export class InteractivePool extends Construct {
         },
       },
     });
-    Validations.of(machines).acknowledge({
-      id: 'AwsSolutions-AS3',
-      reason:
-        'Machines come and go with the work, many times a day. What is out of the ordinary, GPU hours without work, has an alarm.',
-    });
     return machines;
   }
 
@@ -139,11 +129,6 @@ export class InteractivePool extends Construct {
       }),
     );
     allow(role, ['ecs:DiscoverPollEndpoint'], ['*']);
-    Validations.of(role).acknowledge({
-      id: 'AwsSolutions-IAM5[Resource::*]',
-      reason:
-        'A machine gets its ARN when it registers, so a condition holds it to its cluster. DiscoverPollEndpoint knows no resource.',
-    });
     return role;
   }
 
@@ -169,10 +154,6 @@ export class InteractivePool extends Construct {
         // The longest there is: a model is fetched and loaded in it.
         startPeriod: Duration.seconds(300),
       },
-    });
-    Validations.of(task).acknowledge({
-      id: 'AwsSolutions-ECS2',
-      reason: 'Names of the table, buckets and queue; none of them is a secret.',
     });
     return task;
   }
