@@ -29,6 +29,7 @@ const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite
 
 /** Loopback by number: name look-up may be slow, or absent. */
 const LOOPBACK = '127.0.0.1';
+const TABLE_NAME = 'flexcache';
 /** Where LevelDB writes what it did when it was opened. */
 const DATABASE_LOG = 'LOG';
 const READY_TRIES = 100;
@@ -64,7 +65,7 @@ export interface TableServer {
  */
 export async function startTableServer({
   path,
-  tableName = 'flexcache',
+  tableName = TABLE_NAME,
   now,
 }: TableServerOptions = {}): Promise<TableServer> {
   const dropped = path === undefined ? 0 : await checkOpens(path, tableName);
@@ -77,11 +78,8 @@ export async function startTableServer({
   server.listen(0, LOOPBACK);
   await once(server, 'listening');
   const endpoint = `http://${LOOPBACK}:${(server.address() as AddressInfo).port}`;
-  const client = new DynamoDBClient({
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' },
-  });
+  const connection = { ...connectToTable(endpoint, tableName), ...(now && { now }) };
+  const { client } = connection;
 
   const close = async (): Promise<void> => {
     client.destroy();
@@ -97,7 +95,6 @@ export async function startTableServer({
     await close();
     throw new FlexCacheError('internal', 'the table server does not answer', { cause: error });
   }
-  const connection: DynamoItemsOptions = { tableName, client, ...(now && { now }) };
   let closed: Promise<void> | undefined;
   return {
     table: new DynamoTable(connection),
@@ -107,6 +104,19 @@ export async function startTableServer({
     droppedBytes: dropped,
     close: () => (closed ??= close()),
   };
+}
+
+/** A client of a table server that listens already, in this process or in another. */
+export function connectToTable(
+  endpoint: string,
+  tableName: string = TABLE_NAME,
+): { tableName: string; client: DynamoDBClient } {
+  const client = new DynamoDBClient({
+    endpoint,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'embedded', secretAccessKey: 'embedded' },
+  });
+  return { tableName, client };
 }
 
 /**

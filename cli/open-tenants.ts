@@ -1,0 +1,50 @@
+import { resolve } from 'node:path';
+import { InvalidInputError } from '#core/errors.ts';
+import type { OpenTenants } from '#local/open-tenants.ts';
+import type { TenantTable } from '#stores/tenants.ts';
+import type { CliContext, GlobalOptions } from './context.ts';
+
+export interface TenantOptions extends GlobalOptions {
+  /** A deployed table; the state folder's unless said. */
+  table?: string;
+  json?: boolean;
+}
+
+/** Opens the tenants of the state folder or of a deployed table, hands them over and closes them. */
+export async function withTenants<Result>(
+  { workingDirectory }: CliContext,
+  { table, state }: TenantOptions,
+  use: (tenants: TenantTable) => Promise<Result>,
+): Promise<Result> {
+  await using opened =
+    table === undefined
+      ? await openEmbedded(resolve(workingDirectory, state))
+      : await openDeployed(table);
+  return await use(opened.tenants);
+}
+
+/** The table's server is large: commands that do without it start without it. */
+async function openEmbedded(stateDirectory: string): Promise<OpenTenants> {
+  const { openTenants } = await import('#local/open-tenants.ts');
+  return openTenants(stateDirectory);
+}
+
+/** Credentials and region come from where the AWS tools have them. */
+async function openDeployed(tableName: string): Promise<OpenTenants> {
+  const { DynamoDBClient } = await import('@aws-sdk/client-dynamodb');
+  const { DynamoTenantTable } = await import('#stores/dynamo-tenants.ts');
+  const client = new DynamoDBClient({});
+  try {
+    await client.config.region();
+  } catch {
+    throw new InvalidInputError(
+      'table',
+      `it is not known in which AWS region table ${tableName} is`,
+      'set AWS_REGION, or a profile with AWS_PROFILE',
+    );
+  }
+  return {
+    tenants: new DynamoTenantTable({ tableName, client }),
+    [Symbol.asyncDispose]: async () => client.destroy(),
+  };
+}
