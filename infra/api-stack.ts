@@ -138,7 +138,8 @@ export class ApiStack extends Stack {
     storage.allowObjects(predict, 'uploads/', 's3:GetObject');
 
     storage.allowTable(webhook, 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem');
-    storage.allowObjects(webhook, 'videos/', 's3:GetObject');
+    // A backfill is announced with the address of its results.
+    storage.allowObjects(webhook, 'backfills/', 's3:GetObject');
   }
 
   #createHttpApi(handler: lambda.IFunction): apigatewayv2.HttpApi {
