@@ -7,9 +7,11 @@ import { listEntries, removeCacheEntry, showEntry } from './commands/cache.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
+import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
+import { addTenantCommands } from './tenant-commands.ts';
 
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
 
@@ -99,6 +101,18 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--json', 'print one JSON object')
     .action(async (id: string, _, command: Command) => {
       exitWith(await removeCacheEntry(context, id, command.optsWithGlobals()));
+    });
+
+  addTenantCommands(program, context, exitWith);
+
+  program
+    .command('serve')
+    .description('answer the HTTP API, with a worker behind it; the first start prints a key')
+    .option('--port <n>', '0 for any that is free', String(DEFAULT_PORT))
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--public-url <url>', 'under which others reach it, where that differs')
+    .action(async (_, command: Command) => {
+      exitWith(await serve(context, command.optsWithGlobals()));
     });
 
   program

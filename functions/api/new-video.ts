@@ -3,6 +3,7 @@ import type { Job } from '#core/generation.ts';
 import { newJob } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { validateWebhookUrl } from '../webhook/webhook-url.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { findVideo } from './find-video.ts';
 import type { CreateVideoBody, RemixVideoBody } from './schemas/video.ts';
@@ -11,7 +12,7 @@ import { secondsOf, sizeOf } from './video-object.ts';
 
 type NewVideoServices = Pick<
   ApiServices,
-  'table' | 'manifest' | 'modelRevision' | 'compatibilityKey'
+  'table' | 'manifest' | 'modelRevision' | 'compatibilityKey' | 'webhookPolicy'
 >;
 
 export interface Asker {
@@ -85,8 +86,11 @@ function jobOf(
     remixOf: defaults.remixOf ?? null,
   };
   const request = newRequest(input, { steps: services.manifest.scheduler.steps });
-  const { webhook = null, metadata = {} } = fields;
-  return newJob(request, services, { webhook, metadata });
+  const { webhook, metadata = {} } = fields;
+  return newJob(request, services, {
+    webhook: webhook === undefined ? null : validateWebhookUrl(webhook, services.webhookPolicy),
+    metadata,
+  });
 }
 
 type Extensions = NonNullable<CreateVideoBody['extra_params']>;

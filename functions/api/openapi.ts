@@ -57,7 +57,7 @@ class Components {
 
   /** @param io `input`: as a caller writes it; `output`: as we do. */
   schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
-    const { $schema: _, $defs: definitions = {}, ...root } = z.toJSONSchema(schema, { io });
+    const { $schema: _schema, $defs: definitions = {}, ...root } = z.toJSONSchema(schema, { io });
     for (const [name, definition] of Object.entries(definitions)) {
       this.#add(name, definition as JsonObject);
     }
@@ -71,7 +71,7 @@ class Components {
     return { $ref: `#/components/schemas/${id}` };
   }
 
-  #add(name: string, { id: _, ...schema }: JsonObject): void {
+  #add(name: string, { id: _id, ...schema }: JsonObject): void {
     this.all[name] = pointed(schema) as JsonObject;
   }
 }

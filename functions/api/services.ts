@@ -10,6 +10,7 @@ import type { VectorIndex } from '#stores/vector-index.ts';
 import type { BackfillStarter, WorkflowStarter } from '#stores/workflow.ts';
 import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
 import type { Telemetry } from '../telemetry.ts';
+import type { WebhookPolicy } from '../webhook/webhook-url.ts';
 
 /** What the API works with. Deployed it comes from AWS, embedded from this machine. */
 export interface ApiServices {
@@ -30,6 +31,8 @@ export interface ApiServices {
   prices: PriceBook;
   /** Of tenants that were given none of their own. */
   defaultLimits: TenantLimits;
+  /** Which addresses may be told. */
+  webhookPolicy: WebhookPolicy;
   /** Faults that callers are told nothing of. */
   telemetry: Pick<Telemetry, 'log'>;
 }

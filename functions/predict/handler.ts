@@ -57,15 +57,21 @@ const MEASURED_VIDEOS = 20;
 export function createPredictHandler(
   services: PredictServices,
 ): (question: PredictionQuestion) => Promise<Prediction> {
-  return namingErrors(async (question) => {
-    const lines = new LineCounts(services, question);
-    for await (const read of linesOf(services, question)) lines.add(read);
-    const forecast = new Forecast(services);
-    for (let first = 0; first < lines.requests.length; first += WAVE) {
-      await forecast.lookUp(lines.requests.slice(first, first + WAVE));
-    }
-    return predictionOf(services, question, lines, forecast);
-  });
+  return namingErrors((question) => predict(services, question));
+}
+
+/** The same within this process, with errors as they are. */
+export async function predict(
+  services: PredictServices,
+  question: PredictionQuestion,
+): Promise<Prediction> {
+  const lines = new LineCounts(services, question);
+  for await (const read of linesOf(services, question)) lines.add(read);
+  const forecast = new Forecast(services);
+  for (let first = 0; first < lines.requests.length; first += WAVE) {
+    await forecast.lookUp(lines.requests.slice(first, first + WAVE));
+  }
+  return predictionOf(services, question, lines, forecast);
 }
 
 async function* linesOf(

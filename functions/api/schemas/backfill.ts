@@ -158,11 +158,9 @@ export const predictionSchema = z
       description: 'Lines whose videos are there already: they cost nothing again.',
     }),
     looked_at: count.meta({ description: 'Lines whose prompts were looked up.' }),
-    extrapolated: z
-      .boolean()
-      .meta({
-        description: 'The input has more lines than are looked up; the rest is taken to be alike.',
-      }),
+    extrapolated: z.boolean().meta({
+      description: 'The input has more lines than are looked up; the rest is taken to be alike.',
+    }),
     hits: hitCounts,
     steps_run: count,
     steps_full: count,

@@ -4,7 +4,6 @@ import { CACHE_MODES, SCOPES, type HitKind } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
 import { MAX_PROMPT_CHARACTERS, validatePrompt } from '#core/prompt.ts';
 import { MAX_SEED, MAX_STEPS } from '#core/request.ts';
-import { validateWebhookUrl } from './webhook-url.ts';
 
 /** Limits on the caller's own labels. */
 export const MAX_LABELS = 16;
@@ -61,8 +60,10 @@ export const metadataField = z
     description: `Your own labels, returned as they are: at most ${MAX_LABELS}, names of ${MAX_LABEL_NAME} and values of ${MAX_LABEL_VALUE} characters.`,
   });
 
-export const webhookField = z.string().superRefine(holds(validateWebhookUrl)).meta({
-  description: 'https address that is told when the work has ended; see docs/api.md, "Webhooks".',
+/** Which addresses are allowed is a matter of who serves; see `WebhookPolicy`. */
+export const webhookField = z.string().meta({
+  description:
+    'https address on a public host that is told when the work has ended; see docs/webhooks.md.',
   format: 'uri',
 });
 
@@ -72,13 +73,9 @@ export const extensionFields = {
     description:
       '`auto` (default) reads and writes the cache; `readonly` writes nothing; `refresh` reads nothing; `off` neither.',
   }),
-  min_similarity: z
-    .number()
-    .min(0)
-    .max(1)
-    .meta({
-      description: 'Least similarity of a video to start from (default 0: the model decides).',
-    }),
+  min_similarity: z.number().min(0).max(1).meta({
+    description: 'Least similarity of a video to start from (default 0: the model decides).',
+  }),
   max_reuse: z.number().min(0).max(1).meta({
     description:
       'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is.',

@@ -1,0 +1,69 @@
+import { handle } from 'hono/aws-lambda';
+import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
+import { parseUsd } from '#core/money.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import type { TenantLimits } from '#core/tenant.ts';
+import { SfnBackfillStarter } from '#stores/sfn-backfill-starter.ts';
+import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
+import { endJob } from '../end-job.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import {
+  deployedJobEnd,
+  deployedModel,
+  deployedObjects,
+  deployedTable,
+  deployedVectors,
+  lazily,
+  reuseRules,
+  variable,
+} from '../services.ts';
+import { createApi } from './app.ts';
+import { LambdaPredictor } from './lambda-predictor.ts';
+import type { ApiServices } from './services.ts';
+
+/** Answers the events of an HTTP API (payload format 2.0). */
+export function createApiHandler(
+  services: ApiServices,
+): (event: LambdaEvent) => ReturnType<ReturnType<typeof handle>> {
+  const answer = handle(createApi(services));
+  // Nothing of the context is read.
+  return async (event) => answer(event, {} as LambdaContext);
+}
+
+/** Those of the deployment; an empty variable is no limit. */
+function deployedLimits(): TenantLimits {
+  const text = (name: string): string => process.env[name] ?? '';
+  const count = (name: string): number | null => (text(name) === '' ? null : Number(text(name)));
+  const budget = text(ENVIRONMENT.defaultBudgetPerDayUsd);
+  return {
+    requestsPerMinute: count(ENVIRONMENT.defaultRequestsPerMinute),
+    concurrentJobs: count(ENVIRONMENT.defaultConcurrentJobs),
+    budgetPerDay: budget === '' ? null : parseUsd(budget, ENVIRONMENT.defaultBudgetPerDayUsd),
+  };
+}
+
+export const handler = lazily(async () => {
+  const modelPackage = await deployedModel();
+  const table = deployedTable();
+  const jobEnd = deployedJobEnd();
+  return createApiHandler({
+    table,
+    ...jobEnd,
+    objects: deployedObjects(),
+    vectors: deployedVectors(),
+    workflow: new SfnWorkflowStarter({ stateMachineArn: variable(ENVIRONMENT.generateArn) }),
+    backfillStarter: new SfnBackfillStarter({
+      stateMachineArn: variable(ENVIRONMENT.backfillArn),
+    }),
+    predictor: new LambdaPredictor({ functionName: variable(ENVIRONMENT.predictFunction) }),
+    endJob: (job) => endJob({ table, ...jobEnd }, job, { donorIds: [] }),
+    manifest: modelPackage.manifest,
+    modelRevision: modelPackage.revision,
+    compatibilityKey: reuseRules(modelPackage).compatibilityKey,
+    prices: priceBookOf(DEFAULT_PRICE_REGION),
+    defaultLimits: deployedLimits(),
+    webhookPolicy: {},
+    telemetry: deployedTelemetry(),
+  });
+});

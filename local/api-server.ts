@@ -1,0 +1,125 @@
+import { createApi } from '#functions/api/app.ts';
+import type { ApiServices, Predictor } from '#functions/api/services.ts';
+import { endJob } from '#functions/end-job.ts';
+import { predict } from '#functions/predict/handler.ts';
+import type { Telemetry } from '#functions/telemetry.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { NO_LIMITS } from '#core/tenant.ts';
+import type { EmbeddedCloud, EmbeddedCloudOptions } from './embedded-cloud.ts';
+import { EmbeddedNotifications } from './embedded-notifications.ts';
+import { startHttpServer } from './http-server.ts';
+import { ObjectLinks, OBJECTS_PATH } from './object-links.ts';
+import { serveObject } from './serve-object.ts';
+
+export interface ApiServerOptions extends Pick<
+  EmbeddedCloudOptions,
+  'stateDirectory' | 'modelDirectory' | 'executionProvider' | 'log'
+> {
+  open: (options: EmbeddedCloudOptions) => Promise<EmbeddedCloud>;
+  host: string;
+  /** 0 for any that is free. */
+  port: number;
+  /** Under which others reach it, where that is not host and port. */
+  publicUrl?: string;
+  telemetry: Pick<Telemetry, 'log'>;
+}
+
+/** The API with all that is behind it, on this machine. */
+export interface ApiServer {
+  /** Without `/v1`. */
+  readonly url: string;
+  readonly cloud: EmbeddedCloud;
+  /** Videos that a process before this one left unfinished. */
+  readonly resumed: readonly string[];
+  close(): Promise<void>;
+}
+
+const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/**
+ * Serves the API over the embedded cloud, worker included, and goes on with what was left unfinished.
+ *
+ * @throws InvalidInputError when it cannot listen there, before anything else is opened; whatever
+ * `openEmbeddedCloud` throws.
+ * @example
+ * const server = await startApiServer({ open: openEmbeddedCloud, host: '127.0.0.1', port: 0, ... });
+ */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  await using opened = new AsyncDisposableStack();
+  let answer = notReady;
+  const { host, port } = options;
+  const http = await startHttpServer({ fetch: (request) => answer(request), host, port });
+  opened.defer(() => http.close());
+  const url = options.publicUrl ?? http.origin;
+  const isLocal = LOOPBACK_HOSTS.has(host);
+
+  const links = new ObjectLinks();
+  const prices = priceBookOf(DEFAULT_PRICE_REGION);
+  let notifications: EmbeddedNotifications | undefined;
+  const { open, stateDirectory, modelDirectory, executionProvider, log, telemetry } = options;
+  const cloud = await open({
+    stateDirectory,
+    modelDirectory,
+    ...(executionProvider !== undefined && { executionProvider }),
+    ...(log !== undefined && { log }),
+    presign: (key, presigning) => `${url}${links.sign(key, presigning)}`,
+    notifications(parts) {
+      // Whoever may only be called from this machine may call this machine.
+      const posting = { allowLoopback: isLocal };
+      notifications = new EmbeddedNotifications({ ...parts, prices, log: telemetry.log, posting });
+      return notifications;
+    },
+  });
+  opened.defer(() => cloud.close());
+
+  const { table } = cloud.services;
+  const api = createApi({
+    ...cloud.services,
+    objects: cloud.objects,
+    workflow: cloud.workflow,
+    backfillStarter: cloud.backfills,
+    predictor: embeddedPredictor(cloud, prices),
+    endJob: (job) => endJob(cloud.services, job, { donorIds: [] }),
+    manifest: cloud.manifest,
+    modelRevision: cloud.modelRevision,
+    prices,
+    defaultLimits: NO_LIMITS,
+    webhookPolicy: { allowLoopback: isLocal },
+    telemetry,
+  });
+  const resumed = await cloud.resumeUnfinished();
+  await notifications?.resume(table.scanJobs());
+  answer = (request) =>
+    new URL(request.url).pathname.startsWith(OBJECTS_PATH)
+      ? serveObject(cloud.objects, links, request)
+      : api.fetch(request);
+
+  // Requests are answered to their end before what answers them is closed.
+  const closing = opened.move();
+  let closed: Promise<void> | undefined;
+  return {
+    url,
+    cloud,
+    resumed,
+    close: () => (closed ??= http.close().then(() => closing.disposeAsync())),
+  };
+}
+
+function notReady(_request: Request): Response | Promise<Response> {
+  return new Response('starting\n', { status: 503, headers: { 'retry-after': '2' } });
+}
+
+function embeddedPredictor(cloud: EmbeddedCloud, prices: ApiServices['prices']): Predictor {
+  const services = {
+    ...cloud.services,
+    uploads: {
+      async *read(key: string) {
+        yield await cloud.objects.get(key);
+      },
+    },
+    modelRevision: cloud.modelRevision,
+    steps: cloud.manifest.scheduler.steps,
+    prices,
+  };
+  return { predict: (question) => predict(services, question) };
+}
