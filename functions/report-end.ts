@@ -1,10 +1,15 @@
 import { costOfJob } from '#core/cost.ts';
 import type { Job, JobStatus } from '#core/generation.ts';
+import { videoIdOfExecution } from '#core/identity.ts';
 import { PICO_USD_PER_USD } from '#core/money.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { Table } from '#stores/table.ts';
 import type { MetricName } from './metric-names.ts';
+import type { EndedExecution } from './states.ts';
 import type { Telemetry } from './telemetry.ts';
+
+/** What Commit and Fail are called with. */
+export type EndingInput = { request: { videoId: string } } | Pick<EndedExecution, 'execution'>;
 
 export interface ReportServices {
   table: Pick<Table, 'getJob'>;
@@ -21,7 +26,7 @@ const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled
  * The handler, Commit's or Fail's, with the metrics of the job that it ends. A call that finds the
  * job ended already counts nothing: retries and the rule for ended executions come again.
  */
-export function reportingEnd<Input extends { request: { videoId: string } }, Output>(
+export function reportingEnd<Input extends EndingInput, Output>(
   services: ReportServices,
   handle: (input: Input) => Promise<Output>,
 ): (input: Input) => Promise<Output> {
@@ -35,7 +40,8 @@ export function reportingEnd<Input extends { request: { videoId: string } }, Out
     }
   };
   return async (input) => {
-    const { videoId } = input.request;
+    const videoId =
+      'execution' in input ? videoIdOfExecution(input.execution) : input.request.videoId;
     let isUnderWay = false;
     await unlessItFails(videoId, async () => {
       const job = await table.getJob(videoId);

@@ -86,6 +86,10 @@ function levelOf(error: unknown): TelemetryEvent['level'] {
 
 /** Inputs of the workflow's functions carry their request. */
 function videoIdOf(input: unknown): string | undefined {
-  const request = (input as { request?: { videoId?: unknown } } | null | undefined)?.request;
-  return typeof request?.videoId === 'string' ? request.videoId : undefined;
+  const { request, execution } = (input ?? {}) as {
+    request?: { videoId?: unknown };
+    execution?: unknown;
+  };
+  const id = request?.videoId ?? execution;
+  return typeof id === 'string' ? id : undefined;
 }

@@ -12,6 +12,7 @@ import {
   type Services,
 } from '../services.ts';
 import type { CommitInput } from '../states.ts';
+import { deployedEnding } from '../deployed-ending.ts';
 import { endJob, type EndJobServices } from '../end-job.ts';
 import { entryUnits, ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
@@ -217,11 +218,13 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
   };
 }
 
-export const handler = lazily(async () =>
-  createCommitHandler({
+export const handler = lazily(async () => {
+  const modelPackage = await deployedModel();
+  const services = {
     table: deployedTable(),
     vectors: deployedVectors(),
-    compatibilityKey: reuseRules(await deployedModel()).compatibilityKey,
+    compatibilityKey: reuseRules(modelPackage).compatibilityKey,
     ...deployedJobEnd(),
-  }),
-);
+  };
+  return deployedEnding('commit', services, modelPackage, createCommitHandler(services));
+});

@@ -4,8 +4,10 @@ import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';
 import type { EmbedInput, EmbedOutput } from '../states.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed } from '../telemetry.ts';
 import { embedPrompt } from './embed-prompt.ts';
 
 /** Marks the job running and turns the prompt and its parts into vectors. */
@@ -35,5 +37,9 @@ export const handler = lazily(async () => {
   const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
   const { labels } = modelPackage.manifest.splitter;
   const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
-  return createEmbedHandler({ table: deployedTable(), embedder, splitter });
+  return observed(
+    'embed',
+    deployedTelemetry(),
+    createEmbedHandler({ table: deployedTable(), embedder, splitter }),
+  );
 });

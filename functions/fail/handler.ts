@@ -1,6 +1,7 @@
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { Job, JobStatus } from '#core/generation.ts';
 import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
+import { deployedEnding } from '../deployed-ending.ts';
 import { endJob, hasEnded, type EndJobServices } from '../end-job.ts';
 import { deployedJobEnd, deployedTable, lazily } from '../services.ts';
 import type { EndedExecution, FailInput } from '../states.ts';
@@ -72,6 +73,7 @@ function donorsOf({ lookup }: FailInput): string[] {
   ];
 }
 
-export const handler = lazily(async () =>
-  createFailHandler({ table: deployedTable(), ...deployedJobEnd() }),
-);
+export const handler = lazily(async () => {
+  const services = { table: deployedTable(), ...deployedJobEnd() };
+  return deployedEnding('fail', services, null, createFailHandler(services));
+});

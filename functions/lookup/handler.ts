@@ -22,9 +22,11 @@ import {
   reuseRules,
   type Services,
 } from '../services.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import type { LookupInput, LookupOutput } from '../states.ts';
 import { entryUnits, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed, type Telemetry } from '../telemetry.ts';
 
 /** Longer than a generation takes: a donor must not be evicted before the worker has read it. */
 export const LEASE_MILLISECONDS = 15 * 60 * 1000;
@@ -39,6 +41,8 @@ export interface LookupServices extends Pick<Services, 'calibration' | 'compatib
     'getJob' | 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'releaseEntry'
   >;
   vectors: Pick<VectorIndex, 'query'>;
+  /** Says nothing unless given. */
+  telemetry?: Telemetry;
 }
 
 type Candidates = Record<LookupPart, Candidate[]>;
@@ -69,6 +73,10 @@ export function createLookupHandler(
     }
     const lookup = new Lookup(services, request, embed.embedding);
     const plan = await lookup.plan();
+    if (lookup.conflicts > 0) {
+      const { pool } = request;
+      services.telemetry?.measure({ leaseConflicts: lookup.conflicts }, { pool });
+    }
     return { plan, seconds: meter.seconds, usage: meter.usage(lookup.usage) };
   });
 }
@@ -91,6 +99,11 @@ class Lookup {
     this.#embedding = embedding;
     this.#units = entryUnits(embedding.vectors.whole.length);
     this.#calibration = limitReuse(services.calibration, request);
+  }
+
+  /** Donors that were wanted and not given. */
+  get conflicts(): number {
+    return this.#refused.size;
   }
 
   async plan(): Promise<Plan> {
@@ -274,10 +287,16 @@ function remixNotFound(videoId: string): FlexCacheError {
   );
 }
 
-export const handler = lazily(async () =>
-  createLookupHandler({
-    table: deployedTable(),
-    vectors: deployedVectors(),
-    ...reuseRules(await deployedModel()),
-  }),
-);
+export const handler = lazily(async () => {
+  const telemetry = deployedTelemetry();
+  return observed(
+    'lookup',
+    telemetry,
+    createLookupHandler({
+      table: deployedTable(),
+      vectors: deployedVectors(),
+      ...reuseRules(await deployedModel()),
+      telemetry,
+    }),
+  );
+});

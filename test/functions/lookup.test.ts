@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { createLookupHandler, LEASE_MILLISECONDS } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
+import type { Telemetry } from '#functions/telemetry.ts';
 import { unique } from '../stores/samples.ts';
 import {
   FakeVectors,
@@ -85,10 +86,17 @@ describe('Lookup', () => {
         lease.entryId === object.entryId ? Promise.resolve(null) : table().leaseEntry(lease),
     });
 
+    const measured: unknown[] = [];
+    const telemetry: Telemetry = {
+      log: () => {},
+      measure: (...given) => void measured.push(given),
+    };
+
     // Act
-    const { plan } = await createLookupHandler(servicesOn(evictedMeanwhile, vectors))(
-      lookupInput(request),
-    );
+    const { plan } = await createLookupHandler({
+      ...servicesOn(evictedMeanwhile, vectors),
+      telemetry,
+    })(lookupInput(request));
 
     // Assess
     expect(plan).toMatchObject({
@@ -96,6 +104,7 @@ describe('Lookup', () => {
       donors: [{ entryId: background.entryId, part: 'background' }],
     });
     expect((await table().getEntry(background.entryId))!.hits).toBe(1);
+    expect(measured).toEqual([[{ leaseConflicts: 1 }, { pool: 'interactive' }]]);
   });
 
   it('makes everything anew when no lease is granted', async () => {

@@ -16,7 +16,7 @@ describe('DynamoTable on dynalite', () => {
   });
   afterAll(() => server.close());
 
-  tableContract(() => server.table);
+  tableContract(() => server.table, { isAtomic: true });
 });
 
 describeOnMoto('DynamoTable on moto', (endpoint) => {
@@ -28,7 +28,7 @@ describeOnMoto('DynamoTable on moto', (endpoint) => {
     table = new DynamoTable({ tableName, client });
   });
 
-  tableContract(() => table);
+  tableContract(() => table, { isAtomic: false });
 
   test('a table that is not there is named with a fix', async () => {
     const client = new DynamoDBClient(motoClientOptions(endpoint));
