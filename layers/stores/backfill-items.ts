@@ -2,7 +2,7 @@ import type { Backfill, BackfillLine } from '../core/backfill.ts';
 import { OWNER_INDEX, PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { ownerKey, ownerSortKey, without, type Attributes, type ItemKey } from './table-items.ts';
 
-const BACKFILL_SORT_KEY = 'BACKFILL';
+export const BACKFILL_SORT_KEY = 'BACKFILL';
 const LINE_PREFIX = 'LINE#';
 /** Sorts lines as numbers: no file has ten billion. */
 const LINE_DIGITS = 10;

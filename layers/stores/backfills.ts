@@ -7,6 +7,8 @@ export interface BackfillTable {
   createBackfill(backfill: Backfill): Promise<{ backfill: Backfill; created: boolean }>;
   getBackfill(backfillId: string): Promise<Backfill | null>;
   listBackfills(tenant: string, options: ListJobsOptions): Promise<Page<Backfill>>;
+  /** Every backfill, any status, in no order. */
+  scanBackfills(): AsyncIterable<Backfill>;
   /** Sets what is given, only while it has not ended. @throws ConditionFailedError */
   updateBackfill(backfillId: string, changes: BackfillChanges): Promise<Backfill>;
   /** Sets the flag; a backfill that has ended stays as it is. */

@@ -1,6 +1,7 @@
 import type { Backfill, BackfillLine } from '../core/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
 import {
+  BACKFILL_SORT_KEY,
   BEFORE_LINES,
   backfillItemKey,
   backfillPartition,
@@ -64,6 +65,12 @@ export class DynamoBackfillTable implements BackfillTable {
       after: from ? ownerSortKey(from.createdAt, from.backfillId) : undefined,
     });
     return { ...page, items: page.items.map(itemToBackfill) };
+  }
+
+  async *scanBackfills(): AsyncIterable<Backfill> {
+    for await (const item of this.#items.scan(BACKFILL_SORT_KEY, 'scan the backfills')) {
+      yield itemToBackfill(item);
+    }
   }
 
   async updateBackfill(backfillId: string, changes: BackfillChanges): Promise<Backfill> {
