@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { createCloseHandler } from '#functions/close/handler.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createDispatchHandler } from '#functions/dispatch/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
+import { createPrepareHandler } from '#functions/prepare/handler.ts';
+import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { hasEnded } from '#functions/end-job.ts';
 import { costIn, reuseRules, type Services } from '#functions/services.ts';
 import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
@@ -18,12 +21,14 @@ import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
+import type { ForeignObjects } from '#stores/foreign-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import type { WorkflowStarter } from '#stores/workflow.ts';
 import { DEFAULT_TENANT } from './default-tenant.ts';
+import { EmbeddedBackfills, type BackfillRunner } from './embedded-backfills.ts';
 import { openModels, type EmbeddedModels } from './embedded-models.ts';
 import { EmbeddedQueue } from './embedded-queue.ts';
 import type { ExecutionOutcome } from './embedded-machine.ts';
@@ -32,6 +37,7 @@ import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { openStateFolder } from './state-folder.ts';
+import { publishTableEndpoint } from './table-endpoint.ts';
 import { startTableServer } from './table-server.ts';
 
 export interface EmbeddedCloudOptions {
@@ -83,6 +89,7 @@ export interface EmbeddedCloud {
   readonly services: Services;
   /** For those who submit jobs themselves; see `finished`. */
   readonly workflow: WorkflowStarter;
+  readonly backfills: BackfillRunner;
   /**
    * Submits and waits. Resolves with the finished job, completed, failed or cancelled; rejects only
    * on invalid input or when the embedded cloud itself breaks.
@@ -105,8 +112,9 @@ export interface EmbeddedCloud {
   close(): Promise<void>;
 }
 
-/** The definition of `infra/workflow-stack.ts`; `npm run build:definition` writes it. */
-const DEFINITION = new URL('generate.asl.json', import.meta.url);
+/** The definitions of `infra/workflow-stack.ts`; `npm run build:definition` writes them. */
+const GENERATE_DEFINITION = new URL('generate.asl.json', import.meta.url);
+const BACKFILL_DEFINITION = new URL('backfill.asl.json', import.meta.url);
 
 /** What two requests of one idempotency key must agree in, where both say it. */
 const IDENTIFYING_FIELDS = [
@@ -156,6 +164,7 @@ export async function openEmbeddedCloud(
   opened.defer(() => state.release());
   const server = await startTableServer({ path: state.table });
   opened.defer(() => server.close());
+  opened.defer(await publishTableEndpoint(state.directory, server.endpoint));
   const { table, droppedBytes } = server;
   if (droppedBytes > 0) {
     options.log?.({
@@ -182,7 +191,11 @@ export async function openEmbeddedCloud(
     manifest: models.modelPackage.manifest,
   });
   if (notifications) opened.use(notifications);
-  const definition = JSON.parse(await readFile(DEFINITION, 'utf8')) as object;
+  const [generate, backfill] = await Promise.all(
+    [GENERATE_DEFINITION, BACKFILL_DEFINITION].map(
+      async (file) => JSON.parse(await readFile(file, 'utf8')) as object,
+    ),
+  );
 
   return new LocalCloud({
     stateDirectory: state.directory,
@@ -191,7 +204,7 @@ export async function openEmbeddedCloud(
     objects,
     vectors,
     notifications: notifications ?? dropping(options.log),
-    definition,
+    definitions: { generate: generate!, backfill: backfill! },
     log: options.log,
     parts,
     opened: opened.move(),
@@ -204,7 +217,7 @@ interface LocalCloudOptions extends NotificationStores {
   notifications: NotificationQueue;
   objects: ObjectStore;
   vectors: VectorIndex;
-  definition: object;
+  definitions: { generate: object; backfill: object };
   log: EmbeddedCloudOptions['log'];
   parts: EmbeddedParts;
   /** What was opened for it, and closes with it. */
@@ -221,6 +234,7 @@ class LocalCloud implements EmbeddedCloud {
   readonly vectors: VectorIndex;
   readonly services: Services;
   readonly workflow: WorkflowStarter;
+  readonly backfills: EmbeddedBackfills;
   readonly #queue = new EmbeddedQueue();
   readonly #progress = new ProgressFeed();
   readonly #engine: EmbeddedEngine;
@@ -269,7 +283,7 @@ class LocalCloud implements EmbeddedCloud {
     };
     this.#fail = createFailHandler(services);
     this.#engine = new EmbeddedEngine({
-      definition: options.definition,
+      definition: options.definitions.generate,
       handlers: {
         Embed: createEmbedHandler(services),
         Lookup: createLookupHandler(services),
@@ -284,6 +298,37 @@ class LocalCloud implements EmbeddedCloud {
       },
       onTask: (videoId, state) => this.#progress.onTask(videoId, state),
       ...(parts.retryPauses && { retryPauses: parts.retryPauses }),
+    });
+
+    this.backfills = new EmbeddedBackfills({
+      definition: options.definitions.backfill,
+      handlers: {
+        Prepare: createPrepareHandler({
+          backfills,
+          objects,
+          uploads: foreignObjects(objects),
+          modelRevision: this.modelRevision,
+          steps: this.manifest.scheduler.steps,
+        }),
+        Submit: createSubmitHandler({
+          table,
+          backfills,
+          modelRevision: this.modelRevision,
+          compatibilityKey: this.compatibilityKey,
+        }),
+        Close: createCloseHandler({
+          table,
+          backfills,
+          objects,
+          results: foreignObjects(objects),
+          notifications,
+        }),
+      },
+      backfills,
+      objects,
+      runGenerate: (request, attempt) => this.#runGenerate(request, attempt),
+      cancelVideo: (videoId) => this.cancel(videoId),
+      retryPauses: parts.retryPauses,
     });
 
     this.#ended.promise.catch(() => {});
@@ -361,10 +406,13 @@ class LocalCloud implements EmbeddedCloud {
 
   async #close(): Promise<void> {
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+    // First: what ends from here on is not the end of a line.
+    const stopping = this.backfills.close();
     this.#ended.reject(closed());
     this.#shutdown.abort();
     // What broke the worker was said to everyone who waited for it.
     await this.#worker.catch(() => {});
+    await stopping;
     await this.#engine.close();
     this.#queue.close();
     await this.#opened.disposeAsync();
@@ -386,6 +434,13 @@ class LocalCloud implements EmbeddedCloud {
       if (this.#closed !== undefined) return;
       this.#log?.({ level: 'error', event: 'job_not_ended', videoId, message: String(error) });
     });
+  }
+
+  async #runGenerate(request: GenerationRequest, attempt: number): Promise<ExecutionOutcome> {
+    await this.#start(request, attempt);
+    const outcome = this.#engine.outcome(request.videoId);
+    const job = await this.finished(request.videoId);
+    return (await outcome) ?? outcomeOf(job);
   }
 
   #requireOpen(): void {
@@ -447,6 +502,21 @@ function ofAnotherModel({ videoId, status }: Job): string {
 function dropping(log: EmbeddedCloudOptions['log']): NotificationQueue {
   return {
     send: async ({ kind, id }) => log?.({ level: 'warn', event: 'notification_dropped', kind, id }),
+  };
+}
+
+/** Of an execution that has ended and is forgotten. */
+function outcomeOf({ videoId, status, error }: Job): ExecutionOutcome {
+  if (status === 'completed') return { status: 'SUCCEEDED', output: { videoId } };
+  return { status: 'FAILED', error: error?.code ?? 'internal', cause: error?.message ?? '' };
+}
+
+/** Embedded nobody else writes into the store: every object has its checksum. */
+function foreignObjects(objects: ObjectStore): ForeignObjects {
+  return {
+    async *read(key) {
+      yield await objects.get(key);
+    },
   };
 }
 

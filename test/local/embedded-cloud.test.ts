@@ -14,39 +14,12 @@ import {
   type EmbeddedParts,
   type Progress,
 } from '#local/embedded-cloud.ts';
-import type { EmbeddedModels } from '#local/embedded-models.ts';
-import type { ModelManifest } from '#models/manifest.ts';
 import type { Notification } from '#stores/notifications.ts';
-import { FakeVideoModel, MANIFEST } from '../denoiser/fakes.ts';
-import { halves } from '../functions/fixture.ts';
+import { FakeVideoModel } from '../denoiser/fakes.ts';
 import { DEMO_PACKAGE, writePackage } from '../models/package-fixture.ts';
 import { collect } from '../collect.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
-
-/** The first eight elements of a text's letters as a unit vector; texts of a test share little. */
-async function embedText(text: string) {
-  const vector = Float32Array.from({ length: 8 }, (_, index) =>
-    Math.sin(text.length * 7919 + (text.codePointAt(index % text.length) ?? 0) * (index + 1)),
-  );
-  const length = Math.hypot(...vector);
-  return {
-    vector: vector.map((element) => element / length),
-    partLogits: { data: new Float32Array(0), shape: [0, 3] },
-  };
-}
-
-function modelsOf(video = new FakeVideoModel()): EmbeddedModels {
-  return {
-    modelPackage: {
-      directory: 'nowhere',
-      manifest: MANIFEST as ModelManifest,
-      revision: 'r'.repeat(64),
-    },
-    embedder: { embedText, close: async () => {} },
-    splitter: halves,
-    video,
-  };
-}
+import { fakeModels } from './fake-models.ts';
 
 async function open(
   stateDirectory: string,
@@ -57,7 +30,7 @@ async function open(
   const cloud = await openEmbeddedCloud(
     { stateDirectory, modelDirectory: 'nowhere', ...options },
     {
-      openModels: () => Promise.resolve(modelsOf(video)),
+      openModels: () => Promise.resolve(fakeModels(video)),
       worker: { progressMilliseconds: 0 },
       ...parts,
     },
