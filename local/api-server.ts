@@ -89,6 +89,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   });
   const resumed = await cloud.resumeUnfinished();
   await notifications?.resume(table.scanJobs());
+  await notifications?.resume(cloud.services.backfills.scanBackfills());
   answer = (request) =>
     new URL(request.url).pathname.startsWith(OBJECTS_PATH)
       ? serveObject(cloud.objects, links, request)

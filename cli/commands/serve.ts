@@ -4,6 +4,7 @@ import { newApiKey } from '#core/api-key.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { newTenant } from '#core/tenant.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
+import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { EXIT } from '../context.ts';
@@ -18,9 +19,6 @@ export interface ServeOptions extends GlobalOptions {
 }
 
 export const DEFAULT_PORT = 8080;
-
-/** Who a newcomer is. */
-const FIRST_TENANT = 'default';
 
 const MAX_PORT = 65_535;
 
@@ -68,9 +66,9 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
 
 /** A key for whoever serves this state folder for the first time; null when there is a tenant. */
 async function firstKey(tenants: TenantTable): Promise<string | null> {
-  if ((await tenants.getTenant(FIRST_TENANT)) !== null) return null;
-  const { key, record } = newApiKey({ tenant: FIRST_TENANT, name: 'first' });
-  await tenants.createTenant(newTenant(FIRST_TENANT));
+  if ((await tenants.getTenant(DEFAULT_TENANT)) !== null) return null;
+  const { key, record } = newApiKey({ tenant: DEFAULT_TENANT, name: 'first' });
+  await tenants.createTenant(newTenant(DEFAULT_TENANT));
   await tenants.createApiKey(record);
   return key;
 }
