@@ -7,7 +7,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { ENVIRONMENT } from '#functions/environment.ts';
-import { OWNER_INDEX } from '#stores/table-definition.ts';
+import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
 import { HouseFunction, houseLogGroup } from './house-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
@@ -114,7 +114,6 @@ export class ApiStack extends Stack {
     storage.allowTable(
       api,
       'dynamodb:BatchGetItem',
-      'dynamodb:DeleteItem',
       'dynamodb:GetItem',
       'dynamodb:PutItem',
       'dynamodb:Query',
@@ -129,11 +128,15 @@ export class ApiStack extends Stack {
     allow(api, ['lambda:InvokeFunction'], [predict.functionArn]);
     for (const machine of [workflow.generate, workflow.backfill]) {
       allow(api, ['states:StartExecution'], [machine.stateMachineArn]);
-      allow(api, ['states:StopExecution'], [executionsOf(this, machine.stateMachineName)]);
+      allow(
+        api,
+        ['states:DescribeExecution', 'states:StopExecution'],
+        [executionsOf(this, machine.stateMachineName)],
+      );
     }
 
     storage.allowTable(predict, 'dynamodb:BatchGetItem', 'dynamodb:GetItem');
-    storage.allowQuery(predict, OWNER_INDEX);
+    storage.allowQuery(predict, EXACT_KEY_INDEX, PROMPT_KEY_INDEX, OWNER_INDEX);
     storage.allowVectors(predict, 's3vectors:QueryVectors', 's3vectors:GetVectors');
     storage.allowObjects(predict, 'uploads/', 's3:GetObject');
 

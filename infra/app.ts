@@ -1,3 +1,10 @@
+import { InvalidInputError } from '#core/errors.ts';
 import { createApp } from './create-app.ts';
 
-createApp().app.synth();
+try {
+  createApp().app.synth();
+} catch (error) {
+  if (!(error instanceof InvalidInputError)) throw error;
+  process.stderr.write(`${error.message}\nfix: ${error.fix}\n`);
+  process.exitCode = 1;
+}

@@ -3,7 +3,6 @@ import type { Construct } from 'constructs';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
-import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import type { StorageStack } from './storage-stack.ts';
 
@@ -31,21 +30,17 @@ export class RetentionStack extends Stack {
       [ENVIRONMENT.latentsBucket]: storage.latents.bucketName,
       [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
       [ENVIRONMENT.storageClass]: storageClass,
-      [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY,
     };
-    const layers = modelLayers(this).embedder;
     this.evict = new HouseFunction(this, 'Evict', {
       description: 'Lets go of entries that no longer pay their rent',
       folder: 'evict',
       environment,
-      layers,
       timeout: LONGEST,
     });
     this.sweep = new HouseFunction(this, 'Sweep', {
       description: 'Clears away objects, vectors and records that lost each other',
       folder: 'sweep',
       environment,
-      layers,
       memoryMegabytes: SWEEP_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
@@ -63,24 +58,20 @@ export class RetentionStack extends Stack {
   }
 
   #allow(storage: StorageStack): void {
-    for (const keeper of [this.evict, this.sweep]) {
-      storage.allowTable(
-        keeper,
-        'dynamodb:GetItem',
-        'dynamodb:BatchGetItem',
-        'dynamodb:Scan',
-        'dynamodb:UpdateItem',
-        'dynamodb:DeleteItem',
-      );
-      storage.allowVectors(keeper, 's3vectors:DeleteVectors');
-      storage.allowObjects(keeper, 'latents/', 's3:GetObject', 's3:DeleteObject');
-    }
+    const { evict, sweep } = this;
+    storage.allowTable(evict, 'dynamodb:Scan', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem');
+    storage.allowVectors(evict, 's3vectors:DeleteVectors');
+    storage.allowObjects(evict, 'latents/', 's3:DeleteObject');
+
+    storage.allowTable(sweep, 'dynamodb:Scan', 'dynamodb:GetItem', 'dynamodb:UpdateItem');
     storage.allowVectors(
-      this.sweep,
-      's3vectors:GetVectors',
+      sweep,
+      's3vectors:DeleteVectors',
       's3vectors:ListVectors',
       's3vectors:PutVectors',
     );
-    storage.allowObjects(this.sweep, 'videos/', 's3:GetObject', 's3:DeleteObject');
+    for (const prefix of ['latents/', 'checkpoints/', 'videos/']) {
+      storage.allowObjects(sweep, prefix, 's3:GetObject', 's3:DeleteObject');
+    }
   }
 }

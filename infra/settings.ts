@@ -103,15 +103,15 @@ const KNOBS = {
     'Where workers fetch the model package when they start. Null: it is in their image. The package must be the one of `model`.',
   ),
   vpcId: knob(
-    optional(z.string().regex(/^vpc-[0-9a-f]+$/)),
+    optional(z.string().regex(/^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/)),
     null,
-    'a VPC such as vpc-0abc, or null',
+    'a VPC such as vpc-0a1b2c3d, or null',
     'An existing VPC for the workers, with `subnetIds` and `availabilityZones`. Null: one of their own, with public subnets, no inbound rule and no NAT.',
   ),
   subnetIds: knob(
-    optional(list(z.string().regex(/^subnet-[0-9a-f]+$/))),
+    optional(list(z.string().regex(/^subnet-([0-9a-f]{8}|[0-9a-f]{17})$/))),
     null,
-    'subnets such as subnet-0abc, separated by commas, or null',
+    'subnets such as subnet-0a1b2c3d, separated by commas, or null',
     'Subnets of `vpcId` from which the internet can be reached.',
   ),
   availabilityZones: knob(

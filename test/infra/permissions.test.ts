@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { createApp } from '#infra/create-app.ts';
+import { permissionsOf, type Permissions } from './permissions.ts';
+
+const { roles, assembly } = synthesize();
+
+function synthesize() {
+  const made = createApp({ context: { bundle: 'false' } }).app.synth();
+  return { assembly: made, roles: permissionsOf(made) };
+}
+
+const TABLE = (...actions: string[]): string[] => actions.map((action) => `dynamodb:${action}`);
+const VECTORS = (...actions: string[]): string[] => actions.map((action) => `s3vectors:${action}`);
+const OBJECTS = (...actions: string[]): string[] => actions.map((action) => `s3:${action}Object`);
+const LIST = ['s3:ListBucket'];
+const QUERY = ['dynamodb:Query'];
+const SEND = ['sqs:SendMessage'];
+const CONSUME = [
+  'ChangeMessageVisibility',
+  'DeleteMessage',
+  'GetQueueAttributes',
+  'GetQueueUrl',
+  'ReceiveMessage',
+].map((action) => `sqs:${action}`);
+const WAKE: Permissions = {
+  InteractiveService: ['ecs:DescribeServices', 'ecs:UpdateService'],
+  BackfillJobs: ['batch:SubmitJob'],
+  BackfillDrain: ['batch:SubmitJob'],
+  '*': ['batch:ListJobs'],
+};
+const EXECUTIONS = 'arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:';
+
+const worker = (queue: string): Permissions => ({
+  Table: TABLE('GetItem', 'UpdateItem'),
+  Latents: LIST,
+  'Latents/latents/*': OBJECTS('Get', 'Put'),
+  'Latents/checkpoints/*': OBJECTS('Delete', 'Get', 'Put'),
+  'Videos/videos/*': OBJECTS('Put'),
+  [queue]: ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
+  Generate: ['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'],
+});
+
+/** Everything that our code may do in an account. */
+const EXPECTED: Record<string, Permissions> = {
+  Embed: { Table: TABLE('GetItem', 'UpdateItem') },
+  Lookup: {
+    Table: TABLE('BatchGetItem', 'GetItem', 'UpdateItem'),
+    'Table/index/ready-by-exact-key': QUERY,
+    'Table/index/ready-by-prompt-key': QUERY,
+    VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
+  },
+  Dispatch: {
+    Table: TABLE('UpdateItem'),
+    InteractiveQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
+    BackfillQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
+    ...WAKE,
+  },
+  Commit: {
+    Table: TABLE('GetItem', 'PutItem', 'UpdateItem'),
+    VectorIndex: VECTORS('PutVectors'),
+    WebhooksQueue: SEND,
+  },
+  Fail: { Table: TABLE('GetItem', 'PutItem', 'UpdateItem'), WebhooksQueue: SEND },
+  Prepare: {
+    Table: TABLE('GetItem', 'UpdateItem'),
+    Latents: LIST,
+    'Latents/uploads/*': OBJECTS('Get'),
+    'Latents/backfills/*': OBJECTS('Get', 'Put'),
+  },
+  Submit: { Table: TABLE('GetItem', 'PutItem', 'UpdateItem') },
+  Close: {
+    Table: TABLE('GetItem', 'PutItem', 'Query', 'UpdateItem'),
+    Latents: LIST,
+    'Latents/backfills/*': OBJECTS('Get'),
+    WebhooksQueue: SEND,
+  },
+  Fleet: {
+    Table: TABLE('GetItem', 'UpdateItem'),
+    InteractiveQueue: ['sqs:GetQueueAttributes'],
+    BackfillQueue: ['sqs:GetQueueAttributes'],
+    ...WAKE,
+  },
+  DeadLetters: {
+    InteractiveDeadLetters: CONSUME,
+    BackfillDeadLetters: CONSUME,
+    Generate: ['states:SendTaskFailure'],
+  },
+  Api: {
+    Table: TABLE('BatchGetItem', 'GetItem', 'PutItem', 'Query', 'UpdateItem'),
+    'Table/index/by-owner': QUERY,
+    VectorIndex: VECTORS('DeleteVectors'),
+    Latents: LIST,
+    'Latents/backfills/*': OBJECTS('Get', 'Put'),
+    Videos: LIST,
+    'Videos/videos/*': OBJECTS('Get'),
+    WebhooksQueue: SEND,
+    Predict: ['lambda:InvokeFunction'],
+    Generate: ['states:StartExecution'],
+    Backfill: ['states:StartExecution'],
+    [`${EXECUTIONS}Generate:*`]: ['states:DescribeExecution', 'states:StopExecution'],
+    [`${EXECUTIONS}Backfill:*`]: ['states:DescribeExecution', 'states:StopExecution'],
+  },
+  Predict: {
+    Table: TABLE('BatchGetItem', 'GetItem'),
+    'Table/index/by-owner': QUERY,
+    'Table/index/ready-by-exact-key': QUERY,
+    'Table/index/ready-by-prompt-key': QUERY,
+    VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
+    Latents: LIST,
+    'Latents/uploads/*': OBJECTS('Get'),
+  },
+  Webhook: {
+    Table: TABLE('GetItem', 'Query', 'UpdateItem'),
+    Latents: LIST,
+    'Latents/backfills/*': OBJECTS('Get'),
+    WebhooksQueue: CONSUME,
+  },
+  Evict: {
+    Table: TABLE('DeleteItem', 'Scan', 'UpdateItem'),
+    VectorIndex: VECTORS('DeleteVectors'),
+    'Latents/latents/*': OBJECTS('Delete'),
+  },
+  Sweep: {
+    Table: TABLE('GetItem', 'Scan', 'UpdateItem'),
+    VectorIndex: VECTORS('DeleteVectors', 'ListVectors', 'PutVectors'),
+    Latents: LIST,
+    'Latents/latents/*': OBJECTS('Delete', 'Get'),
+    'Latents/checkpoints/*': OBJECTS('Delete', 'Get'),
+    Videos: LIST,
+    'Videos/videos/*': OBJECTS('Delete', 'Get'),
+  },
+  InteractiveDesiredCount: {
+    'arn:AWS::Partition:ecs:AWS::Region:AWS::AccountId:service/InteractiveCluster/interactive-worker':
+      ['ecs:DescribeServices'],
+  },
+  InteractiveWorker: worker('InteractiveQueue'),
+  BackfillWorker: worker('BackfillQueue'),
+};
+
+/** Roles of machinery: state machines, schedules, machines and what starts containers on them. */
+const MACHINERY = [
+  'BackfillRole',
+  'BackfillWorkerExecutionRole',
+  'EvictScheduleRole',
+  'GenerateRole',
+  'InteractiveMachineRole',
+  'InteractiveWorkerExecutionRole',
+  'NetworkVpcRefusedIAMRole',
+  'SweepScheduleRole',
+];
+
+describe('what may be done', () => {
+  it.each(Object.keys(EXPECTED))('by %s is what it does and no more', (name) => {
+    // Assess
+    expect(roles[`${name}Role`]).toEqual(EXPECTED[name]);
+  });
+
+  it('is known of every role there is', () => {
+    // Assess
+    const known = [...Object.keys(EXPECTED).map((name) => `${name}Role`), ...MACHINERY];
+    expect(Object.keys(roles).sort()).toEqual(known.sort());
+  });
+
+  it('never has a wildcard for an action', () => {
+    // Prepare
+    const actions = Object.values(roles).flatMap((permissions) =>
+      Object.values(permissions).flat(),
+    );
+
+    // Assess
+    expect(actions.length).toBeGreaterThan(100);
+    expect(actions.filter((action) => action.includes('*'))).toEqual([]);
+  });
+
+  it('is not widened by a policy that AWS manages, but for the machines of Batch', () => {
+    // Prepare
+    const managed = assembly.stacks.flatMap((stack) =>
+      Object.entries(
+        (stack.template as { Resources: Record<string, { Properties?: object }> }).Resources,
+      ).filter(([, { Properties: properties = {} }]) => 'ManagedPolicyArns' in properties),
+    );
+
+    // Assess
+    expect(managed.map(([logicalId]) => logicalId)).toEqual([
+      expect.stringMatching(/^BackfillMachineRole/),
+    ]);
+  });
+});
