@@ -5,6 +5,7 @@ import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan, UsageRecord } from '#core/generation.ts';
 import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
+import { limitReuse } from '#core/limit-reuse.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
@@ -64,7 +65,7 @@ export async function generateVideo(
   const actual = degradePlan(
     plan,
     donors.loaded.map(({ donor }) => donor),
-    calibration,
+    limitReuse(calibration, request),
   );
   const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
 

@@ -9,7 +9,10 @@ import type { CheckpointEvent, GenerationControl, StopReason } from './generatio
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
 
 /** The part of the table that a worker touches. */
-export type JobTable = Pick<Table, 'getJob' | 'setJobProgress'>;
+export type JobTable = Pick<Table, 'getJob' | 'setJobProgress' | 'recordUsage'>;
+
+/** Where the worker runs, for the bill. */
+export type Machine = Required<Pick<UsageRecord, 'instanceType' | 'purchaseOption'>>;
 
 interface HoldDependencies {
   queue: WorkQueue;
@@ -35,6 +38,9 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   #renewal: Promise<void> = Promise.resolve();
   #reason: StopReason | null = null;
   #lastProgress = -Infinity;
+  #startedAt: number | null = null;
+  /** Of the job. */
+  #attempt = 1;
   #tableReads = 0;
   #tableWrites = 0;
 
@@ -62,6 +68,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     if (await this.shouldStop()) {
       throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
     }
+    this.#startedAt = performance.now();
     const period = (this.#settings.visibilitySeconds * 1000) / RENEWALS_PER_VISIBILITY;
     this.#timer = setInterval(() => {
       this.#renewal = this.#renewal.then(() => this.#renew());
@@ -102,6 +109,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
         fix: 'submit the request again',
       });
     }
+    this.#attempt = job.attempt;
     if (job.cancelRequested || job.status === 'cancelled') this.#reason ??= 'cancelled';
   }
 
@@ -116,6 +124,27 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
       await this.#dependencies.table.setJobProgress(videoId, percent);
     } catch (error) {
       this.#warn('progress_failed', error);
+    }
+  }
+
+  /**
+   * Enters the work on a video that will not be into the job's ledger: the machine was ours all the
+   * same. What cannot be written is not worth leaving the workflow without its answer.
+   */
+  async recordLostWork(machine: Machine): Promise<void> {
+    if (this.#startedAt === null) return;
+    const gpuSeconds = Math.round(performance.now() - this.#startedAt) / 1000;
+    this.#tableWrites++;
+    try {
+      await this.#dependencies.table.recordUsage(this.#received.message.request.videoId, {
+        step: 'generate',
+        ...(this.#attempt > 1 && { attempt: this.#attempt }),
+        ...machine,
+        ...this.usage,
+        gpuSeconds,
+      });
+    } catch (error) {
+      this.#warn('usage_lost', error);
     }
   }
 

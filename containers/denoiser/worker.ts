@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
-import type { GenerationRequest, GenerationResult, Plan, UsageRecord } from '#core/generation.ts';
+import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import { deleteCheckpoint } from './checkpoint-store.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
-import { MessageHold, type JobTable } from './message-hold.ts';
+import { MessageHold, type JobTable, type Machine } from './message-hold.ts';
 
 export interface WorkerDependencies extends GenerationDependencies {
   queue: WorkQueue;
   table: JobTable;
   callbacks: TaskCallbacks;
   /** Where the worker runs, for the bill. */
-  machine: Required<Pick<UsageRecord, 'instanceType' | 'purchaseOption'>>;
+  machine: Machine;
   /** Structured events, one object each. */
   log?: (event: WorkerEvent) => void;
   /** After every video whose workflow took it. */
@@ -222,6 +222,8 @@ async function answerFailure(
   const code = error instanceof FlexCacheError ? error.code : 'internal';
   const level = code === 'cancelled' ? 'info' : 'error';
   log({ level, event: 'failed', videoId, code, message: messageOf(error), stack: stackOf(error) });
+  // Before the answer: whoever gets it settles what the job has cost.
+  await hold.recordLostWork(dependencies.machine);
   try {
     await callbacks.sendTaskFailure(message.taskToken, code, causeOf(error));
   } catch (answerError) {

@@ -6,6 +6,7 @@ import type {
   GenerationResult,
   Job,
   Plan,
+  UsageRecord,
 } from '#core/generation.ts';
 import { ObjectMissingError } from '#core/errors.ts';
 import type { Tensor } from '#core/tensor.ts';
@@ -129,8 +130,9 @@ export class MemoryObjects {
 }
 
 export class MemoryJobs {
-  job: Partial<Job> | null = { status: 'running', cancelRequested: false };
+  job: Partial<Job> | null = { status: 'running', cancelRequested: false, attempt: 1 };
   readonly progress: number[] = [];
+  readonly usage: UsageRecord[] = [];
 
   async getJob(): Promise<Job | null> {
     return this.job as Job | null;
@@ -138,6 +140,10 @@ export class MemoryJobs {
 
   async setJobProgress(_: string, percent: number): Promise<void> {
     this.progress.push(percent);
+  }
+
+  async recordUsage(_: string, usage: UsageRecord): Promise<void> {
+    this.usage.push(usage);
   }
 }
 

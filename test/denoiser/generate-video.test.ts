@@ -258,6 +258,19 @@ describe('generateVideo', () => {
     expect(model.times[0]).toBe(1);
   });
 
+  it('keeps to the share that may be skipped when a donor is missing', async () => {
+    // Prepare
+    const [object, background] = await storedPair();
+    objects.bodies.delete('a');
+    const request = { ...requestFor('a red ball'), maxReuse: 0.02 };
+
+    // Act
+    const result = await generate(planFor('object+background', [object, background]), request);
+
+    // Assess
+    expect(result).toMatchObject({ hit: 'background', donors: [background], startTime: 0.98 });
+  });
+
   it('does not take a store that is down for a missing donor', async () => {
     // Prepare
     const donors = await storedPair();

@@ -170,6 +170,46 @@ describe('createWorker', () => {
     expect(objects.bodies.size).toBe(0);
   });
 
+  it('enters work that came to nothing into the ledger before it answers', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    jobs.job!.attempt = 2;
+    model.decode = () => Promise.reject(new RangeError('boom'));
+    const known: number[] = [];
+    callbacks.sendTaskFailure = async () => void known.push(jobs.usage.length);
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(known).toEqual([1]);
+    expect(jobs.usage).toEqual([
+      {
+        step: 'generate',
+        attempt: 2,
+        instanceType: 'g6.xlarge',
+        purchaseOption: 'spot',
+        tableReadUnits: 13,
+        tableWriteUnits: 13,
+        gpuSeconds: expect.any(Number),
+      },
+    ]);
+  });
+
+  it('answers all the same when lost work cannot be entered into the ledger', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    model.decode = () => Promise.reject(new RangeError('boom'));
+    jobs.recordUsage = () => Promise.reject(TRANSIENT);
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.failures).toMatchObject([{ error: 'internal' }]);
+    expect(events).toContainEqual(expect.objectContaining({ event: 'usage_lost', level: 'warn' }));
+  });
+
   it('fails a request whose job is not there', async () => {
     queue.deliver(messageWith());
     jobs.job = null;
@@ -177,6 +217,7 @@ describe('createWorker', () => {
     await drain();
 
     expect(callbacks.failures).toMatchObject([{ error: 'not_found' }]);
+    expect(jobs.usage).toEqual([]);
   });
 
   it('fails the request with the code and the message of the error, then takes the next', async () => {
