@@ -341,6 +341,7 @@ class LocalCloud implements EmbeddedCloud {
       callbacks: this.#engine.callbacks,
       table: {
         getJob: (videoId) => table.getJob(videoId),
+        recordUsage: (videoId, usage) => table.recordUsage(videoId, usage),
         setJobProgress: async (videoId, percent) => {
           await table.setJobProgress(videoId, percent);
           this.#progress.onGenerated(videoId, percent);
