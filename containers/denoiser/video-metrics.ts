@@ -6,7 +6,7 @@ export const METRIC_NAMESPACE = 'FlexCache';
 /** Every combination of their values is a metric that is paid for: never an id. */
 const DIMENSIONS = ['hit', 'model', 'pool'] as const;
 
-type Unit = 'Count' | 'Seconds' | 'Bytes' | 'None';
+type Unit = 'Count' | 'Seconds';
 
 export interface VideoMetricsInput {
   request: GenerationRequest;
@@ -20,18 +20,15 @@ export interface VideoMetricsInput {
 }
 
 /**
- * One line in CloudWatch's embedded metric format: the log group's reader makes metrics of it.
+ * One line in CloudWatch's embedded metric format: the log group's reader makes metrics of what it
+ * declares, and log queries find the rest. Declared is what the worker alone knows; the end of a job
+ * publishes its hit, seconds and bytes, and no video may be counted twice.
  *
  * Format: docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 export function videoMetrics(input: VideoMetricsInput): string {
   const { request, plan, result, model, coldStartSeconds } = input;
   const metrics: [name: string, unit: Unit, value: number][] = [
-    ['Videos', 'Count', 1],
-    ['SkippedShare', 'None', 1 - result.stepsRun / plan.fullSteps],
-    ['GpuSeconds', 'Seconds', result.usage.gpuSeconds ?? 0],
-    ['QueueWait', 'Seconds', result.seconds.queue],
-    ['LatentBytes', 'Bytes', result.latentBytes],
     ['NetworkEvaluations', 'Count', result.usage.networkEvaluations ?? 0],
   ];
   if (coldStartSeconds !== undefined) metrics.push(['ColdStart', 'Seconds', coldStartSeconds]);
@@ -50,6 +47,10 @@ export function videoMetrics(input: VideoMetricsInput): string {
     model,
     pool: request.pool,
     videoId: request.videoId,
+    SkippedShare: 1 - result.stepsRun / plan.fullSteps,
+    GpuSeconds: result.usage.gpuSeconds ?? 0,
+    QueueWait: result.seconds.queue,
+    LatentBytes: result.latentBytes,
     ...Object.fromEntries(metrics.map(([name, , value]) => [name, value])),
   });
 }

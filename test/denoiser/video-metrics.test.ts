@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { GenerationResult } from '#core/generation.ts';
+import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#functions/metric-names.ts';
 import { videoMetrics } from '#denoiser/video-metrics.ts';
 import { planFor, requestFor, VIDEO_ID } from './fakes.ts';
 
@@ -20,7 +21,7 @@ const INPUT = {
 };
 
 describe('videoMetrics', () => {
-  it('is one line of the embedded metric format, with every value it declares', () => {
+  it('is one line of the embedded metric format, with all that there is to say of a video', () => {
     // Act
     const line = videoMetrics(INPUT);
 
@@ -33,14 +34,7 @@ describe('videoMetrics', () => {
           {
             Namespace: 'FlexCache',
             Dimensions: [['hit', 'model', 'pool']],
-            Metrics: [
-              { Name: 'Videos', Unit: 'Count' },
-              { Name: 'SkippedShare', Unit: 'None' },
-              { Name: 'GpuSeconds', Unit: 'Seconds' },
-              { Name: 'QueueWait', Unit: 'Seconds' },
-              { Name: 'LatentBytes', Unit: 'Bytes' },
-              { Name: 'NetworkEvaluations', Unit: 'Count' },
-            ],
+            Metrics: [{ Name: 'NetworkEvaluations', Unit: 'Count' }],
           },
         ],
       },
@@ -48,7 +42,6 @@ describe('videoMetrics', () => {
       model: 'demo-world',
       pool: 'interactive',
       videoId: VIDEO_ID,
-      Videos: 1,
       SkippedShare: 0.75,
       GpuSeconds: 4,
       QueueWait: 2.5,
@@ -65,8 +58,30 @@ describe('videoMetrics', () => {
 
     expect(line.ColdStart).toBe(31);
     expect(line._aws.CloudWatchMetrics[0].Metrics).toContainEqual({
-      Name: 'ColdStart',
-      Unit: 'Seconds',
+      Name: METRICS.coldStart.name,
+      Unit: METRICS.coldStart.unit,
+    });
+  });
+
+  it('declares no metric that the end of a job publishes too', () => {
+    // Prepare
+    const line = JSON.parse(videoMetrics({ ...INPUT, coldStartSeconds: 31 })) as {
+      _aws: {
+        CloudWatchMetrics: [
+          { Namespace: string; Dimensions: string[][]; Metrics: { Name: string }[] },
+        ];
+      };
+    };
+
+    // Assess
+    const [{ Namespace, Dimensions, Metrics }] = line._aws.CloudWatchMetrics;
+    const theirs = Object.entries(METRICS).filter(([name]) => name !== 'coldStart');
+    for (const { Name } of Metrics) {
+      expect(theirs.map(([, { name }]) => name)).not.toContain(Name);
+    }
+    expect({ Namespace, Dimensions }).toEqual({
+      Namespace: METRIC_NAMESPACE,
+      Dimensions: [METRIC_DIMENSIONS],
     });
   });
 });
