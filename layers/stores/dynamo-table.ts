@@ -59,21 +59,25 @@ const LEAVE_INDEXES =
  * The one table on DynamoDB. No transactions and no item in a failed condition's answer are needed,
  * so that any DynamoDB-compatible server serves.
  *
- * | access pattern                 | call            | request                                               | units            |
- * |--------------------------------|-----------------|-------------------------------------------------------|------------------|
- * | create a job once              | createJob       | PutItem `JOB#id`, only if free                        | 2 write          |
- * | read a job                     | getJob          | GetItem `JOB#id`, consistent                          | 1 read           |
- * | jobs of a tenant, newest first | listJobs        | Query `by-owner` backwards, BatchGetItem        | 0.5 + 1 per job  |
- * | move a job on                  | startJob, ...   | UpdateItem, conditional on its status                 | 1 write per KB   |
- * | usage, once per step           | recordUsage     | UpdateItem of `usage.<step>`                          | 1 write per KB   |
- * | add an entry once              | putEntry        | PutItem `ENTRY#id`, only if free                      | 3-4 + 2 (indexes)|
- * | read an entry                  | getEntry        | GetItem `ENTRY#id`, consistent                        | 1 read           |
- * | the exact answer               | findExact       | Query `ready-by-exact-key`, GetItem                   | 0.5 + 1 read     |
- * | same prompt, newest first      | findSamePrompt  | Query `ready-by-prompt-key` backwards, BatchGetItem   | 0.5 + 1 per entry|
- * | confirm, lease, count a hit    | leaseEntry      | one conditional UpdateItem                            | 3-4 write        |
- * | evict in steps                 | moveEntry       | UpdateItem, conditional on state and lease            | 3-4 + 2 write    |
- * | forget an entry                | deleteEntry     | DeleteItem, only when leaving                         | 3-4 write        |
- * | every entry                    | scanEntries     | Scan                                                  | 1 per 8 KB       |
+ * | access pattern                 | call           | request                                             | units             |
+ * |--------------------------------|----------------|-----------------------------------------------------|-------------------|
+ * | create a job once              | createJob      | PutItem `JOB#id`, only if free                      | 2 write           |
+ * | read a job                     | getJob         | GetItem `JOB#id`, consistent                        | 1 read            |
+ * | jobs of a tenant, by pages     | listJobs       | Query `by-owner`, either way, BatchGetItem          | 0.5 + 1 per job   |
+ * | every job                      | scanJobs       | Scan                                                | 1 per 8 KB        |
+ * | move a job on                  | startJob, ...  | UpdateItem, conditional on its status               | 1 write per KB    |
+ * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
+ * | take a job out of the listings | deleteJob      | UpdateItem, only ended; leaves `by-owner`           | 1 per KB + 1      |
+ * | usage, once per step, attempt  | recordUsage    | UpdateItem of `usage.<step>`                        | 1 write per KB    |
+ * | add an entry once              | putEntry       | PutItem `ENTRY#id`, only if free                    | 3-4 + 2 (indexes) |
+ * | read an entry                  | getEntry       | GetItem `ENTRY#id`, consistent                      | 1 read            |
+ * | the exact answer               | findExact      | Query `ready-by-exact-key`, GetItem                 | 0.5 + 1 read      |
+ * | same prompt, newest first      | findSamePrompt | Query `ready-by-prompt-key` backwards, BatchGetItem | 0.5 + 1 per entry |
+ * | confirm, lease, count a hit    | leaseEntry     | one conditional UpdateItem                          | 3-4 write         |
+ * | end a holder's lease           | releaseEntry   | UpdateItem; the last one ends the lease with a 2nd  | 3-8 write         |
+ * | evict in steps                 | moveEntry      | UpdateItem, conditional on state and lease          | 3-4 + 2 write     |
+ * | forget an entry                | deleteEntry    | DeleteItem, only when leaving                       | 3-4 write         |
+ * | every entry                    | scanEntries    | Scan                                                | 1 per 8 KB        |
  *
  * Indexes hold keys only and propose; each answer is read from the table itself. An entry is about
  * 1.2 KB plus 4 bytes per vector element.
