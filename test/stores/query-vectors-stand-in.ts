@@ -16,14 +16,15 @@ export function standInForQueryVectors(client: S3VectorsClient, lister: S3Vector
   client.middlewareStack.add(
     (next, context) => async (call) => {
       if (context['commandName'] !== 'QueryVectorsCommand') return next(call);
-      const output = await answer(call.input as QueryVectorsInput, lister);
+      const output = await answerQueryVectors(call.input as QueryVectorsInput, lister);
       return { output: { ...output, $metadata: {} }, response: {} } as never;
     },
     { step: 'initialize' },
   );
 }
 
-async function answer(
+/** The answer to one QueryVectors, from what `lister` lists. */
+export async function answerQueryVectors(
   query: QueryVectorsInput,
   lister: S3VectorsClient,
 ): Promise<Omit<QueryVectorsOutput, 'distanceMetric'>> {
