@@ -1,5 +1,4 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { ErrorCode } from '#core/errors.ts';
 
 /** An error as `--json` prints it. */
 export interface ErrorReport {
@@ -9,7 +8,7 @@ export interface ErrorReport {
   fix: string | null;
 }
 
-const INVALID_INPUT_CODES: readonly ErrorCode[] = [
+const INVALID_INPUT_CODES: readonly string[] = [
   'invalid_input',
   'prompt_empty',
   'prompt_too_long',
@@ -18,7 +17,11 @@ const INVALID_INPUT_CODES: readonly ErrorCode[] = [
 
 /** Whether the request itself was wrong, so that no retry can help. */
 export function isInvalidInput(error: unknown): error is FlexCacheError {
-  return error instanceof FlexCacheError && INVALID_INPUT_CODES.includes(error.code);
+  return error instanceof FlexCacheError && isInvalidInputCode(error.code);
+}
+
+export function isInvalidInputCode(code: string): boolean {
+  return INVALID_INPUT_CODES.includes(code);
 }
 
 export function errorReport(error: unknown): ErrorReport {

@@ -135,9 +135,15 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
     }
   }
   for await (const { key } of objects.list('')) {
-    if (!owned.has(key)) find('remark', 'object_without_owner', key, 'nothing refers to it');
+    if (!owned.has(key) && !isOfBackfill(key))
+      find('remark', 'object_without_owner', key, 'nothing refers to it');
   }
   return { jobs, entries: [...entries.values()], findings };
+}
+
+/** Files of backfills are kept for those who made them. */
+function isOfBackfill(key: string): boolean {
+  return key.startsWith('backfills/') || key.startsWith('uploads/');
 }
 
 type StoredVideoKeys = Pick<

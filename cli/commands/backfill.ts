@@ -46,7 +46,7 @@ export async function backfill(
     try {
       await runBatch({
         cloud,
-        lines: requests.lines(),
+        file: requests,
         outDirectory,
         stderr: context.stderr,
         concurrency,

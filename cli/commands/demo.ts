@@ -62,7 +62,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
         showNext();
         await runBatch({
           cloud,
-          lines: requests.lines(),
+          file: requests,
           outDirectory: videos,
           stderr: context.stderr,
           concurrency: 1,

@@ -1,19 +1,34 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Entry, HitKind, Job, JobResult } from '#core/generation.ts';
 import { randomVideoId, videoIdForKey } from '#core/identity.ts';
 import { validatePrompt } from '#core/prompt.ts';
+import type { SubmitInput } from '#functions/backfill-states.ts';
+import { createCloseHandler } from '#functions/close/handler.ts';
+import { createPrepareHandler } from '#functions/prepare/handler.ts';
+import { createSubmitHandler } from '#functions/submit/handler.ts';
+import { DEFAULT_TENANT } from '#local/default-tenant.ts';
+import { EmbeddedBackfills } from '#local/embedded-backfills.ts';
 import type {
   EmbeddedCloud,
   EmbeddedCloudOptions,
   GenerateInput,
   Progress,
 } from '#local/embedded-cloud.ts';
+import type { BackfillTable } from '#stores/backfills.ts';
+import type { ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+
+const DEFINITION = JSON.parse(
+  readFileSync(new URL('../../local/backfill.asl.json', import.meta.url), 'utf8'),
+) as object;
+
+const FULL_STEPS = 12;
 
 interface FakeState {
   jobs: Record<string, Job>;
@@ -21,6 +36,8 @@ interface FakeState {
   vectors: string[];
   /** Base64 by key. */
   objects: Record<string, string>;
+  backfills: Record<string, Backfill>;
+  lines: Record<string, BackfillLine>;
 }
 
 export interface FakeOptions {
@@ -50,14 +67,16 @@ export class FakeCloud implements EmbeddedCloud {
   readonly compatibilityKey = 'fake-key';
   /** The command does without these. */
   readonly manifest = {} as EmbeddedCloud['manifest'];
-  readonly services = {} as EmbeddedCloud['services'];
   readonly workflow = {} as EmbeddedCloud['workflow'];
+  readonly backfills: EmbeddedBackfills;
   readonly inputs: GenerateInput[] = [];
   readonly deletions: string[] = [];
   readonly #path: string;
   readonly #options: FakeOptions;
   readonly #state: FakeState;
   readonly #cancelled = new Set<string>();
+  /** Idempotency keys of the lines that were submitted, by video id. */
+  readonly #lineKeys = new Map<string, string>();
 
   constructor(stateDirectory: string, options: FakeOptions = {}) {
     mkdirSync(stateDirectory, { recursive: true });
@@ -66,7 +85,8 @@ export class FakeCloud implements EmbeddedCloud {
     this.#path = join(stateDirectory, 'fake.json');
     this.#state = existsSync(this.#path)
       ? (JSON.parse(readFileSync(this.#path, 'utf8')) as FakeState)
-      : { jobs: {}, entries: {}, vectors: [], objects: {} };
+      : { jobs: {}, entries: {}, vectors: [], objects: {}, backfills: {}, lines: {} };
+    this.backfills = this.#openBackfills();
   }
 
   get videosMade(): number {
@@ -79,7 +99,7 @@ export class FakeCloud implements EmbeddedCloud {
     const videoId =
       input.idempotencyKey === undefined
         ? randomVideoId()
-        : videoIdForKey('fake', input.idempotencyKey);
+        : videoIdForKey(DEFAULT_TENANT, input.idempotencyKey);
     const known = this.#state.jobs[videoId];
     if (known?.status === 'completed') return known;
     onProgress?.({ videoId, stage: 'generate', percent: 50 });
@@ -90,11 +110,11 @@ export class FakeCloud implements EmbeddedCloud {
     }
     const job: Job = {
       videoId,
-      tenant: 'local',
+      tenant: DEFAULT_TENANT,
       prompt,
       seed: input.seed ?? 0,
       cache: input.cache ?? 'auto',
-      steps: input.steps ?? 12,
+      steps: input.steps ?? FULL_STEPS,
       scope: 'tenant',
       minSimilarity: 0,
       maxReuse: 1,
@@ -184,6 +204,55 @@ export class FakeCloud implements EmbeddedCloud {
     };
   }
 
+  /** The real machine over the fake's stores; a line's video is made by `generate`. */
+  #openBackfills(): EmbeddedBackfills {
+    const { table, objects } = this;
+    const backfills = this.services.backfills;
+    const foreign: ForeignObjects = {
+      read: async function* (key) {
+        yield await objects.get(key);
+      },
+    };
+    const { modelRevision, compatibilityKey } = this;
+    const submit = createSubmitHandler({ table, backfills, modelRevision, compatibilityKey });
+    return new EmbeddedBackfills({
+      definition: DEFINITION,
+      handlers: {
+        Prepare: createPrepareHandler({
+          backfills,
+          objects,
+          uploads: foreign,
+          modelRevision,
+          steps: FULL_STEPS,
+        }),
+        Submit: (input: SubmitInput) => {
+          if ('idempotencyKey' in input.item) {
+            const { idempotencyKey } = input.item;
+            this.#lineKeys.set(videoIdForKey(DEFAULT_TENANT, idempotencyKey), idempotencyKey);
+          }
+          return submit(input);
+        },
+        Close: createCloseHandler({
+          table,
+          backfills,
+          objects,
+          results: foreign,
+          notifications: { send: async () => {} },
+        }),
+      },
+      backfills,
+      objects,
+      runGenerate: async ({ videoId, prompt, seed, cache, steps }) => {
+        const idempotencyKey = this.#lineKeys.get(videoId)!;
+        const job = await this.generate({ prompt, seed, cache, steps, idempotencyKey });
+        if (job.status === 'completed') return { status: 'SUCCEEDED', output: { videoId } };
+        const { code, message } = job.error ?? { code: job.status, message: '' };
+        return { status: 'FAILED', error: code, cause: message };
+      },
+      cancelVideo: (videoId) => this.cancel(videoId),
+    });
+  }
+
   #lastEntryId(): string | null {
     return Object.keys(this.#state.entries).at(-1) ?? null;
   }
@@ -209,6 +278,7 @@ export class FakeCloud implements EmbeddedCloud {
   }
 
   async close(): Promise<void> {
+    await this.backfills.close();
     this.#save();
   }
 
@@ -218,6 +288,11 @@ export class FakeCloud implements EmbeddedCloud {
   }
 
   readonly table = {
+    createJob: async (job: Job) => {
+      const known = this.#state.jobs[job.videoId];
+      return { job: known ?? job, created: known === undefined };
+    },
+    resubmitJob: async (videoId: string) => this.#state.jobs[videoId]!,
     getJob: async (videoId: string) => this.#state.jobs[videoId] ?? null,
     getEntry: async (entryId: string) => this.#state.entries[entryId] ?? null,
     moveEntry: async (entryId: string, from: string, to: Entry['state'], now: number) => {
@@ -235,6 +310,13 @@ export class FakeCloud implements EmbeddedCloud {
   } as unknown as Table;
 
   readonly objects = {
+    put: async (key: string, body: Uint8Array) => this.#putObject(key, body),
+    list: (prefix: string) =>
+      scan(
+        Object.keys(this.#state.objects)
+          .filter((key) => key.startsWith(prefix))
+          .map((key) => ({ key, modifiedAt: 0 })),
+      ),
     get: async (key: string) => {
       const body = this.#state.objects[key];
       if (body === undefined) throw new ObjectMissingError(key);
@@ -246,6 +328,31 @@ export class FakeCloud implements EmbeddedCloud {
     },
   } as unknown as ObjectStore;
 
+  readonly services = {
+    backfills: {
+      createBackfill: async (backfill: Backfill) => {
+        this.#state.backfills[backfill.backfillId] = backfill;
+        return { backfill, created: true };
+      },
+      getBackfill: async (backfillId: string) => this.#state.backfills[backfillId] ?? null,
+      listBackfills: async () => ({ items: Object.values(this.#state.backfills), hasMore: false }),
+      scanBackfills: () => scan(Object.values(this.#state.backfills)),
+      updateBackfill: async (backfillId: string, changes: Partial<Backfill>) => {
+        const updated = { ...this.#state.backfills[backfillId]!, ...changes };
+        this.#state.backfills[backfillId] = updated;
+        return updated;
+      },
+      requestBackfillCancel: async (backfillId: string) => {
+        this.#state.backfills[backfillId]!.cancelRequested = true;
+      },
+      putLine: async (line: BackfillLine) => {
+        this.#state.lines[`${line.backfillId} ${line.line}`] = line;
+      },
+      listLines: (backfillId: string) =>
+        scan(Object.values(this.#state.lines).filter((line) => line.backfillId === backfillId)),
+    } satisfies BackfillTable,
+  } as unknown as EmbeddedCloud['services'];
+
   readonly vectors = {
     delete: async (entryIds: readonly string[]) => {
       this.deletions.push('vectors');
@@ -254,6 +361,6 @@ export class FakeCloud implements EmbeddedCloud {
   } as unknown as VectorIndex;
 }
 
-async function* scan(entries: readonly Entry[]): AsyncGenerator<Entry> {
-  yield* entries;
+async function* scan<Item>(items: readonly Item[]): AsyncGenerator<Item> {
+  yield* items;
 }
