@@ -9,7 +9,13 @@ export type StopReason = 'cancelled' | 'gone' | 'taken' | 'shutdown';
 
 /** What became of a generation's checkpoint. */
 export type CheckpointEvent =
-  | { event: 'checkpoint_stored' | 'resumed'; stepsDone: number; steps: number }
+  | {
+      event: 'checkpoint_stored' | 'resumed';
+      stepsDone: number;
+      steps: number;
+      /** Of all workers up to it. */
+      gpuSeconds: number;
+    }
   | { event: 'checkpoint_ignored' | 'checkpoint_failed'; error: FlexCacheError };
 
 /** How one generation is watched and ended. */

@@ -6,13 +6,11 @@ import type { Table } from '#stores/table.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import type { DroppedDonor } from './donors.ts';
 import type { CheckpointEvent, GenerationControl, StopReason } from './generation-control.ts';
+import type { Machine } from './machine.ts';
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
 
 /** The part of the table that a worker touches. */
 export type JobTable = Pick<Table, 'getJob' | 'setJobProgress' | 'recordUsage'>;
-
-/** Where the worker runs, for the bill. */
-export type Machine = Required<Pick<UsageRecord, 'instanceType' | 'purchaseOption'>>;
 
 interface HoldDependencies {
   queue: WorkQueue;
@@ -39,6 +37,8 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   #reason: StopReason | null = null;
   #lastProgress = -Infinity;
   #startedAt: number | null = null;
+  /** Of the workers before, whose checkpoint this one went on from. */
+  #gpuSecondsBefore = 0;
   /** Of the job. */
   #attempt = 1;
   #tableReads = 0;
@@ -133,7 +133,8 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
    */
   async recordLostWork(machine: Machine): Promise<void> {
     if (this.#startedAt === null) return;
-    const gpuSeconds = Math.round(performance.now() - this.#startedAt) / 1000;
+    const ownSeconds = Math.round(performance.now() - this.#startedAt) / 1000;
+    const gpuSeconds = this.#gpuSecondsBefore + ownSeconds;
     this.#tableWrites++;
     try {
       await this.#dependencies.table.recordUsage(this.#received.message.request.videoId, {
@@ -154,6 +155,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
 
   onCheckpoint(outcome: CheckpointEvent): void {
     const { videoId } = this.#received.message.request;
+    if (outcome.event === 'resumed') this.#gpuSecondsBefore = outcome.gpuSeconds;
     if ('error' in outcome) this.#warn(outcome.event, outcome.error);
     else this.#log({ level: 'info', videoId, ...outcome });
   }

@@ -48,8 +48,7 @@ export class Resumption {
       return null;
     }
     this.#before = found.checkpoint;
-    const { stepsDone } = found.checkpoint;
-    this.#control.onCheckpoint({ event: 'resumed', stepsDone, steps: this.#subject.plan.steps });
+    this.#report('resumed', found.checkpoint);
     return found.checkpoint;
   }
 
@@ -68,16 +67,22 @@ export class Resumption {
    */
   async save(state: SamplerState): Promise<void> {
     if (this.#control.stopReason !== 'shutdown' || state.stepsDone === this.stepsBefore) return;
-    const { stepsDone } = state;
+    const checkpoint = { ...state, ...this.spent(state.stepsDone) };
     try {
-      const checkpoint = { ...state, ...this.spent(stepsDone) };
       await storeCheckpoint(this.#objects, this.#subject, checkpoint);
     } catch (error) {
       if (!(error instanceof FlexCacheError)) throw error;
       this.#control.onCheckpoint({ event: 'checkpoint_failed', error });
       return;
     }
+    this.#report('checkpoint_stored', checkpoint);
+  }
+
+  #report(
+    event: 'checkpoint_stored' | 'resumed',
+    { stepsDone, gpuSeconds }: Pick<Checkpoint, 'stepsDone' | 'gpuSeconds'>,
+  ): void {
     const { steps } = this.#subject.plan;
-    this.#control.onCheckpoint({ event: 'checkpoint_stored', stepsDone, steps });
+    this.#control.onCheckpoint({ event, stepsDone, steps, gpuSeconds });
   }
 }

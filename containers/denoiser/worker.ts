@@ -6,7 +6,8 @@ import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import { deleteCheckpoint } from './checkpoint-store.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
-import { MessageHold, type JobTable, type Machine } from './message-hold.ts';
+import type { Machine } from './machine.ts';
+import { MessageHold, type JobTable } from './message-hold.ts';
 
 export interface WorkerDependencies extends GenerationDependencies {
   queue: WorkQueue;

@@ -138,10 +138,9 @@ describe('a generation that is shut down', () => {
 
       // Assess
       expect(first).toMatchObject({ video: null, steps: stopAfter });
-      expect(first.checkpoints).toEqual([
-        { event: 'checkpoint_stored', stepsDone: stopAfter, steps: 12 },
-      ]);
-      expect(second.checkpoints).toEqual([{ event: 'resumed', stepsDone: stopAfter, steps: 12 }]);
+      const state = { stepsDone: stopAfter, steps: 12, gpuSeconds: expect.any(Number) };
+      expect(first.checkpoints).toEqual([{ event: 'checkpoint_stored', ...state }]);
+      expect(second.checkpoints).toEqual([{ event: 'resumed', ...state }]);
       expect(second.steps).toBe(12 - stopAfter);
       expect(second.video).toMatchObject({
         latentKey: whole.video!.latentKey,

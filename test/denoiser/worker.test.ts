@@ -383,6 +383,27 @@ describe('createWorker', () => {
     expect(events.at(-1)).toMatchObject({ event: 'generated', stepsRun: 12, stepsHere: 9 });
   });
 
+  it('enters the work of earlier workers too when the video comes to nothing', async () => {
+    // Prepare: the first worker is at it for a second at least.
+    const shutdown = new AbortController();
+    queue.deliver(messageWith());
+    model.beforeStep = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      if (model.times.length === 1) shutdown.abort();
+    };
+    await drain({}, shutdown.signal);
+    queue.deliver(messageWith(), 2);
+    model.beforeStep = () => Promise.reject(new RangeError('boom'));
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(callbacks.failures).toMatchObject([{ error: 'internal' }]);
+    expect(jobs.usage).toHaveLength(1);
+    expect(jobs.usage[0]!.gpuSeconds).toBeGreaterThan(0.9);
+  });
+
   it('keeps no checkpoint of a job that is cancelled while its worker shuts down', async () => {
     // Prepare
     const shutdown = new AbortController();
