@@ -14,10 +14,41 @@ import type { WebhookPolicy } from '../webhook/webhook-url.ts';
 
 /** What the API works with. Deployed it comes from AWS, embedded from this machine. */
 export interface ApiServices {
-  table: Table;
-  tenants: TenantTable;
-  backfills: BackfillTable;
-  objects: ObjectStore;
+  table: Pick<
+    Table,
+    | 'createJob'
+    | 'getJob'
+    | 'listJobs'
+    | 'resubmitJob'
+    | 'failJob'
+    | 'requestCancel'
+    | 'deleteJob'
+    | 'getEntry'
+    | 'moveEntry'
+    | 'deleteEntry'
+  >;
+  tenants: Pick<
+    TenantTable,
+    | 'findApiKey'
+    | 'getTenant'
+    | 'countRequest'
+    | 'takePlace'
+    | 'freePlace'
+    | 'listPlaces'
+    | 'reserve'
+    | 'release'
+    | 'getSpending'
+  >;
+  backfills: Pick<
+    BackfillTable,
+    | 'createBackfill'
+    | 'getBackfill'
+    | 'listBackfills'
+    | 'updateBackfill'
+    | 'requestBackfillCancel'
+    | 'listLines'
+  >;
+  objects: Pick<ObjectStore, 'put' | 'head' | 'presign'>;
   vectors: Pick<VectorIndex, 'delete'>;
   workflow: WorkflowStarter;
   backfillStarter: BackfillStarter;

@@ -1,0 +1,86 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { describe, expect, test } from 'vitest';
+import { ENDPOINTS } from '#functions/api/endpoints.ts';
+import { useApi } from './fixture.ts';
+
+const api = useApi();
+
+interface Document {
+  openapi: string;
+  paths: Record<string, Record<string, { operationId: string; responses: object }>>;
+  components: { schemas: Record<string, { required?: string[] }> };
+}
+
+async function readDocument(): Promise<Document> {
+  return (await api().call('GET', '/openapi.json')).body as Document;
+}
+
+describe('the OpenAPI document', () => {
+  test('is a valid OpenAPI 3.1 document whose references all lead somewhere', async () => {
+    const document = await readDocument();
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate(document as never);
+    expect(errors).toBeUndefined();
+    expect([valid, validator.version]).toEqual([true, '3.1']);
+    for (const [, name] of JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)) {
+      expect(name).toMatch(/^#\/components\/schemas\//);
+      expect(Object.keys(document.components.schemas)).toContain(name!.split('/').at(-1));
+    }
+  });
+
+  test('has every endpoint that is served, with its refusals', async () => {
+    const { paths } = await readDocument();
+    const described = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method} ${path}`),
+    );
+    expect(described.sort()).toEqual(
+      ENDPOINTS.map(({ method, path }) => `${method} ${path}`).sort(),
+    );
+    expect(Object.keys(paths['/v1/videos']!['post']!.responses)).toEqual([
+      '200',
+      '400',
+      '401',
+      '402',
+      '409',
+      '413',
+      '415',
+      '429',
+      '500',
+      '503',
+    ]);
+    expect(Object.keys(paths['/healthz']!['get']!.responses)).toEqual(['200', '500']);
+  });
+
+  test('asks only for what is asked for: nothing with a default is required of a caller', async () => {
+    const { components, paths } = await readDocument();
+    expect(components.schemas['CreateVideo']!.required).toEqual(['prompt']);
+    expect(components.schemas['CreateBackfill']!.required).toBeUndefined();
+    const parameters = (paths['/v1/videos']!['get'] as unknown as { parameters: object[] })
+      .parameters;
+    expect(parameters).toMatchObject([
+      { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 100, default: 20 } },
+      { name: 'after' },
+      { name: 'order', schema: { enum: ['asc', 'desc'] } },
+    ]);
+  });
+});
+
+describe('models and health', () => {
+  test('are told from the model package', async () => {
+    const { call, services } = api();
+    const { body } = await call('GET', '/v1/models');
+    expect(body.data).toMatchObject([
+      {
+        id: 'demo-world',
+        object: 'model',
+        revision: services.modelRevision,
+        seconds: ['2'],
+        sizes: ['128x128'],
+        frames_per_second: 8,
+      },
+    ]);
+    expect((await call('GET', '/v1/models/demo-world')).body).toEqual(body.data[0]);
+    expect((await call('GET', '/v1/models/sora-2')).status).toBe(404);
+    expect((await call('GET', '/healthz', { key: null })).body).toMatchObject({ status: 'ok' });
+  });
+});

@@ -1,0 +1,486 @@
+import { describe, expect, test } from 'vitest';
+import { videoIdForKey } from '#core/identity.ts';
+import { deletedVideoSchema, videoListSchema, videoSchema } from '#functions/api/schemas/video.ts';
+import { sampleEntry } from '../stores/samples.ts';
+import { sampleResult, useApi } from './fixture.ts';
+
+const api = useApi();
+
+describe('creating a video', () => {
+  test('answers with the queued video in the shape of its schema, and starts it once', async () => {
+    const { create, workflow, tenant } = api();
+    const { status, body } = await create({
+      prompt: '  a red   ball ',
+      seed: 7,
+      metadata: { shot: '12' },
+    });
+    expect(status).toBe(200);
+    expect(videoSchema.parse(body)).toMatchObject({
+      object: 'video',
+      status: 'queued',
+      prompt: 'a red ball',
+      model: 'demo-world',
+      seconds: '2',
+      size: '128x128',
+      seed: 7,
+      metadata: { shot: '12' },
+      cost: null,
+      error: null,
+    });
+    expect(workflow.started).toMatchObject([
+      { request: { videoId: body.id, tenant, pool: 'interactive', scope: 'tenant' }, attempt: 1 },
+    ]);
+  });
+
+  test.each([
+    ['beside the rest', (fields: object) => fields],
+    ['in extra_params', (fields: object) => ({ extra_params: fields })],
+  ])('takes every extension %s', async (_, place) => {
+    const { create, workflow } = api();
+    const fields = {
+      seed: 1,
+      cache: 'readonly',
+      min_similarity: 0.9,
+      max_reuse: 0.5,
+      scope: 'shared',
+      steps: 5,
+      webhook: 'https://example.com/hook',
+      metadata: { a: 'b' },
+    };
+    const { status, body } = await create(place(fields));
+    expect(status).toBe(200);
+    expect(workflow.started[0]!.request).toMatchObject({
+      seed: 1,
+      cache: 'readonly',
+      minSimilarity: 0.9,
+      maxReuse: 0.5,
+      scope: 'shared',
+      steps: 5,
+    });
+    expect(body).toMatchObject({
+      webhook: 'https://example.com/hook',
+      metadata: { a: 'b' },
+      cache: { mode: 'readonly', steps_full: 5 },
+    });
+  });
+
+  test('reads a form as clients write it: numbers as text, objects in brackets or as JSON', async () => {
+    const { call, workflow } = api();
+    const form = new FormData();
+    form.set('prompt', 'a red ball');
+    form.set('seconds', '2');
+    form.set('seed', '12');
+    form.set('metadata[a]', 'b');
+    form.set('extra_params[max_reuse]', '0.25');
+    form.set('extra_params[steps]', '4');
+    const { status, body } = await call('POST', '/v1/videos', { form });
+    expect(status).toBe(200);
+    expect(body.metadata).toEqual({ a: 'b' });
+    expect(workflow.started[0]!.request).toMatchObject({ seed: 12, maxReuse: 0.25, steps: 4 });
+
+    const asJson = new FormData();
+    asJson.set('prompt', 'a red ball');
+    asJson.set('extra_params', '{"cache":"off","metadata":{"n":"1"}}');
+    const second = await call('POST', '/v1/videos', { form: asJson });
+    expect(second.body).toMatchObject({ cache: { mode: 'off' }, metadata: { n: '1' } });
+  });
+
+  test.each([
+    [{}, 'prompt', 'missing_required_parameter'],
+    [{ prompt: '' }, 'prompt', 'prompt_empty'],
+    [{ prompt: '!!' }, 'prompt', 'prompt_without_words'],
+    [{ prompt: 7 }, 'prompt', 'invalid_input'],
+    [{ prompt: 'x', model: 'sora-2' }, 'model', 'model_not_found'],
+    [{ prompt: 'x', seconds: '4' }, 'seconds', 'invalid_input'],
+    [{ prompt: 'x', size: '1280x720' }, 'size', 'invalid_input'],
+    [{ prompt: 'x', seed: -1 }, 'seed', 'invalid_input'],
+    [{ prompt: 'x', seed: '7' }, 'seed', 'invalid_input'],
+    [{ prompt: 'x', steps: 201 }, 'steps', 'invalid_input'],
+    [{ prompt: 'x', cache: 'on' }, 'cache', 'invalid_input'],
+    [{ prompt: 'x', min_similarity: 2 }, 'min_similarity', 'invalid_input'],
+    [{ prompt: 'x', webhook: 'http://example.com' }, 'webhook', 'invalid_input'],
+    [{ prompt: 'x', webhook: 'https://10.0.0.1/' }, 'webhook', 'invalid_input'],
+    [{ prompt: 'x', metadata: { a: 1 } }, 'metadata.a', 'invalid_input'],
+    [{ prompt: 'x', min_similarty: 1 }, 'min_similarty', 'unknown_parameter'],
+    [{ prompt: 'x', extra_params: { fps: 8 } }, 'extra_params.fps', 'unknown_parameter'],
+    [{ prompt: 'x', seed: 1, extra_params: { seed: 2 } }, 'extra_params.seed', 'invalid_input'],
+  ])('refuses %j, naming %s', async (json, param, code) => {
+    const { call, workflow } = api();
+    const { status, body } = await call('POST', '/v1/videos', { json });
+    expect(status).toBe(400);
+    expect(body.error).toMatchObject({ type: 'invalid_request_error', param, code });
+    expect(workflow.started).toEqual([]);
+  });
+
+  test('refuses a prompt that is too long, and takes the longest', async () => {
+    const { create } = api();
+    const { status, body } = await create({ prompt: 'x'.repeat(2001) });
+    expect([status, body.error.code]).toEqual([400, 'prompt_too_long']);
+    expect((await create({ prompt: 'x'.repeat(2000) })).status).toBe(200);
+  });
+
+  test('says what there is when another model, length or size is asked for', async () => {
+    const { create } = api();
+    const messages = [];
+    for (const fields of [{ model: 'sora-2' }, { seconds: 8 }, { size: '1x1' }]) {
+      messages.push((await create(fields)).body.error.message);
+    }
+    expect(messages).toEqual([
+      expect.stringContaining('"demo-world"'),
+      expect.stringContaining('"2"'),
+      expect.stringContaining('"128x128"'),
+    ]);
+    expect((await create({ model: 'demo-world', seconds: 2, size: '128x128' })).status).toBe(200);
+  });
+
+  test('refuses a file: there is nothing to make of a picture', async () => {
+    const { call } = api();
+    const form = new FormData();
+    form.set('prompt', 'a red ball');
+    form.set('input_reference', new File(['x'], 'a.png'));
+    const { status, body } = await call('POST', '/v1/videos', { form });
+    expect(status).toBe(400);
+    expect(body.error).toMatchObject({ param: 'input_reference', code: 'unsupported_parameter' });
+  });
+});
+
+describe('idempotency keys', () => {
+  const headers = { 'idempotency-key': 'order 1' };
+
+  test('name one video: the second request finds it, and nothing is started twice', async () => {
+    const { create, workflow, tenant } = api();
+    const first = await create({}, { headers });
+    const second = await create({}, { headers });
+    expect(first.body.id).toBe(videoIdForKey(tenant, 'order 1'));
+    expect(second.body).toEqual(first.body);
+    await api().complete(first.body.id);
+    expect((await create({}, { headers })).body.status).toBe('completed');
+    expect(new Set(workflow.started.map(({ request }) => request.videoId)).size).toBe(1);
+  });
+
+  test('start a queued video again that a crash left without its start', async () => {
+    const { create, workflow } = api();
+    await create({}, { headers });
+    workflow.started.length = 0;
+    await create({}, { headers });
+    expect(workflow.started).toHaveLength(1);
+  });
+
+  test.each([
+    { prompt: 'a blue ball' },
+    { seed: 3 },
+    { metadata: { a: 'b' } },
+    { webhook: 'https://example.com/' },
+    { scope: 'shared' },
+  ])('refuse another request: %j', async (fields) => {
+    const { create } = api();
+    await create({}, { headers });
+    const { status, body, headers: answered } = await create(fields, { headers });
+    expect(status).toBe(409);
+    expect(body.error).toMatchObject({ code: 'idempotency_key_used', param: 'Idempotency-Key' });
+    expect(answered.get('x-should-retry')).toBe('false');
+  });
+
+  test('belong to a tenant', async () => {
+    const { create, makeTenant } = api();
+    const other = await makeTenant();
+    const first = await create({}, { headers });
+    const second = await create({ prompt: 'a blue ball' }, { headers, key: other.key });
+    expect(second.status).toBe(200);
+    expect(second.body.id).not.toBe(first.body.id);
+  });
+
+  test('may not be empty or long', async () => {
+    const { create } = api();
+    for (const key of ['', 'x'.repeat(256)]) {
+      const { status, body } = await create({}, { headers: { 'idempotency-key': key } });
+      expect([status, body.error.param]).toEqual([400, 'Idempotency-Key']);
+    }
+  });
+
+  test('make one video of requests that come at the same time', async () => {
+    const { create, services, tenant } = api();
+    const answers = await Promise.all(Array.from({ length: 8 }, () => create({}, { headers })));
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    const { items } = await services.table.listJobs(tenant, { limit: 10 });
+    expect(items).toHaveLength(1);
+  });
+
+  test('try again what could not be started', async () => {
+    const { create, workflow } = api();
+    workflow.isBroken = true;
+    expect((await create({}, { headers })).status).toBe(503);
+    workflow.isBroken = false;
+    const { status, body } = await create({}, { headers });
+    expect([status, body.status]).toEqual([200, 'queued']);
+    expect(workflow.started).toMatchObject([{ attempt: 2 }]);
+  });
+});
+
+describe('reading videos', () => {
+  test('tells what was reused once it is completed, and what it cost', async () => {
+    const { create, complete, call } = api();
+    const donor = await create();
+    const { body } = await create();
+    await complete(body.id, {
+      hit: 'whole',
+      donors: [{ entryId: donor.body.id, part: 'whole', similarity: 1.0000001, latentKey: 'k' }],
+      startTime: 0.3,
+      stepsRun: 3,
+    });
+    const read = await call('GET', `/v1/videos/${body.id}`);
+    expect(videoSchema.parse(read.body)).toMatchObject({
+      status: 'completed',
+      progress: 100,
+      cache: {
+        hit: 'whole',
+        donors: [{ id: donor.body.id, part: 'whole', similarity: 1 }],
+        similarity: 1,
+        t0: 0.3,
+        steps_run: 3,
+        steps_full: 10,
+        skipped_share: 0.7,
+      },
+      cost: { currency: 'USD', priced_as: { is_reference: true } },
+    });
+  });
+
+  test('says why one failed', async () => {
+    const { create, call, services } = api();
+    const { body } = await create();
+    await services.table.failJob(body.id, { code: 'gpu_missing', message: 'no GPU' }, false);
+    const read = await call('GET', `/v1/videos/${body.id}`);
+    expect(read.body).toMatchObject({
+      status: 'failed',
+      error: { code: 'gpu_missing', message: 'no GPU', param: null },
+    });
+  });
+
+  test("answers for another tenant's, a deleted and an unknown video in the same words", async () => {
+    const { create, complete, call, makeTenant } = api();
+    const other = await makeTenant();
+    const { body: theirs } = await create({}, { key: other.key });
+    const { body: deleted } = await create();
+    await complete(deleted.id);
+    await call('DELETE', `/v1/videos/${deleted.id}`);
+    const unknown = theirs.id.replace(/.{3}$/, '000');
+    for (const id of [theirs.id, deleted.id, unknown, 'vid_x', '%00', '__proto__']) {
+      for (const [method, path] of [
+        ['GET', ''],
+        ['DELETE', ''],
+        ['GET', '/content'],
+      ] as const) {
+        const { status, body } = await call(method, `/v1/videos/${id}${path}`);
+        expect([status, body.error.code, body.error.type]).toEqual([
+          404,
+          'video_not_found',
+          'not_found_error',
+        ]);
+      }
+      const json = { prompt: 'a blue ball' };
+      expect((await call('POST', `/v1/videos/${id}/remix`, { json })).status).toBe(404);
+    }
+  });
+
+  test('lists in pages, either way round, without what is deleted or of others', async () => {
+    const { create, complete, call, makeTenant } = api();
+    const other = await makeTenant();
+    const ids: string[] = [];
+    for (let index = 0; index < 5; index++) {
+      ids.push((await create({ prompt: `ball ${index}` })).body.id);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await create({}, { key: other.key });
+    await complete(ids[2]!);
+    await call('DELETE', `/v1/videos/${ids[2]}`);
+    const left = ids.filter((id) => id !== ids[2]);
+
+    const first = await call('GET', '/v1/videos?limit=3');
+    expect(videoListSchema.parse(first.body)).toMatchObject({
+      has_more: true,
+      first_id: left[3],
+      last_id: left[1],
+    });
+    const second = await call('GET', `/v1/videos?limit=3&after=${first.body.last_id}`);
+    expect(second.body).toMatchObject({ has_more: false, first_id: left[0], last_id: left[0] });
+    const upwards = await call('GET', '/v1/videos?order=asc');
+    expect(upwards.body.data.map(({ id }: { id: string }) => id)).toEqual(left);
+    const empty = await call('GET', '/v1/videos', { key: (await makeTenant()).key });
+    expect(empty.body).toEqual({
+      object: 'list',
+      data: [],
+      first_id: null,
+      last_id: null,
+      has_more: false,
+    });
+  });
+
+  test.each(['limit=0', 'limit=101', 'limit=x', 'limit=1&limit=2', 'order=up', 'after=x', 'a=b'])(
+    'refuses the query %s',
+    async (query) => {
+      const { status } = await api().call('GET', `/v1/videos?${query}`);
+      expect(status).toBe(400);
+    },
+  );
+
+  test("does not take another tenant's video as a place in the list", async () => {
+    const { create, call, makeTenant } = api();
+    const { body } = await create({}, { key: (await makeTenant()).key });
+    expect((await call('GET', `/v1/videos?after=${body.id}`)).status).toBe(404);
+  });
+});
+
+describe('content', () => {
+  test.each([
+    ['', 'mp4'],
+    ['?variant=video', 'mp4'],
+    ['?variant=thumbnail', 'png'],
+    ['?variant=spritesheet', 'jpg'],
+  ])('leads%s to the %s', async (query, extension) => {
+    const { create, complete, call } = api();
+    const { body } = await create();
+    await complete(body.id);
+    const { status, headers } = await call('GET', `/v1/videos/${body.id}/content${query}`);
+    expect(status).toBe(302);
+    expect(headers.get('location')).toBe(
+      `https://objects.example/videos/${body.id}/1.${extension}?in=3600`,
+    );
+  });
+
+  test('is not there before the video is completed', async () => {
+    const { create, call } = api();
+    const { body } = await create();
+    const { status, body: refused } = await call('GET', `/v1/videos/${body.id}/content`);
+    expect([status, refused.error.code]).toEqual([409, 'video_not_completed']);
+    expect((await call('GET', `/v1/videos/${body.id}/content?variant=gif`)).status).toBe(400);
+  });
+});
+
+describe('deleting', () => {
+  test('a queued video cancels it at once, and gives back what it held', async () => {
+    const { call, create, workflow, services, makeTenant } = api();
+    const { tenant, key } = await makeTenant({ concurrentJobs: 1, budgetPerDay: 10n ** 12n });
+    const { body } = await create({}, { key });
+    const answered = await call('DELETE', `/v1/videos/${body.id}`, { key });
+    expect(deletedVideoSchema.parse(answered.body)).toEqual({
+      id: body.id,
+      object: 'video.deleted',
+      deleted: false,
+    });
+    expect(workflow.stopped).toEqual([body.id]);
+    const read = await call('GET', `/v1/videos/${body.id}`, { key });
+    expect(read.body).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } });
+    expect(await services.tenants.listPlaces(tenant)).toEqual([]);
+    const day = new Date().toISOString().slice(0, 10);
+    expect(await services.tenants.getSpending(tenant, day)).toBe(0n);
+  });
+
+  test('a video in the making sets its flag and stops its workflow; the worker does the rest', async () => {
+    const { call, create, workflow, table } = api();
+    const { body } = await create();
+    await table.startJob(body.id);
+    expect((await call('DELETE', `/v1/videos/${body.id}`)).body.deleted).toBe(false);
+    expect(workflow.stopped).toEqual([body.id]);
+    expect(await table.getJob(body.id)).toMatchObject({
+      status: 'running',
+      cancelRequested: true,
+    });
+  });
+
+  test('a finished video takes its entry out of the cache, vectors too', async () => {
+    const { call, create, complete, table } = api();
+    const { body } = await create();
+    await complete(body.id);
+    await table.putEntry(sampleEntry({ entryId: body.id }));
+    expect((await call('DELETE', `/v1/videos/${body.id}`)).body.deleted).toBe(true);
+    expect(await table.getEntry(body.id)).toMatchObject({ state: 'EVICTING' });
+  });
+
+  test('a finished video that another is made from is refused until that has ended', async () => {
+    const { call, create, complete, table } = api();
+    const { body } = await create();
+    await complete(body.id);
+    const entry = sampleEntry({ entryId: body.id });
+    await table.putEntry(entry);
+    const now = Date.now();
+    await table.leaseEntry({ entryId: body.id, holder: 'vid_h', now, leaseUntil: now + 60_000 });
+    const refused = await call('DELETE', `/v1/videos/${body.id}`);
+    expect([refused.status, refused.body.error.code]).toEqual([409, 'video_in_use']);
+    expect((await call('GET', `/v1/videos/${body.id}`)).status).toBe(200);
+    await table.releaseEntry(body.id, 'vid_h');
+    expect((await call('DELETE', `/v1/videos/${body.id}`)).status).toBe(200);
+  });
+});
+
+describe('remixing', () => {
+  async function completedWithEntry(changes: object = {}): Promise<string> {
+    const { create, complete, table, tenant } = api();
+    const { body } = await create();
+    await complete(body.id);
+    await table.putEntry(
+      sampleEntry({ entryId: body.id, tenant, compatibilityKey: 'compatible', ...changes }),
+    );
+    return body.id;
+  }
+
+  test('makes a new video whose only donor is the old one, in its scope', async () => {
+    const { call, workflow } = api();
+    const id = await completedWithEntry({ scope: 'shared' });
+    const { status, body } = await call('POST', `/v1/videos/${id}/remix`, {
+      json: { prompt: 'a blue ball' },
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ remixed_from_video_id: id, scope: 'shared' });
+    expect(workflow.started.at(-1)!.request).toMatchObject({ remixOf: id, scope: 'shared' });
+  });
+
+  test('starts from the video that an exact answer was made as', async () => {
+    const { call, create, complete, workflow } = api();
+    const id = await completedWithEntry();
+    const { body } = await create();
+    await complete(body.id, {
+      hit: 'exact',
+      donors: [{ entryId: id, part: 'whole', similarity: 1, latentKey: 'k' }],
+    });
+    await call('POST', `/v1/videos/${body.id}/remix`, { json: { prompt: 'a blue ball' } });
+    expect(workflow.started.at(-1)!.request.remixOf).toBe(id);
+  });
+
+  test('is refused while the old one is in the making, when it left nothing, or in another scope', async () => {
+    const { call, create, complete } = api();
+    const remix = (id: string, fields: object = {}) =>
+      call('POST', `/v1/videos/${id}/remix`, { json: { prompt: 'a blue ball', ...fields } });
+    const { body } = await create({ cache: 'off' });
+    expect((await remix(body.id)).body.error.code).toBe('video_not_completed');
+    await complete(body.id);
+    expect((await remix(body.id)).body.error.code).toBe('video_not_reusable');
+    const id = await completedWithEntry();
+    expect((await remix(id, { scope: 'shared' })).body.error.param).toBe('scope');
+    expect((await remix(id, { cache: 'off' })).status).toBe(400);
+    expect((await remix(await completedWithEntry({ compatibilityKey: 'other' }))).status).toBe(409);
+  });
+});
+
+describe('two tenants', () => {
+  test("see a shared donor's kind and similarity, and its id only when it is their own", async () => {
+    const { create, complete, call, makeTenant } = api();
+    const other = await makeTenant();
+    const theirs = await create({ scope: 'shared' }, { key: other.key });
+    const own = await create({ scope: 'shared' });
+    const { body } = await create({ scope: 'shared' });
+    const donor = (entryId: string, part: 'object' | 'background') =>
+      ({ entryId, part, similarity: 0.9, latentKey: `latents/${entryId}/1.fcl` }) as const;
+    await complete(body.id, {
+      ...sampleResult(body.id),
+      hit: 'object+background',
+      donors: [donor(theirs.body.id, 'object'), donor(own.body.id, 'background')],
+    });
+    const read = await call('GET', `/v1/videos/${body.id}`);
+    expect(read.body.cache.donors).toEqual([
+      { id: null, part: 'object', similarity: 0.9 },
+      { id: own.body.id, part: 'background', similarity: 0.9 },
+    ]);
+    expect(JSON.stringify(read.body)).not.toContain(theirs.body.id);
+  });
+});
