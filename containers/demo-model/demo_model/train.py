@@ -4,7 +4,6 @@
     python -m demo_model.train data     --clips 98304           --checkpoints CK
     python -m demo_model.train aux      --total 100             --checkpoints CK
     python -m demo_model.train denoiser --total 900 --call 450  --checkpoints CK   (twice)
-    python -m demo_model.train text     --total 1500            --checkpoints CK   (only if the text encoder is to be made anew)
 
 ``--total`` is the stage's training time in seconds and drives its learning-rate schedule; ``--call`` is how much of it this
 call may use. A call continues where the checkpoint stopped. ``--batch`` and ``--no-compile`` make tiny CPU rehearsals.
@@ -391,57 +390,9 @@ def train_denoiser(args) -> None:
     })
 
 
-def train_text(args) -> None:
-    """Makes the text encoder anew for a finished, frozen denoiser.
-
-    Starts from the contrastive encoder of the aux stage (or from ``text.pt`` when there is one) and follows the flow loss
-    through the denoiser's cross-attention. A few hundred steps on a few hundred clips do, on a CPU too: every step regresses
-    whole latents, and at the times drawn here (0.35 to 1) the caption explains most of what can be explained.
-    """
-    device, rng = args.device, random.Random(args.seed + 4)
-    data = checkpoints.load(args.checkpoints, "data")
-    seen = int(data["seen"])
-    latents, attributes = data["latents"][:seen], data["attributes"][:seen].tolist()
-    net, text = networks.Denoiser().to(device), networks.TextEncoder().to(device)
-    net.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "denoiser", device)["net"]))
-    net.eval().requires_grad_(False)
-    again = (args.checkpoints / "text.pt").exists()
-    text.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "text" if again else "aux", device)["text"]))
-    average = copy.deepcopy(text)
-    optimizer = torch.optim.AdamW(text.parameters(), lr=6e-4, betas=(0.9, 0.98), weight_decay=0.0)
-    clock, step, batch, smooth = Clock(0.0, args.total, args.call), 0, args.batch or 12, None
-    while not clock.over:
-        for group in optimizer.param_groups:
-            group["lr"] = 6e-4 * min(1.0, (step + 1) / 20) * max(0.02, min(1.0, (1 - clock.progress) / 0.5))
-        index = [rng.randrange(seen) for _ in range(batch)]
-        x0 = latents[index].float().to(device)
-        ids = []
-        for row in index:
-            draw = rng.random()
-            make = captions.caption_segments if draw < 0.82 else captions.object_segments if draw < 0.88 else captions.background_segments
-            encoded, _ = tokenization.encode_segments(make(attributes[row], rng), rng, noise=0.08)
-            ids.append(encoded if draw < 0.94 else [tokenization.PAD] * tokenization.MAX_TOKENS)
-        ids = torch.tensor(ids, device=device)
-        mask = networks.text_mask(ids)
-        t = 0.35 + 0.65 * torch.rand(batch, device=device) ** 0.8
-        tt, noise = t.view(-1, 1, 1, 1, 1), torch.randn_like(x0)
-        loss = F.mse_loss(net((1 - tt) * x0 + tt * noise, t, text(ids, mask), mask), noise - x0)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(text.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(text.parameters()), 1 - min(0.985, (1 + step) / (5 + step)))
-        smooth = loss.item() if smooth is None else 0.95 * smooth + 0.05 * loss.item()
-        if step % args.log_every == 0:
-            log(clock, step, flow=smooth)
-    checkpoints.save(args.checkpoints, "text", {"text": checkpoints.half(average.state_dict())})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["vae", "data", "aux", "denoiser", "text"])
+    parser.add_argument("stage", choices=["vae", "data", "aux", "denoiser"])
     parser.add_argument("--total", type=float, default=60, help="training seconds of the stage over all calls")
     parser.add_argument("--call", type=float, default=float("inf"), help="training seconds of this call")
     parser.add_argument("--clips", type=int, default=98304)
@@ -458,7 +409,7 @@ def main() -> None:
     args.started = time.time()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     torch.manual_seed(args.seed)
-    {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser, "text": train_text}[args.stage](args)
+    {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser}[args.stage](args)
 
 
 if __name__ == "__main__":
