@@ -1,23 +1,33 @@
 import type { BackfillLine } from '#core/backfill.ts';
 import type { BackfillReference, Job } from '#core/generation.ts';
+import type { Services } from './services.ts';
 
-/** The end of a line from the end of its job; the cost is whoever's business who knows the prices. */
+/** The records of the attempt that the job is in: each attempt is charged once. */
+export function usageOfAttempt({ usage, attempt }: Job): Job['usage'] {
+  return usage.filter((record) => (record.attempt ?? 1) === attempt);
+}
+
+/**
+ * The end of a line from a job that has ended. What was there before the backfill cost it nothing.
+ */
 export function lineOfJob(
+  { costOf }: Pick<Services, 'costOf'>,
   job: Job,
-  { backfillId, line }: BackfillReference,
+  reference: BackfillReference,
   alreadyThere: boolean,
 ): BackfillLine {
-  const { videoId, status, result, error, usage } = job;
-  const isEnded = status === 'completed' || status === 'failed' || status === 'cancelled';
-  const gpuSeconds = usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
+  const { videoId, status, result, error } = job;
+  const usage = usageOfAttempt(job);
   return {
-    backfillId,
-    line,
-    status: isEnded ? status : 'failed',
+    ...reference,
+    status: status === 'completed' || status === 'cancelled' ? status : 'failed',
     videoId,
     alreadyThere,
     ...(result && { hit: result.hit, stepsRun: result.stepsRun, fullSteps: result.fullSteps }),
-    ...(!alreadyThere && { gpuSeconds }),
+    ...(!alreadyThere && {
+      gpuSeconds: usage.reduce((sum, { gpuSeconds = 0 }) => sum + gpuSeconds, 0),
+      cost: costOf({ ...job, usage }).toString(),
+    }),
     ...(error && { error }),
     endedAt: job.completedAt ?? job.updatedAt,
   };

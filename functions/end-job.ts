@@ -1,6 +1,6 @@
-import type { BackfillLine } from '#core/backfill.ts';
 import type { Job, JobStatus } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
+import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
 import type { Services } from './services.ts';
 
 export type EndJobServices = Pick<
@@ -49,8 +49,8 @@ export async function endJob(
         amount: cost(),
       }))(),
     (async () => {
-      const line = lineOf(job, cost);
-      if (line !== null) await backfills.putLine(line);
+      const { backfill } = job;
+      if (backfill !== null) await backfills.putLine(lineOfJob(services, job, backfill, false));
     })(),
     job.webhook !== null && isAnnounced
       ? notifications.send({ kind: 'video', id: videoId })
@@ -64,25 +64,4 @@ const DAY_CHARACTERS = 10;
 
 function costOfAttempt({ costOf }: EndJobServices, job: Job): bigint {
   return costOf({ ...job, usage: usageOfAttempt(job) });
-}
-
-function usageOfAttempt({ usage, attempt }: Job): Job['usage'] {
-  return usage.filter((record) => (record.attempt ?? 1) === attempt);
-}
-
-function lineOf(job: Job, cost: () => bigint): BackfillLine | null {
-  const { backfill, status, result, error } = job;
-  if (backfill === null || status === 'queued' || status === 'running') return null;
-  const gpuSeconds = usageOfAttempt(job).reduce((sum, usage) => sum + (usage.gpuSeconds ?? 0), 0);
-  return {
-    ...backfill,
-    status,
-    videoId: job.videoId,
-    alreadyThere: false,
-    ...(result && { hit: result.hit, stepsRun: result.stepsRun, fullSteps: result.fullSteps }),
-    gpuSeconds,
-    cost: cost().toString(),
-    ...(error && { error }),
-    endedAt: job.completedAt ?? job.updatedAt,
-  };
 }

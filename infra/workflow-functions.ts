@@ -45,7 +45,8 @@ export function createWorkflowFunctions(
   fleet: FleetResources,
 ): WorkflowFunctions {
   const { embedder, onnxRuntime } = modelLayers(stack);
-  const { interactiveMax, idleMinutes, backfillMax, storageClass } = settingsOf(stack);
+  const { interactiveMax, idleMinutes, backfillMax, storageClass, defaultBudgetPerDayUsd } =
+    settingsOf(stack);
   const table = { [ENVIRONMENT.tableName]: storage.table.tableName };
   const vectors = { [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn };
   const modelPackage = { [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY };
@@ -112,7 +113,11 @@ export function createWorkflowFunctions(
     submit: new HouseFunction(stack, 'Submit', {
       description: 'Makes a line of a backfill a job, once',
       folder: 'submit',
-      environment: { ...table, ...modelPackage },
+      environment: {
+        ...table,
+        ...modelPackage,
+        [ENVIRONMENT.defaultBudgetPerDayUsd]: String(defaultBudgetPerDayUsd ?? ''),
+      },
       layers: embedder,
       timeout: TIMEOUT,
     }),

@@ -11,12 +11,14 @@ import { hasEnded } from '#functions/end-job.ts';
 import { costIn, reuseRules, type Services } from '#functions/services.ts';
 import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import { estimateCost } from '#core/cost.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
-import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { NO_LIMITS } from '#core/tenant.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
@@ -300,6 +302,7 @@ class LocalCloud implements EmbeddedCloud {
       ...(parts.retryPauses && { retryPauses: parts.retryPauses }),
     });
 
+    const prices = priceBookOf(DEFAULT_PRICE_REGION);
     this.backfills = new EmbeddedBackfills({
       definition: options.definitions.backfill,
       handlers: {
@@ -311,17 +314,15 @@ class LocalCloud implements EmbeddedCloud {
           steps: this.manifest.scheduler.steps,
         }),
         Submit: createSubmitHandler({
-          table,
-          backfills,
+          ...services,
           modelRevision: this.modelRevision,
-          compatibilityKey: this.compatibilityKey,
+          estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
+          defaultBudgetPerDay: NO_LIMITS.budgetPerDay,
         }),
         Close: createCloseHandler({
-          table,
-          backfills,
+          ...services,
           objects,
           results: foreignObjects(objects),
-          notifications,
         }),
       },
       backfills,
@@ -396,6 +397,9 @@ class LocalCloud implements EmbeddedCloud {
         const error = { Error: 'condition_failed', Cause: ofAnotherModel(job) };
         await this.#fail({ request: { videoId }, error });
       }
+    }
+    for await (const { backfillId, status } of this.services.backfills.scanBackfills()) {
+      if (status === 'queued' || status === 'running') await this.backfills.start(backfillId);
     }
     return resumed;
   }

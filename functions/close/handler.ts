@@ -2,6 +2,7 @@ import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { JobStatus } from '#core/generation.ts';
 import { videoIdForKey } from '#core/identity.ts';
+import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
@@ -12,19 +13,21 @@ import type { CloseInput, CloseOutput } from '../backfill-states.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { explainFailure } from '../fail/explain-failure.ts';
 import {
+  costIn,
   deployedBackfills,
   deployedNotifications,
   deployedObjects,
   deployedTable,
   lazily,
   variable,
+  type Services,
 } from '../services.ts';
 import type { CaughtError } from '../states.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 import { latestManifest, readResults, type ItemResult } from './map-results.ts';
 
-export interface CloseServices {
+export interface CloseServices extends Pick<Services, 'costOf'> {
   table: Pick<Table, 'getJob'>;
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'list'>;
@@ -113,26 +116,28 @@ async function recordMissingLines(
   }
   for await (const result of readResults(services.results, manifestKey)) {
     if (recorded.has(result.item.line)) continue;
-    const line = await lineOf(services.table, backfill, result);
+    const line = await lineOf(services, backfill, result);
     if (line !== null) await services.backfills.putLine(line);
   }
 }
 
 async function lineOf(
-  table: CloseServices['table'],
+  services: CloseServices,
   { backfillId, tenant, createdAt }: Backfill,
   result: ItemResult,
 ): Promise<BackfillLine | null> {
   const { item } = result;
   const reference = { backfillId, line: item.line };
   const job =
-    'error' in item ? null : await table.getJob(videoIdForKey(tenant, item.idempotencyKey));
+    'error' in item
+      ? null
+      : await services.table.getJob(videoIdForKey(tenant, item.idempotencyKey));
   if (result.status === 'succeeded') {
     const isEarlier = Date.parse(job?.completedAt ?? '') < Date.parse(createdAt);
-    return job && lineOfJob(job, reference, isEarlier);
+    return job && lineOfJob(services, job, reference, isEarlier);
   }
   if (job?.status === 'failed' || job?.status === 'cancelled') {
-    return lineOfJob(job, reference, false);
+    return lineOfJob(services, job, reference, false);
   }
   const error = explainFailure(result.error);
   return {
@@ -154,6 +159,7 @@ export const handler = lazily(async () => {
       objects: deployedObjects(),
       results: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
       notifications: deployedNotifications(),
+      costOf: costIn(DEFAULT_PRICE_REGION),
     }),
   );
 });

@@ -1,31 +1,45 @@
 import type { Backfill } from '#core/backfill.ts';
-import { FlexCacheError } from '#core/errors.ts';
+import { estimateCost } from '#core/cost.ts';
+import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { BackfillReference, Job } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
+import { formatUsd, parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
+import type { TenantTable } from '#stores/tenants.ts';
 import { lineOfJob } from '../backfill-line.ts';
-import type { BrokenItem, ReadableItem, SubmitInput, SubmitOutput } from '../backfill-states.ts';
+import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
+import { hasEnded } from '../end-job.ts';
+import { ENVIRONMENT } from '../environment.ts';
 import {
+  costIn,
   deployedBackfills,
   deployedModel,
   deployedTable,
+  deployedTenants,
   lazily,
   reuseRules,
+  type Services,
 } from '../services.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
-export interface SubmitServices extends JobModel {
-  table: Pick<Table, 'createJob' | 'resubmitJob'>;
+export interface SubmitServices extends JobModel, Pick<Services, 'costOf'> {
+  table: Pick<Table, 'getJob' | 'createJob' | 'resubmitJob'>;
+  tenants: Pick<TenantTable, 'getTenant' | 'reserve' | 'getSpending'>;
   backfills: Pick<BackfillTable, 'getBackfill' | 'putLine'>;
+  /** What a video of so many network evaluations may take, pico-dollars. */
+  estimate: (steps: number) => bigint;
+  /** Pico-dollars a day of a tenant that was given no budget; null is no limit. */
+  defaultBudgetPerDay: bigint | null;
 }
 
 /**
  * Makes a line of a backfill a job, and says which execution makes its video; none when the video is
- * there already. A line that is no request fails here with its reason.
+ * there already. A line that cannot become one fails here, and its reason is written down.
  */
 export function createSubmitHandler(
   services: SubmitServices,
@@ -40,64 +54,78 @@ export function createSubmitHandler(
     if (backfill.cancelRequested) {
       throw new FlexCacheError('cancelled', 'the backfill was cancelled before this line began');
     }
-    if ('error' in item) return refuse(services, backfill, item);
-    return submit(services, backfill, item);
+    try {
+      if ('error' in item) throw errorOf(item.error);
+      return await submit(services, backfill, item);
+    } catch (error) {
+      if (error instanceof FlexCacheError && !error.transient) {
+        await recordFailure(services, backfill, item, error);
+      }
+      throw error;
+    }
   });
 }
 
-async function refuse(
+function errorOf({ code, message, field, fix }: ItemError): FlexCacheError {
+  return new FlexCacheError(code as FlexCacheError['code'], message, {
+    ...(field !== null && { field }),
+    ...(fix !== null && { fix }),
+  });
+}
+
+async function recordFailure(
   { backfills }: SubmitServices,
   { backfillId }: Backfill,
-  { line, error }: BrokenItem,
-): Promise<never> {
-  const { code, message, field, fix } = error;
+  { line }: BackfillItem,
+  error: FlexCacheError,
+): Promise<void> {
+  const { code, field } = error;
   await backfills.putLine({
     backfillId,
     line,
     status: 'failed',
     videoId: null,
     alreadyThere: false,
-    error: {
-      code,
-      message: fix === null ? message : `${message}: ${fix}`,
-      ...(field !== null && { field }),
-    },
+    error: { code, message: messageWithFix(error), ...(field !== undefined && { field }) },
     endedAt: new Date().toISOString(),
-  });
-  throw new FlexCacheError(code as FlexCacheError['code'], message, {
-    ...(field !== null && { field }),
-    ...(fix !== null && { fix }),
   });
 }
 
 async function submit(
-  { table, backfills, ...model }: SubmitServices,
+  services: SubmitServices,
   backfill: Backfill,
-  { line, ...asked }: ReadableItem,
+  { line, ...asked }: Exclude<BackfillItem, { error: ItemError }>,
 ): Promise<SubmitOutput> {
+  const { table, backfills, modelRevision, compatibilityKey } = services;
   const { tenant, defaults, metadata } = backfill;
   const reference: BackfillReference = { backfillId: backfill.backfillId, line };
+  const { scope, minSimilarity, maxReuse } = defaults;
   const request = newRequest(
-    {
-      ...asked,
-      tenant,
-      scope: defaults.scope,
-      minSimilarity: defaults.minSimilarity,
-      maxReuse: defaults.maxReuse,
-      pool: 'backfill',
-    },
+    { ...asked, tenant, scope, minSimilarity, maxReuse, pool: 'backfill' },
     { steps: asked.steps },
   );
-  const made = await table.createJob(newJob(request, model, { metadata, backfill: reference }));
-  if (made.job.deletedAt !== undefined) {
-    throw new FlexCacheError('condition_failed', `video ${request.videoId} was deleted`, {
+  const wanted = newJob(
+    request,
+    { modelRevision, compatibilityKey },
+    { metadata, backfill: reference },
+  );
+  const { videoId } = request;
+  const present = await table.getJob(videoId);
+  if (present?.deletedAt !== undefined) {
+    throw new FlexCacheError('condition_failed', `video ${videoId} was deleted`, {
       fix: 'ask for another seed to make another',
     });
   }
-  const { videoId } = request;
-  const job = made.created ? made.job : await table.resubmitJob(videoId, reference);
+  if (present === null || (hasEnded(present) && present.status !== 'completed')) {
+    await reserve(services, present ?? wanted, present === null ? 1 : present.attempt + 1);
+  }
+  const { job: stored, created } =
+    present === null ? await table.createJob(wanted) : { job: present, created: false };
+  const isAgain = !created && hasEnded(stored) && stored.status !== 'completed';
+  const job = isAgain ? await table.resubmitJob(videoId, reference) : stored;
   if (job.status === 'completed') {
-    await backfills.putLine(lineOfJob(job, reference, wasThereBefore(job, backfill)));
+    const isEarlier = Date.parse(job.completedAt!) < Date.parse(backfill.createdAt);
+    await backfills.putLine(lineOfJob(services, job, reference, isEarlier));
     return { done: true, videoId };
   }
   return {
@@ -108,20 +136,43 @@ async function submit(
   };
 }
 
-/** A backfill that is started again finds what it has made itself. */
-function wasThereBefore(job: Job, backfill: Backfill): boolean {
-  return Date.parse(job.completedAt ?? job.updatedAt) < Date.parse(backfill.createdAt);
+/** Sets money of the tenant's day aside; the end of the job replaces it by what was spent. */
+async function reserve(
+  { tenants, estimate, defaultBudgetPerDay }: SubmitServices,
+  { tenant, videoId, steps, createdAt }: Job,
+  attempt: number,
+): Promise<void> {
+  const { budgetPerDay } = (await tenants.getTenant(tenant)) ?? {};
+  const budget = budgetPerDay === undefined ? defaultBudgetPerDay : budgetPerDay;
+  if (budget === null) return;
+  const day = createdAt.slice(0, '2026-11-22'.length);
+  const amount = estimate(steps);
+  const name = executionName(videoId, attempt);
+  if (await tenants.reserve({ tenant, day, videoId: name, amount }, budget)) return;
+  const spent = await tenants.getSpending(tenant, day);
+  throw new FlexCacheError(
+    'budget_exceeded',
+    `$${formatUsd(spent, 4)} of the $${formatUsd(budget, 4)} of ${day} (UTC) are spent or reserved, and this video may take $${formatUsd(amount, 4)}`,
+    { fix: 'submit the file again tomorrow, or have the budget raised' },
+  );
 }
 
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
+  const prices = priceBookOf(DEFAULT_PRICE_REGION);
+  const budget = process.env[ENVIRONMENT.defaultBudgetPerDayUsd] ?? '';
   return traced(
     'submit',
     createSubmitHandler({
       table: deployedTable(),
+      tenants: deployedTenants(),
       backfills: deployedBackfills(),
       modelRevision: modelPackage.revision,
       compatibilityKey: reuseRules(modelPackage).compatibilityKey,
+      costOf: costIn(DEFAULT_PRICE_REGION),
+      estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
+      defaultBudgetPerDay:
+        budget === '' ? null : parseUsd(budget, ENVIRONMENT.defaultBudgetPerDayUsd),
     }),
   );
 });

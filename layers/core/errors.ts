@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'gpu_missing'
   | 'workflow_failed'
   | 'throttled'
+  | 'budget_exceeded'
   | 'internal';
 
 export interface FlexCacheErrorOptions extends ErrorOptions {

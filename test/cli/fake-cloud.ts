@@ -22,6 +22,7 @@ import type { BackfillTable } from '#stores/backfills.ts';
 import type { ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
+import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 
 const DEFINITION = JSON.parse(
@@ -214,7 +215,16 @@ export class FakeCloud implements EmbeddedCloud {
       },
     };
     const { modelRevision, compatibilityKey } = this;
-    const submit = createSubmitHandler({ table, backfills, modelRevision, compatibilityKey });
+    const submit = createSubmitHandler({
+      table,
+      backfills,
+      tenants: { getTenant: async () => null } as unknown as TenantTable,
+      modelRevision,
+      compatibilityKey,
+      costOf: () => 0n,
+      estimate: () => 0n,
+      defaultBudgetPerDay: null,
+    });
     return new EmbeddedBackfills({
       definition: DEFINITION,
       handlers: {
@@ -238,6 +248,7 @@ export class FakeCloud implements EmbeddedCloud {
           objects,
           results: foreign,
           notifications: { send: async () => {} },
+          costOf: () => 0n,
         }),
       },
       backfills,

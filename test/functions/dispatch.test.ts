@@ -1,0 +1,67 @@
+import { expect, it } from 'vitest';
+import { POOLS, type Pool } from '#core/generation.ts';
+import { createDispatchHandler } from '#functions/dispatch/handler.ts';
+import type { TelemetryEvent } from '#functions/telemetry.ts';
+import { EmbeddedQueue } from '#local/embedded-queue.ts';
+import { sampleMessage, sampleRequest } from '../stores/samples.ts';
+
+function dispatcher(wake: (pool: Pool) => Promise<void> = async () => {}) {
+  const queues = { interactive: new EmbeddedQueue(), backfill: new EmbeddedQueue() };
+  const woken: Pool[] = [];
+  const logged: TelemetryEvent[] = [];
+  const dispatch = createDispatchHandler({
+    queues,
+    fleet: {
+      wake: async (pool) => {
+        woken.push(pool);
+        await wake(pool);
+      },
+    },
+    telemetry: { log: (event) => logged.push(event) },
+  });
+  return { queues, woken, logged, dispatch };
+}
+
+it.each(POOLS)('queues a request of pool %s there and wakes that pool alone', async (pool) => {
+  // Prepare
+  const { queues, woken, dispatch } = dispatcher();
+  const { sentAt: _, ...message } = sampleMessage({ request: sampleRequest({ pool }) });
+
+  // Act
+  await dispatch(message);
+
+  // Assess
+  const received = await queues[pool].receive(0, 60);
+  expect(received!.message).toEqual({ ...message, sentAt: expect.any(Number) });
+  const [other] = POOLS.filter((candidate) => candidate !== pool);
+  expect(await queues[other!].receive(0, 60)).toBeNull();
+  expect(woken).toEqual([pool]);
+});
+
+it('leaves a message queued whose workers could not be woken, and says so', async () => {
+  // Prepare
+  const { queues, logged, dispatch } = dispatcher(() => Promise.reject(new Error('no quota')));
+  const message = sampleMessage();
+
+  // Act
+  await dispatch(message);
+
+  // Assess
+  expect(await queues.interactive.receive(0, 60)).not.toBeNull();
+  expect(logged).toMatchObject([
+    { level: 'warn', event: 'wake_failed', videoId: message.request.videoId, pool: 'interactive' },
+  ]);
+});
+
+it('wakes nobody for what could not be queued, and fails by the name that is retried', async () => {
+  // Prepare
+  const { queues, woken, dispatch } = dispatcher();
+  queues.interactive.send = () => Promise.reject(new Error('down'));
+
+  // Act
+  const dispatching = dispatch(sampleMessage());
+
+  // Assess
+  await expect(dispatching).rejects.toThrow('down');
+  expect(woken).toEqual([]);
+});

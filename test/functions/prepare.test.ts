@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import type { Backfill, BackfillFormat } from '#core/backfill.ts';
+import { createPrepareHandler, MAX_LINES } from '#functions/prepare/handler.ts';
+import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
+import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
+import { servicesOn, useTable } from './fixture.ts';
+
+const FILES: Record<BackfillFormat, string> = {
+  txt: '# mine\na ball\n\na star\n',
+  jsonl: '{"prompt":"a ball"}\n\n{"prompt":"a star"}\n',
+  csv: 'prompt,seed\na ball,\na star,\n',
+};
+
+describe('Prepare', () => {
+  const table = useTable();
+
+  async function prepare(content: string | Uint8Array, changes: Partial<Backfill> = {}) {
+    const { backfills } = servicesOn(table());
+    const objects = new ListedObjects();
+    const backfill = await storedBackfill(backfills, changes);
+    const { backfillId, inputKey } = backfill;
+    objects.bodies.set(inputKey, Buffer.from(content));
+    const handle = createPrepareHandler({
+      backfills,
+      objects,
+      uploads: objects,
+      modelRevision: 'revision',
+      steps: 10,
+    });
+    const run = () => handle({ backfillId });
+    const requests = (): unknown[] =>
+      Buffer.from(objects.bodies.get(`backfills/${backfillId}/requests.jsonl`)!)
+        .toString()
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+    return { backfills, backfillId, objects, run, requests };
+  }
+
+  it.each(['txt', 'jsonl', 'csv'] as const)('reads a %s file into requests', async (format) => {
+    // Prepare
+    const { run, requests, backfillId, backfills } = await prepare(FILES[format], { format });
+
+    // Act
+    const output = await run();
+
+    // Assess
+    expect(output).toEqual({
+      requestsKey: `backfills/${backfillId}/requests.jsonl`,
+      resultsPrefix: `backfills/${backfillId}/results`,
+      lines: 2,
+      concurrency: 10,
+      toleratedFailurePercentage: 100,
+    });
+    expect(requests()).toMatchObject([
+      { prompt: 'a ball', cache: 'auto', steps: 10, seed: expect.any(Number) },
+      { prompt: 'a star', cache: 'auto', steps: 10, seed: expect.any(Number) },
+    ]);
+    expect(await backfills.getBackfill(backfillId)).toMatchObject({ status: 'running', lines: 2 });
+  });
+
+  it('keeps a broken line with its number and the reason', async () => {
+    // Prepare
+    const { run, requests } = await prepare('{"prompt":"a"}\nnonsense\n{"prompt":"b","seed":3}\n');
+
+    // Act
+    await run();
+
+    // Assess
+    expect(requests()).toMatchObject([
+      { line: 1, prompt: 'a' },
+      {
+        line: 2,
+        text: 'nonsense',
+        error: { code: 'invalid_input', field: 'line', fix: 'write {"prompt": "..."}' },
+      },
+      { line: 3, prompt: 'b', seed: 3 },
+    ]);
+  });
+
+  it('lets the defaults of the backfill hold where a line says nothing', async () => {
+    // Prepare
+    const defaults = {
+      cache: 'refresh',
+      scope: 'tenant',
+      steps: 4,
+      minSimilarity: 0,
+      maxReuse: 1,
+    } as const;
+    const { run, requests } = await prepare(
+      '{"prompt":"a"}\n{"prompt":"a","cache":"off","steps":9}\n',
+      { defaults },
+    );
+
+    // Act
+    await run();
+
+    // Assess
+    expect(requests()).toMatchObject([
+      { cache: 'refresh', steps: 4 },
+      { cache: 'off', steps: 9 },
+    ]);
+  });
+
+  it('makes the same requests of the same file again, and others of other defaults', async () => {
+    // Prepare
+    const file = '{"prompt":"a"}\n{"prompt":"a"}\n';
+    const one = await prepare(file);
+    const same = await prepare(file);
+    const bounded = await prepare(file, {
+      defaults: { cache: 'auto', scope: 'tenant', steps: null, minSimilarity: 0, maxReuse: 0.5 },
+    });
+
+    // Act
+    for (const { run } of [one, same, bounded]) await run();
+    const first = one.requests();
+    await one.run();
+
+    // Assess
+    expect(one.requests()).toEqual(first);
+    expect(same.requests()).toEqual(first);
+    const keysOf = (requests: unknown[]) =>
+      (requests as { idempotencyKey: string }[]).map(({ idempotencyKey }) => idempotencyKey);
+    expect(new Set([...keysOf(first), ...keysOf(bounded.requests())]).size).toBe(4);
+  });
+
+  it('takes a file without requests for an empty one', async () => {
+    // Prepare
+    const { run } = await prepare('\n\n');
+
+    // Assess
+    expect(await run()).toMatchObject({ lines: 0 });
+  });
+
+  it.each([
+    ['a CSV file without prompts', 'seed\n1\n', 'csv'],
+    ['a file of too many requests', 'a\n'.repeat(MAX_LINES + 1), 'txt'],
+    ['a file of too many bytes', new Uint8Array(MAX_REQUESTS_BYTES + 1).fill(0x0a), 'txt'],
+  ] as const)('refuses %s as a whole', async (_, content, format) => {
+    // Prepare
+    const { run, objects, backfillId } = await prepare(content, { format });
+    // One piece: ten bytes at a time would take a while.
+    objects.read = async function* (key) {
+      yield await objects.get(key);
+    };
+
+    // Act
+    const preparing = run();
+
+    // Assess
+    await expect(preparing).rejects.toMatchObject({ name: 'invalid_input' });
+    expect([...objects.bodies.keys()]).not.toContain(`backfills/${backfillId}/requests.jsonl`);
+  });
+
+  it('names a file that is not there', async () => {
+    // Prepare
+    const { run, objects } = await prepare('');
+    objects.bodies.clear();
+
+    // Assess
+    await expect(run()).rejects.toMatchObject({ name: 'object_missing' });
+  });
+
+  it('begins no backfill that was cancelled', async () => {
+    // Prepare
+    const { run, backfills, backfillId } = await prepare('a\n');
+    await backfills.requestBackfillCancel(backfillId);
+
+    // Assess
+    await expect(run()).rejects.toMatchObject({ name: 'cancelled' });
+  });
+});
