@@ -13,8 +13,9 @@ export function createEvictHandler(
   return traced('evict', async (input) => {
     const summary = await finishEvictions(stores, input);
     telemetry.log({ level: 'info', event: 'evictions_finished', ...summary });
-    if (!summary.isDryRun) {
-      const { buried, buriedBytes } = summary;
+    const { buried, buriedBytes, isDryRun } = summary;
+    // A metric is paid for every hour in which it is published.
+    if (!isDryRun && buried > 0) {
       telemetry.measure({ evictedEntries: buried, evictedBytes: buriedBytes }, {});
     }
     return summary;

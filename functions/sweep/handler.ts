@@ -15,7 +15,7 @@ export function createSweepHandler(
     telemetry.log({ level: 'info', event: 'swept', ...summary });
     const { orphanedObjects, orphanedVectors, restoredVectors, entriesWithoutLatent } = summary;
     const orphans = orphanedObjects + orphanedVectors + restoredVectors + entriesWithoutLatent;
-    if (!summary.isDryRun) telemetry.measure({ orphans }, {});
+    if (!summary.isDryRun && orphans > 0) telemetry.measure({ orphans }, {});
     return summary;
   });
 }

@@ -53,9 +53,11 @@ export interface Price {
   source: string;
   /** `2026-11-22` or `2026-11`: when the figure was last held against its source. */
   asOf: string;
+  /** What an account uses of it each month without paying; bills of single videos leave it out. */
+  free?: { quantity: number; source: string };
 }
 
-/** The prices of one region. Free allowances and volume discounts are not counted. */
+/** The prices of one region. Volume discounts are not counted. */
 export interface PriceBook {
   region: string;
   /** When the book was put together. */
@@ -117,6 +119,7 @@ export function parsePriceBook(json: unknown): PriceBook {
       unit: text(given['unit'], `${id}.unit`),
       source: text(given['source'], `${id}.source`),
       asOf: date(given['asOf'], `${id}.asOf`),
+      ...(given['free'] !== undefined && { free: allowance(given['free'], `${id}.free`) }),
     });
   }
   for (const id of PRICE_IDS) if (!prices.has(id)) throw new UnknownPriceError(id, region);
@@ -126,7 +129,7 @@ export function parsePriceBook(json: unknown): PriceBook {
     reference: {
       instanceType: text(reference['instanceType'], 'reference.instanceType'),
       purchaseOption: purchaseOption(reference['purchaseOption']),
-      lambdaMegabytes: megabytes(reference['lambdaMegabytes']),
+      lambdaMegabytes: positive(reference['lambdaMegabytes'], 'reference.lambdaMegabytes'),
     },
     prices,
   };
@@ -189,9 +192,17 @@ function purchaseOption(value: unknown): PurchaseOption {
   throw wrong('reference.purchaseOption', value, PURCHASE_OPTIONS.join(' or '));
 }
 
-function megabytes(value: unknown): number {
+function allowance(value: unknown, field: string): NonNullable<Price['free']> {
+  const given = record(value, field);
+  return {
+    quantity: positive(given['quantity'], `${field}.quantity`),
+    source: text(given['source'], `${field}.source`),
+  };
+}
+
+function positive(value: unknown, field: string): number {
   if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value;
-  throw wrong('reference.lambdaMegabytes', value, 'a whole number of megabytes');
+  throw wrong(field, value, 'a whole number above 0');
 }
 
 function wrong(field: string, value: unknown, expected: string): InvalidInputError {

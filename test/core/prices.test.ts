@@ -82,6 +82,11 @@ describe('parsePriceBook', () => {
     ['sqs.request.unit', (file) => delete file.prices['sqs.request']!['unit']],
     ['sqs.request.asOf', (file) => (file.prices['sqs.request']!['asOf'] = 'today')],
     ['lambda.gb-hour', (file) => (file.prices['lambda.gb-hour'] = file.prices['sqs.request']!)],
+    ['sqs.request.free', (file) => (file.prices['sqs.request']!['free'] = 1_000_000)],
+    [
+      'sqs.request.free.quantity',
+      (file) => (file.prices['sqs.request']!['free'] = { quantity: -1, source: 'nobody' }),
+    ],
     ['asOf', (file) => (file.asOf = undefined)],
     ['reference.purchaseOption', (file) => (file.reference['purchaseOption'] = 'embedded')],
     ['reference.lambdaMegabytes', (file) => (file.reference['lambdaMegabytes'] = 0)],

@@ -129,7 +129,7 @@ describe('finishEvictions', () => {
   );
 });
 
-test('the function logs its summary and measures what it let go', async () => {
+test('the function logs its summary and measures what it let go, if anything', async () => {
   const { entryId } = await storeEntry(stores());
   await stores().table.moveEntry(entryId, 'READY', 'EVICTING', Date.now() - HOUR);
   const said: unknown[] = [];
@@ -146,9 +146,15 @@ test('the function logs its summary and measures what it let go', async () => {
     deadline: Infinity,
   });
 
+  const silent = await createEvictHandler(
+    stores(),
+    telemetry,
+  )({ isDryRun: false, deadline: Infinity });
+
   expect(summary.buried).toBe(1);
   expect(said).toEqual([
     { level: 'info', event: 'evictions_finished', ...summary },
     { evictedEntries: 1, evictedBytes: LATENT_BYTES },
+    { level: 'info', event: 'evictions_finished', ...silent },
   ]);
 });

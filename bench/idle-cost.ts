@@ -1,0 +1,34 @@
+import { formatUsd } from '#core/money.ts';
+import { idleCost, type IdleLine } from '#core/idle-cost.ts';
+import { priceBookOf } from '#core/prices.ts';
+import { createApp } from '#infra/create-app.ts';
+import { ASSUMPTIONS, standingUse, type Template } from './standing-use.ts';
+
+/**
+ * Writes what a deployment costs a month with nothing stored and nobody asking, as Markdown:
+ * `node bench/idle-cost.ts`.
+ */
+const { app } = createApp({ context: { bundle: false } });
+const templates = app.synth().stacks.map((stack) => stack.template as Template);
+const book = priceBookOf('us-east-1');
+const cost = idleCost(standingUse(templates), book);
+const dollars = (amount: bigint): string => `$${formatUsd(amount, 4)}`;
+
+const byWhat = Map.groupBy(cost.lines, ({ what }) => what);
+const sum = (lines: readonly IdleLine[], amount: 'listed' | 'paid'): string =>
+  dollars(lines.reduce((total, line) => total + line[amount], 0n));
+const rows = [
+  ['what', 'list price', 'after free allowances'],
+  ['---', '---:', '---:'],
+  ...[...byWhat].map(([what, lines]) => [what, sum(lines, 'listed'), sum(lines, 'paid')]),
+  ['**together**', `**${dollars(cost.listed)}**`, `**${dollars(cost.paid)}**`],
+];
+process.stdout.write(
+  [
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    `List prices of ${book.region}, ${book.asOf}. Free allowances are those of one account that has nothing else.`,
+    `Assumed of a scheduled call: ${ASSUMPTIONS.secondsPerCall} s and ${ASSUMPTIONS.logBytesPerCall} bytes of log.`,
+    '',
+  ].join('\n'),
+);
