@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { randomBackfillId } from '#core/identity.ts';
+import type { LineEnd } from '#local/embedded-backfills.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { collect } from '../collect.ts';
@@ -138,4 +139,194 @@ describe('an embedded backfill', () => {
     expect(linesAgain.map(({ videoId }) => videoId)).toEqual(lines.map(({ videoId }) => videoId));
     expect(await collect(cloud.table.scanEntries())).toEqual(entries);
   }, 240_000);
+
+  it('says of a line whose video failed why, in the words of the video', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    video.beforeStep = () => {
+      throw new Error('the device fell off the bus');
+    };
+    const cloud = await open(await temporaryFolder(), video);
+    const backfillId = await create(cloud, [prompt(1)]);
+    const told: LineEnd[] = [];
+    cloud.backfills.onLine(backfillId, (end) => told.push(end));
+
+    // Act
+    const ended = await run(cloud, backfillId);
+
+    // Assess
+    const error = { code: 'internal', message: 'the device fell off the bus' };
+    expect(ended.status).toBe('completed');
+    expect(told).toMatchObject([{ item: { line: 1 }, error }]);
+    expect(await linesOf(cloud, backfillId)).toMatchObject([
+      { line: 1, status: 'failed', videoId: expect.stringMatching(/^vid_/), error },
+    ]);
+    const manifest = await readJson<Manifest>(cloud, ended.manifestKey!);
+    const [failed] = await readJson<Child[]>(cloud, manifest.ResultFiles.FAILED[0]!.Key);
+    expect(failed).toMatchObject({ Status: 'FAILED', Error: 'internal', Cause: error.message });
+  });
+
+  it('makes a failed video when the file is run again', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    video.beforeStep = () => {
+      throw new Error('the device fell off the bus');
+    };
+    const cloud = await open(await temporaryFolder(), video);
+    const file = [prompt(1)];
+    const failed = await create(cloud, file);
+    await run(cloud, failed);
+    video.beforeStep = () => {};
+
+    // Act
+    const again = await create(cloud, file);
+    await run(cloud, again);
+
+    // Assess
+    expect(await linesOf(cloud, again)).toMatchObject([{ status: 'completed' }]);
+    expect(await linesOf(cloud, failed)).toMatchObject([{ status: 'failed' }]);
+  });
+
+  it('ends when more lines have failed than are tolerated', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const file = [...Array.from({ length: 5 }, () => 'nonsense'), ...[1, 2, 3, 4, 5].map(prompt)];
+    const backfillId = await create(cloud, file, {
+      toleratedFailurePercentage: 20,
+      concurrency: 1,
+    });
+
+    // Act
+    const ended = await run(cloud, backfillId);
+
+    // Assess
+    expect(ended).toMatchObject({
+      status: 'failed',
+      error: { code: 'workflow_failed', message: expect.stringContaining('more than 20 %') },
+      manifestKey: expect.stringContaining('/manifest.json'),
+    });
+    expect(await linesOf(cloud, backfillId)).toHaveLength(3);
+  });
+
+  it('stops: no further line begins, and the video in the making is cancelled', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    const cloud = await open(await temporaryFolder(), video);
+    const backfillId = await create(cloud, [1, 2, 3, 4].map(prompt), {
+      concurrency: 1,
+      defaults: { ...STANDARD_DEFAULTS, steps: 40 },
+    });
+    const began = Promise.withResolvers<void>();
+    video.beforeStep = () => {
+      began.resolve();
+      return new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    await cloud.backfills.start(backfillId);
+    await began.promise;
+
+    // Act
+    await cloud.backfills.stop(backfillId);
+    const ended = await cloud.backfills.finished(backfillId);
+
+    // Assess
+    expect(ended).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } });
+    expect(video.times.length).toBeLessThan(40);
+    expect(await linesOf(cloud, backfillId)).toMatchObject([{ line: 1, status: 'cancelled' }]);
+    expect(await collect(cloud.table.scanEntries())).toEqual([]);
+  });
+
+  it('drains: the video in the making is finished, and no further line begins', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const backfillId = await create(cloud, [1, 2, 3].map(prompt), { concurrency: 1 });
+    cloud.backfills.onLine(backfillId, () => void cloud.backfills.drain(backfillId));
+
+    // Act
+    const ended = await run(cloud, backfillId);
+
+    // Assess
+    expect(ended.status).toBe('cancelled');
+    expect(await linesOf(cloud, backfillId)).toMatchObject([{ line: 1, status: 'completed' }]);
+  });
+
+  it('goes on with what is missing when its process ended in the middle', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const video = new FakeVideoModel();
+    const before = await open(folder, video);
+    const backfillId = await create(before, [...[1, 2, 3].map(prompt), 'nonsense'], {
+      concurrency: 1,
+    });
+    const second = Promise.withResolvers<void>();
+    before.backfills.onLine(backfillId, () => second.resolve());
+    await before.backfills.start(backfillId);
+    await second.promise;
+    await before.close();
+    const evaluations = video.times.length;
+
+    // Act
+    const after = await open(folder, video);
+    const left = await after.services.backfills.getBackfill(backfillId);
+    await after.resumeUnfinished();
+    const ended = await after.backfills.finished(backfillId);
+
+    // Assess
+    expect(left!.status).toBe('running');
+    expect(ended.status).toBe('completed');
+    expect(await linesOf(after, backfillId)).toMatchObject([
+      { line: 1, status: 'completed', alreadyThere: false },
+      { line: 2, status: 'completed', alreadyThere: false },
+      { line: 3, status: 'completed', alreadyThere: false },
+      { line: 4, status: 'failed' },
+    ]);
+    // The first line's two steps are not run again.
+    expect(evaluations).toBeGreaterThanOrEqual(2);
+    expect(video.times.length).toBeLessThanOrEqual(evaluations + 2 * 2);
+  });
+
+  it('ends one that a process before left, when it is stopped and not gone on with', async () => {
+    // Prepare
+    const folder = await temporaryFolder();
+    const before = await open(folder);
+    const backfillId = await create(before, [prompt(1)]);
+    await before.services.backfills.updateBackfill(backfillId, { status: 'running' });
+    await before.close();
+    const after = await open(folder);
+
+    // Act
+    await after.backfills.stop(backfillId);
+
+    // Assess
+    expect(await after.backfills.finished(backfillId)).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('completes a file without a request at once, and fails one that cannot be read', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const empty = await create(cloud, ['', '']);
+    const broken = await create(cloud, ['seed', '1'], { format: 'csv' });
+
+    // Assess
+    expect(await run(cloud, empty)).toMatchObject({ status: 'completed', lines: 0 });
+    expect(await run(cloud, broken)).toMatchObject({
+      status: 'failed',
+      error: { code: 'invalid_input', message: expect.stringContaining('no column "prompt"') },
+    });
+  });
+
+  it('does nothing when it is started twice, or after its end', async () => {
+    // Prepare
+    const video = new FakeVideoModel();
+    const cloud = await open(await temporaryFolder(), video);
+    const backfillId = await create(cloud, [prompt(1)]);
+
+    // Act
+    await Promise.all([cloud.backfills.start(backfillId), cloud.backfills.start(backfillId)]);
+    const ended = await cloud.backfills.finished(backfillId);
+    await cloud.backfills.start(backfillId);
+
+    // Assess
+    expect(await cloud.backfills.finished(backfillId)).toEqual(ended);
+    expect(video.times).toHaveLength(2);
+  });
 });
