@@ -120,13 +120,16 @@ function queueWidgets({ storage }: ObservedStacks): cloudwatch.GraphWidget[] {
 }
 
 function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.GraphWidget[] {
-  const functions: lambda.IFunction[] = [
-    api.api,
-    api.predict,
-    api.webhook,
-    ...Object.values(workflow.functions as unknown as Record<string, lambda.IFunction>),
-    retention.evict,
-    retention.sweep,
+  // Those of the state machines show in the executions that fail of them.
+  const { fleet, deadLetters } = workflow.functions;
+  const functions: [string, lambda.IFunction][] = [
+    ['api', api.api],
+    ['predict', api.predict],
+    ['webhook', api.webhook],
+    ['fleet', fleet],
+    ['dead letters', deadLetters],
+    ['evict', retention.evict],
+    ['sweep', retention.sweep],
   ];
   return [
     graph({
@@ -150,7 +153,9 @@ function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.G
     }),
     graph({
       title: 'Errors of functions and executions',
-      left: functions.map((fn) => fn.metricErrors({ period: FINE_PERIOD, statistic: 'Sum' })),
+      left: functions.map(([label, fn]) =>
+        fn.metricErrors({ label, period: FINE_PERIOD, statistic: 'Sum' }),
+      ),
       right: [
         workflow.generate.metricFailed({ label: 'generate failed' }),
         workflow.generate.metricTimedOut({ label: 'generate timed out' }),

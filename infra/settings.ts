@@ -6,7 +6,7 @@ import { InvalidInputError } from '#core/errors.ts';
 const LOG_RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 731, 1827];
 
 /** Families with NVIDIA processors beside x86 ones: what the worker's image runs on. */
-const GPU_FAMILIES = ['g4dn', 'g5', 'g6', 'g6e', 'g7e', 'gr6', 'p3', 'p4d', 'p4de', 'p5', 'p5e'];
+const GPU_FAMILIES = ['g4dn', 'g5', 'g6', 'g6e', 'g7e', 'gr6'];
 
 /** Virtual processors by size, the same in every family of the list above. */
 const VCPUS_BY_SIZE: Readonly<Record<string, number>> = {

@@ -27,11 +27,11 @@ export function permissionsOf(assembly: CloudAssembly): Record<string, Permissio
       if (type !== 'AWS::IAM::Policy') continue;
       const { Statement: statements } = properties['PolicyDocument'] as { Statement: Statement[] };
       for (const role of properties['Roles'] as unknown[]) {
-        const permissions = (roles[nameOf(role, template, templates)] ??= {});
+        const permissions = (roles[nameOf(role, templates)] ??= {});
         for (const { Action: action, Resource: resource } of statements) {
           for (const one of [resource].flat()) {
-            const name = nameOf(one, template, templates);
-            if (/Logs$/.test(name)) continue;
+            const name = nameOf(one, templates);
+            if (name.endsWith('Logs')) continue;
             permissions[name] = [...(permissions[name] ?? []), ...[action].flat()].sort();
           }
         }
@@ -54,7 +54,7 @@ function withoutHash(logicalId: string): string {
   return logicalId.replace(/[0-9A-F]{8}$/, '');
 }
 
-function nameOf(value: unknown, template: Template, templates: Map<string, Template>): string {
+function nameOf(value: unknown, templates: Map<string, Template>): string {
   if (typeof value === 'string') return value;
   const [name, argument] = Object.entries(value as Record<string, unknown>)[0]!;
   switch (name) {
@@ -63,19 +63,16 @@ function nameOf(value: unknown, template: Template, templates: Map<string, Templ
     case 'Fn::GetAtt':
       return withoutHash((argument as string[])[0]!);
     case 'Fn::Join':
-      return (argument as [string, unknown[]])[1]
-        .map((part) => nameOf(part, template, templates))
-        .join('');
+      return (argument as [string, unknown[]])[1].map((part) => nameOf(part, templates)).join('');
     case 'Fn::Sub':
       return argument as string;
     case 'Fn::Select': {
       const [, { 'Fn::Split': split }] = argument as [number, { 'Fn::Split': unknown[] }];
-      return nameOf(split[1], template, templates);
+      return nameOf(split[1], templates);
     }
     case 'Fn::GetStackOutput': {
       const { StackName: stack, OutputName: output } = argument as Record<string, string>;
-      const producer = templates.get(stack!)!;
-      return nameOf(producer.Outputs![output!]!.Value, producer, templates);
+      return nameOf(templates.get(stack!)!.Outputs![output!]!.Value, templates);
     }
   }
   throw new Error(`${JSON.stringify(value)} has no name`);

@@ -1,0 +1,40 @@
+import { Match } from 'aws-cdk-lib/assertions';
+import { describe, expect, it } from 'vitest';
+import { createApp } from '#infra/create-app.ts';
+import { templateOf } from './stack-template.ts';
+
+describe('the retention stack', () => {
+  it('lets go every hour and sweeps every week, unless told otherwise', () => {
+    // Act
+    const synthesize = (context: Record<string, unknown>) =>
+      templateOf(
+        createApp({ context: { bundle: 'false', ...context } }).app.synth(),
+        'FlexCacheRetention',
+      );
+    const schedulesOf = (context: Record<string, unknown>): string[] =>
+      Object.values(synthesize(context).findResources('AWS::Scheduler::Schedule'))
+        .map(({ Properties: properties }) => properties.ScheduleExpression as string)
+        .sort();
+
+    // Assess
+    expect(schedulesOf({})).toEqual(['cron(0 3 ? * SUN *)', 'rate(1 hour)']);
+    expect(schedulesOf({ evictSchedule: 'rate(6 hours)' })).toContain('rate(6 hours)');
+  });
+
+  it('calls its functions in the name of this account alone', () => {
+    // Prepare
+    const { app } = createApp({ context: { bundle: 'false' } });
+
+    // Assess
+    templateOf(app.synth(), 'FlexCacheRetention').hasResourceProperties('AWS::IAM::Role', {
+      AssumeRolePolicyDocument: Match.objectLike({
+        Statement: [
+          Match.objectLike({
+            Principal: { Service: 'scheduler.amazonaws.com' },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ],
+      }),
+    });
+  });
+});
