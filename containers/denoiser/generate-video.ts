@@ -13,6 +13,7 @@ import { latentShape } from '#models/onnx-video-model.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
+import { DenoiseClock } from './denoise-clock.ts';
 import { donorParts, loadDonors } from './donors.ts';
 import type { GenerationControl } from './generation-control.ts';
 import { encodeMedia } from './media.ts';
@@ -76,9 +77,10 @@ export async function generateVideo(
     startedAt,
   );
   const from = await resumption.load(latentShape(manifest));
+  const denoiser = new DenoiseClock(model);
   let latent: Tensor;
   try {
-    latent = await sample(model, actual, donorParts(used), {
+    latent = await sample(denoiser, actual, donorParts(used), {
       latentShape: latentShape(manifest),
       prompt: request.prompt,
       guidance: manifest.scheduler.guidance,
@@ -113,6 +115,7 @@ export async function generateVideo(
     await writes.put(latentKey, stored.container, 'application/octet-stream');
   }
 
+  const spent = resumption.spent(actual.steps);
   return {
     ...keys,
     videoBytes: media.mp4.byteLength,
@@ -126,7 +129,8 @@ export async function generateVideo(
     stepsRun: actual.steps,
     stepsHere: actual.steps - resumption.stepsBefore,
     usage: {
-      ...resumption.spent(actual.steps),
+      ...spent,
+      ...denoiser.secondsOf(spent.networkEvaluations),
       objectGets: donors.objectGets + resumption.objectGets,
       objectBytesRead: donors.bytesRead + resumption.bytesRead,
       objectPuts: writes.count,

@@ -19,6 +19,9 @@ interface HoldDependencies {
   onAlive?: () => void;
 }
 
+/** What one message costs at the queue if it is never renewed. */
+const SEND_RECEIVE_DELETE = 3;
+
 /** Renewals within one visibility period: two may fail before the message is lost. */
 const RENEWALS_PER_VISIBILITY = 3;
 
@@ -43,6 +46,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   #attempt = 1;
   #tableReads = 0;
   #tableWrites = 0;
+  #queueRequests = SEND_RECEIVE_DELETE;
 
   constructor(
     dependencies: HoldDependencies,
@@ -80,9 +84,13 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     return this.#reason ?? (this.#shutdown.aborted ? 'shutdown' : null);
   }
 
-  /** Requests to the table so far; a job is smaller than one unit of either kind. */
-  get usage(): Pick<UsageRecord, 'tableReadUnits' | 'tableWriteUnits'> {
-    return { tableReadUnits: this.#tableReads, tableWriteUnits: this.#tableWrites };
+  /** Requests to table and queue so far; a job is smaller than one unit of either kind. */
+  get usage(): Pick<UsageRecord, 'tableReadUnits' | 'tableWriteUnits' | 'queueRequests'> {
+    return {
+      tableReadUnits: this.#tableReads,
+      tableWriteUnits: this.#tableWrites,
+      queueRequests: this.#queueRequests,
+    };
   }
 
   /** Looks at the job each time: a step costs far more than a read. */
@@ -163,6 +171,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   async #renew(): Promise<void> {
     const { queue, callbacks } = this.#dependencies;
     const { receipt, message } = this.#received;
+    this.#queueRequests++;
     try {
       await queue.extend(receipt, this.#settings.visibilitySeconds);
       await callbacks.sendTaskHeartbeat(message.taskToken);

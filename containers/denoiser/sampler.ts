@@ -4,7 +4,7 @@ import type { Plan } from '#core/generation.ts';
 import { standardNormalNoise } from '#core/noise.ts';
 import { eulerStep, eulerTimes, renoise } from '#core/schedule.ts';
 import type { Tensor } from '#core/tensor.ts';
-import type { VideoModel } from '#models/model.ts';
+import type { Denoiser } from './denoise-clock.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */
 const START_NOISE = 'start';
@@ -74,7 +74,7 @@ export function startLatent(
  * @throws SamplingStoppedError when `shouldStop` said so; no step runs after that.
  */
 export async function sample(
-  model: VideoModel,
+  model: Denoiser,
   plan: SamplePlan,
   donors: DonorParts | null,
   options: SampleOptions,

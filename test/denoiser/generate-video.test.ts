@@ -101,6 +101,7 @@ describe('generateVideo', () => {
     const written = [...objects.bodies].filter(([key]) => key.length > 1);
     expect(usage).toEqual({
       gpuSeconds: expect.any(Number),
+      denoiseSeconds: expect.any(Number),
       networkEvaluations: 5,
       // The two donors, and the checkpoint that is not there.
       objectGets: 3,

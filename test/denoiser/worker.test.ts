@@ -124,7 +124,12 @@ describe('createWorker', () => {
     // Assess
     expect(jobs.progress).toHaveLength(1);
     // Once at the start, before each of 12 steps, and before the video is stored.
-    expect(callbacks.successes[0]!.usage).toMatchObject({ tableReadUnits: 14, tableWriteUnits: 1 });
+    expect(callbacks.successes[0]!.usage).toMatchObject({
+      tableReadUnits: 14,
+      tableWriteUnits: 1,
+      // Sent, received, deleted.
+      queueRequests: 3,
+    });
   });
 
   it('finishes the video when its progress cannot be written', async () => {
@@ -191,6 +196,7 @@ describe('createWorker', () => {
         purchaseOption: 'spot',
         tableReadUnits: 13,
         tableWriteUnits: 13,
+        queueRequests: 3,
         gpuSeconds: expect.any(Number),
       },
     ]);
