@@ -2,7 +2,13 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compatibilityKey } from '#core/identity.ts';
-import { compatibilityOf, loadManifest, networkPaths, verifyPackage } from '#models/manifest.ts';
+import {
+  EMBEDDER_FILES,
+  compatibilityOf,
+  loadManifest,
+  networkPaths,
+  verifyPackage,
+} from '#models/manifest.ts';
 import { DEMO_PACKAGE, temporaryDirectory, writePackage } from './package-fixture.ts';
 
 describe('loadManifest', () => {
@@ -39,6 +45,21 @@ describe('loadManifest', () => {
       code: 'model_missing',
       field: join(directory, 'denoiser.onnx'),
       fix: expect.any(String),
+    });
+  });
+
+  it('asks for no file but those that will be read', async () => {
+    // Prepare
+    const directory = await writePackage();
+    await rm(join(directory, 'denoiser.onnx'));
+
+    // Act
+    const { revision } = await loadManifest(directory, { files: EMBEDDER_FILES });
+
+    // Assess
+    expect(revision).toMatch(/^[0-9a-f]{64}$/);
+    await expect(loadManifest(directory, { files: ['denoiser'] })).rejects.toMatchObject({
+      code: 'model_missing',
     });
   });
 

@@ -1,4 +1,9 @@
-import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { beforeAll, expect, test } from 'vitest';
 import { ObjectCorruptError } from '#stores/errors.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
@@ -52,5 +57,49 @@ describeOnMoto('S3ObjectStore on moto', (endpoint) => {
 
     await expect(absent.put('a', Buffer.from('a'))).rejects.toMatchObject({ code: 'not_found' });
     await expect(collect(absent.list(''))).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describeOnMoto('S3ObjectStore with a bucket for videos on moto', (endpoint) => {
+  const bucket = unique('latents-');
+  const videosBucket = unique('videos-');
+  const client = new S3Client(motoClientOptions(endpoint || 'http://127.0.0.1:9'));
+  const store = new S3ObjectStore({
+    bucket,
+    videosBucket,
+    storageClass: 'INTELLIGENT_TIERING',
+    client,
+  });
+  beforeAll(async () => {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    await client.send(new CreateBucketCommand({ Bucket: videosBucket }));
+  });
+
+  objectStoreContract(() => store);
+
+  test('videos are in the one, everything else in the other, all of the class that was asked for', async () => {
+    const classOf = async (Bucket: string, Key: string) =>
+      (await client.send(new HeadObjectCommand({ Bucket, Key }))).StorageClass;
+
+    await store.put('videos/v/1.mp4', Buffer.from('video'));
+    await store.put('latents/v/1.fcl', Buffer.from('latent'));
+
+    expect(await classOf(videosBucket, 'videos/v/1.mp4')).toBe('INTELLIGENT_TIERING');
+    expect(await classOf(bucket, 'latents/v/1.fcl')).toBe('INTELLIGENT_TIERING');
+    await expect(classOf(bucket, 'videos/v/1.mp4')).rejects.toThrow();
+    const address = new URL(await store.presign('videos/v/1.mp4', { expiresSeconds: 900 }));
+    expect(address.pathname).toBe(`/${videosBucket}/videos/v/1.mp4`);
+  });
+
+  test('a listing of everything is of both, in key order', async () => {
+    for (const key of ['order/v', 'videos/order', 'weights/order']) {
+      await store.put(key, Buffer.from(key));
+    }
+
+    const keys = (await collect(store.list(''))).map(({ key }) => key);
+
+    expect(keys).toEqual(keys.toSorted());
+    expect(keys).toEqual(expect.arrayContaining(['order/v', 'videos/order', 'weights/order']));
+    expect((await collect(store.list('videos/'))).map(({ key }) => key)).toContain('videos/order');
   });
 });
