@@ -203,6 +203,9 @@ interface Encoded {
   contentType: string | undefined;
 }
 
+/** Longer than any endpoint takes. */
+const PADDING = ' '.repeat(5 * 1024 * 1024);
+
 const CONTENT_TYPES = [
   'application/json',
   'application/json; charset=utf-16',
@@ -219,20 +222,21 @@ function encodingOf(value: unknown): Arbitrary<Encoded> {
   const json = JSON.stringify(value) ?? '';
   const asJson = { body: json, contentType: 'application/json' };
   return fc.oneof(
-    { weight: 12, arbitrary: fc.constant(asJson) },
-    { weight: 5, arbitrary: fc.constant({ body: formOf(value), contentType: undefined }) },
+    { weight: 400, arbitrary: fc.constant(asJson) },
+    { weight: 1, arbitrary: fc.constant({ ...asJson, body: json + PADDING }) },
+    { weight: 160, arbitrary: fc.constant({ body: formOf(value), contentType: undefined }) },
     {
-      weight: 1,
+      weight: 30,
       arbitrary: fc.nat(json.length).map((end) => ({ ...asJson, body: json.slice(0, end) })),
     },
     {
-      weight: 1,
+      weight: 30,
       arbitrary: fc
         .constantFrom(...CONTENT_TYPES)
         .map((contentType) => ({ body: json, contentType })),
     },
     {
-      weight: 1,
+      weight: 30,
       arbitrary: fc
         .tuple(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(...CONTENT_TYPES))
         .map(([bytes, contentType]) => ({ body: new Uint8Array(bytes), contentType })),
