@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { ConditionFailedError } from '#core/errors.ts';
+import type { Pool } from '#core/generation.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 
 interface Held {
   body: string;
+  pool: Pool;
   deliveries: number;
   /** Runs while a delivery holds the message. */
   reappears: NodeJS.Timeout | null;
@@ -16,7 +18,8 @@ interface Waiter {
 
 /**
  * The work queue inside one process, with the visibility of SQS: a message that is not deleted in
- * time is handed out again. Nothing is kept on disk: a run that is cut short is started again.
+ * time is handed out again. Nothing is kept on disk: a run that is cut short is started again. The
+ * one worker serves both pools: what somebody waits for goes before a backfill.
  *
  * @example
  * const queue = new EmbeddedQueue();
@@ -24,7 +27,7 @@ interface Waiter {
  * const received = await queue.receive(20, 90);
  */
 export class EmbeddedQueue implements WorkQueue {
-  readonly #waiting: Held[] = [];
+  readonly #waiting: Readonly<Record<Pool, Held[]>> = { interactive: [], backfill: [] };
   readonly #inFlight = new Map<string, Held>();
   readonly #waiters = new Set<Waiter>();
   #closed = false;
@@ -32,6 +35,7 @@ export class EmbeddedQueue implements WorkQueue {
   async send(message: GenerateMessage): Promise<void> {
     this.#offer({
       body: JSON.stringify(message),
+      pool: message.request.pool,
       deliveries: 0,
       reappears: null,
     });
@@ -43,7 +47,7 @@ export class EmbeddedQueue implements WorkQueue {
     signal?: AbortSignal,
   ): Promise<ReceivedMessage | null> {
     if (this.#closed || signal?.aborted) return null;
-    const next = this.#waiting.shift();
+    const next = this.#waiting.interactive.shift() ?? this.#waiting.backfill.shift();
     if (next) return this.#deliver(next, visibilitySeconds);
     if (waitSeconds <= 0) return null;
 
@@ -87,7 +91,7 @@ export class EmbeddedQueue implements WorkQueue {
   #offer(held: Held): void {
     const [waiter] = this.#waiters;
     if (waiter) waiter.answer(this.#deliver(held, waiter.visibilitySeconds));
-    else this.#waiting.push(held);
+    else this.#waiting[held.pool].push(held);
   }
 
   #deliver(held: Held, visibilitySeconds: number): ReceivedMessage {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
-import { sampleMessage } from '../stores/samples.ts';
+import { sampleMessage, sampleRequest } from '../stores/samples.ts';
 import { workQueueContract } from '../stores/work-queue.contract.ts';
 
 describe('EmbeddedQueue', () => {
@@ -15,6 +15,21 @@ describe('EmbeddedQueue', () => {
     expect(await Promise.all(waiting)).toEqual([null, null]);
     await queue.send(sampleMessage());
     expect(await queue.receive(60, 30)).toBeNull();
+  });
+
+  test('what somebody waits for goes before a backfill', async () => {
+    const queue = new EmbeddedQueue();
+    const backfill = sampleMessage({ request: sampleRequest({ pool: 'backfill' }) });
+    const interactive = sampleMessage();
+    await queue.send(backfill);
+    await queue.send(interactive);
+
+    const order = [await queue.receive(0, 30), await queue.receive(0, 30)];
+
+    expect(order.map((received) => received!.message.taskToken)).toEqual([
+      interactive.taskToken,
+      backfill.taskToken,
+    ]);
   });
 
   test('what the sender changes later does not reach the message', async () => {
