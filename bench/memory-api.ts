@@ -128,7 +128,11 @@ export async function memoryApi(): Promise<{
     prices: priceBookOf(DEFAULT_PRICE_REGION),
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
-    telemetry: { log: (event) => void faults.push(event) },
+    telemetry: {
+      log: (event) => {
+        if (event.level !== 'info') faults.push(event);
+      },
+    },
   };
   return {
     services,

@@ -18,6 +18,7 @@ import {
   reuseRules,
   variable,
 } from '../services.ts';
+import { traced } from '../telemetry.ts';
 import { createApi } from './app.ts';
 import { LambdaPredictor } from './lambda-predictor.ts';
 import type { ApiServices } from './services.ts';
@@ -47,7 +48,7 @@ export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
   const table = deployedTable();
   const jobEnd = deployedJobEnd();
-  return createApiHandler({
+  const answer = createApiHandler({
     table,
     ...jobEnd,
     objects: deployedObjects(),
@@ -66,4 +67,5 @@ export const handler = lazily(async () => {
     webhookPolicy: {},
     telemetry: deployedTelemetry(),
   });
+  return traced('api', answer);
 });

@@ -64,7 +64,7 @@ export interface ApiServices {
   defaultLimits: TenantLimits;
   /** Which addresses may be told. */
   webhookPolicy: WebhookPolicy;
-  /** Faults that callers are told nothing of. */
+  /** What was taken in, and faults that callers are told nothing of. */
   telemetry: Pick<Telemetry, 'log'>;
 }
 

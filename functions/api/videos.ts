@@ -31,6 +31,8 @@ async function admit(
 ): Promise<unknown> {
   await admitRequest(services.tenants, caller);
   const job = await admitJob(services, caller, await makeJob());
+  const { videoId, tenant } = job;
+  services.telemetry.log({ level: 'info', event: 'video_taken_in', videoId, tenant });
   return videoObject(services, job);
 }
 

@@ -11,6 +11,7 @@ import { readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { Table } from '#stores/table.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { embedPrompt } from '../embed/embed-prompt.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
@@ -24,6 +25,7 @@ import {
   type Services,
 } from '../services.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed } from '../telemetry.ts';
 import { limited } from '../prepare/handler.ts';
 import { BatchTable } from './batch-table.ts';
 import { noHits, type Prediction, type PredictionQuestion } from './prediction.ts';
@@ -269,7 +271,7 @@ export const handler = lazily(async () => {
   const { splitter: parts, scheduler } = modelPackage.manifest;
   // A Lambda handles one request at a time: a thread would only cost its start.
   const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
-  return createPredictHandler({
+  const answer = createPredictHandler({
     embedder,
     splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, parts.labels),
     table: deployedTable(),
@@ -280,4 +282,5 @@ export const handler = lazily(async () => {
     steps: scheduler.steps,
     prices: priceBookOf(DEFAULT_PRICE_REGION),
   });
+  return observed('predict', deployedTelemetry(), answer);
 });
