@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -83,6 +83,14 @@ export class StorageStack extends Stack {
       visibilityTimeout: CONSUMED_VISIBILITY,
       retentionPeriod: Duration.days(4),
       deliveries: MOST_DELIVERIES,
+    });
+    new CfnOutput(this, 'TableName', {
+      description: 'For flexcache keys and tenants: --table',
+      value: this.table.tableName,
+    });
+    new CfnOutput(this, 'UploadsBucketName', {
+      description: 'Files of prompts are put here, under uploads/TENANT/',
+      value: this.latents.bucketName,
     });
   }
 
