@@ -1,12 +1,10 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
-import { createApp } from '#infra/create-app.ts';
-import { templateOf } from './stack-template.ts';
+import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 function synthesize(context: Record<string, unknown> = {}): { api: Template; storage: Template } {
-  const { app } = createApp({ context: { bundle: 'false', ...context } });
-  const assembly = app.synth();
+  const assembly = synthesizeStacks(context);
   return {
     api: templateOf(assembly, 'FlexCacheApi'),
     storage: templateOf(assembly, 'FlexCacheStorage'),

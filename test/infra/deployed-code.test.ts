@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { EmbedOutput } from '#functions/states.ts';
 import { createApp } from '#infra/create-app.ts';
 import { startTableServer } from '#local/table-server.ts';
@@ -45,13 +45,17 @@ interface DeployedFunction {
   variables: string[];
 }
 
+let assembly: CloudAssembly;
 let functions: Map<string, DeployedFunction>;
 
 beforeAll(() => {
-  functions = deployedFunctions(createApp().app.synth());
+  assembly = createApp().app.synth({ skipValidation: true });
+  functions = deployedFunctions();
 }, 300_000);
 
-function deployedFunctions(assembly: CloudAssembly): Map<string, DeployedFunction> {
+afterAll(() => rmSync(assembly.directory, { recursive: true }));
+
+function deployedFunctions(): Map<string, DeployedFunction> {
   const folderOf = ({ S3Key: key }: { S3Key: string }): string =>
     join(assembly.directory, `asset.${key.replace('.zip', '')}`);
   const found = new Map<string, DeployedFunction>();

@@ -1,11 +1,9 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createApp } from '#infra/create-app.ts';
-import { templateOf } from './stack-template.ts';
+import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 function synthesize(context: Record<string, unknown> = {}): Template {
-  const { app } = createApp({ context: { bundle: 'false', ...context } });
-  return templateOf(app.synth(), 'FlexCacheGpu');
+  return templateOf(synthesizeStacks(context), 'FlexCacheGpu');
 }
 
 /** Properties of the one resource of a type. */

@@ -1,8 +1,7 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { METRICS, METRIC_NAMESPACE } from '#functions/metric-names.ts';
-import { createApp } from '#infra/create-app.ts';
-import { templateOf } from './stack-template.ts';
+import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 /** Metrics that a dashboard may show before it is no longer free. */
 const FREE_METRICS = 50;
@@ -20,8 +19,7 @@ interface Alarm {
 }
 
 function synthesize(context: Record<string, unknown> = {}): Template {
-  const { app } = createApp({ context: { bundle: 'false', ...context } });
-  return templateOf(app.synth(), 'FlexCacheObservability');
+  return templateOf(synthesizeStacks(context), 'FlexCacheObservability');
 }
 
 let template: Template;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createApp } from '#infra/create-app.ts';
 import { permissionsOf, type Permissions } from './permissions.ts';
+import { synthesizeStacks } from './stack-template.ts';
 
 const { roles, assembly } = synthesize();
 
 function synthesize() {
-  const made = createApp({ context: { bundle: 'false' } }).app.synth();
+  const made = synthesizeStacks();
   return { assembly: made, roles: permissionsOf(made) };
 }
 

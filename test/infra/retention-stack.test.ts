@@ -1,16 +1,12 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { createApp } from '#infra/create-app.ts';
-import { templateOf } from './stack-template.ts';
+import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 describe('the retention stack', () => {
   it('lets go every hour and sweeps every week, unless told otherwise', () => {
     // Act
     const synthesize = (context: Record<string, unknown>) =>
-      templateOf(
-        createApp({ context: { bundle: 'false', ...context } }).app.synth(),
-        'FlexCacheRetention',
-      );
+      templateOf(synthesizeStacks(context), 'FlexCacheRetention');
     const schedulesOf = (context: Record<string, unknown>): string[] =>
       Object.values(synthesize(context).findResources('AWS::Scheduler::Schedule'))
         .map(({ Properties: properties }) => properties.ScheduleExpression as string)
@@ -22,11 +18,8 @@ describe('the retention stack', () => {
   });
 
   it('calls its functions in the name of this account alone', () => {
-    // Prepare
-    const { app } = createApp({ context: { bundle: 'false' } });
-
     // Assess
-    templateOf(app.synth(), 'FlexCacheRetention').hasResourceProperties('AWS::IAM::Role', {
+    templateOf(synthesizeStacks(), 'FlexCacheRetention').hasResourceProperties('AWS::IAM::Role', {
       AssumeRolePolicyDocument: Match.objectLike({
         Statement: [
           Match.objectLike({

@@ -14,7 +14,7 @@ function check(change: (stack: Stack) => void = () => {}): SolutionsChecks {
   return checks;
 }
 
-describe('the AWS Solutions rules', () => {
+describe('the AWS Solutions rules', { timeout: 120_000 }, () => {
   it('find nothing but what is acknowledged, and every acknowledgement is needed', () => {
     // Act
     const checks = check();

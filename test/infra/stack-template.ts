@@ -1,5 +1,6 @@
 import { Template } from 'aws-cdk-lib/assertions';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
+import { createApp } from '#infra/create-app.ts';
 
 /** Fingerprints of assets: of code, images and layers. */
 const FINGERPRINT = /[0-9a-f]{64}/g;
@@ -13,6 +14,15 @@ export const STACKS = [
   'FlexCacheApi',
   'FlexCacheObservability',
 ] as const;
+
+/**
+ * All stacks with these settings, without code. CloudFormation's schemas are held against them once,
+ * with the AWS Solutions rules: it takes most of the time.
+ */
+export function synthesizeStacks(context: Record<string, unknown> = {}): CloudAssembly {
+  const { app } = createApp({ context: { bundle: 'false', ...context } });
+  return app.synth({ skipValidation: true });
+}
 
 /** A stack to make assertions about. */
 export function templateOf(assembly: CloudAssembly, stack: string): Template {

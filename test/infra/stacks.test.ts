@@ -4,7 +4,7 @@ import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '#infra/create-app.ts';
 import { REPOSITORY_ROOT } from '#infra/repository-root.ts';
-import { scrubbedTemplate, STACKS, templateOf } from './stack-template.ts';
+import { scrubbedTemplate, STACKS, synthesizeStacks, templateOf } from './stack-template.ts';
 
 /** What holds data: under another logical id CloudFormation would make another one, empty. */
 const HOLDS_DATA = [
@@ -35,7 +35,7 @@ const MAX_RESOURCES = 500;
 let assembly: CloudAssembly;
 
 beforeAll(() => {
-  assembly = createApp({ context: { bundle: 'false' } }).app.synth();
+  assembly = synthesizeStacks();
 });
 
 describe('the app', () => {
@@ -46,7 +46,7 @@ describe('the app', () => {
 
   it('is the same when it is synthesized again', () => {
     // Act
-    const again = createApp({ context: { bundle: 'false' } }).app.synth();
+    const again = synthesizeStacks();
 
     // Assess
     for (const stack of STACKS) {
@@ -61,7 +61,7 @@ describe('the app', () => {
     };
 
     // Act
-    const configured = createApp({ context: { ...context, bundle: 'false' } }).app.synth();
+    const configured = synthesizeStacks({ ...context, bundle: 'false' });
 
     // Assess
     for (const stack of STACKS) {
