@@ -23,7 +23,10 @@ export async function withCloud<Result>(
 }
 
 /** Says what a person should know of a run that goes well all the same. */
-export function remark({ stderr }: CliContext, { event, message, part, entryId }: WorkerEvent): void {
+export function remark(
+  { stderr }: CliContext,
+  { event, message, part, entryId }: WorkerEvent,
+): void {
   if (event === 'table_damaged') stderr.write(`flexcache: ${String(message)}\n`);
   if (event !== 'donor_dropped') return;
   const reused = part === 'whole' ? 'latent' : String(part);
