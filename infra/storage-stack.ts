@@ -181,8 +181,8 @@ export class StorageStack extends Stack {
   #createWorkQueue(pool: Pool): QueuePair {
     return this.#createQueue(pool === 'interactive' ? 'Interactive' : 'Backfill', {
       visibilityTimeout: WORK_VISIBILITY,
-      // As long as a task token lives at most: what is older has nobody waiting for it.
-      retentionPeriod: Duration.days(1),
+      // Longer than a task token lives: what is older has nobody waiting for it.
+      retentionPeriod: Duration.days(2),
       deliveries: WORK_DELIVERIES,
     });
   }

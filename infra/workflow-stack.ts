@@ -7,6 +7,8 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
+import type { Pool } from '#core/generation.ts';
+import { PATIENCE } from '#core/patience.ts';
 import { POOLS } from '#core/generation.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
@@ -20,13 +22,8 @@ export interface WorkflowStackProps extends StackProps {
   fleet: FleetResources;
 }
 
-/**
- * Its clock runs while a message still waits: longer than the worst queue and a GPU instance's start
- * together. A worker that dies is found by the queue's visibility, not by this.
- */
-const GENERATE_HEARTBEAT = Duration.minutes(30);
-const GENERATE_TIMEOUT = Duration.hours(2);
-const EXECUTION_TIMEOUT = Duration.hours(6);
+/** Longer than any of its states may take, one after the other. */
+const EXECUTION_TIMEOUT = Duration.hours(36);
 
 /** Weeks of a few workers; a Standard execution may run for a year. */
 const BACKFILL_TIMEOUT = Duration.days(30);
@@ -107,7 +104,8 @@ export class WorkflowStack extends Stack {
       lambdaFunction: functions.lookup,
       resultPath: '$.lookup',
     });
-    const generate = this.#generateState();
+    const generate = this.#generateState('Generate', 'interactive');
+    const generateInBackfill = this.#generateState('GenerateInBackfill', 'backfill');
     const commit = invokeState(this, { stateName: 'Commit', lambdaFunction: functions.commit });
     const fail = invokeState(this, {
       stateName: 'Fail',
@@ -116,17 +114,23 @@ export class WorkflowStack extends Stack {
     }).next(
       new sfn.Fail(this, 'Failed', { errorPath: '$.error.Error', causePath: '$.error.Cause' }),
     );
-    catchAll([embed, lookup, generate, commit], fail);
+    catchAll([embed, lookup, generate, generateInBackfill, commit], fail);
     const isExact = new sfn.Choice(this, 'IsExact')
       .when(sfn.Condition.stringEquals('$.lookup.plan.hit', 'exact'), commit)
+      .when(
+        sfn.Condition.stringEquals('$.request.pool', 'backfill' satisfies Pool),
+        generateInBackfill.next(commit),
+      )
       .otherwise(generate.next(commit));
     return embed.next(lookup).next(isExact);
   }
 
-  #generateState(): sfn.TaskStateBase {
+  /** One state for each pool: a state's patience is part of the definition. */
+  #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
+    const { heartbeatSeconds, totalSeconds } = PATIENCE[pool];
     return (
-      new tasks.LambdaInvoke(this, 'GenerateState', {
-        stateName: 'Generate',
+      new tasks.LambdaInvoke(this, `${stateName}State`, {
+        stateName,
         comment: 'Queues the request and waits until a GPU worker answers the token.',
         lambdaFunction: this.functions.dispatch,
         integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
@@ -137,8 +141,8 @@ export class WorkflowStack extends Stack {
           embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
         }),
         retryOnServiceExceptions: false,
-        heartbeatTimeout: sfn.Timeout.duration(GENERATE_HEARTBEAT),
-        taskTimeout: sfn.Timeout.duration(GENERATE_TIMEOUT),
+        heartbeatTimeout: sfn.Timeout.duration(Duration.seconds(heartbeatSeconds)),
+        taskTimeout: sfn.Timeout.duration(Duration.seconds(totalSeconds)),
         resultPath: '$.generation',
       })
         .addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT })

@@ -284,17 +284,19 @@ class LocalCloud implements EmbeddedCloud {
       stop: (videoId) => this.#engine.stop(videoId),
     };
     this.#fail = createFailHandler(services);
+    const dispatch = createDispatchHandler({
+      queues: { interactive: this.#queue, backfill: this.#queue },
+      // The one worker is always awake.
+      fleet: { wake: async () => {} },
+      telemetry: SILENT_TELEMETRY,
+    });
     this.#engine = new EmbeddedEngine({
       definition: options.definitions.generate,
       handlers: {
         Embed: createEmbedHandler(services),
         Lookup: createLookupHandler(services),
-        Generate: createDispatchHandler({
-          queues: { interactive: this.#queue, backfill: this.#queue },
-          // The one worker is always awake.
-          fleet: { wake: async () => {} },
-          telemetry: SILENT_TELEMETRY,
-        }),
+        Generate: dispatch,
+        GenerateInBackfill: dispatch,
         Commit: createCommitHandler(services),
         Fail: this.#fail,
       },

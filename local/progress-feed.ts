@@ -16,6 +16,7 @@ const STAGE_OF_STATE: Readonly<Record<string, Stage>> = {
   Embed: 'embed',
   Lookup: 'lookup',
   Generate: 'queue',
+  GenerateInBackfill: 'queue',
   Commit: 'commit',
 };
 

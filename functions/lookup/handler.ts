@@ -10,6 +10,7 @@ import {
 } from '#core/generation.ts';
 import { exactKey, isSamePartition, promptKey, type CachePartition } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
+import { PATIENCE } from '#core/patience.ts';
 import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
@@ -27,9 +28,6 @@ import type { LookupInput, LookupOutput } from '../states.ts';
 import { entryUnits, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
-
-/** Longer than a generation takes: a donor must not be evicted before the worker has read it. */
-export const LEASE_MILLISECONDS = 15 * 60 * 1000;
 
 /** Candidates asked for each part: enough to find one whose lease is granted. */
 export const CANDIDATES_PER_PART = 8;
@@ -185,7 +183,8 @@ class Lookup {
       entryId,
       holder: this.#request.videoId,
       now,
-      leaseUntil: now + LEASE_MILLISECONDS,
+      // A donor must not be evicted before the worker has read it.
+      leaseUntil: now + PATIENCE[this.#request.pool].totalSeconds * 1000,
       partition: this.#partition,
     });
     return entry !== null;

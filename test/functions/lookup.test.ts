@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
-import { createLookupHandler, LEASE_MILLISECONDS } from '#functions/lookup/handler.ts';
+import { PATIENCE } from '#core/patience.ts';
+import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
 import { unique } from '../stores/samples.ts';
@@ -31,7 +32,9 @@ describe('Lookup', () => {
     expect(vectors.queries).toHaveLength(0);
     const leased = (await table().getEntry(entry.entryId))!;
     expect(leased.hits).toBe(1);
-    expect(leased.leaseUntil).toBeGreaterThan(Date.now() + LEASE_MILLISECONDS - 60_000);
+    expect(leased.leaseUntil).toBeGreaterThan(
+      Date.now() + PATIENCE.interactive.totalSeconds * 1000 - 60_000,
+    );
   });
 
   it('starts from the same prompt with another seed', async () => {

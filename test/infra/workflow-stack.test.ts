@@ -43,6 +43,7 @@ describe('the generate state machine', () => {
       'Fail',
       'Failed',
       'Generate',
+      'GenerateInBackfill',
       'IsExact',
       'Lookup',
     ]);
@@ -50,13 +51,17 @@ describe('the generate state machine', () => {
     expect(states['Embed']!.Next).toBe('Lookup');
     expect(states['Lookup']!.Next).toBe('IsExact');
     expect(states['Generate']!.Next).toBe('Commit');
+    expect(states['GenerateInBackfill']!.Next).toBe('Commit');
     expect(states['Commit']!.End).toBe(true);
   });
 
   it('skips the generation on an exact hit only', () => {
     // Assess
     expect(states['IsExact']).toMatchObject({
-      Choices: [{ Variable: '$.lookup.plan.hit', StringEquals: 'exact', Next: 'Commit' }],
+      Choices: [
+        { Variable: '$.lookup.plan.hit', StringEquals: 'exact', Next: 'Commit' },
+        { Variable: '$.request.pool', StringEquals: 'backfill', Next: 'GenerateInBackfill' },
+      ],
       Default: 'Generate',
     });
   });
@@ -76,13 +81,18 @@ describe('the generate state machine', () => {
   });
 
   it('waits longer for a heartbeat than a queue and a cold start take, and less than for the result', () => {
-    // Prepare
-    const { HeartbeatSeconds: heartbeat, TimeoutSeconds: timeout } = states['Generate']!;
+    for (const [name, queueSeconds] of [
+      ['Generate', 1800],
+      ['GenerateInBackfill', 12 * 3600],
+    ] as const) {
+      // Prepare
+      const { HeartbeatSeconds: heartbeat, TimeoutSeconds: timeout } = states[name]!;
 
-    // Assess
-    expect(heartbeat).toBeGreaterThanOrEqual(1800);
-    expect(timeout).toBeGreaterThan(heartbeat!);
-    expect(definition.TimeoutSeconds).toBeGreaterThan(timeout!);
+      // Assess
+      expect(heartbeat).toBeGreaterThanOrEqual(queueSeconds);
+      expect(timeout).toBeGreaterThan(heartbeat!);
+      expect(definition.TimeoutSeconds).toBeGreaterThan(timeout!);
+    }
   });
 
   it('gives every task a time limit and every retry full jitter', () => {
@@ -90,7 +100,7 @@ describe('the generate state machine', () => {
     const tasks = Object.values(states).filter((state) => state.Type === 'Task');
 
     // Assess
-    expect(tasks).toHaveLength(5);
+    expect(tasks).toHaveLength(6);
     for (const task of tasks) {
       expect(task.TimeoutSeconds).toBeGreaterThan(0);
       for (const retry of task.Retry!) expect(retry.JitterStrategy).toBe('FULL');
@@ -113,12 +123,14 @@ describe('the generate state machine', () => {
     for (const name of ['Embed', 'Lookup', 'Commit', 'Fail']) {
       expect(retried(name)).toEqual([...transient, 'Transient']);
     }
-    expect(retried('Generate')).toEqual([...transient, 'States.HeartbeatTimeout', 'Transient']);
+    for (const name of ['Generate', 'GenerateInBackfill']) {
+      expect(retried(name)).toEqual([...transient, 'States.HeartbeatTimeout', 'Transient']);
+    }
   });
 
   it('brings every error to Fail with what is known of the request', () => {
     // Assess
-    for (const name of ['Embed', 'Lookup', 'Generate', 'Commit']) {
+    for (const name of ['Embed', 'Lookup', 'Generate', 'GenerateInBackfill', 'Commit']) {
       expect(states[name]!.Catch).toEqual([
         { ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Fail' },
       ]);

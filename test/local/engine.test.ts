@@ -35,7 +35,10 @@ describe('the embedded engine', () => {
     failures = {};
   });
 
-  function engineOn(definition: object = DEFINITION): EmbeddedEngine {
+  function engineOn(
+    definition: object = DEFINITION,
+    onTask?: (videoId: string, state: string) => void,
+  ): EmbeddedEngine {
     const handler =
       (name: string, output: () => unknown): FunctionHandler =>
       async (event) => {
@@ -45,16 +48,19 @@ describe('the embedded engine', () => {
         if (failure !== undefined) throw failure;
         return output();
       };
+    const dispatch = createDispatchHandler({
+      queues: { interactive: queue, backfill: queue },
+      fleet: { wake: async () => {} },
+      telemetry: SILENT_TELEMETRY,
+    });
     return new EmbeddedEngine({
       definition,
+      ...(onTask && { onTask }),
       handlers: {
         Embed: handler('Embed', () => ({ embedding: { objectPhrase: undefined } })),
         Lookup: handler('Lookup', () => ({ plan: { hit } })),
-        Generate: createDispatchHandler({
-          queues: { interactive: queue, backfill: queue },
-          fleet: { wake: async () => {} },
-          telemetry: SILENT_TELEMETRY,
-        }),
+        Generate: dispatch,
+        GenerateInBackfill: dispatch,
         Commit: handler('Commit', () => ({})),
         Fail: handler('Fail', () => ({})),
       },
@@ -92,6 +98,24 @@ describe('the embedded engine', () => {
       lookup: { plan: { hit: 'miss' } },
       generation: RESULT,
     });
+  });
+
+  it('waits for a worker of backfills in a state of its own, which waits longer', async () => {
+    // Prepare
+    const started: string[] = [];
+    const engine = engineOn(DEFINITION, (_, state) => started.push(state));
+    const ofBackfill = { ...request, pool: 'backfill' as const };
+    await engine.start(ofBackfill, 1);
+
+    // Act
+    const message = await nextMessage();
+    await engine.callbacks.sendTaskSuccess(message.taskToken, RESULT);
+    const outcome = await engine.outcome(request.videoId);
+
+    // Assess
+    expect(outcome).toMatchObject({ status: 'SUCCEEDED' });
+    expect(message.request).toEqual(ofBackfill);
+    expect(started).toEqual(['Embed', 'Lookup', 'GenerateInBackfill', 'Commit']);
   });
 
   it('asks no worker on an exact hit', async () => {
