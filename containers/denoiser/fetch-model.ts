@@ -56,14 +56,19 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
   await mkdir(directory, { recursive: true });
   const text = (await (await open(MANIFEST_FILE)).toArray()).join('');
   const { files } = parseManifest(options.source, text);
-  await Promise.all(
-    Object.values(files)
-      .filter((file) => file !== undefined)
-      .map(async (file) => {
-        if (!(await isThere(directory, file))) await fetchFile(directory, file, open);
-        onFile?.(file);
-      }),
-  );
+  const failed = new AbortController();
+  const fetchUnlessThere = async (file: PackageFile): Promise<void> => {
+    try {
+      if (!(await isThere(directory, file))) await fetchFile(directory, file, open, failed.signal);
+      onFile?.(file);
+    } catch (error) {
+      // The first failure ends the other files, and is what is told: nothing is written after it.
+      if (!failed.signal.aborted) failed.abort(error);
+    }
+  };
+  const wanted = Object.values(files).filter((file) => file !== undefined);
+  await Promise.all(wanted.map(fetchUnlessThere));
+  failed.signal.throwIfAborted();
   await writeFile(join(directory, MANIFEST_FILE), text);
 }
 
@@ -97,6 +102,7 @@ async function fetchFile(
   directory: string,
   file: PackageFile,
   open: (path: string) => Promise<Readable>,
+  signal: AbortSignal,
 ): Promise<void> {
   const path = join(directory, file.path);
   const partial = `${path}.partial`;
@@ -111,6 +117,7 @@ async function fetchFile(
       }
     },
     createWriteStream(partial),
+    { signal },
   );
   const sha256 = digest.digest('hex');
   if (sha256 !== file.sha256) {
