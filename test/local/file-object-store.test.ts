@@ -52,7 +52,7 @@ describe('FileObjectStore', () => {
     response.end(body ?? undefined);
   }
 
-  objectStoreContract(() => store);
+  objectStoreContract(() => store, { isAtomic: true });
 });
 
 describe('FileObjectStore on disk', () => {

@@ -7,8 +7,16 @@ import type { ObjectStore } from '#stores/objects.ts';
 import { collect } from '../collect.ts';
 import { unique } from './samples.ts';
 
-/** What every object store does. */
-export function objectStoreContract(open: () => ObjectStore): void {
+/**
+ * What every object store does.
+ *
+ * @param isAtomic false for a server whose conditional writes are checked and done in two steps, as
+ * moto's are: who wins a race is not tested on it.
+ */
+export function objectStoreContract(
+  open: () => ObjectStore,
+  { isAtomic }: { isAtomic: boolean },
+): void {
   describe('objects', () => {
     test.each([0, 1, 55, 56, 57, 1000, 300_000])(
       'an object of %i bytes reads back as it was put',
@@ -87,21 +95,25 @@ export function objectStoreContract(open: () => ObjectStore): void {
       expect(Buffer.from(await open().get(key)).toString()).toBe('first');
     });
 
-    test('of 50 who put without overwriting one wins and its object is whole', async () => {
-      const key = unique('race/');
-      const bodies = Array.from({ length: 50 }, (_, index) => Buffer.alloc(10_000, index));
+    test.skipIf(!isAtomic)(
+      'of 50 who put without overwriting one wins and its object is whole',
+      async () => {
+        const key = unique('race/');
+        const bodies = Array.from({ length: 50 }, (_, index) => Buffer.alloc(10_000, index));
 
-      const outcomes = await Promise.allSettled(
-        bodies.map((body) => open().put(key, body, { ifNoneMatch: true })),
-      );
+        const outcomes = await Promise.allSettled(
+          bodies.map((body) => open().put(key, body, { ifNoneMatch: true })),
+        );
 
-      const winners = bodies.filter((_, index) => outcomes[index]!.status === 'fulfilled');
-      expect(winners).toHaveLength(1);
-      expect(Buffer.compare(await open().get(key), winners[0]!)).toBe(0);
-      for (const outcome of outcomes) {
-        if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(ObjectExistsError);
-      }
-    });
+        const winners = bodies.filter((_, index) => outcomes[index]!.status === 'fulfilled');
+        expect(winners).toHaveLength(1);
+        expect(Buffer.compare(await open().get(key), winners[0]!)).toBe(0);
+        for (const outcome of outcomes) {
+          if (outcome.status === 'rejected')
+            expect(outcome.reason).toBeInstanceOf(ObjectExistsError);
+        }
+      },
+    );
 
     test('who reads while others overwrite sees one whole object', async () => {
       const key = unique('torn/');
