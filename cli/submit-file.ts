@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Backfill } from '#core/backfill.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { randomBackfillId } from '#core/identity.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
@@ -59,6 +60,5 @@ export async function submitFile(
 }
 
 function isLeftByCommand({ status, metadata }: Backfill): boolean {
-  const isUnfinished = status === 'queued' || status === 'running';
-  return isUnfinished && isDeepStrictEqual(metadata, MADE_BY_COMMAND);
+  return !hasEnded({ status }) && isDeepStrictEqual(metadata, MADE_BY_COMMAND);
 }

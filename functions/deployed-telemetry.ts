@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { METRIC_NAMESPACE, METRICS, type MetricName } from './metric-names.ts';
+import { METRIC_NAMESPACE, METRICS, type MetricName } from '#core/metric-names.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** The name under which every line of log is found. */

@@ -1,4 +1,5 @@
-import type { Job, JobStatus } from '#core/generation.ts';
+import { dayOf } from '#core/day.ts';
+import type { Job, Plan } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
 import type { Services } from './services.ts';
@@ -7,12 +8,6 @@ export type EndJobServices = Pick<
   Services,
   'table' | 'tenants' | 'backfills' | 'notifications' | 'costOf'
 >;
-
-const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled']);
-
-export function hasEnded({ status }: Pick<Job, 'status'>): boolean {
-  return ENDED.has(status);
-}
 
 export interface JobEnd {
   /** Entries that were leased for the job. Those that nobody knows of any more lapse by themselves. */
@@ -43,7 +38,7 @@ export async function endJob(
     (async () =>
       tenants.settle({
         tenant,
-        day: job.createdAt.slice(0, DAY_CHARACTERS),
+        day: dayOf(job.createdAt),
         // Each attempt is charged once.
         videoId: executionName(videoId, job.attempt),
         amount: cost(),
@@ -59,8 +54,11 @@ export async function endJob(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** `2026-11-22` of an ISO 8601 time. */
-const DAY_CHARACTERS = 10;
+/** Entries that Lookup leased for a plan. */
+export function leasedFor({ donors, exactVideoId }: Plan): string[] {
+  const entryIds = donors.map(({ entryId }) => entryId);
+  return exactVideoId === null ? entryIds : [...entryIds, exactVideoId];
+}
 
 function costOfAttempt({ costOf }: EndJobServices, job: Job): bigint {
   return costOf({ ...job, usage: usageOfAttempt(job) });

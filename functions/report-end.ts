@@ -1,10 +1,11 @@
 import { costOfJob } from '#core/cost.ts';
-import type { Job, JobStatus } from '#core/generation.ts';
+import type { Job } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { videoIdOfExecution } from '#core/identity.ts';
 import { PICO_USD_PER_USD } from '#core/money.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { Table } from '#stores/table.ts';
-import type { MetricName } from './metric-names.ts';
+import type { MetricName } from '#core/metric-names.ts';
 import type { EndedExecution } from './states.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -19,8 +20,6 @@ export interface ReportServices {
   /** Null where the region's prices are not known: then nothing is said of dollars. */
   priceBook: PriceBook | null;
 }
-
-const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled']);
 
 /**
  * The handler, Commit's or Fail's, with the metrics of the job that it ends. A call that finds the
@@ -45,7 +44,7 @@ export function reportingEnd<Input extends EndingInput, Output>(
     let isUnderWay = false;
     await unlessItFails(videoId, async () => {
       const job = await table.getJob(videoId);
-      isUnderWay = job !== null && !ENDED.has(job.status);
+      isUnderWay = job !== null && !hasEnded(job);
     });
     const output = await handle(input);
     if (isUnderWay) {

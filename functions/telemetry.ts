@@ -1,6 +1,6 @@
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import { FlexCacheError } from '#core/errors.ts';
-import type { MetricDimensions, MetricName } from './metric-names.ts';
+import type { MetricDimensions, MetricName } from '#core/metric-names.ts';
 
 /** Something worth knowing afterwards. Ids belong here, prompts do not. */
 export interface TelemetryEvent {

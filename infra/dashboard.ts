@@ -2,7 +2,7 @@ import { Duration, type Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { POOLS, type Pool } from '#core/generation.ts';
-import type { MetricName } from '#functions/metric-names.ts';
+import type { MetricName } from '#core/metric-names.ts';
 import { FINE_PERIOD, machinesInService, metricByHit, poolMetric } from './flexcache-metrics.ts';
 import type { ObservedStacks } from './observability-stack.ts';
 

@@ -6,7 +6,7 @@ import {
   METRIC_NAMESPACE,
   METRICS,
   type MetricName,
-} from '#functions/metric-names.ts';
+} from '#core/metric-names.ts';
 
 /** Of what the dashboard draws. */
 export const FINE_PERIOD = Duration.minutes(5);

@@ -1,5 +1,6 @@
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
@@ -70,7 +71,7 @@ export class RetentionStack extends Stack {
       's3vectors:ListVectors',
       's3vectors:PutVectors',
     );
-    for (const prefix of ['latents/', 'checkpoints/', 'videos/']) {
+    for (const prefix of ['latents/', CHECKPOINT_PREFIX, 'videos/']) {
       storage.allowObjects(sweep, prefix, 's3:GetObject', 's3:DeleteObject');
     }
   }

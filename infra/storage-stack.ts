@@ -5,6 +5,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import {
@@ -30,7 +31,7 @@ export interface QueuePair {
 const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
 
 /** A checkpoint is read within hours or never: its job has ended by then. */
-const CHECKPOINTS = { prefix: 'checkpoints/', expiration: Duration.days(2) };
+const CHECKPOINTS = { prefix: CHECKPOINT_PREFIX, expiration: Duration.days(2) };
 
 /**
  * More than the worker's own limit of deliveries: a message that breaks workers is answered by the

@@ -4,6 +4,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import type { Pool } from '#core/generation.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { houseLogGroup } from './house-function.ts';
@@ -56,7 +57,7 @@ export class Worker extends Construct {
     storage.allowObjects(this.role, 'latents/', 's3:GetObject', 's3:PutObject');
     storage.allowObjects(
       this.role,
-      'checkpoints/',
+      CHECKPOINT_PREFIX,
       's3:GetObject',
       's3:PutObject',
       's3:DeleteObject',

@@ -7,6 +7,7 @@ import {
 } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { attemptOfExecution } from '#core/identity.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import type { BackfillItem, CloseInput, SubmitInput } from '#functions/backfill-states.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
@@ -237,10 +238,6 @@ function asTaskFailure(error: unknown): unknown {
   if (error instanceof ConditionFailedError) return nameTaken(error.message);
   if (error instanceof FlexCacheError) return new TaskFailure(error.code, messageWithFix(error));
   return error;
-}
-
-function hasEnded({ status }: Backfill): boolean {
-  return status !== 'queued' && status !== 'running';
 }
 
 function errorOf(outcome: ExecutionOutcome): LineEnd['error'] {

@@ -1,3 +1,4 @@
+import { dayOf } from '#core/day.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { formatUsd, parseUsd } from '#core/money.ts';
 import { validateTenant } from '#core/request.ts';
@@ -109,7 +110,7 @@ async function tenantReport(
   { tenant, createdAt, webhookSecret, ...limits }: Tenant,
   showsSecret: boolean,
 ) {
-  const today = new Date().toISOString().slice(0, '2026-11-22'.length);
+  const today = dayOf(new Date().toISOString());
   const budget = limits.budgetPerDay;
   return {
     tenant,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Calibration } from '#core/calibration.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
@@ -11,6 +10,7 @@ import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
+import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
 import { DenoiseClock } from './denoise-clock.ts';
@@ -121,7 +121,7 @@ export async function generateVideo(
     videoBytes: media.mp4.byteLength,
     latentKey,
     latentBytes: stored?.container.byteLength ?? 0,
-    latentSha256: stored === null ? null : sha256(stored.container),
+    latentSha256: stored === null ? null : sha256Of(stored.container),
     vectors: stored?.vectors ?? { whole: null, object: null, background: null },
     hit: actual.hit,
     donors: actual.donors,
@@ -191,8 +191,4 @@ class ObjectWrites {
       if (!(error instanceof ObjectExistsError)) throw error;
     }
   }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -1,10 +1,5 @@
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-
-/** Namespace of all of FlexCache's metrics in CloudWatch. */
-export const METRIC_NAMESPACE = 'FlexCache';
-
-/** Every combination of their values is a metric that is paid for: never an id. */
-const DIMENSIONS = ['hit', 'model', 'pool'] as const;
+import { METRIC_DIMENSIONS, METRIC_NAMESPACE } from '#core/metric-names.ts';
 
 type Unit = 'Count' | 'Seconds';
 
@@ -38,7 +33,7 @@ export function videoMetrics(input: VideoMetricsInput): string {
       CloudWatchMetrics: [
         {
           Namespace: METRIC_NAMESPACE,
-          Dimensions: [DIMENSIONS],
+          Dimensions: [METRIC_DIMENSIONS],
           Metrics: metrics.map(([Name, Unit]) => ({ Name, Unit })),
         },
       ],

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { estimateCost } from '#core/cost.ts';
+import { dayOf } from '#core/day.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { formatUsd } from '#core/money.ts';
 import { requestOf } from '#core/new-job.ts';
 import { executionName } from '#core/identity.ts';
 import type { Reservation } from '#stores/tenants.ts';
-import { hasEnded } from '../end-job.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
 import type { ApiServices } from './services.ts';
@@ -71,7 +72,7 @@ export async function admitJob(
   if (limits.budgetPerDay !== null) {
     const reservation = {
       tenant,
-      day: dayOf(present ?? asked),
+      day: dayOf((present ?? asked).createdAt),
       // Each attempt is charged once.
       videoId: executionName(videoId, attempt),
       amount: estimateCost({ networkEvaluations: asked.steps }, services.prices).total,
@@ -181,11 +182,6 @@ async function reserve(
     'budget_exceeded',
     `$${formatUsd(spent, 4)} of the $${formatUsd(budget, 4)} of ${day} (UTC) are spent or reserved, and this video may take $${formatUsd(amount, 4)}: try again tomorrow, or have the budget raised`,
   );
-}
-
-/** `2026-11-22`: the day of a job's creation, UTC. */
-function dayOf({ createdAt }: Job): string {
-  return createdAt.slice(0, '2026-11-22'.length);
 }
 
 async function requireJob({ table }: AdmissionServices, videoId: string): Promise<Job> {

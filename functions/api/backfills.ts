@@ -1,5 +1,7 @@
 import type { Backfill } from '#core/backfill.ts';
+import { dayOf } from '#core/day.ts';
 import { FlexCacheError } from '#core/errors.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { BACKFILL_ID_PATTERN } from '#core/identity.ts';
 import { formatUsd } from '#core/money.ts';
 import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
@@ -72,7 +74,7 @@ async function requireBudget(
   { tenant, limits: { budgetPerDay } }: Caller,
 ): Promise<void> {
   if (budgetPerDay === null) return;
-  const day = new Date().toISOString().slice(0, '2026-11-22'.length);
+  const day = dayOf(new Date().toISOString());
   const spent = await tenants.getSpending(tenant, day);
   if (spent < budgetPerDay) return;
   throw new ApiError(
@@ -126,7 +128,7 @@ const cancelBackfill = endpoint({
   errors: [404],
   async handle({ services, caller, id }) {
     const backfill = await findBackfill(services, caller, id);
-    if (backfill.status === 'queued' || backfill.status === 'running') {
+    if (!hasEnded(backfill)) {
       await services.backfills.requestBackfillCancel(id);
       await services.backfillStarter.stop(id);
     }

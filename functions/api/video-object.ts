@@ -1,10 +1,10 @@
 import { costOfJob, type JobCost } from '#core/cost.ts';
 import type { Donor, Job, JobStatus } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { formatUsd } from '#core/money.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { Table } from '#stores/table.ts';
-import { hasEnded } from '../end-job.ts';
 import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
 
 export interface VideoObjectServices {

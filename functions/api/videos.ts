@@ -1,7 +1,7 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { removeEntry } from '#stores/remove-entry.ts';
-import { hasEnded } from '../end-job.ts';
 import { admitJob, admitRequest } from './admission.ts';
 import { conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';

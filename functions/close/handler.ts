@@ -1,6 +1,7 @@
 import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { JobStatus } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { videoIdForKey } from '#core/identity.ts';
 import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
@@ -54,7 +55,7 @@ export function createCloseHandler(
       });
     }
     let { status } = backfill;
-    if (status === 'queued' || status === 'running') {
+    if (!hasEnded(backfill)) {
       const manifestKey =
         map?.ResultWriterDetails.Key ??
         (await latestManifest(objects, `backfills/${backfillId}/results`));

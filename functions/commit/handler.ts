@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { Entry, GenerationResult, Job, JobResult, Plan } from '#core/generation.ts';
+import type { Entry, GenerationResult, JobResult, Plan } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
 import {
@@ -13,7 +13,8 @@ import {
 } from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, type EndJobServices } from '../end-job.ts';
+import { endJob, leasedFor, type EndJobServices } from '../end-job.ts';
+import { requireJob } from '../require-job.ts';
 import { entryUnits, ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 
@@ -45,9 +46,7 @@ export function createCommitHandler(
     const { request, embed, lookup, generation } = input;
     const { table } = services;
     const { videoId } = request;
-    const { donors, exactVideoId } = lookup.plan;
-    const donorIds = donors.map(({ entryId }) => entryId);
-    if (exactVideoId !== null) donorIds.push(exactVideoId);
+    const donorIds = leasedFor(lookup.plan);
 
     const job = await requireJob(services, videoId);
     if (job.status === 'completed') {
@@ -109,12 +108,6 @@ export function createCommitHandler(
     await endJob(services, await requireJob(services, videoId), { donorIds });
     return { videoId, result };
   });
-}
-
-async function requireJob({ table }: CommitServices, videoId: string): Promise<Job> {
-  const job = await table.getJob(videoId);
-  if (job !== null) return job;
-  throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
 }
 
 async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise<Entry> {

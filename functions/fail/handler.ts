@@ -1,8 +1,10 @@
-import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { Job, JobStatus } from '#core/generation.ts';
+import { ConditionFailedError } from '#core/errors.ts';
+import type { JobStatus } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, hasEnded, type EndJobServices } from '../end-job.ts';
+import { endJob, leasedFor, type EndJobServices } from '../end-job.ts';
+import { requireJob } from '../require-job.ts';
 import { deployedJobEnd, deployedTable, lazily } from '../services.ts';
 import type { EndedExecution, FailInput } from '../states.ts';
 import { ofAttempt, StepMeter } from '../step-meter.ts';
@@ -33,7 +35,8 @@ export function createFailHandler(
     if (isFromOutside && attemptOfExecution(input.execution) !== job.attempt) {
       return { videoId, status: job.status };
     }
-    const donorIds = isFromOutside ? [] : donorsOf(input);
+    // Nothing is known to be leased where Lookup was not reached.
+    const donorIds = !isFromOutside && input.lookup ? leasedFor(input.lookup.plan) : [];
     if (hasEnded(job)) {
       await endJob(services, job, { donorIds, isAnnounced: !isFromOutside });
       return { videoId, status: job.status };
@@ -55,22 +58,6 @@ export function createFailHandler(
     await endJob(services, ended, { donorIds });
     return { videoId, status: ended.status };
   });
-}
-
-async function requireJob({ table }: EndJobServices, videoId: string): Promise<Job> {
-  const job = await table.getJob(videoId);
-  if (job !== null) return job;
-  throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
-}
-
-/** What Lookup has leased; nothing when it did not get that far. */
-function donorsOf({ lookup }: FailInput): string[] {
-  if (lookup === undefined) return [];
-  const { donors, exactVideoId } = lookup.plan;
-  return [
-    ...donors.map(({ entryId }) => entryId),
-    ...(exactVideoId === null ? [] : [exactVideoId]),
-  ];
 }
 
 export const handler = lazily(async () => {

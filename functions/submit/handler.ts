@@ -1,7 +1,9 @@
 import type { Backfill } from '#core/backfill.ts';
 import { estimateCost } from '#core/cost.ts';
+import { dayOf } from '#core/day.ts';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { BackfillReference, Job } from '#core/generation.ts';
+import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { formatUsd, parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
@@ -12,7 +14,6 @@ import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { lineOfJob } from '../backfill-line.ts';
 import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
-import { hasEnded } from '../end-job.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import {
   costIn,
@@ -145,7 +146,7 @@ async function reserve(
   const { budgetPerDay } = (await tenants.getTenant(tenant)) ?? {};
   const budget = budgetPerDay === undefined ? defaultBudgetPerDay : budgetPerDay;
   if (budget === null) return;
-  const day = createdAt.slice(0, '2026-11-22'.length);
+  const day = dayOf(createdAt);
   const amount = estimate(steps);
   const name = executionName(videoId, attempt);
   if (await tenants.reserve({ tenant, day, videoId: name, amount }, budget)) return;

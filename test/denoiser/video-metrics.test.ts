@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { GenerationResult } from '#core/generation.ts';
-import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#functions/metric-names.ts';
+import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#core/metric-names.ts';
 import { videoMetrics } from '#denoiser/video-metrics.ts';
 import { planFor, requestFor, VIDEO_ID } from './fakes.ts';
 

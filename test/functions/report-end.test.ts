@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { GenerationRequest } from '#core/generation.ts';
 import { priceBookOf } from '#core/prices.ts';
-import type { MetricDimensions } from '#functions/metric-names.ts';
+import type { MetricDimensions } from '#core/metric-names.ts';
 import { reportingEnd, type ReportServices } from '#functions/report-end.ts';
 import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
 import { sampleResult } from '../stores/samples.ts';

@@ -7,7 +7,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { deployedTelemetry } from '#functions/deployed-telemetry.ts';
-import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#functions/metric-names.ts';
+import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#core/metric-names.ts';
 import { TaskError } from '#functions/task-error.ts';
 import { observed, traced, type Telemetry, type TelemetryEvent } from '#functions/telemetry.ts';
 

@@ -1,6 +1,6 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { METRICS, METRIC_NAMESPACE } from '#functions/metric-names.ts';
+import { METRICS, METRIC_NAMESPACE } from '#core/metric-names.ts';
 import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 /** Metrics that a dashboard may show before it is no longer free. */
