@@ -3,6 +3,8 @@
  * table is declared here and nowhere else.
  */
 
+import type { EvictionReason } from './retention-run.ts';
+import type { StorageClass } from './storage-class.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
 /** `exact`: the same request was answered before. The others name which donors serve the request. */
@@ -93,6 +95,12 @@ export interface UsageRecord {
   step: 'embed' | 'lookup' | 'generate' | 'commit' | 'fail';
   /** The attempt that the step belongs to; the first one unless said. */
   attempt?: number;
+  /** Which run of the step this was: a retried step has one record for each run. */
+  run?: string;
+  /** Epoch milliseconds when the run began; the last run of a step is the one that counted. */
+  startedAt?: number;
+  /** Earlier runs whose work this one went on with, from a checkpoint: they were not in vain. */
+  continues?: string[];
   lambdaMilliseconds?: number;
   lambdaMegabytes?: number;
   /** `x86_64` unless said. */
@@ -104,9 +112,14 @@ export interface UsageRecord {
   objectBytesWritten?: number;
   objectBytesRead?: number;
   vectorQueries?: number;
+  /** Vector data that the queries read: average bytes of a vector x vectors in the index. */
+  vectorBytesScanned?: number;
   vectorPuts?: number;
   queueRequests?: number;
   gpuSeconds?: number;
+  /** Seconds the machine waited for this video without work, and those it took to start for it. */
+  idleSeconds?: number;
+  coldStartSeconds?: number;
   /** Of the GPU seconds, those in the denoiser network: what more or fewer evaluations change. */
   denoiseSeconds?: number;
   instanceType?: string;
@@ -247,6 +260,20 @@ export interface Entry {
   hits: number;
   createdAt: string;
   lastHitAt?: string;
+  /** The hit before the last one. */
+  previousHitAt?: string;
+  /** Exponentially decayed sums over the hits, as `layers/core/policy/decay.ts` keeps them. */
+  decayedHits?: number;
+  /** Of network evaluations that each hit saved over the next best donor. */
+  decayedCredit?: number;
+  /** Entries near enough to be donors when this one was made: how busy its neighbourhood is. */
+  neighbours?: number;
+  /** ISO 8601; a pinned entry is never evicted. */
+  pinnedAt?: string;
+  /** Where the latent lies now; the deployment's class unless it was moved. */
+  storageClass?: StorageClass;
+  /** Why it left, once it is leaving. */
+  evictionReason?: EvictionReason;
   /** Epoch milliseconds until which the entry must not be evicted. */
   leaseUntil?: number;
   /** Epoch milliseconds when it came into its state; absent while READY. */

@@ -1,0 +1,46 @@
+import type { StorageTier } from './storage-class.ts';
+
+/** Why an entry leaves. */
+export type EvictionReason =
+  /** What its hits are expected to save is less than its rent. */
+  | 'rent'
+  /** It pays its rent, but less for each dollar of the monthly budget than what was kept. */
+  | 'budget'
+  /** Another entry serves the same requests as well. */
+  | 'duplicate'
+  /** Made by a model revision that is no longer served. */
+  | 'obsolete'
+  /** Its latent is gone. */
+  | 'latent-missing';
+
+export type Verdict = 'keep' | 'pinned' | 'leased' | 'move' | EvictionReason;
+
+/** What the cache keeps, for pricing: one month of it is a month's rent. */
+export interface Holdings {
+  entries: number;
+  latents: Partial<Record<StorageTier, { count: number; bytes: number; billedBytes: number }>>;
+  /** Latents that Intelligent-Tiering monitors: 128 KiB and more. */
+  monitoredLatents: number;
+  /** Finished videos, posters, animations and sheets that entries point at. */
+  videoBytes: number;
+  vectorBytes: number;
+  /** Records and their shares of the indexes. */
+  itemBytes: number;
+}
+
+/** One pass over the cache, as it is recorded in the table, under its day. */
+export interface RetentionRun {
+  runId: string;
+  kind: 'evict' | 'sweep';
+  /** ISO 8601, UTC. */
+  startedAt: string;
+  endedAt: string;
+  isDryRun: boolean;
+  isComplete: boolean;
+  /** What was there when the pass ended. Absent in a sweep. */
+  holdings?: Holdings;
+  /** By verdict: entries and their latents' bytes. Absent in a sweep. */
+  verdicts?: Partial<Record<Verdict, { count: number; bytes: number }>>;
+  /** What else is worth a line: orphans, tombstones, requests seen. */
+  counts: Record<string, number>;
+}
