@@ -9,7 +9,7 @@ import { LOG_FILE } from './vector-log.ts';
 import { takeStateLock } from './state-lock.ts';
 
 /** Layout of the folder; raised when what is stored changes so that the other one cannot read it. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 /** By which LevelDB finds everything else; it is there before the vector index is. */
 const DATABASE_POINTER = 'CURRENT';
 const MARKER_FILE = 'version';

@@ -8,7 +8,12 @@ import type {
   UsageRecord,
 } from '../core/generation.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
-import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX, type TableIndex } from './table-definition.ts';
+import {
+  DAY_INDEX,
+  EXACT_KEY_INDEX,
+  PROMPT_KEY_INDEX,
+  type TableIndex,
+} from './table-definition.ts';
 import {
   ENTRY_SORT_KEY,
   JOB_SORT_KEY,
@@ -18,6 +23,7 @@ import {
   itemToJob,
   jobItemKey,
   jobToItem,
+  jobsOfDayKey,
   ownerKey,
   ownerSortKey,
   usageName,
@@ -55,15 +61,19 @@ const ENTER_INDEXES =
 const LEAVE_INDEXES =
   'SET #state = :to, #leavingAt = :now REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
+/** Of a day, in memory: a page of keys would name thousands. */
+const JOBS_AT_ONCE = 100;
+
 /**
  * The one table on DynamoDB. No transactions and no item in a failed condition's answer are needed,
  * so that any DynamoDB-compatible server serves.
  *
  * | access pattern                 | call           | request                                             | units             |
  * |--------------------------------|----------------|-----------------------------------------------------|-------------------|
- * | create a job once              | createJob      | PutItem `JOB#id`, only if free                      | 2 write           |
+ * | create a job once              | createJob      | PutItem `JOB#id`, only if free                      | 3 write           |
  * | read a job                     | getJob         | GetItem `JOB#id`, consistent                        | 1 read            |
  * | jobs of a tenant, by pages     | listJobs       | Query `by-owner`, either way, BatchGetItem          | 0.5 + 1 per job   |
+ * | jobs of a day, oldest first    | listDay        | Query `by-day`, BatchGetItem                        | 0.5 + 1 per job   |
  * | every job                      | scanJobs       | Scan                                                | 1 per 8 KB        |
  * | move a job on                  | startJob, ...  | UpdateItem, conditional on its status               | 1 write per KB    |
  * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
@@ -118,6 +128,18 @@ export class DynamoTable implements Table {
       isListed: (item) => item['deletedAt'] === undefined,
     });
     return { ...page, items: page.items.map(itemToJob) };
+  }
+
+  async *listDay(day: string): AsyncIterable<Job> {
+    const query = {
+      index: DAY_INDEX,
+      key: jobsOfDayKey(day),
+      limit: JOBS_AT_ONCE,
+      isAscending: true,
+    };
+    for await (const page of this.#items.query(query, `list the jobs of ${day}`)) {
+      yield* page.map(itemToJob);
+    }
   }
 
   async *scanJobs(): AsyncIterable<Job> {

@@ -33,10 +33,18 @@ export const OWNER_INDEX: TableIndex = {
   sortKey: 'ownerSort',
 };
 
+/** Every job by the day of its creation, UTC, and in it by time. A deleted one stays: it was paid for. */
+export const DAY_INDEX: TableIndex = {
+  name: 'by-day',
+  partitionKey: 'day',
+  sortKey: 'daySort',
+};
+
 export const TABLE_INDEXES: readonly TableIndex[] = [
   EXACT_KEY_INDEX,
   PROMPT_KEY_INDEX,
   OWNER_INDEX,
+  DAY_INDEX,
 ];
 
 /** Every index attribute is a string and every index holds keys only: writes of other attributes cost it nothing. */

@@ -1,5 +1,7 @@
+import { dayOf } from '../core/day.ts';
 import type { Entry, Job, UsageRecord } from '../core/generation.ts';
 import {
+  DAY_INDEX,
   EXACT_KEY_INDEX,
   PARTITION_KEY,
   PROMPT_KEY_INDEX,
@@ -32,6 +34,11 @@ export function jobItemKey(videoId: string): ItemKey {
 /** Value of the owner index for one kind of what a tenant owns. */
 export function ownerKey(kind: 'JOBS' | 'BACKFILLS' | 'KEYS', tenant: string): string {
   return `${kind}#${tenant}`;
+}
+
+/** Value of the day index for the jobs of one day, `2026-11-22`, UTC. */
+export function jobsOfDayKey(day: string): string {
+  return `JOBS#${day}`;
 }
 
 /** Sorts what somebody owns by creation time; the id tells apart what was made in the same millisecond. */
@@ -89,6 +96,8 @@ export function jobToItem(job: Job): ItemKey {
     usage: Object.fromEntries(job.usage.map((record) => [usageName(record), record])),
     [OWNER_INDEX.partitionKey]: ownerKey('JOBS', job.tenant),
     [OWNER_INDEX.sortKey]: ownerSortKey(job.createdAt, job.videoId),
+    [DAY_INDEX.partitionKey]: jobsOfDayKey(dayOf(job.createdAt)),
+    [DAY_INDEX.sortKey]: ownerSortKey(job.createdAt, job.videoId),
   };
 }
 
@@ -99,6 +108,8 @@ export function itemToJob(item: Attributes): Job {
     SORT_KEY,
     OWNER_INDEX.partitionKey,
     OWNER_INDEX.sortKey,
+    DAY_INDEX.partitionKey,
+    DAY_INDEX.sortKey,
   ]);
   return {
     ...attributes,

@@ -43,6 +43,11 @@ export interface Table {
   getJob(videoId: string): Promise<Job | null>;
   /** Deleted jobs are left out. */
   listJobs(tenant: string, options: ListJobsOptions): Promise<Page<Job>>;
+  /**
+   * Jobs that were created on a day (`2026-11-22`, UTC), any status, deleted ones too, oldest first. As
+   * an index is read, a job of the last second may be missing.
+   */
+  listDay(day: string): AsyncIterable<Job>;
   /** Every job, any status, in no order. */
   scanJobs(): AsyncIterable<Job>;
   /**

@@ -16,7 +16,7 @@ test('a new folder gets its layout and its marker', async () => {
 
   const names = await readdir(directory);
   expect(names.sort()).toEqual(['lock', 'objects', 'table', 'vectors', 'version']);
-  expect(await readFile(join(directory, 'version'), 'utf8')).toBe('flexcache-state/2\n');
+  expect(await readFile(join(directory, 'version'), 'utf8')).toBe('flexcache-state/3\n');
   expect(state.objects).toBe(join(directory, 'objects'));
   await state.release();
 });
@@ -108,8 +108,8 @@ test('of several processes at the same time never two are inside', async () => {
 });
 
 test.each([
-  [1, 'an older FlexCache: layout 1'],
-  [3, 'a newer FlexCache: layout 3'],
+  [2, 'an older FlexCache: layout 2'],
+  [4, 'a newer FlexCache: layout 4'],
 ])('a folder of layout %i is refused and left alone', async (layout, said) => {
   const directory = await temporaryFolder();
   await writeFile(join(directory, 'version'), `flexcache-state/${layout}\n`);

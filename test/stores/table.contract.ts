@@ -218,6 +218,54 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(await open().resubmitJob(videoId)).toMatchObject({ status: 'failed', attempt: 1 });
     });
 
+    test('the jobs of a day are all of that day in UTC, whoever owns them, oldest first', async () => {
+      // Another year than the other tests' jobs.
+      const times = [
+        '2024-02-28T23:59:59.999Z',
+        '2024-02-29T00:00:00.000Z',
+        '2024-02-29T12:00:00.000Z',
+        '2024-02-29T23:59:59.999Z',
+        '2024-03-01T00:00:00.000Z',
+      ];
+      const jobs = times.map((createdAt) => sampleJob({ createdAt, tenant: unique('tenant-') }));
+      for (const job of jobs.toReversed()) await open().createJob(job);
+
+      const listed = await collect(open().listDay('2024-02-29'));
+
+      expect(listed).toEqual(jobs.slice(1, 4));
+      expect(await collect(open().listDay('2023-02-28'))).toEqual([]);
+    });
+
+    test('a day lists more jobs than one page holds, each once', async () => {
+      const jobs = await Promise.all(
+        Array.from({ length: 230 }, async (_, index) => {
+          const createdAt = new Date(Date.parse('2024-04-01') + (index >> 1)).toISOString();
+          return (await open().createJob(sampleJob({ createdAt }))).job;
+        }),
+      );
+
+      const listed = await collect(open().listDay('2024-04-01'));
+
+      expect(listed.map(({ videoId }) => videoId).sort()).toEqual(
+        jobs.map(({ videoId }) => videoId).sort(),
+      );
+      const times = listed.map(({ createdAt }) => createdAt);
+      expect(times).toEqual(times.toSorted());
+    });
+
+    test('a job stays in the day of its creation, deleted and whenever it ended', async () => {
+      const job = sampleJob({ createdAt: '2024-05-31T23:59:59.000Z' });
+      await open().createJob(job);
+      await open().startJob(job.videoId);
+      await open().completeJob(job.videoId, sampleResult());
+      await open().deleteJob(job.videoId);
+
+      const listed = await collect(open().listDay('2024-05-31'));
+
+      expect(listed).toMatchObject([{ videoId: job.videoId, status: 'completed' }]);
+      expect(listed[0]!.deletedAt).toBeDefined();
+    });
+
     test.each(['desc', 'asc'] as const)('pages in order %s join into the whole', async (order) => {
       const tenant = unique('tenant-');
       // Two of each second: the id decides between them.
