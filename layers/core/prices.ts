@@ -13,8 +13,19 @@ export const PRICE_IDS = [
   'dynamodb.storage',
   'dynamodb.point-in-time-recovery',
   's3.put-request',
+  's3.put-request.standard-ia',
+  's3.put-request.glacier-ir',
   's3.get-request',
+  's3.get-request.standard-ia',
+  's3.get-request.glacier-ir',
+  's3.transition-request.intelligent-tiering',
+  's3.transition-request.standard-ia',
+  's3.transition-request.glacier-ir',
+  's3.retrieval.standard-ia',
+  's3.retrieval.glacier-ir',
   's3.storage.standard',
+  's3.storage.standard-ia',
+  's3.storage.glacier-ir',
   's3.storage.intelligent-tiering.frequent',
   's3.storage.intelligent-tiering.infrequent',
   's3.storage.intelligent-tiering.archive-instant',
@@ -22,7 +33,9 @@ export const PRICE_IDS = [
   's3vectors.storage',
   's3vectors.put',
   's3vectors.query',
-  's3vectors.query-data',
+  's3vectors.query-data.first-100k',
+  's3vectors.query-data.over-100k',
+  's3vectors.query-data.over-10m',
   'sqs.request',
   'apigateway.http-request',
   'transfer.egress',
@@ -53,8 +66,19 @@ export interface Price {
   source: string;
   /** `2026-11-22` or `2026-11`: when the figure was last held against its source. */
   asOf: string;
+  /** What it was before, oldest first: each amount was valid until its day came (UTC). */
+  history?: readonly PastPrice[];
   /** What an account uses of it each month without paying; bills of single videos leave it out. */
   free?: { quantity: number; source: string };
+}
+
+/** An amount that is no longer asked. */
+export interface PastPrice {
+  /** Pico-dollars for one unit. */
+  amount: bigint;
+  /** `2026-06-16`: the first day, UTC, on which it was not valid any more. */
+  until: string;
+  source: string;
 }
 
 /** The prices of one region. Volume discounts are not counted. */
@@ -94,6 +118,43 @@ export function priceIn(book: PriceBook, id: PriceId): Price {
   return price;
 }
 
+const booksByDay = new WeakMap<PriceBook, Map<string, PriceBook>>();
+
+/**
+ * The book as it was on a day: each price with the amount that was valid then. A video is priced by the
+ * day on which it was asked for, storage by each day on which it is kept.
+ *
+ * @param day `2026-11-22`, UTC
+ * @throws InvalidInputError when it is no day.
+ */
+export function bookOn(book: PriceBook, day: string): PriceBook {
+  if (!isDay(day)) {
+    throw new InvalidInputError('day', `"${day}" is not a day`, 'give a day like 2026-11-22');
+  }
+  const changes = [...book.prices.values()].flatMap(({ history = [] }) =>
+    history.map(({ until }) => until),
+  );
+  const ahead = changes.filter((until) => day < until).sort();
+  const [next] = ahead;
+  if (next === undefined) return book;
+  const known = booksByDay.get(book) ?? new Map<string, PriceBook>();
+  booksByDay.set(book, known);
+  let found = known.get(next);
+  if (found === undefined) {
+    found = {
+      ...book,
+      prices: new Map([...book.prices].map(([id, price]) => [id, on(price, day)])),
+    };
+    known.set(next, found);
+  }
+  return found;
+}
+
+function on(price: Price, day: string): Price {
+  const past = price.history?.find(({ until }) => day < until);
+  return past === undefined ? price : { ...price, amount: past.amount, source: past.source };
+}
+
 /** The price of an hour of a machine. */
 export function machinePriceId({ instanceType, purchaseOption }: Machine): PriceId {
   return `ec2.${instanceType}.${purchaseOption}`;
@@ -119,6 +180,9 @@ export function parsePriceBook(json: unknown): PriceBook {
       unit: text(given['unit'], `${id}.unit`),
       source: text(given['source'], `${id}.source`),
       asOf: date(given['asOf'], `${id}.asOf`),
+      ...(given['history'] !== undefined && {
+        history: history(given['history'], `${id}.history`),
+      }),
       ...(given['free'] !== undefined && { free: allowance(given['free'], `${id}.free`) }),
     });
   }
@@ -184,6 +248,34 @@ function text(value: unknown, field: string): string {
 function date(value: unknown, field: string): string {
   if (typeof value === 'string' && DAY_OR_MONTH.test(value)) return value;
   throw wrong(field, value, 'a day or month like 2026-11-22 or 2026-11');
+}
+
+function history(value: unknown, field: string): PastPrice[] {
+  if (!Array.isArray(value) || value.length === 0) throw wrong(field, value, 'a list of amounts');
+  const past = value.map((entry: unknown, index): PastPrice => {
+    const given = record(entry, `${field}[${index}]`);
+    const { until } = given;
+    if (!isDay(until)) throw wrong(`${field}[${index}].until`, until, 'a day like 2026-11-22');
+    return {
+      amount: parseUsd(given['usd'], `${field}[${index}].usd`),
+      until,
+      source: text(given['source'], `${field}[${index}].source`),
+    };
+  });
+  past.forEach(({ until }, index) => {
+    const before = past[index - 1];
+    if (before !== undefined && before.until >= until) {
+      throw wrong(`${field}[${index}].until`, until, `a day after ${before.until}`);
+    }
+  });
+  return past;
+}
+
+/** Whether it is a day of the calendar; 29 February in leap years alone. */
+function isDay(value: unknown): value is string {
+  if (typeof value !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(value)) return false;
+  const time = Date.parse(`${value}T00:00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(value);
 }
 
 function purchaseOption(value: unknown): PurchaseOption {

@@ -1,0 +1,81 @@
+import { InvalidInputError } from './errors.ts';
+import { priceOf, quantityOf, type Quantity } from './money.ts';
+import { priceIn, type PriceBook, type PriceId } from './prices.ts';
+import { itemOf, type CostItem, type UsageCost } from './usage-cost.ts';
+
+/** `count` x `times` / `per` units of something. */
+export interface Charge {
+  priceId: PriceId;
+  count: number;
+  times: number;
+  per: number;
+}
+
+export function charge(priceId: PriceId, count: number, per = 1, times = 1): Charge {
+  return { priceId, count, times, per };
+}
+
+/** Dollars for one unit, as a number: for decisions, never for the books. @throws UnknownPriceError */
+export type DollarRates = (priceId: PriceId) => number;
+
+/** The prices of a book as numbers, looked up once each. */
+export function dollarRates(book: PriceBook): DollarRates {
+  const known = new Map<PriceId, number>();
+  return (priceId) => {
+    let rate = known.get(priceId);
+    if (rate === undefined) {
+      rate = Number(priceIn(book, priceId).amount) / 1e12;
+      known.set(priceId, rate);
+    }
+    return rate;
+  };
+}
+
+/** In whole pico-dollars, each charge rounded by itself. @throws InvalidInputError naming the price whose quantity cannot be */
+export function exact(charges: readonly Charge[], book: PriceBook): bigint {
+  return charges.reduce((sum, { priceId, count, times, per }) => {
+    const { value, scale } = product(count, times, priceId);
+    return sum + priceOf(priceIn(book, priceId).amount, { value, scale: scale * BigInt(per) });
+  }, 0n);
+}
+
+/** In dollars; for decisions over millions of entries, never for the books. */
+export function approximate(charges: readonly Charge[], rates: DollarRates): number {
+  let sum = 0;
+  for (const { priceId, count, times, per } of charges) {
+    const amount = (count * times) / per;
+    if (!(amount >= 0 && amount < Infinity)) refuse(priceId, amount);
+    sum += amount * rates(priceId);
+  }
+  return sum;
+}
+
+function refuse(priceId: PriceId, amount: number): never {
+  throw new InvalidInputError(
+    priceId,
+    `a quantity of ${priceId} is ${amount}`,
+    'give what was measured: a number that is not negative',
+  );
+}
+
+function product(count: number, times: number, field: string): Quantity {
+  const left = quantityOf(count, field, Number.MAX_SAFE_INTEGER);
+  const right = quantityOf(times, field, Number.MAX_SAFE_INTEGER);
+  return { value: left.value * right.value, scale: left.scale * right.scale };
+}
+
+/** Itemised: one item for each price, in the order in which they first occur. */
+export function invoiceOf(charges: readonly Charge[], book: PriceBook): UsageCost {
+  const items: CostItem[] = [];
+  for (const [priceId, group] of Map.groupBy(charges, (each) => each.priceId)) {
+    const [{ per }] = group as [Charge];
+    const value = group.reduce((sum, { count }) => sum + whole(count, priceId), 0n);
+    if (value > 0n) items.push(itemOf(priceId, { value, scale: BigInt(per) }, book));
+  }
+  return { total: items.reduce((sum, { amount }) => sum + amount, 0n), items };
+}
+
+function whole(count: number, field: string): bigint {
+  const { value, scale } = quantityOf(count, field, Number.MAX_SAFE_INTEGER);
+  return value / scale;
+}
