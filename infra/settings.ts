@@ -55,6 +55,8 @@ function integer(least: number, most: number) {
   return number(z.int().min(least).max(most));
 }
 
+const flag = z.preprocess(String, z.enum(['true', 'false'])).transform((value) => value === 'true');
+
 function list<Schema extends z.ZodType>(element: Schema) {
   const split = (value: unknown): unknown =>
     typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value;
@@ -246,6 +248,24 @@ const KNOBS = {
     SCHEDULE_EXPECTED,
     'When objects, vectors and records that lost each other are cleared away.',
   ),
+  cacheBudgetUsd: knob(
+    optional(number(z.number().positive().max(1_000_000))),
+    null,
+    'dollars, or null for no budget',
+    'Dollars a month that the cache may cost in rent: latents, vectors and records. What pays least for its rent leaves first. Null: whatever pays its rent stays.',
+  ),
+  moveStorageClasses: knob(
+    flag,
+    'false',
+    'true or false',
+    'True lets a latent move to a cheaper storage class where what that costs and saves pays.',
+  ),
+  evictOtherModels: knob(
+    flag,
+    'false',
+    'true or false',
+    'True lets go of what other model packages have left behind. False: they pay their rent or leave like the rest.',
+  ),
   alarmEmail: knob(
     optional(z.email()),
     null,
@@ -279,7 +299,7 @@ const KNOBS = {
     "AWS's OpenTelemetry layer for Node in this region, for traces of every function. Null: no traces.",
   ),
   bundle: knob(
-    z.preprocess(String, z.enum(['true', 'false'])).transform((value) => value === 'true'),
+    flag,
     'true',
     'true or false',
     'False leaves the code of functions and workers out: templates alone, quickly.',
