@@ -1,0 +1,199 @@
+import { InvalidInputError } from '../errors.ts';
+import { HALF_LIFE_MILLISECONDS } from './decay.ts';
+import { ageOf, classBeforeHit, lastUseOf, reuseClassOf, type EntryState } from './entry-state.ts';
+import { AGE_BINS, ageBinOf, REUSE_CLASSES, startOfBin } from './reuse-class.ts';
+
+/** How many hits' worth of belief the break-even rate has before anything was seen. */
+const PRIOR_HITS = 1;
+
+/** How many hits' worth of belief the margin of the wider group has. */
+const PRIOR_MARGIN_HITS = 2;
+
+/** As it is stored. */
+export interface ReuseModelRecord {
+  format: 'flexcache-reuse/1';
+  /** Epoch milliseconds to which the sums are decayed. */
+  asOf: number;
+  /** Class after class, bin after bin. */
+  hits: number[];
+  /** Seconds that entries of a class waited in a bin. */
+  waited: number[];
+  /** By class: network evaluations that hits saved over the next best donor, and those hits. */
+  credits: number[];
+  creditedHits: number[];
+}
+
+/**
+ * What was learned of when entries are hit again: for each class and time since the last use, hits
+ * and the seconds in which they could have come. Older observations count less, by the half-life of
+ * `decay.ts`.
+ */
+export class ReuseModel {
+  #asOf: number;
+  readonly #hits = new Float64Array(REUSE_CLASSES * AGE_BINS);
+  readonly #waited = new Float64Array(REUSE_CLASSES * AGE_BINS);
+  readonly #credits = new Float64Array(REUSE_CLASSES);
+  readonly #creditedHits = new Float64Array(REUSE_CLASSES);
+
+  /** @param asOf epoch milliseconds from which it learns */
+  constructor(asOf: number) {
+    if (!Number.isFinite(asOf)) throw unreadable(`its time is ${asOf}`);
+    this.#asOf = asOf;
+  }
+
+  /** @throws InvalidInputError when it is no stored model. */
+  static from(record: unknown): ReuseModel {
+    const { format, asOf, hits, waited, credits, creditedHits } =
+      (record as Partial<ReuseModelRecord> | null) ?? {};
+    if (format !== 'flexcache-reuse/1') throw unreadable(`its format is ${String(format)}`);
+    const model = new ReuseModel(Number(asOf));
+    fill(model.#hits, hits, 'hits');
+    fill(model.#waited, waited, 'waited');
+    fill(model.#credits, credits, 'credits');
+    fill(model.#creditedHits, creditedHits, 'creditedHits');
+    return model;
+  }
+
+  toJSON(): ReuseModelRecord {
+    return {
+      format: 'flexcache-reuse/1',
+      asOf: this.#asOf,
+      hits: [...this.#hits],
+      waited: [...this.#waited],
+      credits: [...this.#credits],
+      creditedHits: [...this.#creditedHits],
+    };
+  }
+
+  get asOf(): number {
+    return this.#asOf;
+  }
+
+  /** Lets what was seen so far fade until `now`; an earlier time changes nothing. */
+  advanceTo(now: number): void {
+    if (!(now > this.#asOf)) return;
+    const factor = 2 ** (-(now - this.#asOf) / HALF_LIFE_MILLISECONDS);
+    for (const sums of [this.#hits, this.#waited, this.#credits, this.#creditedHits]) {
+      for (let index = 0; index < sums.length; index++) sums[index]! *= factor;
+    }
+    this.#asOf = now;
+  }
+
+  /** Adds what another model has seen, e.g. one segment of a pass. */
+  add(other: ReuseModel): void {
+    this.advanceTo(other.#asOf);
+    const factor = 2 ** (-(this.#asOf - other.#asOf) / HALF_LIFE_MILLISECONDS);
+    const pairs = [
+      [this.#hits, other.#hits],
+      [this.#waited, other.#waited],
+      [this.#credits, other.#credits],
+      [this.#creditedHits, other.#creditedHits],
+    ] as const;
+    for (const [mine, theirs] of pairs) {
+      for (let index = 0; index < mine.length; index++) mine[index]! += theirs[index]! * factor;
+    }
+  }
+
+  /**
+   * An entry of a class waited, unhit, from one age to another.
+   *
+   * @param from seconds since its last use @param to seconds since its last use
+   * @param times how many such stretches
+   */
+  addWait(reuseClass: number, from: number, to: number, times = 1): void {
+    for (let bin = ageBinOf(from); from < to; bin++) {
+      const end = bin === AGE_BINS - 1 ? to : Math.min(to, startOfBin(bin + 1));
+      this.#waited[reuseClass * AGE_BINS + bin]! += (end - from) * times;
+      from = end;
+    }
+  }
+
+  /**
+   * An entry of a class was hit.
+   *
+   * @param age seconds since its last use
+   * @param credit network evaluations that the hit saved over the next best donor
+   */
+  addHit(reuseClass: number, age: number, credit: number, times = 1): void {
+    this.#hits[reuseClass * AGE_BINS + ageBinOf(age)]! += times;
+    this.#credits[reuseClass]! += credit * times;
+    this.#creditedHits[reuseClass]! += times;
+  }
+
+  /**
+   * What a pass over the cache sees of an entry: when it was hit last, and how long it has waited. Of
+   * several hits since the pass before, the gap before the last one stands for the others, as often
+   * as it fits in and as the decayed hits allow.
+   *
+   * @param since epoch milliseconds of the pass before; whatever was earlier it has seen
+   */
+  observe(entry: EntryState, since: number, now: number): void {
+    const lastUse = lastUseOf(entry);
+    if (entry.lastHitAt !== null && entry.lastHitAt > since) {
+      const begin = entry.previousHitAt ?? entry.createdAt;
+      const gap = Math.max(0, entry.lastHitAt - begin) / 1000;
+      const seenFrom = Math.max(0, since - begin) / 1000;
+      const unseen = Math.max(0, begin - Math.max(since, entry.createdAt)) / 1000;
+      const more = Math.min(unseen / Math.max(1, gap), Math.max(0, entry.hits - 2));
+      const margin = entry.decayedHits > 0 ? entry.decayedCredit / entry.decayedHits : 0;
+      const before = classBeforeHit(entry);
+      this.addWait(before, seenFrom, gap, 1 + more);
+      this.addHit(before, gap, margin, 1 + more);
+    }
+    this.addWait(reuseClassOf(entry), Math.max(0, since - lastUse) / 1000, ageOf(entry, now));
+  }
+
+  /**
+   * How often an entry is hit from now on, hits a second: the hazard of its class at its age. Before
+   * anything was seen it is 1 / age, which makes keeping while `margin * rate > rent` the break-even
+   * rule of ski rental; what was seen replaces that.
+   *
+   * @param age seconds since the last use
+   */
+  rateAt(reuseClass: number, age: number): number {
+    const cell = reuseClass * AGE_BINS + ageBinOf(age);
+    const waited = PRIOR_HITS * Math.max(1, age) + this.#waited[cell]!;
+    return (PRIOR_HITS + this.#hits[cell]!) / waited;
+  }
+
+  /**
+   * Mean evaluations that a hit of a class saves over the next best donor, shrunk to that of all
+   * classes, and that to what is believed beforehand.
+   */
+  meanMargin(reuseClass: number, prior: number): number {
+    const all = shrunk(total(this.#credits), total(this.#creditedHits), prior);
+    return shrunk(this.#credits[reuseClass]!, this.#creditedHits[reuseClass]!, all);
+  }
+
+  /** What is expected of one entry: its own hits, shrunk to the mean of its class. */
+  marginOf(entry: EntryState, reuseClass: number, ownHits: number, ownCredit: number): number {
+    return shrunk(ownCredit, ownHits, this.meanMargin(reuseClass, entry.stepsRun));
+  }
+}
+
+function shrunk(credit: number, hits: number, towards: number): number {
+  return (credit + PRIOR_MARGIN_HITS * towards) / (hits + PRIOR_MARGIN_HITS);
+}
+
+function total(sums: Float64Array): number {
+  let sum = 0;
+  for (const value of sums) sum += value;
+  return sum;
+}
+
+function fill(sums: Float64Array, stored: unknown, field: string): void {
+  const isRight =
+    Array.isArray(stored) &&
+    stored.length === sums.length &&
+    stored.every((value) => typeof value === 'number' && value >= 0 && Number.isFinite(value));
+  if (!isRight) throw unreadable(`its ${field} are not ${sums.length} numbers from 0 on`);
+  sums.set(stored as number[]);
+}
+
+function unreadable(why: string): InvalidInputError {
+  return new InvalidInputError(
+    'reuseModel',
+    `the learned table of reuse cannot be read: ${why}`,
+    'delete it; the next passes learn it anew',
+  );
+}
