@@ -1,5 +1,5 @@
 import { LOOKUP_PARTS } from '#core/generation.ts';
-import type { HitKind, Job, JobResult, LookupPart } from '#core/generation.ts';
+import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
 import type { ErrorReport } from './error-line.ts';
 
 /** One finished video as `--json` prints it. Its shape is part of the public contract. */
@@ -16,6 +16,10 @@ export interface VideoReport {
     /** Cosine of the donor used for each part; null where none was used. */
     similarity: Record<LookupPart, number | null>;
     t0: number;
+    /** Whether other videos may start from this one; null when that was not recorded. */
+    stored: boolean | null;
+    /** Why not; null when it was stored. */
+    reason: NotStoredReason | null;
   };
   steps: { run: number; full: number };
   seconds: JobResult['seconds'];
@@ -33,6 +37,7 @@ export interface FailureReport {
 }
 
 export function videoReport(job: Job, result: JobResult, video: string): VideoReport {
+  const { admission } = result;
   const donors = result.donors.map(({ entryId, part, similarity }) => ({
     id: entryId,
     part,
@@ -57,6 +62,8 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
         LOOKUP_PARTS.map((part) => [part, best(part)]),
       ) as VideoReport['cache']['similarity'],
       t0: result.startTime,
+      stored: admission?.stored ?? null,
+      reason: admission?.stored === false ? admission.reason : null,
     },
     steps: { run: result.stepsRun, full: result.fullSteps },
     seconds: result.seconds,

@@ -83,9 +83,11 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
       steps_run: null,
       steps_full: job.steps,
       skipped_share: null,
+      stored: null,
+      not_stored_reason: null,
     };
   }
-  const { hit, donors, startTime, stepsRun, fullSteps } = result;
+  const { hit, donors, startTime, stepsRun, fullSteps, admission } = result;
   return {
     mode: job.cache,
     hit,
@@ -102,6 +104,8 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
     steps_run: stepsRun,
     steps_full: fullSteps,
     skipped_share: Math.max(0, 1 - stepsRun / fullSteps),
+    stored: admission?.stored ?? null,
+    not_stored_reason: admission?.stored === false ? admission.reason : null,
   };
 }
 

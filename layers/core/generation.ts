@@ -216,7 +216,20 @@ export interface JobResult {
   };
   /** Of an exact hit: what making the video took that is returned again. */
   replaced?: ReplacedWork;
+  /** Whether others may start from it; absent in what was completed before this was recorded. */
+  admission?: Admission;
 }
+
+/** Whether a finished video became an entry of the cache, and why not. */
+export type Admission = { stored: true } | { stored: false; reason: NotStoredReason };
+
+export const NOT_STORED_REASONS = ['cache_mode', 'exact_hit', 'adds_little'] as const;
+
+/**
+ * `cache_mode`: the request forbade it. `exact_hit`: it is the video of an entry. `adds_little`: the
+ * entries it was made from serve the same requests nearly as well.
+ */
+export type NotStoredReason = (typeof NOT_STORED_REASONS)[number];
 
 export interface ReplacedWork {
   gpuSeconds: number;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CACHE_MODES, LOOKUP_PARTS, SCOPES } from '#core/generation.ts';
+import { CACHE_MODES, LOOKUP_PARTS, NOT_STORED_REASONS, SCOPES } from '#core/generation.ts';
 import {
   backfillIdField,
   costSchema,
@@ -97,6 +97,13 @@ const cacheSchema = z
     steps_run: steps.nullable(),
     steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),
     skipped_share: share.nullable().meta({ description: '1 - steps_run / steps_full' }),
+    stored: z.boolean().nullable().meta({
+      description: 'Whether other videos may start from this one. Null until it is completed.',
+    }),
+    not_stored_reason: z.enum(NOT_STORED_REASONS).nullable().meta({
+      description:
+        '`cache_mode`: `cache` forbade it. `exact_hit`: it is a stored video, returned as it is. `adds_little`: what it was made from serves the same requests nearly as well; `cache: refresh` stores it all the same.',
+    }),
   })
   .meta({ id: 'CacheUse' });
 
