@@ -141,7 +141,12 @@ export class StorageStack extends Stack {
         indexName: index.name,
         partitionKey: key(index.partitionKey),
         sortKey: key(index.sortKey),
-        projectionType: dynamodb.ProjectionType.KEYS_ONLY,
+        ...(index.attributes
+          ? {
+              projectionType: dynamodb.ProjectionType.INCLUDE,
+              nonKeyAttributes: [...index.attributes],
+            }
+          : { projectionType: dynamodb.ProjectionType.KEYS_ONLY }),
       })),
     });
   }

@@ -8,6 +8,10 @@ export const STORAGE_CLASSES: readonly StorageClass[] = [
   'GLACIER_IR',
 ];
 
+export function isStorageClass(value: string): value is StorageClass {
+  return (STORAGE_CLASSES as readonly string[]).includes(value);
+}
+
 /** What a stored object is billed as; Intelligent-Tiering bills by how long ago it was read. */
 export type StorageTier =
   | 'standard'

@@ -10,10 +10,13 @@ import {
   UpdateItemCommand,
   type AttributeValue,
 } from '@aws-sdk/client-dynamodb';
-import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { marshall, unmarshall as unmarshallItem } from '@aws-sdk/util-dynamodb';
 import { fromAws } from './aws-errors.ts';
 import type { TableIndex } from './table-definition.ts';
 import type { Attributes, ItemKey } from './table-items.ts';
+
+/** Sums that grow for years pass 2^53, above which the SDK will not have numbers unless asked. */
+const ANY_NUMBER = { removeUndefinedValues: true, allowImpreciseNumbers: true };
 
 /** BatchGetItem takes no more (DynamoDB quotas). */
 const BATCH_GET_ITEMS = 100;
@@ -45,6 +48,17 @@ export interface ItemQuery {
   isAscending?: boolean;
   /** Begin behind the item with this sort key. */
   after?: string;
+}
+
+/** A range of one partition of an index, both ends included. */
+export interface IndexRange {
+  index: TableIndex;
+  /** Value of the partition key. */
+  key: string;
+  from: string;
+  to: string;
+  /** Items of a page at most; all that fit into 1 MB when absent. */
+  limit?: number | undefined;
 }
 
 /**
@@ -117,7 +131,7 @@ export class DynamoItems {
       this.#client.send(
         new PutItemCommand({
           TableName: this.#tableName,
-          Item: marshall(item, { removeUndefinedValues: true }),
+          Item: marshall(item, ANY_NUMBER),
         }),
       ),
     );
@@ -130,7 +144,7 @@ export class DynamoItems {
       this.#client.send(
         new PutItemCommand({
           TableName: this.#tableName,
-          Item: marshall(item, { removeUndefinedValues: true }),
+          Item: marshall(item, ANY_NUMBER),
           ConditionExpression: condition,
           ExpressionAttributeNames: attributeNames(condition),
         }),
@@ -155,7 +169,7 @@ export class DynamoItems {
           ...(condition !== undefined && { ConditionExpression: condition }),
           ExpressionAttributeNames: attributeNames(update, condition ?? ''),
           ...(Object.keys(used).length > 0 && {
-            ExpressionAttributeValues: marshall(used, { removeUndefinedValues: true }),
+            ExpressionAttributeValues: marshall(used, ANY_NUMBER),
           }),
           ReturnValues: 'ALL_NEW',
         }),
@@ -219,6 +233,27 @@ export class DynamoItems {
     } while (from);
   }
 
+  /** One page of what an index itself holds, oldest first by its sort key, as it was a moment ago. */
+  async indexPage(
+    { index, key, from, to, limit }: IndexRange,
+    doing: string,
+  ): Promise<{ items: Record<string, AttributeValue>[]; hasMore: boolean }> {
+    const condition = `#${index.partitionKey} = :key AND #${index.sortKey} BETWEEN :from AND :to`;
+    const page = await send(doing, () =>
+      this.#client.send(
+        new QueryCommand({
+          TableName: this.#tableName,
+          IndexName: index.name,
+          KeyConditionExpression: condition,
+          ExpressionAttributeNames: attributeNames(condition),
+          ExpressionAttributeValues: marshall({ ':key': key, ':from': from, ':to': to }),
+          Limit: limit,
+        }),
+      ),
+    );
+    return { items: page.Items ?? [], hasMore: page.LastEvaluatedKey !== undefined };
+  }
+
   /** Every item with this sort key, in no order. */
   async *scan(sortKey: string, doing: string): AsyncIterable<Attributes> {
     const filter = '#sk = :sk';
@@ -239,6 +274,10 @@ export class DynamoItems {
       from = page.LastEvaluatedKey;
     } while (from);
   }
+}
+
+function unmarshall(item: Record<string, AttributeValue>): Attributes {
+  return unmarshallItem(item, { wrapNumbers: Number });
 }
 
 function nameOf({ pk, sk }: ItemKey): string {

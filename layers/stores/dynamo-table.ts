@@ -12,8 +12,11 @@ import {
   DAY_INDEX,
   EXACT_KEY_INDEX,
   PROMPT_KEY_INDEX,
+  SEGMENTS,
+  STATE_INDEX,
   type TableIndex,
 } from './table-definition.ts';
+import { segmentKey, stateRange, stateSortKey, toWeighedEntry } from './entry-items.ts';
 import {
   ENTRY_SORT_KEY,
   JOB_SORT_KEY,
@@ -31,7 +34,18 @@ import {
 } from './table-items.ts';
 import { isSamePartition } from '../core/identity.ts';
 import { listPage } from './list-page.ts';
-import type { LeaseRequest, ListJobsOptions, Page, Table } from './table.ts';
+import { decayWeight, LANDMARK } from '../core/policy/decay.ts';
+import type { StorageClass } from '../core/storage-class.ts';
+import type { WeighedEntry } from '../core/weighed-entry.ts';
+import type {
+  LeaseRequest,
+  ListJobsOptions,
+  MoveOptions,
+  Page,
+  Table,
+  WeighedPage,
+  WeighOptions,
+} from './table.ts';
 
 const EXISTS = 'attribute_exists(#pk)';
 const IS_FREE = 'attribute_not_exists(#pk)';
@@ -47,6 +61,11 @@ const LEASE_ENDS_EARLIER = '(attribute_not_exists(#leaseUntil) OR #leaseUntil < 
 const LEASE_ENDS_LATER = '#leaseUntil >= :leaseUntil';
 const IS_IN_EXPECTED_STATE = '#state = :from';
 const NO_LIVE_LEASE = `(${HAS_NO_HOLDERS} OR attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now)`;
+const READY = { ':READY': 'READY' satisfies EntryState };
+const COUNT_HIT =
+  ' ADD #hits :one, #holders :holders, #decayedHits :weight, #decayedCredit :credit';
+const HAD_HITS = '#hits = :hits';
+const IS_NOT_PINNED = 'attribute_not_exists(#pinnedAt)';
 const IS_LEAVING = '#state IN (:EVICTING, :TOMBSTONE)';
 
 const IS_RUNNING = '#status = :running';
@@ -57,9 +76,9 @@ const IS_NOT_COMPLETED = '#status <> :completed';
 const IS_NOT_DELETED = 'attribute_not_exists(#deletedAt)';
 
 const ENTER_INDEXES =
-  'SET #state = :to, #readyExactKey = #exactKey, #readyPromptKey = #promptKey REMOVE #leavingAt';
-const LEAVE_INDEXES =
-  'SET #state = :to, #leavingAt = :now REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
+  'SET #state = :to, #stateSort = :stateSort, #readyExactKey = #exactKey, #readyPromptKey = #promptKey REMOVE #leavingAt, #evictionReason';
+const LEAVE_INDEXES = 'SET #state = :to, #stateSort = :stateSort, #leavingAt = :now';
+const LEFT_INDEXES = 'REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
 /** Of a day, in memory: a page of keys would name thousands. */
 const JOBS_AT_ONCE = 100;
@@ -79,13 +98,17 @@ const JOBS_AT_ONCE = 100;
  * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
  * | take a job out of the listings | deleteJob      | UpdateItem, only ended; leaves `by-owner`           | 1 per KB + 1      |
  * | usage, once per step, attempt  | recordUsage    | UpdateItem of `usage.<step>`                        | 1 write per KB    |
- * | add an entry once              | putEntry       | PutItem `ENTRY#id`, only if free                    | 3-4 + 2 (indexes) |
+ * | add an entry once              | putEntry       | PutItem `ENTRY#id`, only if free                    | 3-4 + 3 (indexes) |
  * | read an entry                  | getEntry       | GetItem `ENTRY#id`, consistent                      | 1 read            |
  * | the exact answer               | findExact      | Query `ready-by-exact-key`, GetItem                 | 0.5 + 1 read      |
  * | same prompt, newest first      | findSamePrompt | Query `ready-by-prompt-key` backwards, BatchGetItem | 0.5 + 1 per entry |
- * | confirm, lease, count a hit    | leaseEntry     | one conditional UpdateItem                          | 3-4 write         |
+ * | confirm, lease, count a hit    | leaseEntry     | one conditional UpdateItem                          | 3-4 + 1 write     |
  * | end a holder's lease           | releaseEntry   | UpdateItem; the last one ends the lease with a 2nd  | 3-8 write         |
- * | evict in steps                 | moveEntry      | UpdateItem, conditional on state and lease          | 3-4 + 2 write     |
+ * | evict in steps                 | moveEntry      | UpdateItem, conditional on state, lease, hits, pin  | 3-4 + 4 write     |
+ * | keep an entry, or let it go    | pinEntry       | UpdateItem, only while READY                        | 3-4 + 1 write     |
+ * | where a latent lies            | setStorageClass| UpdateItem, only while READY                        | 3-4 + 1 write     |
+ * | weigh every entry              | weighEntries   | Query `entries-by-state`, 16 segments               | 0.5 per 8 entries |
+ * | finish what leaves             | leavingEntries | Query `entries-by-state`, 2 for each segment        | 0.5 each          |
  * | forget an entry                | deleteEntry    | DeleteItem, only when leaving                       | 3-4 write         |
  * | every entry                    | scanEntries    | Scan                                                | 1 per 8 KB        |
  *
@@ -353,17 +376,74 @@ export class DynamoTable implements Table {
     from: EntryState,
     to: EntryState,
     now: number,
+    { hits, reason }: MoveOptions = {},
   ): Promise<boolean> {
+    const isByChoice = reason !== undefined && reason !== 'latent-missing';
+    const leave = `${LEAVE_INDEXES}${reason === undefined ? '' : ', #evictionReason = :reason'}`;
     const moved = await this.#items.update(
       entryItemKey(entryId),
       `move entry ${entryId} to ${to}`,
       {
-        update: to === 'READY' ? ENTER_INDEXES : LEAVE_INDEXES,
-        condition: `${IS_IN_EXPECTED_STATE} AND ${NO_LIVE_LEASE}`,
-        values: { ':from': from, ':to': to, ':now': now },
+        update: to === 'READY' ? ENTER_INDEXES : `${leave} ${LEFT_INDEXES}`,
+        condition: [
+          IS_IN_EXPECTED_STATE,
+          NO_LIVE_LEASE,
+          ...(hits === undefined ? [] : [HAD_HITS]),
+          ...(isByChoice ? [IS_NOT_PINNED] : []),
+        ].join(' AND '),
+        values: {
+          ':from': from,
+          ':to': to,
+          ':now': now,
+          ':stateSort': stateSortKey(to, entryId),
+          ':hits': hits,
+          ':reason': reason,
+        },
       },
     );
     return moved !== null;
+  }
+
+  async pinEntry(entryId: string, isPinned: boolean): Promise<Entry> {
+    const key = entryItemKey(entryId);
+    const pinned = await this.#items.update(key, `pin entry ${entryId}`, {
+      update: isPinned ? 'SET #pinnedAt = if_not_exists(#pinnedAt, :now)' : 'REMOVE #pinnedAt',
+      condition: IS_READY,
+      values: { ...READY, ':now': this.#items.timestamp() },
+    });
+    if (pinned) return itemToEntry(pinned);
+    throw new FlexCacheError('not_found', `there is no entry ${entryId} in the cache`, {
+      field: 'entryId',
+      fix: 'list the entries with flexcache cache list',
+    });
+  }
+
+  async setStorageClass(entryId: string, storageClass: StorageClass): Promise<boolean> {
+    const key = entryItemKey(entryId);
+    const set = await this.#items.update(key, `record the storage class of entry ${entryId}`, {
+      update: 'SET #storageClass = :storageClass',
+      condition: IS_READY,
+      values: { ...READY, ':storageClass': storageClass },
+    });
+    return set !== null;
+  }
+
+  async weighEntries(segment: number, { after, limit }: WeighOptions = {}): Promise<WeighedPage> {
+    const range = { index: STATE_INDEX, key: segmentKey(segment), limit };
+    const { items, hasMore } = await this.#items.indexPage(
+      { ...range, ...stateRange('READY', after) },
+      `weigh the entries of segment ${segment}`,
+    );
+    const entries = items.map(toWeighedEntry);
+    return { entries, next: (hasMore && entries.at(-1)?.entryId) || null };
+  }
+
+  async *leavingEntries(): AsyncIterable<WeighedEntry> {
+    for (let segment = 0; segment < SEGMENTS; segment++) {
+      for (const state of ['EVICTING', 'TOMBSTONE'] as const) {
+        yield* this.#leavingEntries(segment, state);
+      }
+    }
   }
 
   /** @throws ConditionFailedError when the entry is READY. */
@@ -384,6 +464,23 @@ export class DynamoTable implements Table {
     for await (const item of this.#items.scan(ENTRY_SORT_KEY, 'scan the entries')) {
       yield itemToEntry(item);
     }
+  }
+
+  async *#leavingEntries(
+    segment: number,
+    state: Exclude<EntryState, 'READY'>,
+  ): AsyncIterable<WeighedEntry> {
+    const range = { index: STATE_INDEX, key: segmentKey(segment) };
+    let after: string | undefined;
+    do {
+      const { items, hasMore } = await this.#items.indexPage(
+        { ...range, ...stateRange(state, after) },
+        'list the entries that are leaving',
+      );
+      const entries = items.map(toWeighedEntry);
+      yield* entries;
+      after = hasMore ? entries.at(-1)?.entryId : undefined;
+    } while (after !== undefined);
   }
 
   async #findReady(index: TableIndex, key: string, limit: number): Promise<Entry[]> {
@@ -409,15 +506,18 @@ export class DynamoTable implements Table {
 
 /** The write of a lease, and the condition under which it is the right one. */
 function leaseUpdate(
-  { holder, now, leaseUntil, partition }: LeaseRequest,
+  { holder, now, leaseUntil, partition, credit = 0 }: LeaseRequest,
   { isHeld, isLonger }: { isHeld: boolean; isLonger: boolean },
 ): ItemUpdate {
   const isShared = partition?.scope === 'shared';
+  // A clock that is far behind must not keep a request from its donors.
+  const weight = decayWeight(Math.max(now, LANDMARK));
   return {
     update: [
       'SET #lastHitAt = :lastHitAt',
+      isHeld ? '' : ', #previousHitAt = if_not_exists(#lastHitAt, #createdAt)',
       isLonger ? ', #leaseUntil = :leaseUntil' : '',
-      isHeld ? '' : ' ADD #hits :one, #holders :holders',
+      isHeld ? '' : COUNT_HIT,
     ].join(''),
     condition: [
       IS_READY,
@@ -426,12 +526,14 @@ function leaseUpdate(
       isLonger ? LEASE_ENDS_EARLIER : LEASE_ENDS_LATER,
     ].join(' AND '),
     values: {
-      ':READY': 'READY' satisfies EntryState,
+      ...READY,
       ':holder': holder,
       ':holders': new Set([holder]),
       ':lastHitAt': new Date(now).toISOString(),
       ':leaseUntil': leaseUntil,
       ':one': 1,
+      ':weight': weight,
+      ':credit': credit * weight,
       ...(partition && {
         ':scope': partition.scope,
         ':tenant': partition.tenant,

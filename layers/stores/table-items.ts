@@ -1,5 +1,6 @@
 import { dayOf } from '../core/day.ts';
 import type { Entry, Job, UsageRecord } from '../core/generation.ts';
+import { STATE_INDEX_ATTRIBUTES, stateIndexItem } from './entry-items.ts';
 import {
   DAY_INDEX,
   EXACT_KEY_INDEX,
@@ -52,6 +53,7 @@ export function entryToItem(entry: Entry): ItemKey {
   return {
     ...entry,
     ...entryItemKey(entry.entryId),
+    ...stateIndexItem(entry),
     vectors: {
       whole: packVector(whole),
       object: object && packVector(object),
@@ -71,6 +73,7 @@ export function itemToEntry(item: Attributes): Entry {
     SORT_KEY,
     EXACT_KEY_INDEX.partitionKey,
     PROMPT_KEY_INDEX.partitionKey,
+    ...STATE_INDEX_ATTRIBUTES,
     'holders',
   ]);
   return {

@@ -1,4 +1,7 @@
 import type { CachePartition } from '../core/identity.ts';
+import type { EvictionReason } from '../core/retention-run.ts';
+import type { StorageClass } from '../core/storage-class.ts';
+import type { WeighedEntry } from '../core/weighed-entry.ts';
 import type {
   BackfillReference,
   Entry,
@@ -17,6 +20,32 @@ export interface LeaseRequest {
   leaseUntil: number;
   /** When given, an entry of another partition is answered like one that is gone. */
   partition?: CachePartition;
+  /**
+   * Network evaluations that this hit saves over the next best donor, counted with the hit and like it
+   * once for a holder; 0 unless said.
+   */
+  credit?: number;
+}
+
+export interface MoveOptions {
+  /** Only while it has had just so many hits: what was decided before another came is void. */
+  hits?: number;
+  /** Why it leaves. A pinned entry stays, unless there is no reason or its latent is gone. */
+  reason?: EvictionReason;
+}
+
+export interface WeighOptions {
+  /** Begin behind this entry. */
+  after?: string;
+  /** Entries of a page at most; all that fit into 1 MB of the index unless said. */
+  limit?: number;
+}
+
+/** One page of a segment, in the order of ids. */
+export interface WeighedPage {
+  entries: WeighedEntry[];
+  /** The `after` of the next page; null behind the last one. */
+  next: string | null;
 }
 
 export interface ListJobsOptions {
@@ -80,8 +109,31 @@ export interface Table {
   leaseEntry(lease: LeaseRequest): Promise<Entry | null>;
   /** Ends this holder's lease; the lease of others stays. Idempotent. */
   releaseEntry(entryId: string, holder: string): Promise<void>;
-  /** Moves an entry on, only from the expected state and with no live lease. */
-  moveEntry(entryId: string, from: EntryState, to: EntryState, now: number): Promise<boolean>;
+  /**
+   * Moves an entry on, only from the expected state and with no live lease; `options` say what else
+   * must hold.
+   */
+  moveEntry(
+    entryId: string,
+    from: EntryState,
+    to: EntryState,
+    now: number,
+    options?: MoveOptions,
+  ): Promise<boolean>;
+  /**
+   * A pinned entry is never evicted. Pinning again keeps the time of the first; idempotent both ways.
+   * @throws FlexCacheError `not_found` unless the entry is READY.
+   */
+  pinEntry(entryId: string, isPinned: boolean): Promise<Entry>;
+  /** Records where the latent lies now; false when the entry is not READY any more. */
+  setStorageClass(entryId: string, storageClass: StorageClass): Promise<boolean>;
+  /**
+   * One page of the READY entries of a segment, 0 to `SEGMENTS` - 1, as an index has them: a hit or a
+   * move of the last second may be missing, so what is decided from it is checked when it is written.
+   */
+  weighEntries(segment: number, options?: WeighOptions): Promise<WeighedPage>;
+  /** Every entry that is leaving, as an index has them, in no order. */
+  leavingEntries(): AsyncIterable<WeighedEntry>;
   /** Removes the record of an entry in state EVICTING or TOMBSTONE; idempotent. */
   deleteEntry(entryId: string): Promise<void>;
   /** Every entry, any state, in no order. */

@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import type { Table } from '#stores/table.ts';
+import { HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/policy/decay.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
+import { segmentOf } from '#stores/entry-items.ts';
+import { SEGMENTS } from '#stores/table-definition.ts';
+import type { MoveOptions, Table } from '#stores/table.ts';
 import { collect } from '../collect.ts';
 import { sampleEntry, sampleJob, sampleResult, unique } from './samples.ts';
 
@@ -474,6 +478,188 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(await open().getEntry(entryId)).toMatchObject({ hits: 25, leaseUntil: 1049 });
     });
 
+    test('a hit counts with its credit once for a holder, heavier the later it comes', async () => {
+      const { entryId, createdAt } = await put(sampleEntry());
+      const lease = { entryId, leaseUntil: LANDMARK + 2 * HALF_LIFE_MILLISECONDS };
+      const later = LANDMARK + HALF_LIFE_MILLISECONDS;
+      const first = { ...lease, holder: 'a', now: LANDMARK, credit: 7 };
+
+      const once = await open().leaseEntry(first);
+      const again = await open().leaseEntry(first);
+      const second = await open().leaseEntry({ ...lease, holder: 'b', now: later, credit: 3 });
+      const third = await open().leaseEntry({ ...lease, holder: 'c', now: later + 1000 });
+
+      expect(once).toMatchObject({ decayedHits: 1, decayedCredit: 7, previousHitAt: createdAt });
+      expect(again).toEqual(once);
+      expect(second).toMatchObject({
+        hits: 2,
+        decayedHits: 3,
+        decayedCredit: 13,
+        previousHitAt: new Date(LANDMARK).toISOString(),
+        lastHitAt: new Date(later).toISOString(),
+      });
+      expect(third).toMatchObject({ hits: 3, decayedCredit: 13 });
+      expect(third!.decayedHits).toBeCloseTo(5, 4);
+    });
+
+    test('decayed sums outgrow the whole numbers of a float and are read as they are', async () => {
+      const { entryId } = await put(sampleEntry());
+      const now = LANDMARK + 100 * HALF_LIFE_MILLISECONDS;
+
+      const leased = await open().leaseEntry({
+        entryId,
+        holder: 'a',
+        now,
+        leaseUntil: now + 1,
+        credit: 5,
+      });
+
+      expect(leased).toMatchObject({ decayedHits: 2 ** 100, decayedCredit: 5 * 2 ** 100 });
+      expect(await weighed(entryId)).toMatchObject({ decayedCredit: 5 * 2 ** 100 });
+    });
+
+    test('an entry is moved on only while its hits are those that were weighed', async () => {
+      const { entryId } = await put(sampleEntry());
+      const evict = (hits: number) =>
+        open().moveEntry(entryId, 'READY', 'EVICTING', 2000, { hits, reason: 'rent' });
+      await open().leaseEntry({ entryId, holder: 'a', now: 0, leaseUntil: 1000 });
+
+      const late = await evict(0);
+      const inTime = await evict(1);
+
+      expect([late, inTime]).toEqual([false, true]);
+      expect(await open().getEntry(entryId)).toMatchObject({
+        state: 'EVICTING',
+        evictionReason: 'rent',
+        leavingAt: 2000,
+      });
+    });
+
+    test('a pinned entry is not evicted, but removed by hand or when its latent is gone', async () => {
+      const entries = await Promise.all([0, 1, 2].map(() => put(sampleEntry())));
+      const [byHand, broken, unpinned] = entries.map(({ entryId }) => entryId);
+      for (const { entryId } of entries) await open().pinEntry(entryId, true);
+      const pinned = await open().pinEntry(byHand!, true);
+      const move = (entryId: string, options?: MoveOptions) =>
+        open().moveEntry(entryId, 'READY', 'EVICTING', 0, options);
+
+      const evicted = await move(byHand!, { reason: 'budget' });
+      const removed = await move(byHand!);
+      const lost = await move(broken!, { reason: 'latent-missing' });
+      const { pinnedAt } = await open().pinEntry(unpinned!, false);
+      const released = await move(unpinned!, { reason: 'budget' });
+
+      expect(pinned.pinnedAt).toMatch(/^\d{4}-/);
+      expect(pinnedAt).toBeUndefined();
+      expect([evicted, removed, lost, released]).toEqual([false, true, true, true]);
+      for (const entryId of [byHand!, 'vid_nobody']) {
+        const pinning = open().pinEntry(entryId, true);
+        await expect(pinning).rejects.toMatchObject({ code: 'not_found', field: 'entryId' });
+      }
+    });
+
+    test('where a latent lies is recorded while its entry is READY', async () => {
+      const { entryId } = await put(sampleEntry());
+
+      const isSet = await open().setStorageClass(entryId, 'GLACIER_IR');
+      const found = await weighed(entryId);
+      await open().moveEntry(entryId, 'READY', 'EVICTING', 0);
+
+      expect(isSet).toBe(true);
+      expect(found).toMatchObject({ storageClass: 'GLACIER_IR' });
+      expect(await open().getEntry(entryId)).toMatchObject({ storageClass: 'GLACIER_IR' });
+      expect(await open().setStorageClass(entryId, 'STANDARD')).toBe(false);
+      expect(await open().setStorageClass('vid_nobody', 'STANDARD')).toBe(false);
+      expect(await open().getEntry('vid_nobody')).toBeNull();
+    });
+
+    test('what is weighed of an entry is what it has', async () => {
+      const plain = await put(sampleEntry({ neighbours: 3, generation: 1, denoiseSeconds: 0.5 }));
+      const { entryId } = plain;
+      const now = LANDMARK;
+      await open().leaseEntry({ entryId, holder: 'a', now, leaseUntil: now + 1, credit: 4 });
+      await open().pinEntry(entryId, true);
+
+      const { likeness, prompt, compatibility, ...found } = (await weighed(entryId))!;
+
+      const stored = (await open().getEntry(entryId))!;
+      expect(found).toEqual({
+        entryId,
+        state: 'READY',
+        vectors: 2,
+        createdAt: stored.createdAt,
+        hits: 1,
+        lastHitAt: stored.lastHitAt,
+        previousHitAt: stored.previousHitAt,
+        decayedHits: 1,
+        decayedCredit: 4,
+        neighbours: 3,
+        pinnedAt: stored.pinnedAt,
+        latentBytes: 2000,
+        videoBytes: 1000,
+        generation: 1,
+        gpuSeconds: 1.25,
+        denoiseSeconds: 0.5,
+        stepsRun: 12,
+      });
+      expect(likeness).toMatch(/^[0-9a-f]{16}$/);
+      expect(prompt).toBe(plain.promptKey.slice(0, 16));
+      expect(compatibility).toBe('compatible');
+    });
+
+    test('entries are weighed segment by segment, page by page, each once and only while READY', async () => {
+      const entries = await Promise.all(Array.from({ length: 60 }, () => put(sampleEntry())));
+      const [evicting, tombstone, gone] = entries.map(({ entryId }) => entryId);
+      await open().moveEntry(evicting!, 'READY', 'EVICTING', 5);
+      await open().moveEntry(tombstone!, 'READY', 'TOMBSTONE', 6);
+      await open().moveEntry(gone!, 'READY', 'TOMBSTONE', 7);
+      await open().deleteEntry(gone!);
+
+      const found: WeighedEntry[] = [];
+      const sizes = new Set<number>();
+      for (let segment = 0; segment < SEGMENTS; segment++) {
+        let after: string | undefined;
+        do {
+          const page = await open().weighEntries(segment, { limit: 2, ...(after && { after }) });
+          found.push(...page.entries);
+          sizes.add(page.entries.length);
+          after = page.next ?? undefined;
+        } while (after !== undefined);
+      }
+
+      const ids = found.map(({ entryId }) => entryId);
+      expect(new Set(ids).size).toBe(ids.length);
+      expect(Math.max(...sizes)).toBe(2);
+      for (const { entryId } of entries.slice(3)) expect(ids).toContain(entryId);
+      for (const left of [evicting, tombstone, gone]) expect(ids).not.toContain(left);
+      expect(found.every(({ state }) => state === 'READY')).toBe(true);
+    });
+
+    test('what is leaving is listed with since when, and nothing else', async () => {
+      const entries = await Promise.all(Array.from({ length: 6 }, () => put(sampleEntry())));
+      for (const [index, { entryId }] of entries.entries()) {
+        if (index < 4) await open().moveEntry(entryId, 'READY', 'EVICTING', index);
+        if (index < 2) await open().moveEntry(entryId, 'EVICTING', 'TOMBSTONE', 10 + index);
+      }
+
+      const leaving = new Map<string, WeighedEntry>();
+      for await (const entry of open().leavingEntries()) leaving.set(entry.entryId, entry);
+
+      expect(
+        entries.map(({ entryId }) => {
+          const entry = leaving.get(entryId);
+          return entry && [entry.state, entry.leavingAt];
+        }),
+      ).toEqual([
+        ['TOMBSTONE', 10],
+        ['TOMBSTONE', 11],
+        ['EVICTING', 2],
+        ['EVICTING', 3],
+        undefined,
+        undefined,
+      ]);
+    });
+
     test('an entry that is gone, leaving or of another partition gives no lease', async () => {
       const lease = { holder: 'a', now: 0, leaseUntil: 1000 };
       const leaving = await put(sampleEntry({ state: 'EVICTING' }));
@@ -651,6 +837,11 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(scanned.every((entry) => 'entryId' in entry && 'vectors' in entry)).toBe(true);
     });
   });
+
+  async function weighed(entryId: string): Promise<WeighedEntry | undefined> {
+    const { entries } = await open().weighEntries(segmentOf(entryId));
+    return entries.find((entry) => entry.entryId === entryId);
+  }
 
   async function put(entry: Entry): Promise<Entry> {
     expect(await open().putEntry(entry)).toBe(true);
