@@ -1,0 +1,68 @@
+import { ObjectMissingError } from '#core/errors.ts';
+import { ObjectExistsError } from '#stores/errors.ts';
+import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
+import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
+
+export interface MemoryObjectsOptions {
+  /** Epoch milliseconds: the store's own clock. */
+  now?: () => number;
+  presign?: (key: string, options: PresignOptions) => string;
+}
+
+/** Objects in memory; each call has its effect at once and whole. */
+export class MemoryObjects implements ObjectStore {
+  readonly #objects = new Map<string, { head: ObjectHead; body: Uint8Array }>();
+  readonly #options: MemoryObjectsOptions;
+
+  constructor(options: MemoryObjectsOptions = {}) {
+    this.#options = options;
+  }
+
+  async put(
+    key: string,
+    body: Uint8Array,
+    { ifNoneMatch = false }: PutObjectOptions = {},
+  ): Promise<ObjectHead> {
+    validateObjectKey(key);
+    if (ifNoneMatch && this.#objects.has(key)) throw new ObjectExistsError(key);
+    const modifiedAt = (this.#options.now ?? Date.now)();
+    const head = { key, bytes: body.byteLength, sha256: sha256Of(body), modifiedAt };
+    this.#objects.set(key, { head, body: Uint8Array.from(body) });
+    return head;
+  }
+
+  async get(key: string): Promise<Uint8Array> {
+    validateObjectKey(key);
+    const object = this.#objects.get(key);
+    if (object === undefined) throw new ObjectMissingError(key);
+    return Uint8Array.from(object.body);
+  }
+
+  async head(key: string): Promise<ObjectHead | null> {
+    validateObjectKey(key);
+    return this.#objects.get(key)?.head ?? null;
+  }
+
+  async delete(key: string): Promise<void> {
+    validateObjectKey(key);
+    this.#objects.delete(key);
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectHead> {
+    yield* this.heads(prefix);
+  }
+
+  /** In key order. */
+  heads(prefix = ''): ObjectHead[] {
+    return [...this.#objects.keys()]
+      .filter((key) => key.startsWith(prefix))
+      .sort()
+      .map((key) => this.#objects.get(key)!.head);
+  }
+
+  async presign(key: string, options: PresignOptions): Promise<string> {
+    validateObjectKey(key);
+    if (this.#options.presign !== undefined) return this.#options.presign(key, options);
+    throw new Error('nothing serves what is in memory');
+  }
+}
