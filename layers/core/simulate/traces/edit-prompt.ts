@@ -2,7 +2,7 @@ import type { RandomSource } from '../../random.ts';
 import { drawBoolean, drawOne, drawOrder, drawUniform } from './draw.ts';
 import type { SyntheticParameters } from './synthetic-parameters.ts';
 import {
-  OPTIONAL_SLOTS,
+  optionalSlots,
   WORLD_ORDERS,
   WORLD_PHRASES,
   WORLD_SLOTS,
@@ -44,7 +44,7 @@ export function openingPrompt(
     if (slot in topic) {
       const value = topic[slot as keyof Topic];
       prompt.phrases[slot] = drawOne(random, WORLD_PHRASES[slot][value]!);
-    } else if (drawBoolean(random, detailShare)) {
+    } else if (optionalSlots(prompt.order).includes(slot) && drawBoolean(random, detailShare)) {
       prompt.phrases[slot] = drawPhrase(random, slot);
     }
   }
@@ -54,13 +54,14 @@ export function openingPrompt(
 /** Which edit comes next; what cannot be done to the prompt is a swap instead. */
 export function drawEdit(
   random: RandomSource,
-  { phrases }: WorldPrompt,
+  { order, phrases }: WorldPrompt,
   edits: SyntheticParameters['edits'],
 ): Edit {
   let draw = drawUniform(random);
   const edit = EDITS.find((kind) => (draw -= edits[kind]) < 0) ?? 'swap';
-  const said = OPTIONAL_SLOTS.filter((slot) => phrases[slot] !== undefined).length;
-  if (edit === 'add' && said === OPTIONAL_SLOTS.length) return 'swap';
+  const optional = optionalSlots(order);
+  const said = optional.filter((slot) => phrases[slot] !== undefined).length;
+  if (edit === 'add' && said === optional.length) return 'swap';
   if (edit === 'remove' && said === 0) return 'swap';
   return edit;
 }
@@ -73,6 +74,7 @@ export function editPrompt(
   doubleSwapShare: number,
 ): WorldPrompt {
   const phrases = { ...prompt.phrases };
+  const optional = optionalSlots(prompt.order);
   const isSaid = (slot: WorldSlot): boolean => phrases[slot] !== undefined;
   switch (edit) {
     case 'same':
@@ -80,13 +82,13 @@ export function editPrompt(
     case 'add': {
       const slot = drawOne(
         random,
-        OPTIONAL_SLOTS.filter((optional) => !isSaid(optional)),
+        optional.filter((slot) => !isSaid(slot)),
       );
       phrases[slot] = drawPhrase(random, slot);
       break;
     }
     case 'remove':
-      delete phrases[drawOne(random, OPTIONAL_SLOTS.filter(isSaid))];
+      delete phrases[drawOne(random, optional.filter(isSaid))];
       break;
     case 'swap': {
       const count = drawBoolean(random, doubleSwapShare) ? 2 : 1;

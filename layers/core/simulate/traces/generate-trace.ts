@@ -7,11 +7,16 @@ import {
   PARAMETER_SOURCES,
   type SyntheticParameters,
 } from './synthetic-parameters.ts';
-import { TRACE_FORMAT, TRACE_TENANT, type TraceHeader, type TraceRequest } from './trace-request.ts';
+import {
+  TRACE_FORMAT,
+  TRACE_TENANT,
+  type TraceHeader,
+  type RecordedRequest,
+} from './recorded-request.ts';
 import { textOf, type WorldPrompt } from './world-vocabulary.ts';
 
 /** A request and how it came about, which the trace itself does not tell. */
-export interface SyntheticRequest extends TraceRequest {
+export interface SyntheticRequest extends RecordedRequest {
   seed: number;
   vectors: null;
   user: number;

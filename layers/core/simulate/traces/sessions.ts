@@ -29,7 +29,7 @@ export function drawSessions(parameters: SyntheticParameters): Session[] {
   const users = new RankSource(createRandomSource(seed, 'users'), userCount, parameters.userSlope);
 
   const drafts: { user: number; length: number }[] = [];
-  for (let left = requests; left > 0; ) {
+  for (let left = requests; left > 0;) {
     const length = Math.min(left, drawLength(lengths, parameters));
     drafts.push({ user: users.next(), length });
     left -= length;

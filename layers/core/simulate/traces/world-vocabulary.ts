@@ -81,15 +81,6 @@ export const WORLD_PHRASES: Readonly<Record<WorldSlot, readonly (readonly string
   ],
 };
 
-/** What a prompt may leave unsaid. */
-export const OPTIONAL_SLOTS: readonly WorldSlot[] = [
-  'opening',
-  'size',
-  'motion',
-  'light',
-  'camera',
-];
-
 /** In which order a prompt says things; the training captions are written in the same orders. */
 export const WORLD_ORDERS = ['object first', 'scene first', 'light first'] as const;
 
@@ -99,6 +90,13 @@ export type WorldOrder = (typeof WORLD_ORDERS)[number];
 export interface WorldPrompt {
   order: WorldOrder;
   phrases: Partial<Record<WorldSlot, string>>;
+}
+
+const OPTIONAL_SLOTS: readonly WorldSlot[] = ['size', 'motion', 'light', 'camera'];
+
+/** What a prompt may leave unsaid. The world has no words that open a prompt but before its object. */
+export function optionalSlots(order: WorldOrder): readonly WorldSlot[] {
+  return order === 'object first' ? ['opening', ...OPTIONAL_SLOTS] : OPTIONAL_SLOTS;
 }
 
 /** The English of a prompt, such as `a small red ball rising over the ocean at dawn`. */
