@@ -12,15 +12,26 @@ export interface TenantOptions extends GlobalOptions {
 
 /** Opens the tenants of the state folder or of a deployed table, hands them over and closes them. */
 export async function withTenants<Result>(
+  context: CliContext,
+  options: TenantOptions,
+  use: (tenants: TenantTable) => Promise<Result>,
+): Promise<Result> {
+  return withTable(context, options, ({ tenants }) => use(tenants));
+}
+
+export type OpenedTable = Pick<OpenTenants, 'tenants' | 'connection'>;
+
+/** Opens the table of the state folder or a deployed one, hands it over and closes it. */
+export async function withTable<Result>(
   { workingDirectory }: CliContext,
   { table, state }: TenantOptions,
-  use: (tenants: TenantTable) => Promise<Result>,
+  use: (opened: OpenedTable) => Promise<Result>,
 ): Promise<Result> {
   await using opened =
     table === undefined
       ? await openEmbedded(resolve(workingDirectory, state))
       : await openDeployed(table);
-  return await use(opened.tenants);
+  return await use(opened);
 }
 
 /** The table's server is large: commands that do without it start without it. */
@@ -43,8 +54,10 @@ async function openDeployed(tableName: string): Promise<OpenTenants> {
       'set AWS_REGION, or a profile with AWS_PROFILE',
     );
   }
+  const connection = { tableName, client };
   return {
-    tenants: new DynamoTenantTable({ tableName, client }),
+    tenants: new DynamoTenantTable(connection),
+    connection,
     [Symbol.asyncDispose]: async () => client.destroy(),
   };
 }

@@ -1,4 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
+import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
@@ -8,6 +9,8 @@ import { connectToTable, startTableServer, type TableServer } from './table-serv
 
 export interface OpenTenants extends AsyncDisposable {
   readonly tenants: TenantTable;
+  /** Opens the other tables that live in the one table. */
+  readonly connection: DynamoItemsOptions;
 }
 
 /**
@@ -39,6 +42,7 @@ async function openOwn(stateDirectory: string): Promise<OpenTenants> {
   const ours = opened.move();
   return {
     tenants: new DynamoTenantTable(server.connection),
+    connection: server.connection,
     [Symbol.asyncDispose]: () => ours.disposeAsync(),
   };
 }
@@ -64,5 +68,9 @@ async function openHolders(stateDirectory: string, locked: FlexCacheError): Prom
     connection.client.destroy();
     throw locked;
   }
-  return { tenants, [Symbol.asyncDispose]: async () => connection.client.destroy() };
+  return {
+    tenants,
+    connection,
+    [Symbol.asyncDispose]: async () => connection.client.destroy(),
+  };
 }
