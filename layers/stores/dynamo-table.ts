@@ -64,6 +64,9 @@ const NO_LIVE_LEASE = `(${HAS_NO_HOLDERS} OR attribute_not_exists(#leaseUntil) O
 const READY = { ':READY': 'READY' satisfies EntryState };
 const COUNT_HIT =
   ' ADD #hits :one, #holders :holders, #decayedHits :weight, #decayedCredit :credit';
+const LEAVE_HOLDERS = 'DELETE #holders :holders';
+const DISCOUNT_HIT = 'ADD #hits :minusOne, #decayedHits :minusWeight, #decayedCredit :minusCredit';
+const HAS_COUNTED = '#hits >= :one AND #decayedHits >= :weight AND #decayedCredit >= :credit';
 const HAD_HITS = '#hits = :hits';
 const IS_NOT_PINNED = 'attribute_not_exists(#pinnedAt)';
 const IS_LEAVING = '#state IN (:EVICTING, :TOMBSTONE)';
@@ -104,6 +107,7 @@ const JOBS_AT_ONCE = 100;
  * | same prompt, newest first      | findSamePrompt | Query `ready-by-prompt-key` backwards, BatchGetItem | 0.5 + 1 per entry |
  * | confirm, lease, count a hit    | leaseEntry     | one conditional UpdateItem                          | 3-4 + 1 write     |
  * | end a holder's lease           | releaseEntry   | UpdateItem; the last one ends the lease with a 2nd  | 3-8 write         |
+ * | take a lease back, uncounted   | withdrawLease  | UpdateItem; the last one ends the lease with a 2nd  | 4-8 write         |
  * | evict in steps                 | moveEntry      | UpdateItem, conditional on state, lease, hits, pin  | 3-4 + 4 write     |
  * | keep an entry, or let it go    | pinEntry       | UpdateItem, only while READY                        | 3-4 + 1 write     |
  * | where a latent lies            | setStorageClass| UpdateItem, only while READY                        | 3-4 + 1 write     |
@@ -356,19 +360,34 @@ export class DynamoTable implements Table {
   }
 
   async releaseEntry(entryId: string, holder: string): Promise<void> {
-    const key = entryItemKey(entryId);
-    const doing = `release entry ${entryId}`;
-    const left = await this.#items.update(key, doing, {
-      update: 'DELETE #holders :holders',
+    const left = await this.#items.update(entryItemKey(entryId), `release entry ${entryId}`, {
+      update: LEAVE_HOLDERS,
       condition: IS_HOLDER,
       values: { ':holder': holder, ':holders': new Set([holder]) },
     });
-    if (left === null || holdersOf(left).size > 0) return;
-    await this.#items.update(key, doing, {
-      update: 'REMOVE #leaseUntil',
-      condition: `${EXISTS} AND ${HAS_NO_HOLDERS}`,
-      values: {},
+    if (left !== null) await this.#endLease(entryId, left);
+  }
+
+  async withdrawLease(lease: LeaseRequest): Promise<void> {
+    const { entryId, holder } = lease;
+    const { weight, credit } = countedWith(lease);
+    const left = await this.#items.update(entryItemKey(entryId), `withdraw a lease of ${entryId}`, {
+      update: `${LEAVE_HOLDERS} ${DISCOUNT_HIT}`,
+      condition: `${IS_HOLDER} AND ${HAS_COUNTED}`,
+      values: {
+        ':holder': holder,
+        ':holders': new Set([holder]),
+        ':one': 1,
+        ':weight': weight,
+        ':credit': credit,
+        ':minusOne': -1,
+        ':minusWeight': -weight,
+        ':minusCredit': -credit,
+      },
     });
+    if (left !== null) await this.#endLease(entryId, left);
+    // An earlier run of the same request has counted it, a little earlier and so a little less.
+    else await this.releaseEntry(entryId, holder);
   }
 
   async moveEntry(
@@ -466,6 +485,16 @@ export class DynamoTable implements Table {
     }
   }
 
+  /** The last holder ends the lease. */
+  async #endLease(entryId: string, left: Attributes): Promise<void> {
+    if (holdersOf(left).size > 0) return;
+    await this.#items.update(entryItemKey(entryId), `end the lease of entry ${entryId}`, {
+      update: 'REMOVE #leaseUntil',
+      condition: `${EXISTS} AND ${HAS_NO_HOLDERS}`,
+      values: {},
+    });
+  }
+
   async *#leavingEntries(
     segment: number,
     state: Exclude<EntryState, 'READY'>,
@@ -504,14 +533,21 @@ export class DynamoTable implements Table {
   }
 }
 
-/** The write of a lease, and the condition under which it is the right one. */
-function leaseUpdate(
-  { holder, now, leaseUntil, partition, credit = 0 }: LeaseRequest,
-  { isHeld, isLonger }: { isHeld: boolean; isLonger: boolean },
-): ItemUpdate {
-  const isShared = partition?.scope === 'shared';
+/** What a lease adds to the decayed sums of its entry. */
+function countedWith({ now, credit = 0 }: LeaseRequest): { weight: number; credit: number } {
   // A clock that is far behind must not keep a request from its donors.
   const weight = decayWeight(Math.max(now, LANDMARK));
+  return { weight, credit: credit * weight };
+}
+
+/** The write of a lease, and the condition under which it is the right one. */
+function leaseUpdate(
+  lease: LeaseRequest,
+  { isHeld, isLonger }: { isHeld: boolean; isLonger: boolean },
+): ItemUpdate {
+  const { holder, now, leaseUntil, partition } = lease;
+  const isShared = partition?.scope === 'shared';
+  const { weight, credit } = countedWith(lease);
   return {
     update: [
       'SET #lastHitAt = :lastHitAt',
@@ -533,7 +569,7 @@ function leaseUpdate(
       ':leaseUntil': leaseUntil,
       ':one': 1,
       ':weight': weight,
-      ':credit': credit * weight,
+      ':credit': credit,
       ...(partition && {
         ':scope': partition.scope,
         ':tenant': partition.tenant,

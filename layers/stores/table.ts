@@ -110,6 +110,11 @@ export interface Table {
   /** Ends this holder's lease; the lease of others stays. Idempotent. */
   releaseEntry(entryId: string, holder: string): Promise<void>;
   /**
+   * Ends a lease that was never used, and takes back the hit and the credit that `leaseEntry` counted
+   * with it; idempotent. When it was used last stays: nobody knows any more what it was before.
+   */
+  withdrawLease(lease: LeaseRequest): Promise<void>;
+  /**
    * Moves an entry on, only from the expected state and with no live lease; `options` say what else
    * must hold.
    */

@@ -742,6 +742,40 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(await open().leaseEntry(lease)).toMatchObject({ hits: 2, leaseUntil: 1000 });
     });
 
+    test('a lease that is withdrawn was never counted; those of others stay', async () => {
+      const { entryId } = await put(sampleEntry());
+      const now = Date.parse('2026-11-22T00:00:00Z');
+      const lease = { entryId, now, leaseUntil: now + 1000 };
+      const before = await open().leaseEntry({ ...lease, holder: 'a', credit: 3 });
+      await open().leaseEntry({ ...lease, now: now + 500, holder: 'b', credit: 0.1 });
+
+      await open().withdrawLease({ ...lease, now: now + 500, holder: 'b', credit: 0.1 });
+      await open().withdrawLease({ ...lease, now: now + 500, holder: 'b', credit: 0.1 });
+
+      const { hits, decayedHits, decayedCredit } = before!;
+      expect(await open().getEntry(entryId)).toMatchObject({ hits, decayedHits, decayedCredit });
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', now)).toBe(false);
+      await open().withdrawLease({ ...lease, holder: 'a', credit: 3 });
+      const unused = await open().getEntry(entryId);
+      expect(unused).toMatchObject({ hits: 0, decayedHits: 0, decayedCredit: 0 });
+      expect(unused).not.toHaveProperty('leaseUntil');
+      expect(await open().moveEntry(entryId, 'READY', 'EVICTING', now)).toBe(true);
+    });
+
+    test('withdrawing more than was counted ends the lease and leaves no sum below zero', async () => {
+      const { entryId } = await put(sampleEntry());
+      const now = Date.parse('2026-11-22T00:00:00Z');
+      const lease = { entryId, holder: 'a', now, leaseUntil: now + 1000, credit: 3 };
+      const counted = await open().leaseEntry(lease);
+
+      await open().withdrawLease({ ...lease, now: now + 60_000 });
+
+      const { hits, decayedHits, decayedCredit } = counted!;
+      const released = await open().getEntry(entryId);
+      expect(released).toMatchObject({ hits, decayedHits, decayedCredit });
+      expect(released).not.toHaveProperty('leaseUntil');
+    });
+
     race(
       'of those who lease and those who release at the same time nobody loses a lease',
       async () => {
