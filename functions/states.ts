@@ -25,6 +25,8 @@ export interface LookupInput extends EmbedInput {
 
 export interface LookupOutput {
   plan: Plan;
+  /** Entries that could have been its donors; absent where none were looked for. */
+  neighbours?: number;
   seconds: number;
   usage: UsageRecord;
 }

@@ -12,7 +12,8 @@ import { exactKey, isSamePartition, promptKey, type CachePartition } from '#core
 import { limitReuse } from '#core/limit-reuse.ts';
 import { PATIENCE } from '#core/patience.ts';
 import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
-import type { Table } from '#stores/table.ts';
+import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
+import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import { cosine } from './cosine.ts';
 import {
@@ -36,7 +37,7 @@ export const CANDIDATES_PER_PART = 8;
 export interface LookupServices extends Pick<Services, 'calibration' | 'compatibilityKey'> {
   table: Pick<
     Table,
-    'getJob' | 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'releaseEntry'
+    'getJob' | 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'withdrawLease'
   >;
   vectors: Pick<VectorIndex, 'query'>;
   /** Says nothing unless given. */
@@ -75,7 +76,13 @@ export function createLookupHandler(
       const { pool } = request;
       services.telemetry?.measure({ leaseConflicts: lookup.conflicts }, { pool });
     }
-    return { plan, seconds: meter.seconds, usage: meter.usage(lookup.usage) };
+    const { neighbours } = lookup;
+    return {
+      plan,
+      ...(neighbours !== null && { neighbours }),
+      seconds: meter.seconds,
+      usage: meter.usage(lookup.usage),
+    };
   });
 }
 
@@ -88,6 +95,10 @@ class Lookup {
   readonly #calibration: Calibration;
   /** Entries that gave no lease: they are gone, or on their way. */
   readonly #refused = new Set<string>();
+  /** Leases that were granted, as they were asked for, by entry id. */
+  readonly #leases = new Map<string, LeaseRequest>();
+  /** Entries that could be donors of the request; null where they were not looked for. */
+  neighbours: number | null = null;
   /** Begins with the job. */
   readonly usage = { tableReadUnits: 1, tableWriteUnits: 0, vectorQueries: 0 };
 
@@ -111,14 +122,33 @@ class Lookup {
       this.#findExact(),
       remixOf === null ? this.#findSamePrompt() : [],
     ]);
-    if (exact !== null && (await this.#lease(exact.entryId))) {
-      return this.#makePlan({ ...nothingFound(), exactVideoId: exact.entryId });
+    if (exact !== null) {
+      const plan = await this.#leaseExact(exact, samePrompt);
+      if (plan !== null) return plan;
     }
     if (remixOf !== null) return this.#planRemix(remixOf);
-    return this.#leaseDonors({
-      exactVideoId: null,
-      candidates: await this.#findCandidates(samePrompt),
+    const choice = { exactVideoId: null, candidates: await this.#findCandidates(samePrompt) };
+    this.neighbours = neighboursOf(this.#planInput(choice));
+    return this.#leaseDonors(choice);
+  }
+
+  /**
+   * What it saved is told by the entries of the same prompt, which are at hand: asking the vector index
+   * for a better donor would cost more than it would tell.
+   */
+  async #leaseExact(exact: Entry, samePrompt: readonly Entry[]): Promise<Plan | null> {
+    const input = this.#planInput({
+      exactVideoId: exact.entryId,
+      candidates: {
+        ...noCandidates(),
+        whole: samePrompt
+          .filter((entry) => this.#isUsable(entry))
+          .map((entry) => candidateOf(entry, 1)),
+      },
     });
+    const plan = makePlan(input);
+    const credit = creditsOf(input, plan).get(exact.entryId) ?? 0;
+    return (await this.#lease(exact.entryId, credit)) ? plan : null;
   }
 
   async #planRemix(videoId: string): Promise<Plan> {
@@ -138,23 +168,20 @@ class Lookup {
   }
 
   /**
-   * Plans and leases until every donor of the plan is ours; a refused one is out of the game. What
-   * was leased for a plan that came to nothing is released.
+   * Plans and leases until every donor of the plan is ours; a refused one is out of the game. A lease
+   * carries what its donor saves in the plan at hand. Where that came to nothing it is taken back,
+   * hit and credit included, so that what counts is the last plan.
    */
   async #leaseDonors(choice: Choice): Promise<Plan> {
-    const leased = new Set<string>();
     for (;;) {
-      const plan = this.#makePlan(choice);
-      const wanted = new Set(plan.donors.map((donor) => donor.entryId));
-      for (const entryId of wanted) {
-        if (leased.has(entryId)) continue;
-        if (await this.#lease(entryId)) leased.add(entryId);
-        else this.#refused.add(entryId);
-      }
-      if (plan.donors.every(({ entryId }) => leased.has(entryId))) {
-        await this.#release([...leased].filter((entryId) => !wanted.has(entryId)));
-        return plan;
-      }
+      const input = this.#planInput(choice);
+      const plan = makePlan(input);
+      const credits = creditsOf(input, plan);
+      await this.#withdraw(
+        [...this.#leases.values()].filter(({ entryId, credit }) => credits.get(entryId) !== credit),
+      );
+      const granted = await this.#leaseAll(credits);
+      if (granted) return plan;
       for (const part of LOOKUP_PARTS) {
         choice.candidates[part] = choice.candidates[part].filter(
           ({ entryId }) => !this.#refused.has(entryId),
@@ -164,30 +191,49 @@ class Lookup {
     }
   }
 
-  #makePlan(choice: Choice): Plan {
-    const { calibration } = this.#services;
-    return makePlan({ request: this.#request, calibration, ...choice });
+  /** Whether all of them are ours now. */
+  async #leaseAll(credits: ReadonlyMap<string, number>): Promise<boolean> {
+    let isGranted = true;
+    for (const [entryId, credit] of credits) {
+      if (this.#leases.has(entryId) || (await this.#lease(entryId, credit))) continue;
+      this.#refused.add(entryId);
+      isGranted = false;
+    }
+    return isGranted;
   }
 
-  async #release(entryIds: readonly string[]): Promise<void> {
-    for (const entryId of entryIds) {
+  #makePlan(choice: Choice): Plan {
+    return makePlan(this.#planInput(choice));
+  }
+
+  #planInput(choice: Choice): PlanInput {
+    const { calibration } = this.#services;
+    return { request: this.#request, calibration, ...choice };
+  }
+
+  async #withdraw(leases: readonly LeaseRequest[]): Promise<void> {
+    for (const lease of leases) {
       this.usage.tableWriteUnits += this.#units.write;
-      await this.#services.table.releaseEntry(entryId, this.#request.videoId);
+      await this.#services.table.withdrawLease(lease);
+      this.#leases.delete(lease.entryId);
     }
   }
 
-  async #lease(entryId: string): Promise<boolean> {
+  async #lease(entryId: string, credit: number): Promise<boolean> {
     const now = Date.now();
     this.usage.tableWriteUnits += this.#units.write;
-    const entry = await this.#services.table.leaseEntry({
+    const lease: LeaseRequest = {
       entryId,
       holder: this.#request.videoId,
       now,
       // A donor must not be evicted before the worker has read it.
       leaseUntil: now + PATIENCE[this.#request.pool].totalSeconds * 1000,
       partition: this.#partition,
-    });
-    return entry !== null;
+      credit,
+    };
+    if ((await this.#services.table.leaseEntry(lease)) === null) return false;
+    this.#leases.set(entryId, lease);
+    return true;
   }
 
   async #findExact(): Promise<Entry | null> {

@@ -51,7 +51,7 @@ export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
     return partition === undefined || isSamePartition(entry, partition) ? entry : null;
   }
 
-  async releaseEntry(): Promise<void> {}
+  async withdrawLease(): Promise<void> {}
 
   /** The prompt's vectors of an expected entry stand for those that its video will have. */
   async query(scope: VectorScope, vector: readonly number[], topK: number): Promise<VectorMatch[]> {

@@ -203,7 +203,7 @@ describe('Lookup', () => {
     expect((await table().getEntry(entryId))!.hits).toBe(1);
   });
 
-  it('releases what it leased for a plan that came to nothing', async () => {
+  it('withdraws what it leased for a plan that came to nothing', async () => {
     // Prepare
     const request = await submit(table());
     const [object, background] = [await storedEntry(table()), await storedEntry(table())];
@@ -230,7 +230,7 @@ describe('Lookup', () => {
     // Assess
     expect(plan.hit).toBe('miss');
     const released = (await table().getEntry(object.entryId))!;
-    expect(released.hits).toBe(1);
+    expect(released.hits).toBe(0);
     expect(released).not.toHaveProperty('leaseUntil');
   });
 
