@@ -1,5 +1,12 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { Entry, GenerationResult, JobResult, Plan } from '#core/generation.ts';
+import type {
+  Admission,
+  Entry,
+  GenerationRequest,
+  GenerationResult,
+  JobResult,
+  Plan,
+} from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
 import {
@@ -71,7 +78,7 @@ export function createCommitHandler(
         // Our own earlier run stopped after its entry; its vectors may be missing.
         await services.vectors.put(vectorRecordsOf(entry));
       }
-      outcome = exactOutcome(entry);
+      outcome = { ...exactOutcome(entry), admission: exactAdmission(entry, request) };
     } else {
       const entry = await entryOf(services, input, generation);
       stored.tableReadUnits += generation.donors.length * units.read;
@@ -79,7 +86,9 @@ export function createCommitHandler(
         stored.tableWriteUnits += units.write;
         stored.vectorPuts = await store(services, entry);
       }
-      outcome = generatedOutcome(generation);
+      const admission: Admission =
+        entry === null ? { stored: false, reason: 'cache_mode' } : { stored: true };
+      outcome = { ...generatedOutcome(generation), admission };
     }
 
     const { queue, generate } = generation?.seconds ?? { queue: 0, generate: 0 };
@@ -123,7 +132,7 @@ async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise
 /** The entry that a generation leaves behind; null when its cache mode forbids it. */
 async function entryOf(
   { table, compatibilityKey }: CommitServices,
-  { request, embed }: CommitInput,
+  { request, embed, lookup }: CommitInput,
   generation: GenerationResult,
 ): Promise<Entry | null> {
   const { latentKey, latentSha256, vectors } = generation;
@@ -154,6 +163,7 @@ async function entryOf(
     generation:
       donors.length === 0 ? 0 : 1 + Math.max(...donors.map((donor) => donor?.generation ?? 0)),
     hits: 0,
+    ...(lookup.neighbours !== undefined && { neighbours: lookup.neighbours }),
     createdAt: new Date().toISOString(),
     gpuSeconds: generation.usage.gpuSeconds ?? 0,
     ...(generation.usage.denoiseSeconds !== undefined && {
@@ -171,6 +181,11 @@ async function store({ table, vectors }: CommitServices, made: Entry): Promise<n
   const records = vectorRecordsOf(entry);
   await vectors.put(records);
   return records.length;
+}
+
+/** Our own earlier run may have stored the very entry that answers now. */
+function exactAdmission({ entryId }: Entry, { videoId }: GenerationRequest): Admission {
+  return entryId === videoId ? { stored: true } : { stored: false, reason: 'exact_hit' };
 }
 
 function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
