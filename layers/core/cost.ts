@@ -1,6 +1,8 @@
+import { dayOf } from './day.ts';
 import type { Job, ReplacedWork, UsageRecord } from './generation.ts';
+import { ledgerOf, type LedgerJob, type LedgerLine } from './ledger.ts';
 import { priceOf, quantityOf, type Quantity } from './money.ts';
-import { machinePriceId, priceIn, type Machine, type PriceBook } from './prices.ts';
+import { bookOn, machinePriceId, priceIn, type Machine, type PriceBook } from './prices.ts';
 import { billedMachine, costOfUsage, gpuHours, type CostItem } from './usage-cost.ts';
 
 /** What GPU seconds were priced as. */
@@ -17,49 +19,115 @@ export interface ServiceCost {
   amount: bigint;
 }
 
-/** What one video cost. All amounts are pico-dollars, marginal: idle and starting machines are not in it. */
+/** What was used of one thing for a video; `amount` is `useful` and `wasted` together. */
+export interface JobCostItem extends CostItem {
+  useful: bigint;
+  wasted: bigint;
+}
+
+/** What one video cost. All amounts are pico-dollars. */
 export interface JobCost {
+  /** Marginal: all that was used for this video, useful or not. Budgets are charged with it. */
   total: bigint;
-  /** Largest first. */
+  /** The part of `total` that came to nothing: repeated runs, failed attempts, machines taken away. */
+  wasted: bigint;
+  /** Machines that waited for this video without work. Not in `total`. */
+  idle: bigint;
+  /** Machines that started for this video. Not in `total`. */
+  coldStart: bigint;
+  /** `total`, `idle` and `coldStart` together. */
+  loaded: bigint;
+  /** Largest first; add up to `total`. */
   services: ServiceCost[];
-  items: CostItem[];
+  /** One for each price; add up to `total`. */
+  items: JobCostItem[];
+  /** Seconds of machines in `total`. */
   gpu: bigint;
-  /** What the same request would have cost without reuse; `total` when that is not known. */
+  /** What the same video would have cost without reuse; `total` when that is not known. */
   full: bigint;
-  /** `full` less `total`: the GPU seconds of the evaluations that reuse skipped. */
+  /** `full` less `total`: the GPU seconds of the evaluations that reuse skipped. Never negative. */
   saved: bigint;
+  /** The machine that finished the video. */
   basis: CostBasis;
+  /** All machines that worked on it. */
+  machines: CostBasis[];
   /** Date of the price book. */
   asOf: string;
   region: string;
 }
 
+/** The part of a job that its cost follows from. Prices are those of the day of `createdAt`, where given. */
+export type PricedJob = Pick<Job, 'usage' | 'result'> & LedgerJob & Partial<Pick<Job, 'createdAt'>>;
+
 /**
  * What a job has cost so far, by its usage records and the list prices of a book.
+ *
+ * Each record is priced by itself, to the pico-dollar: whatever way records are grouped, by attempts,
+ * by useful and wasted, over many videos, the sums agree exactly.
  *
  * @throws InvalidInputError when a record cannot have been measured.
  * @throws UnknownPriceError when an instance type has no price.
  * @example costOfJob(job, priceBookOf('us-east-1')).total // pico-dollars
  */
-export function costOfJob(job: Pick<Job, 'usage' | 'result'>, book: PriceBook): JobCost {
-  const { total, items } = costOfUsage(job.usage, book);
-  const generate = lastGeneration(job.usage);
-  const basis = basisOf(generate, book);
-  const hour = priceIn(book, machinePriceId(basis)).amount;
-  const fullHours = fullGenerationHours(job, generate);
-  const runHours = gpuHours(generate?.gpuSeconds ?? 0, 'gpuSeconds');
-  const saved = fullHours === null ? 0n : priceOf(hour, fullHours) - priceOf(hour, runHours);
+export function costOfJob(job: PricedJob, book: PriceBook): JobCost {
+  const prices = job.createdAt === undefined ? book : bookOn(book, dayOf(job.createdAt));
+  const lines = ledgerOf(job);
+  const items = itemsOf(lines, prices);
+  const total = sumOf(items);
+  const worked = lines.filter(({ record }) => record.gpuSeconds !== undefined);
+  const idle = machineCost(worked, 'idleSeconds', prices);
+  const coldStart = machineCost(worked, 'coldStartSeconds', prices);
+  const useful = worked.filter(({ isUseful }) => isUseful).map(({ record }) => record);
+  const saved = savedBy(job, useful, prices);
   return {
     total,
+    wasted: items.reduce((sum, { wasted }) => sum + wasted, 0n),
+    idle,
+    coldStart,
+    loaded: total + idle + coldStart,
     services: byService(items),
     items,
     gpu: sumOf(items.filter(({ service }) => service === 'ec2')),
     full: total + saved,
     saved,
-    basis,
-    asOf: book.asOf,
-    region: book.region,
+    basis: basisOf(useful.at(-1) ?? worked.at(-1)?.record, prices),
+    machines: machinesOf(worked, prices),
+    asOf: prices.asOf,
+    region: prices.region,
   };
+}
+
+function itemsOf(lines: readonly LedgerLine[], book: PriceBook): JobCostItem[] {
+  const items = new Map<string, JobCostItem>();
+  for (const { record, isUseful } of lines) {
+    for (const item of costOfUsage([record], book).items) {
+      const sum = items.get(item.priceId) ?? {
+        ...item,
+        quantity: 0,
+        amount: 0n,
+        useful: 0n,
+        wasted: 0n,
+      };
+      sum.quantity += item.quantity;
+      sum.amount += item.amount;
+      sum[isUseful ? 'useful' : 'wasted'] += item.amount;
+      items.set(item.priceId, sum);
+    }
+  }
+  return [...items.values()];
+}
+
+/** Seconds in which a machine was there for a video and did not work on it. Embedded nobody pays them. */
+function machineCost(
+  worked: readonly LedgerLine[],
+  field: 'idleSeconds' | 'coldStartSeconds',
+  book: PriceBook,
+): bigint {
+  return worked.reduce((sum, { record }) => {
+    if (record.purchaseOption === 'embedded') return sum;
+    const hours = gpuHours(record[field] ?? 0, `${record.step}.${field}`);
+    return sum + priceOf(priceIn(book, machinePriceId(billedMachine(record, book)!)).amount, hours);
+  }, 0n);
 }
 
 /** How long work on the GPU takes, as measured. */
@@ -196,12 +264,58 @@ function typicalUsage({
   return records;
 }
 
-/** The generation that made the video; those of earlier attempts were spent in vain. */
-function lastGeneration(usage: readonly UsageRecord[]): UsageRecord | undefined {
-  return usage
-    .filter((record) => record.gpuSeconds !== undefined)
-    .toSorted((left, right) => (left.attempt ?? 1) - (right.attempt ?? 1))
-    .at(-1);
+/** Pico-dollars for the evaluations that reuse skipped; 0 while nothing says what one takes. */
+function savedBy(
+  { result }: Pick<Job, 'result'>,
+  useful: readonly UsageRecord[],
+  book: PriceBook,
+): bigint {
+  if (result === undefined) return 0n;
+  const fullSteps = exact(result.fullSteps, 'result.fullSteps');
+  if (useful.length === 0) return savedByVideo(result.replaced, fullSteps, book);
+  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
+  const skipped = atLeastZero(fullSteps - exact(result.stepsRun, 'result.stepsRun'));
+  const timed = useful.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
+  const evaluations = timed.reduce(
+    (sum, { networkEvaluations }) => sum + exact(networkEvaluations!, 'networkEvaluations'),
+    0n,
+  );
+  // Each machine with its share of the evaluations that were run, at its own speed and price.
+  return timed.reduce((sum, record) => {
+    const { value, scale } = denoiseHours(record);
+    const hour = priceIn(book, machinePriceId(billedMachine(record, book)!)).amount;
+    return sum + priceOf(hour, { value: value * skipped, scale: scale * evaluations });
+  }, 0n);
+}
+
+/** An exact hit saves all of a full generation: the work that was measured, its evaluations made full. */
+function savedByVideo(
+  replaced: ReplacedWork | undefined,
+  fullSteps: bigint,
+  book: PriceBook,
+): bigint {
+  if (replaced === undefined || replaced.networkEvaluations === 0) return 0n;
+  const evaluations = exact(replaced.networkEvaluations, 'networkEvaluations');
+  const skipped = atLeastZero(fullSteps - evaluations);
+  const seconds = gpuHours(replaced.gpuSeconds, 'gpuSeconds');
+  const denoise = denoiseHours(replaced);
+  // seconds + skipped * denoise / evaluations, over one denominator
+  return priceOf(priceIn(book, machinePriceId(referenceMachine(book))).amount, {
+    value: seconds.value * denoise.scale * evaluations + skipped * denoise.value * seconds.scale,
+    scale: seconds.scale * denoise.scale * evaluations,
+  });
+}
+
+/** Without a measure of its own the denoiser is taken for all of the work: little of it is not. */
+function denoiseHours({
+  denoiseSeconds,
+  gpuSeconds,
+}: Pick<UsageRecord, 'denoiseSeconds' | 'gpuSeconds'>): Quantity {
+  return gpuHours(denoiseSeconds ?? gpuSeconds, 'denoiseSeconds');
+}
+
+function atLeastZero(count: bigint): bigint {
+  return count > 0n ? count : 0n;
 }
 
 function basisOf(generate: UsageRecord | undefined, book: PriceBook): CostBasis {
@@ -210,42 +324,17 @@ function basisOf(generate: UsageRecord | undefined, book: PriceBook): CostBasis 
   return { ...machine, isReference: generate?.purchaseOption === 'embedded' };
 }
 
+function machinesOf(worked: readonly LedgerLine[], book: PriceBook): CostBasis[] {
+  const machines = worked.map(({ record }) => basisOf(record, book));
+  return [
+    ...new Map(
+      machines.map((machine) => [`${machinePriceId(machine)} ${machine.isReference}`, machine]),
+    ).values(),
+  ];
+}
+
 function referenceMachine({ reference }: PriceBook): Machine {
   return { instanceType: reference.instanceType, purchaseOption: reference.purchaseOption };
-}
-
-/**
- * GPU hours of a full generation: the work that was measured, with its evaluations scaled to a full
- * generation's. Null while there is nothing to scale.
- */
-function fullGenerationHours(
-  { result }: Pick<Job, 'result'>,
-  generate: UsageRecord | undefined,
-): Quantity | null {
-  if (result === undefined) return null;
-  const work = generate === undefined ? result.replaced : workOf(generate);
-  if (work === undefined || work.networkEvaluations === 0) return null;
-  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
-  const stepsRun = generate === undefined ? work.networkEvaluations : result.stepsRun;
-  const skipped = exact(result.fullSteps, 'result.fullSteps') - exact(stepsRun, 'result.stepsRun');
-  const evaluations = exact(work.networkEvaluations, 'networkEvaluations');
-  const seconds = gpuHours(work.gpuSeconds, 'gpuSeconds');
-  // Without a measure of its own the denoiser is taken for all of the work: little of it is not.
-  const denoise = gpuHours(work.denoiseSeconds ?? work.gpuSeconds, 'denoiseSeconds');
-  // seconds + skipped * denoise / evaluations, over one denominator
-  const value =
-    seconds.value * denoise.scale * evaluations + skipped * denoise.value * seconds.scale;
-  return { value: value > 0n ? value : 0n, scale: seconds.scale * denoise.scale * evaluations };
-}
-
-function workOf(record: UsageRecord): ReplacedWork | undefined {
-  const { gpuSeconds, denoiseSeconds, networkEvaluations } = record;
-  if (gpuSeconds === undefined || networkEvaluations === undefined) return undefined;
-  return {
-    gpuSeconds,
-    networkEvaluations,
-    ...(denoiseSeconds !== undefined && { denoiseSeconds }),
-  };
 }
 
 function exact(count: number, field: string): bigint {

@@ -89,17 +89,33 @@ export interface Plan {
   exactVideoId: string | null;
 }
 
-/** Usage of one step of the workflow; with a price book it yields dollars. Units are in the names. */
+/** Who uses something for a video, in the order of the workflow. */
+export const USAGE_STEPS = [
+  'submit',
+  'embed',
+  'lookup',
+  'dispatch',
+  'generate',
+  'commit',
+  'fail',
+] as const;
+
+export type UsageStep = (typeof USAGE_STEPS)[number];
+
+/** Usage of one run of a step; with a price book it yields dollars. Units are in the names. */
 export interface UsageRecord {
-  /** Makes the record idempotent: one step of one attempt at a video writes one record. */
-  step: 'embed' | 'lookup' | 'generate' | 'commit' | 'fail';
+  /** `generate` is the GPU worker's, `dispatch` the function's that queues its work. */
+  step: UsageStep;
   /** The attempt that the step belongs to; the first one unless said. */
   attempt?: number;
-  /** Which run of the step this was: a retried step has one record for each run. */
+  /**
+   * Which run of the step this was: a retried step has one record for each run. Makes the record
+   * idempotent, together with step and attempt. Absent in what was recorded once a step.
+   */
   run?: string;
   /** Epoch milliseconds when the run began; the last run of a step is the one that counted. */
   startedAt?: number;
-  /** Earlier runs whose work this one went on with, from a checkpoint: they were not in vain. */
+  /** Earlier runs whose work this one went on with, from a checkpoint or as its input: they were not in vain. */
   continues?: string[];
   lambdaMilliseconds?: number;
   lambdaMegabytes?: number;
@@ -107,15 +123,23 @@ export interface UsageRecord {
   lambdaArchitecture?: 'x86_64' | 'arm64';
   tableReadUnits?: number;
   tableWriteUnits?: number;
+  /** Requests that S3 charges as PUT: listings too. */
   objectPuts?: number;
+  /** Requests that S3 charges as GET: HEAD too. */
   objectGets?: number;
   objectBytesWritten?: number;
   objectBytesRead?: number;
   vectorQueries?: number;
   /** Vector data that the queries read: average bytes of a vector x vectors in the index. */
   vectorBytesScanned?: number;
+  /** How many vectors that were, over all queries: the price of their bytes depends on it. */
+  vectorsScanned?: number;
   vectorPuts?: number;
+  /** Of the puts, as they are charged: each request at least 128 KB. Absent in older records. */
+  vectorBytesPut?: number;
   queueRequests?: number;
+  /** Requests whose service did not say, or does not, what it charges for them: the amounts are short of them. */
+  unmeasuredRequests?: number;
   gpuSeconds?: number;
   /** Seconds the machine waited for this video without work, and those it took to start for it. */
   idleSeconds?: number;

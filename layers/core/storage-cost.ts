@@ -2,6 +2,7 @@ import { InvalidInputError } from './errors.ts';
 import { HOURS_PER_MONTH } from './idle-cost.ts';
 import { approximate, charge, exact, invoiceOf, type Charge, type DollarRates } from './charges.ts';
 import type { PriceBook, PriceId } from './prices.ts';
+import { BYTES_PER_TB, SCAN_TIERS } from './scan-tiers.ts';
 import type { Holdings } from './retention-run.ts';
 import type { StorageClass, StorageTier } from './storage-class.ts';
 import type { UsageCost } from './usage-cost.ts';
@@ -262,15 +263,6 @@ export function entryBytes(
     itemBytes: parts * elements + ITEM_BYTES_BESIDE_VECTORS,
   };
 }
-
-/** How many vectors of an index are read at which price. */
-export const SCAN_TIERS: readonly { priceId: PriceId; upTo: number }[] = [
-  { priceId: 's3vectors.query-data.first-100k', upTo: 100_000 },
-  { priceId: 's3vectors.query-data.over-100k', upTo: 10_000_000 },
-  { priceId: 's3vectors.query-data.over-10m', upTo: Infinity },
-];
-
-export const BYTES_PER_TB = 2 ** 40;
 
 function storage(priceId: PriceId, bytes: number): Charge {
   return charge(priceId, bytes, BYTES_PER_GB);

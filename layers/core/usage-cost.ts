@@ -9,6 +9,7 @@ import {
   type PriceId,
 } from './prices.ts';
 import { InvalidInputError } from './errors.ts';
+import { BYTES_PER_TB, SCAN_TIERS } from './scan-tiers.ts';
 
 /** What was used of one thing, and what it costs. */
 export interface CostItem {
@@ -35,6 +36,7 @@ const LIMITS = {
   lambdaMegabytes: 10_240,
   gpuSeconds: 7 * 24 * 3600,
   count: 1_000_000_000,
+  bytes: Number.MAX_SAFE_INTEGER,
 };
 
 /** Most vectors that one PutVectors takes. */
@@ -46,14 +48,15 @@ const VECTORS_PER_PUT = 500;
  */
 const LEAST_PUT: Quantity = { value: 1n, scale: 8192n };
 
+const BYTES_PER_GB = 1n << 30n;
+
 const SECONDS_PER_HOUR = 3600n;
 
 /**
  * What usage records cost by the list prices of a book, each price once.
  *
  * Work of this machine (`embedded`, or a Lambda without its memory) is priced as the book's reference.
- * Data between the services of one region is free. What an S3 Vectors query reads is left out: no
- * record says how large the index is, and below 100,000 vectors it is less than a query's own price.
+ * Data between the services of one region is free. What machines idle and start is not in it.
  *
  * @throws InvalidInputError naming the record's field when an amount cannot have been measured.
  * @throws UnknownPriceError
@@ -132,7 +135,8 @@ function quantitiesOf(record: UsageRecord, book: PriceBook): [PriceId, Quantity]
     ['s3.put-request', count('objectPuts')],
     ['s3.get-request', count('objectGets')],
     ['s3vectors.query', count('vectorQueries')],
-    ['s3vectors.put', vectorPutGigabytes(count('vectorPuts'))],
+    ['s3vectors.put', vectorPutGigabytes(record, count('vectorPuts'))],
+    ...scannedTerabytes(record),
     ['sqs.request', count('queueRequests')],
   ];
 }
@@ -155,11 +159,43 @@ function lambdaGigabyteSeconds(record: UsageRecord, book: PriceBook): Quantity {
   };
 }
 
-/** As many requests as the vectors need, each charged at its least. */
-function vectorPutGigabytes({ value, scale }: Quantity): Quantity {
+/** As charged; where that was not recorded, as many requests as the vectors need, each at its least. */
+function vectorPutGigabytes(record: UsageRecord, { value, scale }: Quantity): Quantity {
+  if (record.vectorBytesPut !== undefined) {
+    const bytes = bytesOf(record, 'vectorBytesPut');
+    return { value: bytes.value, scale: bytes.scale * BYTES_PER_GB };
+  }
   const perRequest = BigInt(VECTORS_PER_PUT) * scale;
   const requests = (value + perRequest - 1n) / perRequest;
   return { value: requests * LEAST_PUT.value, scale: LEAST_PUT.scale };
+}
+
+/** What the queries of one index read, each part of it at its price; of a size unknown at the first, the dearest. */
+function scannedTerabytes(record: UsageRecord): [PriceId, Quantity][] {
+  const { vectorQueries = 0, vectorsScanned } = record;
+  const scanned = bytesOf(record, 'vectorBytesScanned');
+  const vectors =
+    vectorsScanned === undefined || vectorQueries === 0
+      ? 0
+      : Math.round(vectorsScanned / vectorQueries);
+  quantityOf(vectors, `${record.step}.vectorsScanned`, LIMITS.bytes);
+  let below = 0;
+  return SCAN_TIERS.map(({ priceId, upTo }): [PriceId, Quantity] => {
+    const inTier =
+      vectors === 0 ? (below === 0 ? 1 : 0) : Math.max(0, Math.min(vectors, upTo) - below);
+    below = upTo;
+    return [
+      priceId,
+      {
+        value: scanned.value * BigInt(inTier),
+        scale: scanned.scale * BigInt(Math.max(vectors, 1)) * BigInt(BYTES_PER_TB),
+      },
+    ];
+  });
+}
+
+function bytesOf(record: UsageRecord, field: 'vectorBytesPut' | 'vectorBytesScanned'): Quantity {
+  return quantityOf(record[field] ?? 0, `${record.step}.${field}`, LIMITS.bytes);
 }
 
 function add(left: Quantity, right: Quantity): Quantity {
