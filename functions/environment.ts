@@ -31,4 +31,17 @@ export const ENVIRONMENT = {
   defaultRequestsPerMinute: 'FLEXCACHE_DEFAULT_REQUESTS_PER_MINUTE',
   defaultConcurrentJobs: 'FLEXCACHE_DEFAULT_CONCURRENT_JOBS',
   defaultBudgetPerDayUsd: 'FLEXCACHE_DEFAULT_BUDGET_PER_DAY_USD',
+  /** Region of the price book. */
+  priceRegion: 'FLEXCACHE_PRICE_REGION',
+  /** How the cache is weighed: dollars a month that it may cost in rent; empty for no budget. */
+  cacheBudgetUsd: 'FLEXCACHE_CACHE_BUDGET_USD',
+  /** `true` where latents may move to another storage class. */
+  moveStorageClasses: 'FLEXCACHE_MOVE_STORAGE_CLASSES',
+  /** The compatibility key whose entries alone stay; empty where those of all models do. */
+  onlyCompatibilityKey: 'FLEXCACHE_ONLY_COMPATIBILITY_KEY',
+  /** Elements of one vector. */
+  embeddingDimensions: 'FLEXCACHE_EMBEDDING_DIMENSIONS',
+  /** Whose seconds reuse saves: instance type, and `on-demand` or `spot`. */
+  pricedInstanceType: 'FLEXCACHE_PRICED_INSTANCE_TYPE',
+  pricedPurchase: 'FLEXCACHE_PRICED_PURCHASE',
 } as const;
