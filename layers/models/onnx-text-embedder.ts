@@ -1,4 +1,5 @@
-import { pickOutput, withoutBatch } from './network-call.ts';
+import type { Tensor } from '#core/tensor.ts';
+import { pickOutput } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import type { TextEmbedder, TextEmbedding } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
@@ -43,20 +44,42 @@ export class OnnxTextEmbedder implements TextEmbedder {
   }
 
   async embedText(text: string): Promise<TextEmbedding> {
-    const { ids, mask } = this.tokenizer.encode(text);
+    const [embedding] = await this.embedTexts([text]);
+    return embedding!;
+  }
+
+  /** Embeds several texts in one call of the network, which is faster than one after the other. */
+  async embedTexts(texts: readonly string[]): Promise<TextEmbedding[]> {
     const { maxTokens } = this.#manifest.text;
-    const outputs = await this.#networks.run('textTower', {
-      input_ids: { data: ids, shape: [1, maxTokens] },
-      attention_mask: { data: mask, shape: [1, maxTokens] },
-    });
     const { dimensions } = this.#manifest.embedding;
     const labels = this.#manifest.splitter.labels.length;
-    const vector = pickOutput(outputs, 'textTower', 'embedding', [1, dimensions]).data;
-    const logits = pickOutput(outputs, 'textTower', 'part_logits', [1, maxTokens, labels]);
-    return { vector, partLogits: withoutBatch(logits) };
+    const count = texts.length;
+    const ids = new BigInt64Array(count * maxTokens);
+    const masks = new BigInt64Array(count * maxTokens);
+    for (const [index, text] of texts.entries()) {
+      const tokens = this.tokenizer.encode(text);
+      ids.set(tokens.ids, index * maxTokens);
+      masks.set(tokens.mask, index * maxTokens);
+    }
+    const outputs = await this.#networks.run('textTower', {
+      input_ids: { data: ids, shape: [count, maxTokens] },
+      attention_mask: { data: masks, shape: [count, maxTokens] },
+    });
+    const vectors = pickOutput(outputs, 'textTower', 'embedding', [count, dimensions]);
+    const logits = pickOutput(outputs, 'textTower', 'part_logits', [count, maxTokens, labels]);
+    return texts.map((_, index) => ({
+      vector: rowOf(vectors, index),
+      partLogits: { data: rowOf(logits, index), shape: [maxTokens, labels] },
+    }));
   }
 
   close(): Promise<void> {
     return this.#networks.close();
   }
+}
+
+/** One of a batch. */
+function rowOf({ data, shape }: Tensor, index: number): Float32Array {
+  const length = data.length / shape[0]!;
+  return data.slice(index * length, (index + 1) * length);
 }

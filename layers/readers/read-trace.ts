@@ -5,8 +5,8 @@ import {
   TRACE_FORMAT,
   TRACE_TENANT,
   type TraceHeader,
-  type RecordedRequest,
-} from '#core/simulate/traces/recorded-request.ts';
+  type TraceRequest,
+} from '#core/simulate/traces/trace-request.ts';
 import { readLines, type ByteSource } from './read-lines.ts';
 import { parseTraceTime } from './trace-time.ts';
 import { parseTraceVectors } from './trace-vectors.ts';
@@ -15,7 +15,7 @@ import { parseTraceVectors } from './trace-vectors.ts';
 export interface TraceLine {
   /** From 1. */
   line: number;
-  request: RecordedRequest;
+  request: TraceRequest;
 }
 
 export interface ReadTraceOptions {
@@ -55,7 +55,7 @@ class TraceReader {
   #last: { line: number; time: number } | undefined;
   #first: { line: number; dimensions: number | null } | undefined;
 
-  next(line: number, fields: Record<string, unknown>): RecordedRequest {
+  next(line: number, fields: Record<string, unknown>): TraceRequest {
     const request = parsing(line, () => parseFields(fields));
     this.#checkOrder(line, request.time);
     this.#checkVectors(line, request);
@@ -74,7 +74,7 @@ class TraceReader {
     this.#last = { line, time };
   }
 
-  #checkVectors(line: number, { vectors }: RecordedRequest): void {
+  #checkVectors(line: number, { vectors }: TraceRequest): void {
     const dimensions = vectors?.whole.length ?? null;
     this.#first ??= { line, dimensions };
     if (dimensions === this.#first.dimensions) return;
@@ -89,7 +89,7 @@ class TraceReader {
   }
 }
 
-function parseFields(fields: Record<string, unknown>): RecordedRequest {
+function parseFields(fields: Record<string, unknown>): TraceRequest {
   const { time, tenant, prompt, seed, embedding } = fields;
   const vectors = isAbsent(embedding) ? null : parseTraceVectors(embedding);
   return {

@@ -11,12 +11,12 @@ import {
   TRACE_FORMAT,
   TRACE_TENANT,
   type TraceHeader,
-  type RecordedRequest,
-} from './recorded-request.ts';
+  type TraceRequest,
+} from './trace-request.ts';
 import { textOf, type WorldPrompt } from './world-vocabulary.ts';
 
 /** A request and how it came about, which the trace itself does not tell. */
-export interface SyntheticRequest extends RecordedRequest {
+export interface SyntheticRequest extends TraceRequest {
   seed: number;
   vectors: null;
   user: number;

@@ -6,7 +6,7 @@ export interface TraceVectors {
 }
 
 /** One request of a trace. */
-export interface RecordedRequest {
+export interface TraceRequest {
   /** Epoch seconds. Never smaller than that of the request before. */
   time: number;
   tenant: string;

@@ -1,0 +1,85 @@
+import type { SimilarityThresholds } from '#core/calibration.ts';
+import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
+import type { TextEmbedding } from '#models/model.ts';
+import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
+import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { SentenceEmbedder } from '#models/sentence-embedder.ts';
+
+/** Turns prompts into the vectors that they are looked up by. */
+export interface PromptVectors {
+  name: string;
+  /** The same revision gives the same vectors. */
+  revision: string;
+  dimensions: number;
+  /** False when it knows whole prompts only: no part of a video is ever reused then. */
+  knowsParts: boolean;
+  thresholds: SimilarityThresholds;
+  /** Best called with some dozen prompts at once. */
+  embed(prompts: readonly string[]): Promise<TraceVectors[]>;
+  close(): Promise<void>;
+}
+
+/** The text tower and the splitter of a model package: what a deployment of it looks up by. */
+export async function openPackageVectors(directory: string): Promise<PromptVectors> {
+  const modelPackage = await loadManifest(directory, { files: EMBEDDER_FILES });
+  const { manifest, revision } = modelPackage;
+  const embedder = await OnnxTextEmbedder.open(modelPackage);
+  const vectorOf = new Map<string, Float32Array>();
+
+  /** Vectors of phrases that were met before are the same objects. */
+  async function embedPhrases(phrases: readonly (string | null)[]): Promise<void> {
+    const unknown = new Set(phrases.filter((phrase) => phrase !== null && !vectorOf.has(phrase)));
+    if (unknown.size === 0) return;
+    const texts = [...unknown] as string[];
+    const embeddings = await embedder.embedTexts(texts);
+    for (const [index, { vector }] of embeddings.entries()) vectorOf.set(texts[index]!, vector);
+  }
+
+  return {
+    name: `${manifest.name} ${manifest.version}`,
+    revision,
+    dimensions: manifest.embedding.dimensions,
+    knowsParts: true,
+    thresholds: manifest.lookup.thresholds,
+    embed: async (prompts) => {
+      const embeddings = await embedder.embedTexts(prompts);
+      const known = new Map(prompts.map((prompt, index) => [prompt, embeddings[index]!]));
+      const splitter = new ModelPromptSplitter(
+        { embedText: async (text): Promise<TextEmbedding> => known.get(text)!, close: noop },
+        embedder.tokenizer,
+        manifest.splitter.labels,
+      );
+      const parts = await Promise.all(prompts.map((prompt) => splitter.split(prompt)));
+      await embedPhrases(parts.flatMap((part) => [part.objectPhrase, part.backgroundPhrase]));
+      return parts.map(({ objectPhrase, backgroundPhrase }, index) => ({
+        whole: embeddings[index]!.vector,
+        object: objectPhrase === null ? null : vectorOf.get(objectPhrase)!,
+        background: backgroundPhrase === null ? null : vectorOf.get(backgroundPhrase)!,
+      }));
+    },
+    close: () => embedder.close(),
+  };
+}
+
+/** A general sentence encoder: whole prompts only. */
+export async function openSentenceVectors(directory: string): Promise<PromptVectors> {
+  const embedder = await SentenceEmbedder.open(directory);
+  const { name, dimensions, threshold } = embedder.manifest;
+  return {
+    name,
+    revision: embedder.revision,
+    dimensions,
+    knowsParts: false,
+    thresholds: { whole: threshold, object: threshold, background: threshold },
+    embed: async (prompts) =>
+      (await embedder.embedTexts(prompts)).map((whole) => ({
+        whole,
+        object: null,
+        background: null,
+      })),
+    close: () => embedder.close(),
+  };
+}
+
+async function noop(): Promise<void> {}
