@@ -52,11 +52,11 @@ describe('costOfUsage', () => {
   });
 
   test('GPU seconds cost their share of an hour of their machine', () => {
-    // 90 s x $1.861 / 3600 = $0.046525; Spot: 90 x $1.20 / 3600 = $0.03
+    // 90 s x $1.861 / 3600 = $0.046525; Spot: 90 x $1.1975 / 3600 = $0.0299375
     const record: UsageRecord = { step: 'generate', gpuSeconds: 90, instanceType: 'g6e.xlarge' };
 
     expect(amountOf({ ...record, purchaseOption: 'on-demand' })).toBe(usd('0.046525'));
-    expect(amountOf({ ...record, purchaseOption: 'spot' })).toBe(usd('0.03'));
+    expect(amountOf({ ...record, purchaseOption: 'spot' })).toBe(usd('0.0299375'));
   });
 
   test('GPU seconds of this machine cost what the reference machine would', () => {
