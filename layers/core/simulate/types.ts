@@ -2,23 +2,10 @@ import type { Calibration } from '../calibration.ts';
 import type { HitKind, Scope } from '../generation.ts';
 import type { PriceBook } from '../prices.ts';
 import type { StorageClass } from '../storage-class.ts';
+import type { TraceRequest, TraceVectors } from './traces/trace-request.ts';
 
-/** One request of a trace. */
-export interface TraceRequest {
-  /** Epoch milliseconds; never before the request before it. */
-  at: number;
-  tenant: string;
-  /** As `promptForKeys` gives it: equal prompts are the same prompt. */
-  prompt: string;
-  /** Null when the trace says none: then no request repeats another's seed. */
-  seed: number | null;
-  /** Unit vectors; a part that the prompt does not name is null. */
-  vectors: {
-    whole: ArrayLike<number>;
-    object: ArrayLike<number> | null;
-    background: ArrayLike<number> | null;
-  };
-}
+/** A request whose prompt was embedded. */
+export type ReplayedRequest = TraceRequest & { vectors: TraceVectors };
 
 export const POLICY_NAMES = ['rent', 'lru', 'lfu', 'fifo', 'lcbfu', 'gdsf', 'none', 'all'] as const;
 

@@ -1,0 +1,274 @@
+import type { LookupPart, Plan } from '../generation.ts';
+import { LOOKUP_PARTS } from '../generation.ts';
+import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
+import { creditsOf, neighboursOf } from '../policy/credits.ts';
+import { decayWeight } from '../policy/decay.ts';
+import { reuseClassOf } from '../policy/entry-state.ts';
+import { entryBytes } from '../storage-cost.ts';
+import { CacheBill } from './cache-bill.ts';
+import { PartIndex } from './part-index.ts';
+import { policiesOf } from './policies.ts';
+import type { PreparedRequest } from './prepare-request.ts';
+import type { SimulatedEntry } from './simulated-entry.ts';
+import { SimulatedTier } from './simulated-tier.ts';
+import type { CacheResult, CacheSetup, SimulatedHit, SimulationOptions } from './types.ts';
+
+/** Candidates asked for each part, as look-ups do. */
+const CANDIDATES_PER_PART = 8;
+
+const UNLIMITED = { entries: null, latentBytes: null };
+
+const NONE_FOUND = { whole: [], object: [], background: [] };
+
+/** One cache under one policy, replaying requests. */
+export class SimulatedCache {
+  readonly #setup: CacheSetup;
+  readonly #options: SimulationOptions;
+  readonly #bill: CacheBill;
+  readonly #tier: SimulatedTier;
+  readonly #fastTier: SimulatedTier | null;
+  readonly #byId = new Map<string, SimulatedEntry>();
+  readonly #byExactKey = new Map<string, SimulatedEntry>();
+  readonly #indexes: Record<LookupPart, PartIndex>[] = [];
+  readonly #hits: Record<SimulatedHit, number> = {
+    exact: 0,
+    'same-prompt': 0,
+    whole: 0,
+    'object+background': 0,
+    object: 0,
+    background: 0,
+    miss: 0,
+  };
+  #requests = 0;
+  #evaluations = 0;
+  #first = { requests: 0, evaluations: 0 };
+  #counts = { stored: 0, refused: 0, evicted: 0, most: 0 };
+  #mostBytes = 0;
+  #vectorBytes = 0;
+  #vectors = 0;
+  #fastTierHits = 0;
+  #reviewAt = 0;
+
+  constructor(setup: CacheSetup, options: SimulationOptions) {
+    this.#setup = setup;
+    this.#options = options;
+    this.#bill = new CacheBill(options);
+    const { main, fast } = policiesOf(setup, options, () => this.#requests);
+    this.#tier = new SimulatedTier(main, setup.policy === 'all' ? UNLIMITED : setup.capacity);
+    this.#fastTier =
+      setup.fastTier === null
+        ? null
+        : new SimulatedTier(fast, { entries: null, latentBytes: setup.fastTier.bytes });
+  }
+
+  serve(prepared: PreparedRequest): void {
+    const { now } = prepared;
+    if (this.#setup.policy !== 'none') this.#review(now);
+    this.#requests++;
+    const input = this.#planInput(prepared);
+    const plan = makePlan(input);
+    this.#count(plan, prepared);
+    this.#bill.evaluations(plan.steps);
+    this.#bill.scan(this.#vectorBytes, this.#vectors);
+    const donors = this.#use(input, plan, now);
+    if (plan.hit === 'exact' || this.#setup.policy === 'none') return;
+    this.#store(prepared, plan, neighboursOf(input), donors);
+  }
+
+  /** @param from epoch milliseconds of the first request @param now of the last */
+  finish(from: number, now: number): CacheResult {
+    for (const entry of this.#byId.values()) this.#bill.rent(entry, now);
+    const { fastTier } = this.#setup;
+    if (fastTier !== null) this.#bill.fastTier(fastTier, now - from);
+    const { gpu, storage, requests } = this.#bill;
+    const full = this.#options.steps;
+    const skipped = (evaluations: number, count: number): number =>
+      count === 0 ? 0 : 1 - evaluations / (count * full);
+    return {
+      setup: this.#setup,
+      requests: this.#requests,
+      hits: this.#hits,
+      evaluations: this.#evaluations,
+      fullEvaluations: this.#requests * full,
+      semanticSkippedShare: skipped(this.#first.evaluations, this.#first.requests),
+      skippedShare: skipped(this.#evaluations, this.#requests),
+      dollars: { gpu, storage, requests, total: gpu + storage + requests },
+      entries: { ...this.#counts, atEnd: this.#byId.size },
+      latentBytes: { atEnd: this.#tier.bytes, most: this.#mostBytes },
+      fastTierHits: this.#fastTierHits,
+    };
+  }
+
+  #planInput({ exactKey, vectors, partition, seed }: PreparedRequest): PlanInput {
+    const { steps, calibration } = this.#options;
+    const request = { seed, steps, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
+    const exact = exactKey === null ? undefined : this.#byExactKey.get(exactKey);
+    const index = this.#indexes[partition];
+    const candidatesOf = (part: LookupPart): Candidate[] => {
+      const vector = vectors[part];
+      if (index === undefined || vector === null) return [];
+      return index[part].nearest(vector, CANDIDATES_PER_PART).map(({ entry, similarity }) => ({
+        entryId: entry.entryId,
+        similarity,
+        latentKey: entry.entryId,
+        generation: entry.generation,
+      }));
+    };
+    const candidates =
+      index === undefined
+        ? NONE_FOUND
+        : {
+            whole: candidatesOf('whole'),
+            object: candidatesOf('object'),
+            background: candidatesOf('background'),
+          };
+    return { request, exactVideoId: exact?.entryId ?? null, candidates, calibration };
+  }
+
+  #count(plan: Plan, { request }: PreparedRequest): void {
+    const [donor] = plan.donors;
+    const isSamePrompt =
+      plan.hit === 'whole' && this.#byId.get(donor!.entryId)!.prompt === request.prompt;
+    this.#hits[isSamePrompt ? 'same-prompt' : plan.hit]++;
+    this.#evaluations += plan.steps;
+    if (plan.hit === 'exact' || isSamePrompt) return;
+    this.#first.requests++;
+    this.#first.evaluations += plan.steps;
+  }
+
+  /** Pays for the donors, and lets entry and policy count the hit. */
+  #use(input: PlanInput, plan: Plan, now: number): SimulatedEntry[] {
+    if (plan.hit === 'miss') return [];
+    const donors: SimulatedEntry[] = [];
+    for (const [entryId, credit] of creditsOf(input, plan)) {
+      const entry = this.#byId.get(entryId)!;
+      const use = { now, credit, skipped: plan.fullSteps - plan.steps };
+      this.#bill.rent(entry, now);
+      if (plan.hit !== 'exact') this.#read(entry, now);
+      this.#tier.hit(entry, use);
+      this.#fastTier?.hit(entry, use);
+      entry.hits++;
+      entry.previousHitAt = entry.lastHitAt;
+      entry.lastHitAt = now;
+      const weight = decayWeight(now);
+      entry.decayedHits += weight;
+      entry.decayedCredit += credit * weight;
+      entry.reuseClass = reuseClassOf(entry);
+      entry.observedUntil = now;
+      donors.push(entry);
+    }
+    return donors;
+  }
+
+  #read(entry: SimulatedEntry, now: number): void {
+    if (this.#fastTier?.has(entry)) {
+      this.#fastTierHits++;
+      return;
+    }
+    this.#bill.fetch(entry, now);
+    this.#fastTier?.insert(entry, now);
+  }
+
+  #store(
+    prepared: PreparedRequest,
+    plan: Plan,
+    neighbours: number,
+    donors: readonly SimulatedEntry[],
+  ): void {
+    const { now, partition } = prepared;
+    const entry = this.#newEntry(prepared, plan, neighbours, donors);
+    const gone = this.#tier.insert(entry, now);
+    if (gone === null) {
+      this.#counts.refused++;
+      return;
+    }
+    this.#counts.stored++;
+    this.#bill.store(partsOf(entry).length);
+    this.#byId.set(entry.entryId, entry);
+    if (entry.exactKey !== null) this.#byExactKey.set(entry.exactKey, entry);
+    const index = (this.#indexes[partition] ??= {
+      whole: new PartIndex(prepared.spaces.whole),
+      object: new PartIndex(prepared.spaces.object),
+      background: new PartIndex(prepared.spaces.background),
+    });
+    if (entry.generation < MAX_GENERATION) {
+      for (const part of partsOf(entry)) index[part].add(entry.vectors[part]!, entry);
+    }
+    this.#vectorBytes += entry.vectorBytes;
+    this.#vectors += partsOf(entry).length;
+    this.#fastTier?.insert(entry, now);
+    for (const victim of gone) this.#forget(victim, now);
+    this.#counts.most = Math.max(this.#counts.most, this.#byId.size);
+    this.#mostBytes = Math.max(this.#mostBytes, this.#tier.bytes);
+  }
+
+  #newEntry(
+    { request, index, now, partition, vectors, exactKey }: PreparedRequest,
+    plan: Plan,
+    neighbours: number,
+    donors: readonly SimulatedEntry[],
+  ): SimulatedEntry {
+    const { latentBytes, storageClass, secondsPerEvaluation } = this.#options;
+    const parts = LOOKUP_PARTS.filter((part) => vectors[part] !== null).length;
+    const entry: SimulatedEntry = {
+      entryId: `e${index}`,
+      prompt: request.prompt,
+      exactKey,
+      vectors,
+      partition,
+      reuseClass: 0,
+      observedUntil: now,
+      paidUntil: now,
+      createdAt: now,
+      lastHitAt: null,
+      previousHitAt: null,
+      hits: 0,
+      decayedHits: 0,
+      decayedCredit: 0,
+      neighbours,
+      generation: 1 + Math.max(-1, ...donors.map(({ generation }) => generation)),
+      stepsRun: plan.steps,
+      secondsPerEvaluation,
+      latentBytes,
+      storageClass,
+      ...entryBytes(request.vectors.whole.length, parts),
+      isPinned: false,
+    };
+    entry.reuseClass = reuseClassOf(entry);
+    return entry;
+  }
+
+  #review(now: number): void {
+    if (now < this.#reviewAt) return;
+    this.#reviewAt = now + REVIEW_EVERY_MILLISECONDS;
+    for (const entry of this.#tier.review(now)) {
+      this.#tier.remove(entry, now);
+      this.#forget(entry, now);
+    }
+    for (const entry of this.#fastTier?.review(now) ?? []) this.#fastTier?.remove(entry, now);
+  }
+
+  /** An entry has left the tier that held it. */
+  #forget(entry: SimulatedEntry, now: number): void {
+    this.#counts.evicted++;
+    this.#bill.rent(entry, now);
+    this.#fastTier?.remove(entry, now);
+    this.#byId.delete(entry.entryId);
+    const { exactKey } = entry;
+    if (exactKey !== null && this.#byExactKey.get(exactKey) === entry) {
+      this.#byExactKey.delete(exactKey);
+    }
+    this.#vectorBytes -= entry.vectorBytes;
+    this.#vectors -= partsOf(entry).length;
+    if (entry.generation >= MAX_GENERATION) return;
+    const index = this.#indexes[entry.partition]!;
+    for (const part of partsOf(entry)) index[part].delete(entry.vectors[part]!, entry);
+  }
+}
+
+/** How often a policy looks at everything: as the evictor does, by day. */
+const REVIEW_EVERY_MILLISECONDS = 6 * 3_600_000;
+
+function partsOf({ vectors }: Pick<SimulatedEntry, 'vectors'>): LookupPart[] {
+  return LOOKUP_PARTS.filter((part) => vectors[part] !== null);
+}
