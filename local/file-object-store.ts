@@ -12,14 +12,23 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/errors.ts';
+import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
 import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
-import { createFolder, createFolderDurably, syncFolder, writeDurably } from './durable-file.ts';
+import {
+  createFolder,
+  createFolderDurably,
+  replaceDurably,
+  syncFolder,
+  writeDurably,
+} from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
 
 /** No object key contains `~`. */
 const TEMPORARY_FOLDER = '~writing';
+/** The storage classes of objects that were moved, a file under each one's key. */
+const CLASSES_FOLDER = '~classes';
 
 /** File systems without hard links say one of these. */
 const NO_HARD_LINKS: ReadonlySet<string> = new Set([
@@ -92,6 +101,7 @@ export class FileObjectStore implements ObjectStore {
       await writeDurably(temporary, [body, trailerOf(body.byteLength, sha256)]);
       await this.#publish(temporary, path, options.ifNoneMatch ?? false);
       await syncFolder(dirname(path));
+      await rm(this.#classPath(key), { force: true });
     } catch (error) {
       const code = systemErrorCode(error);
       if (['EEXIST', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY'].includes(code)) {
@@ -134,7 +144,14 @@ export class FileObjectStore implements ObjectStore {
         const trailer = Buffer.alloc(TRAILER_BYTES);
         if (bytes >= 0) await file.read(trailer, 0, TRAILER_BYTES, bytes);
         const sha256 = sha256InTrailer(trailer, bytes) ?? '';
-        return { key, bytes: Math.max(bytes, 0), sha256, modifiedAt: facts.mtimeMs };
+        const storageClass = await this.#storageClassOf(key);
+        return {
+          key,
+          bytes: Math.max(bytes, 0),
+          sha256,
+          modifiedAt: facts.mtimeMs,
+          ...(storageClass && { storageClass }),
+        };
       } finally {
         await file.close();
       }
@@ -152,9 +169,23 @@ export class FileObjectStore implements ObjectStore {
       await rm(path, { force: true });
       await syncFolder(dirname(path));
       await this.#removeEmptyFolders(dirname(path));
+      await rm(this.#classPath(key), { force: true });
     } catch (error) {
       if (isNoObject(error)) return;
       throw fromFileSystem(error, `delete object ${key}`, path);
+    }
+  }
+
+  /** Files have no classes: it is recorded, so that prices and reports are those of a bucket. */
+  async setStorageClass(key: string, storageClass: StorageClass): Promise<boolean> {
+    if ((await this.head(key)) === null) return false;
+    const path = this.#classPath(key);
+    try {
+      await createFolder(dirname(path));
+      await replaceDurably(path, [Buffer.from(storageClass)]);
+      return true;
+    } catch (error) {
+      throw fromFileSystem(error, `record the storage class of object ${key}`, path);
     }
   }
 
@@ -172,6 +203,20 @@ export class FileObjectStore implements ObjectStore {
     throw new FlexCacheError('internal', `nothing serves object ${key} to others`, {
       fix: 'start flexcache serve, or read the file',
     });
+  }
+
+  async #storageClassOf(key: string): Promise<StorageClass | null> {
+    try {
+      const recorded = await readFile(this.#classPath(key), 'utf8');
+      return isStorageClass(recorded) ? recorded : null;
+    } catch (error) {
+      if (isNoObject(error)) return null;
+      throw error;
+    }
+  }
+
+  #classPath(key: string): string {
+    return join(this.#root, CLASSES_FOLDER, ...key.split('/'));
   }
 
   #path(key: string): string {
@@ -201,7 +246,7 @@ export class FileObjectStore implements ObjectStore {
       throw fromFileSystem(error, 'list objects', join(this.#root, folder));
     }
     const names = children
-      .filter((child) => folder !== '' || child.name !== TEMPORARY_FOLDER)
+      .filter((child) => folder !== '' || ![TEMPORARY_FOLDER, CLASSES_FOLDER].includes(child.name))
       .map((child) => `${folder}${child.name}${child.isDirectory() ? '/' : ''}`)
       .sort((one, other) => (one < other ? -1 : 1));
     for (const name of names) {

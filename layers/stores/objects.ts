@@ -1,3 +1,5 @@
+import type { StorageClass } from '../core/storage-class.ts';
+
 /** What a store says of an object. */
 export interface ObjectHead {
   key: string;
@@ -5,6 +7,8 @@ export interface ObjectHead {
   sha256: string;
   /** Epoch milliseconds. */
   modifiedAt: number;
+  /** Where it lies, as far as its store knows. */
+  storageClass?: StorageClass;
 }
 
 /**
@@ -23,6 +27,11 @@ export interface ObjectStore {
   head(key: string): Promise<ObjectHead | null>;
   /** Idempotent: deleting what is not there succeeds. */
   delete(key: string): Promise<void>;
+  /**
+   * Moves an object to another storage class, bytes and checksum as they are; one that is there already
+   * costs no move. False when the object is not there.
+   */
+  setStorageClass(key: string, storageClass: StorageClass): Promise<boolean>;
   /** In key order. */
   list(prefix: string): AsyncIterable<ObjectHead>;
   /** An address from which anybody may read this one object until it expires; the object need not be there. */

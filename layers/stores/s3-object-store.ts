@@ -1,19 +1,22 @@
 import {
+  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
-  type StorageClass,
+  type StorageClass as S3StorageClass,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { ObjectMissingError } from '../core/errors.ts';
+import { isStorageClass, type StorageClass } from '../core/storage-class.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';
 import { contentDisposition } from './content-disposition.ts';
 import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from './objects.ts';
+import { meterUse, type StoreUsage } from './usage-meter.ts';
 
 /** S3 keeps it as `x-amz-meta-sha256`; the checksum travels with the object wherever it is copied. */
 const SHA256_METADATA = 'sha256';
@@ -30,7 +33,7 @@ export interface S3ObjectStoreOptions {
   /** Where keys under `videos/` are; `bucket` unless given. */
   videosBucket?: string;
   /** Of what is written; S3's own default unless given. Intelligent-Tiering is chosen here, not by a rule of the bucket, whose every transition costs a request. */
-  storageClass?: StorageClass;
+  storageClass?: S3StorageClass;
   client?: S3Client;
 }
 
@@ -45,7 +48,7 @@ export interface S3ObjectStoreOptions {
 export class S3ObjectStore implements ObjectStore {
   readonly #bucket: string;
   readonly #videosBucket: string;
-  readonly #storageClass: StorageClass | undefined;
+  readonly #storageClass: S3StorageClass | undefined;
   readonly #client: S3Client;
 
   constructor({ bucket, videosBucket, storageClass, client }: S3ObjectStoreOptions) {
@@ -71,7 +74,8 @@ export class S3ObjectStore implements ObjectStore {
     });
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#client.send(command);
+        await metered('objectPuts', () => this.#client.send(command));
+        meterUse({ objectBytesWritten: body.byteLength });
         return { key, bytes: body.byteLength, sha256, modifiedAt: Date.now() };
       } catch (error) {
         const name = awsErrorName(error);
@@ -89,11 +93,12 @@ export class S3ObjectStore implements ObjectStore {
     let body: Uint8Array;
     let expected: string | undefined;
     try {
-      const answer = await this.#client.send(
-        new GetObjectCommand({ Bucket: this.#bucketOf(key), Key: key }),
+      const answer = await metered('objectGets', () =>
+        this.#client.send(new GetObjectCommand({ Bucket: this.#bucketOf(key), Key: key })),
       );
       expected = answer.Metadata?.[SHA256_METADATA];
       body = await answer.Body!.transformToByteArray();
+      meterUse({ objectBytesRead: body.byteLength, ...retrieval(answer.StorageClass, body) });
     } catch (error) {
       if (isMissing(error)) throw new ObjectMissingError(key, { cause: error });
       if (isChecksumMismatch(error)) {
@@ -111,14 +116,17 @@ export class S3ObjectStore implements ObjectStore {
   async head(key: string): Promise<ObjectHead | null> {
     validateObjectKey(key);
     try {
-      const answer = await this.#client.send(
-        new HeadObjectCommand({ Bucket: this.#bucketOf(key), Key: key }),
+      const answer = await metered('objectGets', () =>
+        this.#client.send(new HeadObjectCommand({ Bucket: this.#bucketOf(key), Key: key })),
       );
+      // S3 leaves its own default unsaid.
+      const { StorageClass: storageClass = 'STANDARD' } = answer;
       return {
         key,
         bytes: answer.ContentLength ?? 0,
         sha256: answer.Metadata?.[SHA256_METADATA] ?? '',
         modifiedAt: answer.LastModified?.getTime() ?? 0,
+        ...(isStorageClass(storageClass) && { storageClass }),
       };
     } catch (error) {
       if (isMissing(error)) return null;
@@ -132,6 +140,29 @@ export class S3ObjectStore implements ObjectStore {
       await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucketOf(key), Key: key }));
     } catch (error) {
       throw fromAws(error, `delete object ${key}`);
+    }
+  }
+
+  /** A copy of the object onto itself: S3 has no other way. Metadata and content type go with it. */
+  async setStorageClass(key: string, storageClass: StorageClass): Promise<boolean> {
+    const head = await this.head(key);
+    if (head === null) return false;
+    if (head.storageClass === storageClass) return true;
+    const bucket = this.#bucketOf(key);
+    try {
+      await this.#client.send(
+        new CopyObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          CopySource: `${bucket}/${key}`,
+          StorageClass: storageClass,
+          ChecksumAlgorithm: 'SHA256',
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw fromAws(error, `move object ${key} to ${storageClass}`);
     }
   }
 
@@ -191,16 +222,46 @@ export class S3ObjectStore implements ObjectStore {
 
   async #listPage(bucket: string, prefix: string, continuation: string | undefined) {
     try {
-      return await this.#client.send(
-        new ListObjectsV2Command({
-          Bucket: bucket,
-          Prefix: prefix,
-          ContinuationToken: continuation,
-        }),
+      return await metered('objectPuts', () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            ContinuationToken: continuation,
+          }),
+        ),
       );
     } catch (error) {
       throw fromAws(error, `list objects under ${JSON.stringify(prefix)}`);
     }
+  }
+}
+
+/** What reading from a colder class costs beside the request. */
+function retrieval(storageClass: string | undefined, { byteLength }: Uint8Array): StoreUsage {
+  if (storageClass === 'STANDARD_IA') {
+    return { infrequentAccessGets: 1, infrequentAccessBytes: byteLength };
+  }
+  if (storageClass === 'GLACIER_IR') {
+    return { instantRetrievalGets: 1, instantRetrievalBytes: byteLength };
+  }
+  return {};
+}
+
+/** Counts a request that S3 charges: every one that it answered, but for faults of its own. Deletions are free. */
+async function metered<Output>(
+  kind: 'objectPuts' | 'objectGets',
+  request: () => Promise<Output>,
+): Promise<Output> {
+  try {
+    const answer = await request();
+    meterUse({ [kind]: 1 });
+    return answer;
+  } catch (error) {
+    const { $metadata: metadata } = error as { $metadata?: { httpStatusCode?: number } };
+    const status = metadata?.httpStatusCode;
+    if (status !== undefined && status < 500) meterUse({ [kind]: 1 });
+    throw error;
   }
 }
 

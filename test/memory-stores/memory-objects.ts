@@ -1,4 +1,5 @@
 import { ObjectMissingError } from '#core/errors.ts';
+import type { StorageClass } from '#core/storage-class.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
@@ -46,6 +47,14 @@ export class MemoryObjects implements ObjectStore {
   async delete(key: string): Promise<void> {
     validateObjectKey(key);
     this.#objects.delete(key);
+  }
+
+  async setStorageClass(key: string, storageClass: StorageClass): Promise<boolean> {
+    validateObjectKey(key);
+    const object = this.#objects.get(key);
+    if (object === undefined) return false;
+    object.head = { ...object.head, storageClass };
+    return true;
   }
 
   async *list(prefix: string): AsyncIterable<ObjectHead> {

@@ -46,6 +46,26 @@ export function objectStoreContract(
       expect(await open().head('missing/object')).toBeNull();
     });
 
+    test('an object that moves to another storage class keeps its bytes and its checksum', async () => {
+      const folder = unique('classes/');
+      const key = `${folder}/it.fcl`;
+      const body = randomBytes(1000);
+      const { sha256 } = await open().put(key, body, { contentType: 'video/mp4' });
+
+      const isMoved = await open().setStorageClass(key, 'GLACIER_IR');
+      const isThere = await open().setStorageClass(key, 'GLACIER_IR');
+
+      expect([isMoved, isThere]).toEqual([true, true]);
+      expect(await open().head(key)).toMatchObject({ sha256, storageClass: 'GLACIER_IR' });
+      expect(Buffer.compare(await open().get(key), body)).toBe(0);
+      expect(await collect(open().list(folder))).toMatchObject([{ key, bytes: 1000, sha256 }]);
+      await open().delete(key);
+      expect(await open().setStorageClass(key, 'STANDARD')).toBe(false);
+      expect(await open().head(key)).toBeNull();
+      await open().put(key, body);
+      expect((await open().head(key))?.storageClass).not.toBe('GLACIER_IR');
+    });
+
     test('a presigned address gives anybody the object, named and typed as asked', async () => {
       const key = `${unique('presigned/')}/it.mp4`;
       const body = randomBytes(100_000);
