@@ -129,6 +129,11 @@ export interface UsageRecord {
   objectGets?: number;
   objectBytesWritten?: number;
   objectBytesRead?: number;
+  /** Of the GETs and of what they read, those from Standard-IA and from Glacier Instant Retrieval. */
+  infrequentAccessGets?: number;
+  infrequentAccessBytes?: number;
+  instantRetrievalGets?: number;
+  instantRetrievalBytes?: number;
   vectorQueries?: number;
   /** Vector data that the queries read: average bytes of a vector x vectors in the index. */
   vectorBytesScanned?: number;

@@ -133,7 +133,7 @@ function quantitiesOf(record: UsageRecord, book: PriceBook): [PriceId, Quantity]
     ['dynamodb.read-unit', count('tableReadUnits')],
     ['dynamodb.write-unit', count('tableWriteUnits')],
     ['s3.put-request', count('objectPuts')],
-    ['s3.get-request', count('objectGets')],
+    ...objectReads(record),
     ['s3vectors.query', count('vectorQueries')],
     ['s3vectors.put', vectorPutGigabytes(record, count('vectorPuts'))],
     ...scannedTerabytes(record),
@@ -157,6 +157,25 @@ function lambdaGigabyteSeconds(record: UsageRecord, book: PriceBook): Quantity {
     value: milliseconds.value * megabytes.value,
     scale: milliseconds.scale * megabytes.scale * 1000n * 1024n,
   };
+}
+
+/** Colder classes charge more for a GET, and for each GB that it reads. */
+function objectReads(record: UsageRecord): [PriceId, Quantity][] {
+  const { objectGets = 0, infrequentAccessGets = 0, instantRetrievalGets = 0 } = record;
+  const count = (gets: number, field: string): Quantity =>
+    quantityOf(gets, `${record.step}.${field}`, LIMITS.count);
+  const gigabytes = (field: 'infrequentAccessBytes' | 'instantRetrievalBytes'): Quantity => {
+    const { value, scale } = bytesOf(record, field);
+    return { value, scale: scale * BYTES_PER_GB };
+  };
+  const gets = objectGets - infrequentAccessGets - instantRetrievalGets;
+  return [
+    ['s3.get-request', count(gets, 'objectGets')],
+    ['s3.get-request.standard-ia', count(infrequentAccessGets, 'infrequentAccessGets')],
+    ['s3.get-request.glacier-ir', count(instantRetrievalGets, 'instantRetrievalGets')],
+    ['s3.retrieval.standard-ia', gigabytes('infrequentAccessBytes')],
+    ['s3.retrieval.glacier-ir', gigabytes('instantRetrievalBytes')],
+  ];
 }
 
 /** As charged; where that was not recorded, as many requests as the vectors need, each at its least. */
@@ -194,7 +213,11 @@ function scannedTerabytes(record: UsageRecord): [PriceId, Quantity][] {
   });
 }
 
-function bytesOf(record: UsageRecord, field: 'vectorBytesPut' | 'vectorBytesScanned'): Quantity {
+function bytesOf(
+  record: UsageRecord,
+  field:
+    'vectorBytesPut' | 'vectorBytesScanned' | 'infrequentAccessBytes' | 'instantRetrievalBytes',
+): Quantity {
   return quantityOf(record[field] ?? 0, `${record.step}.${field}`, LIMITS.bytes);
 }
 

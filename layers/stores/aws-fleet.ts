@@ -8,6 +8,7 @@ import { fromAws } from './aws-errors.ts';
 import { DynamoItems } from './dynamo-items.ts';
 import { FleetTurns } from './fleet-turns.ts';
 import type { Fleet } from './fleet.ts';
+import { meterQueueRequest } from './queue-requests.ts';
 
 export interface AwsFleetOptions {
   tableName: string;
@@ -153,6 +154,7 @@ export class AwsFleet implements Fleet {
           ],
         }),
       );
+      meterQueueRequest();
       return Object.values(attributes).reduce((sum, count) => sum + Number(count), 0);
     } catch (error) {
       throw fromAws(error, `see how long the ${pool} queue is`);

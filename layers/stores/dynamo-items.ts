@@ -9,14 +9,19 @@ import {
   ScanCommand,
   UpdateItemCommand,
   type AttributeValue,
+  type ConsumedCapacity,
 } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall as unmarshallItem } from '@aws-sdk/util-dynamodb';
 import { fromAws } from './aws-errors.ts';
 import type { TableIndex } from './table-definition.ts';
 import type { Attributes, ItemKey } from './table-items.ts';
+import { meterUse } from './usage-meter.ts';
 
 /** Sums that grow for years pass 2^53, above which the SDK will not have numbers unless asked. */
 const ANY_NUMBER = { removeUndefinedValues: true, allowImpreciseNumbers: true };
+
+/** Every answer says what it is charged; indexes are in it. */
+const MEASURED = { ReturnConsumedCapacity: 'TOTAL' } as const;
 
 /** BatchGetItem takes no more (DynamoDB quotas). */
 const BATCH_GET_ITEMS = 100;
@@ -63,7 +68,7 @@ export interface IndexRange {
 
 /**
  * Items of the one table, as plain attributes. What the tables of jobs, entries, tenants and
- * backfills share: expressions, paging, errors. No transactions and no item in a failed condition's
+ * backfills share: expressions, paging, errors, metering. No transactions and no item in a failed condition's
  * answer are needed, so that any DynamoDB-compatible server serves.
  */
 export class DynamoItems {
@@ -83,10 +88,11 @@ export class DynamoItems {
   }
 
   async get(key: ItemKey, doing: string): Promise<Attributes | null> {
-    const { Item: item } = await send(doing, () =>
+    const { Item: item } = await read(doing, () =>
       this.#client.send(
         new GetItemCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           Key: marshall(key),
           ConsistentRead: true,
         }),
@@ -105,9 +111,10 @@ export class DynamoItems {
       for (let attempt = 0; pending.length > 0; attempt++) {
         if (attempt > 0) await pause(BATCH_GET_PAUSE_MILLISECONDS * 2 ** Math.min(attempt, 6));
         const batch = pending;
-        const answer = await send(doing, () =>
+        const answer = await read(doing, () =>
           this.#client.send(
             new BatchGetItemCommand({
+              ...MEASURED,
               RequestItems: { [this.#tableName]: { Keys: batch, ConsistentRead: true } },
             }),
           ),
@@ -127,10 +134,11 @@ export class DynamoItems {
 
   /** Writes an item whatever was there. */
   async put(item: Attributes & ItemKey, doing: string): Promise<void> {
-    await send(doing, () =>
+    await write(doing, () =>
       this.#client.send(
         new PutItemCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           Item: marshall(item, ANY_NUMBER),
         }),
       ),
@@ -144,6 +152,7 @@ export class DynamoItems {
       this.#client.send(
         new PutItemCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           Item: marshall(item, ANY_NUMBER),
           ConditionExpression: condition,
           ExpressionAttributeNames: attributeNames(condition),
@@ -164,6 +173,7 @@ export class DynamoItems {
       const answer = await this.#client.send(
         new UpdateItemCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           Key: marshall({ pk: key.pk, sk: key.sk }),
           UpdateExpression: update,
           ...(condition !== undefined && { ConditionExpression: condition }),
@@ -175,6 +185,7 @@ export class DynamoItems {
         }),
       );
       item = answer.Attributes;
+      return answer;
     });
     return isUpdated ? unmarshall(item!) : null;
   }
@@ -189,6 +200,7 @@ export class DynamoItems {
       this.#client.send(
         new DeleteItemCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           Key: marshall({ pk: key.pk, sk: key.sk }),
           ...(condition !== undefined && {
             ConditionExpression: condition,
@@ -210,10 +222,11 @@ export class DynamoItems {
     const condition = `#${partitionKey} = :key${after === undefined ? '' : ` AND ${isBehind}`}`;
     let from: Record<string, AttributeValue> | undefined;
     do {
-      const page = await send(doing, () =>
+      const page = await read(doing, () =>
         this.#client.send(
           new QueryCommand({
             TableName: this.#tableName,
+            ...MEASURED,
             ...(index ? { IndexName: index.name } : { ConsistentRead: true }),
             KeyConditionExpression: condition,
             ExpressionAttributeNames: attributeNames(condition),
@@ -239,10 +252,11 @@ export class DynamoItems {
     doing: string,
   ): Promise<{ items: Record<string, AttributeValue>[]; hasMore: boolean }> {
     const condition = `#${index.partitionKey} = :key AND #${index.sortKey} BETWEEN :from AND :to`;
-    const page = await send(doing, () =>
+    const page = await read(doing, () =>
       this.#client.send(
         new QueryCommand({
           TableName: this.#tableName,
+          ...MEASURED,
           IndexName: index.name,
           KeyConditionExpression: condition,
           ExpressionAttributeNames: attributeNames(condition),
@@ -259,10 +273,11 @@ export class DynamoItems {
     const filter = '#sk = :sk';
     let from: Record<string, AttributeValue> | undefined;
     do {
-      const page = await send(doing, () =>
+      const page = await read(doing, () =>
         this.#client.send(
           new ScanCommand({
             TableName: this.#tableName,
+            ...MEASURED,
             FilterExpression: filter,
             ExpressionAttributeNames: attributeNames(filter),
             ExpressionAttributeValues: marshall({ ':sk': sortKey }),
@@ -284,22 +299,55 @@ function nameOf({ pk, sk }: ItemKey): string {
   return JSON.stringify([pk, sk]);
 }
 
+interface Answer {
+  ConsumedCapacity?: ConsumedCapacity | ConsumedCapacity[] | undefined;
+}
+
+async function read<Output extends Answer>(
+  doing: string,
+  request: () => Promise<Output>,
+): Promise<Output> {
+  const answer = await send(doing, request);
+  meterUnits('tableReadUnits', answer);
+  return answer;
+}
+
+async function write<Output extends Answer>(
+  doing: string,
+  request: () => Promise<Output>,
+): Promise<Output> {
+  const answer = await send(doing, request);
+  meterUnits('tableWriteUnits', answer);
+  return answer;
+}
+
 async function send<Output>(doing: string, request: () => Promise<Output>): Promise<Output> {
   try {
     return await request();
   } catch (error) {
-    throw fromAws(error, doing);
+    throw error instanceof ConditionalCheckFailedException ? error : fromAws(error, doing);
   }
 }
 
-async function ifConditionHolds(doing: string, request: () => Promise<unknown>): Promise<boolean> {
+async function ifConditionHolds(doing: string, request: () => Promise<Answer>): Promise<boolean> {
   try {
-    await request();
+    await write(doing, request);
     return true;
   } catch (error) {
-    if (error instanceof ConditionalCheckFailedException) return false;
-    throw fromAws(error, doing);
+    if (!(error instanceof ConditionalCheckFailedException)) throw error;
+    // Charged by the size of the item, a unit at least, and the answer does not say how much.
+    meterUse({ tableWriteUnits: 1, unmeasuredRequests: 1 });
+    return false;
   }
+}
+
+function meterUnits(
+  field: 'tableReadUnits' | 'tableWriteUnits',
+  { ConsumedCapacity: consumed }: Answer,
+): void {
+  const parts = [consumed ?? []].flat();
+  const units = parts.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
+  meterUse(parts.length === 0 ? { unmeasuredRequests: 1 } : { [field]: units });
 }
 
 /** Every `#name` of the expressions stands for the attribute of that name: no reserved word bites. */

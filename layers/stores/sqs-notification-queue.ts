@@ -1,6 +1,7 @@
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { fromAws } from './aws-errors.ts';
 import type { Notification, NotificationQueue } from './notifications.ts';
+import { meterQueueRequest } from './queue-requests.ts';
 
 export interface SqsNotificationQueueOptions {
   queueUrl: string;
@@ -30,6 +31,7 @@ export class SqsNotificationQueue implements NotificationQueue {
           MessageBody: JSON.stringify(notification),
         }),
       );
+      meterQueueRequest();
     } catch (error) {
       throw fromAws(error, `announce the end of ${notification.id}`);
     }

@@ -8,6 +8,7 @@ import {
 import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from './queue.ts';
+import { meterQueueRequest } from './queue-requests.ts';
 
 /** The longest that one ReceiveMessage waits (SQS quotas). */
 const LONGEST_WAIT_SECONDS = 20;
@@ -43,10 +44,12 @@ export class SqsQueue implements WorkQueue {
   }
 
   async send(message: GenerateMessage): Promise<void> {
+    const body = JSON.stringify(message);
     try {
       await this.#client.send(
-        new SendMessageCommand({ QueueUrl: this.#queueUrl, MessageBody: JSON.stringify(message) }),
+        new SendMessageCommand({ QueueUrl: this.#queueUrl, MessageBody: body }),
       );
+      meterQueueRequest(body);
     } catch (error) {
       throw fromAws(error, `send the message of ${message.request.videoId}`);
     }
@@ -70,6 +73,7 @@ export class SqsQueue implements WorkQueue {
         signal ? { abortSignal: signal } : {},
       );
       message = answer.Messages?.[0];
+      meterQueueRequest(message?.Body);
     } catch (error) {
       if (signal?.aborted) return null;
       throw fromAws(error, 'receive a message');
@@ -91,8 +95,10 @@ export class SqsQueue implements WorkQueue {
           VisibilityTimeout: Math.ceil(visibilitySeconds),
         }),
       );
+      meterQueueRequest();
     } catch (error) {
       if (LOST_RECEIPT.has(awsErrorName(error))) {
+        meterQueueRequest();
         throw new ConditionFailedError('the message was handed out again or is done', {
           cause: error,
         });
@@ -106,6 +112,7 @@ export class SqsQueue implements WorkQueue {
       await this.#client.send(
         new DeleteMessageCommand({ QueueUrl: this.#queueUrl, ReceiptHandle: receipt }),
       );
+      meterQueueRequest();
     } catch (error) {
       if (!LOST_RECEIPT.has(awsErrorName(error))) throw fromAws(error, 'delete a message');
     }
