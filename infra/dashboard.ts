@@ -3,7 +3,14 @@ import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { POOLS, type Pool } from '#core/generation.ts';
 import type { MetricName } from '#core/metric-names.ts';
-import { FINE_PERIOD, machinesInService, metricByHit, poolMetric } from './flexcache-metrics.ts';
+import {
+  cacheMetric,
+  FINE_PERIOD,
+  machinesInService,
+  metricByHit,
+  metricByReason,
+  poolMetric,
+} from './flexcache-metrics.ts';
 import type { ObservedStacks } from './observability-stack.ts';
 
 const WIDTH = 8;
@@ -34,6 +41,7 @@ export function createDashboard(
     new cloudwatch.AlarmStatusWidget({ title: 'Alarms', alarms, width: 3 * WIDTH, height: 3 }),
   );
   dashboard.addWidgets(...cacheWidgets());
+  dashboard.addWidgets(...retentionWidgets());
   dashboard.addWidgets(...machineWidgets(observed));
   dashboard.addWidgets(...queueWidgets(observed));
   dashboard.addWidgets(...doorWidgets(observed));
@@ -59,6 +67,41 @@ function cacheWidgets(): cloudwatch.GraphWidget[] {
       title: 'Dollars, and dollars that reuse saved',
       left: [...byPool('dollars', 'Sum', 'spent, '), ...byPool('dollarsSaved', 'Sum', 'saved, ')],
       leftLabel: 'dollars',
+    }),
+  ];
+}
+
+/** Passes come once a day or less often. */
+const PASS_PERIOD = Duration.days(1);
+
+function retentionWidgets(): cloudwatch.GraphWidget[] {
+  const latest = { statistic: 'Maximum', period: PASS_PERIOD };
+  return [
+    graph({
+      title: 'What the cache keeps',
+      left: [cacheMetric('entries', { ...latest, label: 'entries' })],
+      right: [cacheMetric('entryBytes', { ...latest, label: 'bytes of latents' })],
+      leftLabel: 'entries',
+      rightLabel: 'bytes',
+    }),
+    graph({
+      title: 'Rent of the cache',
+      left: [cacheMetric('rentPerMonth', { ...latest, label: 'rent' })],
+      leftLabel: 'dollars a month',
+    }),
+    graph({
+      title: 'What leaves, and why',
+      left: [metricByReason('leavingEntries', PASS_PERIOD)],
+      right: [
+        cacheMetric('evictedBytes', {
+          statistic: 'Sum',
+          period: PASS_PERIOD,
+          label: 'bytes deleted',
+        }),
+      ],
+      leftLabel: 'entries a day',
+      rightLabel: 'bytes a day',
+      stacked: true,
     }),
   ];
 }

@@ -5,6 +5,7 @@ import {
   METRIC_DIMENSIONS,
   METRIC_NAMESPACE,
   METRICS,
+  REASON_DIMENSION,
   type MetricName,
 } from '#core/metric-names.ts';
 
@@ -31,12 +32,38 @@ export function metricByHit(
   name: MetricName,
   statistic: 'Sum' | 'Average' | 'p90',
 ): cloudwatch.MathExpression {
-  const dimensions = METRIC_DIMENSIONS.join(',');
+  return metricBy(METRIC_DIMENSIONS, name, statistic, FINE_PERIOD);
+}
+
+/** One of our own metrics, a line for each reason why entries leave. */
+export function metricByReason(name: MetricName, period: Duration): cloudwatch.MathExpression {
+  return metricBy([REASON_DIMENSION], name, 'Sum', period);
+}
+
+function metricBy(
+  dimensions: readonly string[],
+  name: MetricName,
+  statistic: string,
+  period: Duration,
+): cloudwatch.MathExpression {
   return new cloudwatch.MathExpression({
-    expression: `SEARCH('{${METRIC_NAMESPACE},${dimensions}} MetricName="${METRICS[name].name}"', '${statistic}', ${FINE_PERIOD.toSeconds()})`,
+    expression: `SEARCH('{${METRIC_NAMESPACE},${dimensions.join(',')}} MetricName="${METRICS[name].name}"', '${statistic}', ${period.toSeconds()})`,
     usingMetrics: {},
-    period: FINE_PERIOD,
+    period,
     label: '',
+  });
+}
+
+/** One of our own metrics of the cache as a whole, which a pass over it publishes. */
+export function cacheMetric(
+  name: MetricName,
+  options: Pick<cloudwatch.MetricOptions, 'statistic' | 'period' | 'label'>,
+): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: METRIC_NAMESPACE,
+    metricName: METRICS[name].name,
+    period: FINE_PERIOD,
+    ...options,
   });
 }
 

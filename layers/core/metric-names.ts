@@ -22,6 +22,13 @@ export const METRICS = {
   leaseConflicts: { name: 'LeaseConflicts', unit: 'Count' },
   /** From the start of a GPU worker's process until it could take a message. */
   coldStart: { name: 'ColdStart', unit: 'Seconds' },
+  /** What a pass over the cache found to stay: entries, bytes of their latents, dollars a month. */
+  entries: { name: 'Entries', unit: 'Count' },
+  entryBytes: { name: 'EntryBytes', unit: 'Bytes' },
+  rentPerMonth: { name: 'RentPerMonth', unit: 'NoUnit' },
+  /** Entries that it lets go, by reason. */
+  leavingEntries: { name: 'LeavingEntries', unit: 'Count' },
+  /** Those whose latents were deleted. */
   evictedEntries: { name: 'EvictedEntries', unit: 'Count' },
   evictedBytes: { name: 'EvictedBytes', unit: 'Bytes' },
   /** Mended or removed by a sweep; more than a few say that something crashes. */
@@ -33,4 +40,9 @@ export type MetricName = keyof typeof METRICS;
 /** Each combination of their values is a metric that is paid for: never an id. */
 export const METRIC_DIMENSIONS = ['hit', 'model', 'pool'] as const;
 
-export type MetricDimensions = Partial<Record<(typeof METRIC_DIMENSIONS)[number], string>>;
+/** Of what leaves the cache. */
+export const REASON_DIMENSION = 'reason';
+
+export type MetricDimensions = Partial<
+  Record<(typeof METRIC_DIMENSIONS)[number] | typeof REASON_DIMENSION, string>
+>;

@@ -1,17 +1,23 @@
 import type { StorageTier } from './storage-class.ts';
 
-/** Why an entry leaves. */
-export type EvictionReason =
-  /** What its hits are expected to save is less than its rent. */
-  | 'rent'
-  /** It pays its rent, but less for each dollar of the monthly budget than what was kept. */
-  | 'budget'
-  /** Another entry serves the same requests as well. */
-  | 'duplicate'
-  /** Made by a model revision that is no longer served. */
-  | 'obsolete'
-  /** Its latent is gone. */
-  | 'latent-missing';
+export const EVICTION_REASONS = [
+  'rent',
+  'budget',
+  'duplicate',
+  'obsolete',
+  'latent-missing',
+] as const;
+
+/**
+ * Why an entry leaves.
+ *
+ * - `rent`: what its hits are expected to save is less than its rent.
+ * - `budget`: it pays its rent, but less for each dollar of the monthly budget than what was kept.
+ * - `duplicate`: another entry serves the same requests as well.
+ * - `obsolete`: made by a model revision that is no longer served.
+ * - `latent-missing`: its latent is gone.
+ */
+export type EvictionReason = (typeof EVICTION_REASONS)[number];
 
 export type Verdict = 'keep' | 'pinned' | 'leased' | 'move' | EvictionReason;
 
