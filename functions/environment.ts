@@ -31,8 +31,10 @@ export const ENVIRONMENT = {
   defaultRequestsPerMinute: 'FLEXCACHE_DEFAULT_REQUESTS_PER_MINUTE',
   defaultConcurrentJobs: 'FLEXCACHE_DEFAULT_CONCURRENT_JOBS',
   defaultBudgetPerDayUsd: 'FLEXCACHE_DEFAULT_BUDGET_PER_DAY_USD',
-  /** Region of the price book. */
+  /** Whose prices costs are reckoned by; the function's own region unless given. */
   priceRegion: 'FLEXCACHE_PRICE_REGION',
+  /** Measured prices that come before the book's: `ec2.g6.xlarge.spot=0.31,...` or JSON. */
+  priceOverrides: 'FLEXCACHE_PRICE_OVERRIDES',
   /** How the cache is weighed: dollars a month that it may cost in rent; empty for no budget. */
   cacheBudgetUsd: 'FLEXCACHE_CACHE_BUDGET_USD',
   /** `true` where latents may move to another storage class. */
