@@ -11,6 +11,7 @@ import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
+import { addReportCommands } from './report-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
@@ -104,6 +105,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     });
 
   addTenantCommands(program, context, exitWith);
+  addReportCommands(program, context, exitWith);
 
   program
     .command('serve')

@@ -5,15 +5,19 @@ import { basename, dirname, join } from 'node:path';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { isRunning, UNKNOWN_START_TIME } from '#local/process-identity.ts';
 
-/** Writes the file whole or not at all; folders on the way are created. */
-export async function writeFileAtomically(path: string, body: Uint8Array | string): Promise<void> {
+/** Writes the file whole or not at all, pieces as they come; folders on the way are created. */
+export async function writeFileAtomically(
+  path: string,
+  body: Uint8Array | string | AsyncIterable<string>,
+): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomUUID()}.part`);
   try {
     await mkdir(folder, { recursive: true });
     await removeLeftovers(folder, basename(path));
     await using handle = await open(temporary, 'wx');
-    await handle.writeFile(body);
+    if (typeof body === 'string' || body instanceof Uint8Array) await handle.writeFile(body);
+    else for await (const piece of body) await handle.appendFile(piece);
     await handle.sync();
     await rename(temporary, path);
   } catch (error) {

@@ -77,14 +77,13 @@ const NOBODY = new SumsOf();
 /**
  * Reads the days one after the other and adds up. In memory are the groups, the days and one video.
  *
- * @param onVideo is handed every video, in the order of their creation
+ * @returns every video in the order of their creation, and then the report
  * @throws InvalidInputError when a ledger cannot have been measured; @throws UnknownPriceError
  */
-export async function makeReport(
+export async function* reportVideos(
   sources: ReportSources,
   question: ReportQuestion,
-  onVideo: (line: VideoLine) => Promise<void> | void = () => {},
-): Promise<Report> {
+): AsyncGenerator<VideoLine, Report, void> {
   const { by, range, tenant, book, bookOf, now } = question;
   const videos = new SumsOf();
   const groups = by === 'video' ? null : new Groups(by);
@@ -104,7 +103,7 @@ export async function makeReport(
       for (const sums of [videos, groups, byDay, hits, tenants]) sums?.add(line);
       if (line.status === 'completed') histogram.add(line.total);
       prices.add(line.priceIds, dayBook, day);
-      await onVideo(line);
+      yield line;
     }
     const dayVideos = byDay.get(day) ?? NOBODY;
     if (tenant !== null) {
@@ -147,6 +146,24 @@ export async function makeReport(
     histogram: histogram.bins(),
     prices: prices.sorted(),
   };
+}
+
+/**
+ * The report alone.
+ *
+ * @param onVideo is handed every video on the way
+ */
+export async function makeReport(
+  sources: ReportSources,
+  question: ReportQuestion,
+  onVideo: (line: VideoLine) => void = () => {},
+): Promise<Report> {
+  const videos = reportVideos(sources, question);
+  for (;;) {
+    const { done, value } = await videos.next();
+    if (done) return value;
+    onVideo(value);
+  }
 }
 
 /** The passes before a range: the last of them says what was kept when it began. */

@@ -14,9 +14,11 @@ export interface Sums {
   total: bigint;
   /** The part of `total` that came to nothing: retries, failures, machines that were taken away. */
   wasted: bigint;
-  /** Machines that waited for these videos or started for them; not in `total`. */
+  /** Machines that waited for these videos without work; not in `total`. */
   idle: bigint;
-  /** `total + idle`. */
+  /** Machines that started for these videos; not in `total`. */
+  coldStart: bigint;
+  /** `total + idle + coldStart`. */
   loaded: bigint;
   /** What the same videos would have cost without reuse. */
   full: bigint;
@@ -25,6 +27,8 @@ export interface Sums {
   gpuMilliseconds: number;
   stepsRun: number;
   stepsFull: number;
+  /** Whose services did not say what they charge: `requests` is short of them. */
+  unmeasuredRequests: number;
   /** `total` by service: `ec2`, `lambda`, ... */
   services: ReadonlyMap<string, bigint>;
 }
@@ -44,12 +48,14 @@ export class SumsOf implements Sums {
   total = 0n;
   wasted = 0n;
   idle = 0n;
+  coldStart = 0n;
   loaded = 0n;
   full = 0n;
   saved = 0n;
   gpuMilliseconds = 0;
   stepsRun = 0;
   stepsFull = 0;
+  unmeasuredRequests = 0;
   readonly services = new Map<string, bigint>();
 
   add(line: VideoLine): this {
@@ -60,12 +66,14 @@ export class SumsOf implements Sums {
     this.total += line.total;
     this.wasted += line.wasted;
     this.idle += line.idle;
+    this.coldStart += line.coldStart;
     this.loaded += line.loaded;
     this.full += line.full;
     this.saved += line.saved;
     this.gpuMilliseconds += line.gpuMilliseconds;
     this.stepsRun += line.stepsRun;
     this.stepsFull += line.stepsFull;
+    this.unmeasuredRequests += line.unmeasuredRequests;
     for (const [service, amount] of line.services) {
       this.services.set(service, (this.services.get(service) ?? 0n) + amount);
     }

@@ -23,12 +23,14 @@ export interface VideoLine {
   total: bigint;
   wasted: bigint;
   idle: bigint;
+  coldStart: bigint;
   loaded: bigint;
   full: bigint;
   saved: bigint;
   gpuMilliseconds: number;
   stepsRun: number;
   stepsFull: number;
+  unmeasuredRequests: number;
   /** `total` by service. */
   services: ReadonlyMap<string, bigint>;
   /** That its cost was made with. */
@@ -47,8 +49,7 @@ const MOST_GPU_SECONDS = 100 * 24 * 3600;
 export function videoLine(job: Job, book: PriceBook): VideoLine {
   const { videoId, createdAt, tenant, modelRevision, backfill, prompt, status, result } = job;
   const cost = costOfJob(job, book);
-  const { total, gpu, full, saved } = cost;
-  const [wasted, idle, loaded] = [0n, 0n, total];
+  const { total, gpu, wasted, idle, coldStart, loaded, full, saved } = cost;
   const gpuSeconds = job.usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
   quantityOf(gpuSeconds, 'gpuSeconds', MOST_GPU_SECONDS);
   return {
@@ -66,12 +67,17 @@ export function videoLine(job: Job, book: PriceBook): VideoLine {
     total,
     wasted,
     idle,
+    coldStart,
     loaded,
     full,
     saved,
     gpuMilliseconds: Math.round(gpuSeconds * 1000),
     stepsRun: result?.stepsRun ?? 0,
     stepsFull: result?.fullSteps ?? 0,
+    unmeasuredRequests: job.usage.reduce(
+      (sum, record) => sum + (record.unmeasuredRequests ?? 0),
+      0,
+    ),
     services: new Map(cost.services.map(({ service, amount }) => [service, amount])),
     priceIds: cost.items.map(({ priceId }) => priceId),
   };

@@ -1,0 +1,101 @@
+import { resolve } from 'node:path';
+import { InvalidInputError } from '#core/errors.ts';
+import { DEFAULT_PRICE_REGION, bookOn, priceBookOf } from '#core/prices.ts';
+import { reportCsv } from '#core/report/csv.ts';
+import { dayRange } from '#core/report/day-range.ts';
+import { validateGrouping } from '#core/report/grouping.ts';
+import { reportVideos, type ReportQuestion } from '#core/report/report.ts';
+import { validateTenant } from '#core/request.ts';
+import { EXIT } from '../context.ts';
+import type { CliContext, ExitCode } from '../context.ts';
+import { withTable, type OpenedTable, type TenantOptions } from '../open-tenants.ts';
+import { reportJson } from '../report/report-json.ts';
+import { tableSources } from '../report/sources.ts';
+import { reportTable } from '../report/report-table.ts';
+import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+
+export const REPORT_FORMATS = ['table', 'csv', 'json', 'html'] as const;
+
+export type ReportFormat = (typeof REPORT_FORMATS)[number];
+
+export interface PeriodOptions extends TenantOptions {
+  from?: string;
+  to?: string;
+  region?: string;
+}
+
+export interface ReportOptions extends PeriodOptions {
+  by: string;
+  tenant?: string;
+  format: ReportFormat;
+  out?: string;
+}
+
+/** Says what videos, machines and storage of some days have cost, and what reuse saved. */
+export async function report(context: CliContext, options: ReportOptions): Promise<ExitCode> {
+  const by = validateGrouping(options.by);
+  const now = Date.now();
+  const range = dayRange(options, now);
+  const tenant = options.tenant === undefined ? null : validateTenant(options.tenant);
+  const out = options.out === undefined ? null : resolve(context.workingDirectory, options.out);
+  if (out !== null) await checkWritable(out);
+  if (options.region !== undefined) priceBookOf(options.region);
+  await withTable(context, options, async (opened) => {
+    const book = priceBookOf(await regionOf(opened, options));
+    const bookOf = (day: string) => bookOn(book, day);
+    const question: ReportQuestion = { by, range, tenant, book, bookOf, now };
+    const text = await render(opened, question, options.format);
+    if (out !== null) {
+      await writeFileAtomically(out, text);
+      context.stderr.write(`flexcache: wrote ${out}\n`);
+      return;
+    }
+    for await (const piece of text) context.stdout.write(piece);
+  });
+  return EXIT.success;
+}
+
+async function render(
+  { connection }: OpenedTable,
+  question: ReportQuestion,
+  format: ReportFormat,
+): Promise<AsyncIterable<string>> {
+  const videos = reportVideos(await tableSources(connection), question);
+  switch (format) {
+    case 'table':
+      return reportTable(videos);
+    case 'csv':
+      return reportCsv(videos, question.by);
+    case 'json':
+      return reportJson(videos, question);
+    case 'html': {
+      // The charts' library is large: other formats do without it.
+      const { reportHtml } = await import('../report/html/report-html.ts');
+      return reportHtml(videos);
+    }
+  }
+}
+
+/**
+ * Whose prices hold: those of the region that was asked for, else of the table's.
+ *
+ * @throws InvalidInputError when a deployed table's region has no price book.
+ */
+export async function regionOf(
+  { connection }: OpenedTable,
+  { region, table }: PeriodOptions,
+): Promise<string> {
+  if (region !== undefined) return region;
+  if (table === undefined || connection.client === undefined) return DEFAULT_PRICE_REGION;
+  const deployed = await connection.client.config.region();
+  try {
+    return priceBookOf(deployed).region;
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw new InvalidInputError(
+      'region',
+      `table ${table} is in ${deployed}, of which there is no price book`,
+      'say with --region whose prices to take instead',
+    );
+  }
+}

@@ -1,0 +1,90 @@
+import { INK, LINE, SOFT, type ChartOption, type ChartSize } from './draw-chart.ts';
+
+/** An axis of names: periods, ranges, kinds. Where there is no room for all of them, some stand. */
+export function namesAxis(
+  names: readonly string[],
+  name?: string,
+): NonNullable<ChartOption['xAxis']> {
+  return {
+    type: 'category',
+    data: [...names],
+    ...(name !== undefined && { name, nameLocation: 'middle', nameGap: 30 }),
+    nameTextStyle: { color: SOFT },
+    axisTick: { show: false },
+    axisLine: { lineStyle: { color: LINE } },
+    axisLabel: { color: SOFT, hideOverlap: true, fontSize: 12 },
+  };
+}
+
+/** An axis of amounts, with its unit. */
+export function amountsAxis(
+  name: string,
+  label: (value: number) => string,
+  { isWhole = false } = {},
+): NonNullable<ChartOption['yAxis']> {
+  return {
+    type: 'value',
+    name,
+    nameTextStyle: { color: SOFT, align: 'left' },
+    nameGap: 14,
+    splitNumber: 4,
+    ...(isWhole && { minInterval: 1 }),
+    splitLine: { lineStyle: { color: LINE } },
+    axisLabel: { color: SOFT, formatter: label, fontSize: 12 },
+  };
+}
+
+/** Names from top to bottom, for bars that lie. */
+export function rowsAxis(
+  names: readonly string[],
+  { isNarrow }: ChartSize,
+): NonNullable<ChartOption['yAxis']> {
+  return {
+    type: 'category',
+    data: [...names],
+    inverse: true,
+    axisTick: { show: false },
+    axisLine: { show: false },
+    axisLabel: { color: INK, fontSize: 12, width: isNarrow ? 96 : 170, overflow: 'truncate' },
+  };
+}
+
+/** Amounts of bars that lie. */
+export function lyingAmountsAxis(
+  label: (value: number) => string,
+  { isWhole = false } = {},
+): NonNullable<ChartOption['xAxis']> {
+  return {
+    type: 'value',
+    splitNumber: 3,
+    ...(isWhole && { minInterval: 1 }),
+    splitLine: { lineStyle: { color: LINE } },
+    axisLabel: { color: SOFT, formatter: label, fontSize: 12, hideOverlap: true },
+  };
+}
+
+/** Room around a chart; the labels take theirs from it. */
+export const UPRIGHT = {
+  left: 6,
+  right: 10,
+  top: 34,
+  bottom: 4,
+  outerBoundsMode: 'same',
+  outerBounds: { left: 6, right: 10, top: 34, bottom: 4 },
+} as const;
+
+/** As `UPRIGHT`, with a name below the axis. */
+export const UPRIGHT_NAMED = {
+  ...UPRIGHT,
+  bottom: 20,
+  outerBounds: { ...UPRIGHT.outerBounds, bottom: 8 },
+} as const;
+
+export const LYING = {
+  left: 4,
+  right: 20,
+  top: 4,
+  bottom: 4,
+  outerBoundsMode: 'same',
+  outerBounds: { left: 4, right: 20, top: 4, bottom: 4 },
+} as const;

@@ -1,0 +1,34 @@
+import type { Grouping } from '#core/report/grouping.ts';
+import type { Report } from '#core/report/report.ts';
+import { usd } from './dollars.ts';
+import { tableSection } from './sections.ts';
+
+/** What other sections show already. */
+const SHOWN_ELSEWHERE: readonly Grouping[] = ['video', 'day', 'hit', 'tenant'];
+
+const SHOWN_GROUPS = 100;
+
+/** The rows of the report, by what it was asked for. */
+export function groupsSection({ by, groups }: Report): string {
+  if (SHOWN_ELSEWHERE.includes(by) || groups.length === 0) return '';
+  const shown = groups.slice(0, SHOWN_GROUPS);
+  const title = `By ${by}`;
+  const says =
+    groups.length > shown.length
+      ? `The ${shown.length} of ${groups.length} that cost most; the CSV has all of them.`
+      : 'From the dearest to the cheapest.';
+  return tableSection(title, says, {
+    caption: title,
+    head: [by, 'videos', 'GPU', 'requests', 'total', 'wasted', 'waiting or starting', 'saved'],
+    rows: shown.map(({ key, sums }) => [
+      key,
+      String(sums.videos),
+      usd(sums.gpu),
+      usd(sums.requests),
+      usd(sums.total),
+      usd(sums.wasted),
+      usd(sums.idle + sums.coldStart),
+      usd(sums.saved),
+    ]),
+  });
+}

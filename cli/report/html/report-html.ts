@@ -1,0 +1,130 @@
+import { Dearest } from '#core/report/dearest.ts';
+import type { Report } from '#core/report/report.ts';
+import type { VideoLine } from '#core/report/video-line.ts';
+import { measuredShare, remarksOf } from '../remarks.ts';
+import { costSection, evictionsSection, savedSection, storageSection } from './daily-sections.ts';
+import { percent, usd } from './dollars.ts';
+import { escapeHtml } from './escape-html.ts';
+import { periodsOf } from './periods.ts';
+import { groupsSection } from './groups-section.ts';
+import { tableSection } from './sections.ts';
+import { STYLE } from './style.ts';
+import { dearestSection, hitsSection, histogramSection, tenantsSection } from './video-sections.ts';
+
+const SHOWN_VIDEOS = 20;
+
+/**
+ * A report as one HTML page that needs nothing beside it and runs no script: charts are drawn before,
+ * and its content security policy forbids fetching anything.
+ */
+export async function* reportHtml(
+  videos: AsyncGenerator<VideoLine, Report, void>,
+): AsyncGenerator<string> {
+  const dearest = new Dearest(SHOWN_VIDEOS);
+  for (;;) {
+    const { done, value } = await videos.next();
+    if (done) {
+      yield page(value, dearest.sorted());
+      return;
+    }
+    dearest.add(value);
+  }
+}
+
+function page(report: Report, dearest: readonly VideoLine[]): string {
+  const { range, tenant, madeAt, region, asOf } = report;
+  const periods = periodsOf(report.days);
+  const days = range.from === range.to ? range.from : `${range.from} to ${range.to}`;
+  const title = tenant === null ? 'What videos cost' : `What the videos of ${tenant} cost`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}, ${days}</title>
+<link rel="icon" href="data:,">
+<style>${STYLE}</style>
+</head>
+<body>
+<header>
+<h1>${escapeHtml(title)}</h1>
+<p>${days}, UTC. US dollars at list prices of ${escapeHtml(region)} as of ${escapeHtml(asOf)}. Made ${madeAt.slice(0, 'YYYY-MM-DDTHH:MM'.length).replace('T', ' ')} UTC.</p>
+${tiles(report)}
+</header>
+<main>
+${[
+  costSection(report, periods),
+  savedSection(report, periods),
+  hitsSection(report),
+  histogramSection(report),
+  tenantsSection(report),
+  groupsSection(report),
+  storageSection(report, periods, measuredShare(report)),
+  evictionsSection(report, periods),
+  dearestSection(dearest),
+  remarksSection(report),
+  pricesSection(report),
+]
+  .filter((section) => section !== '')
+  .join('\n')}
+</main>
+</body>
+</html>
+`;
+}
+
+function tiles({ videos, tails, storage, all, range, days }: Report): string {
+  const { completed, failed, cancelled } = videos.statuses;
+  const tile = (name: string, figure: string, says: string): string =>
+    `<div class="tile"><h2>${name}</h2><p class="figure">${figure}</p><p>${escapeHtml(says)}</p></div>`;
+  const machines = videos.idle + videos.coldStart + (tails ?? 0n);
+  const perVideo =
+    videos.videos === 0
+      ? 'no videos'
+      : `${usd(videos.total / BigInt(videos.videos))} a video on average`;
+  return `<div class="tiles">
+${tile('All', usd(all), `${range.from === range.to ? 'one day' : `${days.length} days`}, everything below together`)}
+${tile('GPU, making videos', usd(videos.gpu), perVideo)}
+${tile('GPU, not working', usd(machines), 'machines that waited, started, or had no video')}
+${tile('Requests', usd(videos.requests), 'functions, workflow, table, objects, vectors, queues')}
+${storage === null ? '' : tile('Storage rent', usd(storage), 'what the cache and its videos keep')}
+${tile('Saved by reuse', usd(videos.saved), `${percent(videos.saved, videos.full)} of what the videos would have cost`)}
+${tile('Wasted', usd(videos.wasted), `${percent(videos.wasted, videos.total)} of what the videos cost: retries and failures`)}
+${tile('Videos', String(videos.videos), `${completed} completed, ${failed} failed, ${cancelled} cancelled`)}
+</div>`;
+}
+
+function remarksSection(report: Report): string {
+  return `<section>
+<h2>How to read this</h2>
+<ul>
+${remarksOf(report)
+  .map((remark) => `<li>${escapeHtml(remark)}</li>`)
+  .join('\n')}
+<li>Amounts here are rounded; the CSV and JSON of the same report have every digit, and add up to the pico-dollar.</li>
+</ul>
+</section>`;
+}
+
+function pricesSection({ prices, region, asOf }: Report): string {
+  if (prices.length === 0) return '';
+  return tableSection(
+    'Prices',
+    `What these amounts were made with: list prices of ${region}, put together on ${asOf}.`,
+    {
+      caption: 'Prices',
+      head: ['price', 'US dollars', 'for one', 'valid in this report from', 'checked', 'source'],
+      texts: [2, 3, 4, 5],
+      rows: prices.map(({ id, amount, unit, from, asOf: checked, source }) => [
+        id,
+        usd(amount, 12).replace(/(\.\d{2}\d*?)0+$/, '$1'),
+        unit,
+        from,
+        checked,
+        source,
+      ]),
+    },
+  );
+}

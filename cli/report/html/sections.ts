@@ -1,0 +1,92 @@
+import { escapeHtml } from './escape-html.ts';
+
+/** A colour of the style sheet and what it stands for. */
+export interface LegendEntry {
+  name: string;
+  /** `var(--c1)`. */
+  color: string;
+}
+
+/** Distinct for those who see few colours too (after Okabe and Ito), by day and by night. */
+export const COLORS = [
+  'var(--c1)',
+  'var(--c2)',
+  'var(--c3)',
+  'var(--c4)',
+  'var(--c5)',
+  'var(--c6)',
+];
+
+export interface HtmlTable {
+  caption: string;
+  /** The first column names the row; the others hold numbers unless they are named in `texts`. */
+  head: readonly string[];
+  rows: readonly (readonly string[])[];
+  foot?: readonly string[];
+  /** Columns of words, by their index. */
+  texts?: readonly number[];
+}
+
+/** Rows of a table that is open from the beginning. */
+const OPEN_ROWS = 12;
+
+/** A chart with its legend, a sentence about it, and its figures as a table. */
+export function chartSection(
+  title: string,
+  says: string,
+  {
+    chart,
+    legend = [],
+    table,
+  }: { chart: string; legend?: readonly LegendEntry[]; table: HtmlTable },
+): string {
+  const entries = legend.map(
+    ({ name, color }) => `<li><i style="background:${color}"></i>${escapeHtml(name)}</li>`,
+  );
+  return `<section>
+<h2>${escapeHtml(title)}</h2>
+<p>${escapeHtml(says)}</p>
+<figure>${entries.length < 2 ? '' : `<ul class="legend" aria-hidden="true">${entries.join('')}</ul>`}${chart}</figure>
+${foldedTable(table)}
+</section>`;
+}
+
+/** A section of figures alone. */
+export function tableSection(title: string, says: string, table: HtmlTable): string {
+  return `<section>
+<h2>${escapeHtml(title)}</h2>
+<p>${escapeHtml(says)}</p>
+${htmlTable(table)}
+</section>`;
+}
+
+/** Where there is nothing to draw. */
+export function emptySection(title: string, says: string): string {
+  return `<section>
+<h2>${escapeHtml(title)}</h2>
+<p>${escapeHtml(says)}</p>
+</section>`;
+}
+
+function foldedTable(table: HtmlTable): string {
+  const isOpen = table.rows.length <= OPEN_ROWS;
+  return `<details${isOpen ? ' open' : ''}><summary>${escapeHtml(table.caption)}</summary>${htmlTable(table)}</details>`;
+}
+
+function htmlTable({ caption, head, rows, foot, texts = [] }: HtmlTable): string {
+  const isText = (index: number): boolean => index === 0 || texts.includes(index);
+  const cells = (row: readonly string[]): string =>
+    row
+      .map((cell, index) =>
+        index === 0
+          ? `<th scope="row">${escapeHtml(cell)}</th>`
+          : `<td${isText(index) ? ' class="text"' : ''}>${escapeHtml(cell)}</td>`,
+      )
+      .join('');
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table>
+<thead><tr>${head.map((name, index) => `<th scope="col"${isText(index) ? ' class="text"' : ''}>${escapeHtml(name)}</th>`).join('')}</tr></thead>
+<tbody>
+${rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n')}
+</tbody>${foot === undefined ? '' : `<tfoot><tr>${cells(foot)}</tr></tfoot>`}
+</table></div>`;
+}

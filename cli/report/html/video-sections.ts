@@ -1,0 +1,239 @@
+import type { HitKind } from '#core/generation.ts';
+import { PICO_USD_PER_USD } from '#core/money.ts';
+import type { Group } from '#core/report/grouping.ts';
+import type { Bin } from '#core/report/histogram.ts';
+import type { Report } from '#core/report/report.ts';
+import type { VideoLine } from '#core/report/video-line.ts';
+import {
+  amountsAxis,
+  LYING,
+  lyingAmountsAxis,
+  namesAxis,
+  rowsAxis,
+  UPRIGHT_NAMED,
+} from './axes.ts';
+import { axisDollars, dollars, percent, usd } from './dollars.ts';
+import { drawChart } from './draw-chart.ts';
+import { chartSection, COLORS, emptySection, tableSection } from './sections.ts';
+
+const HIT_CAPTIONS: Readonly<Record<HitKind, string>> = {
+  miss: 'nothing to start from: made in full',
+  background: 'the background of an earlier video',
+  object: 'the object of an earlier video',
+  'object+background': 'the object of one, the background of another',
+  whole: 'an earlier video of nearly the same prompt',
+  exact: 'the stored video again',
+};
+
+export function histogramSection({ histogram, videos }: Report): string {
+  const title = 'Cost per video';
+  if (histogram.length === 0) return emptySection(title, 'No video was completed on these days.');
+  const { completed } = videos.statuses;
+  const names = histogram.map(nameOf);
+  return chartSection(
+    title,
+    `How many of the ${completed} completed videos cost how much, machines that waited or started for them left out. Every bar is a range; each begins where the one before it ends.`,
+    {
+      chart: drawChart(
+        'Number of completed videos by their cost in US dollars',
+        ({ isNarrow }) => ({
+          grid: UPRIGHT_NAMED,
+          xAxis: namesAxis(
+            names,
+            isNarrow ? 'US dollars, below' : 'cost of a video in US dollars, below',
+          ),
+          yAxis: amountsAxis('videos', String, { isWhole: true }),
+          series: [
+            {
+              type: 'bar',
+              data: histogram.map(({ count }) => count),
+              itemStyle: { color: COLORS[0]! },
+              barCategoryGap: '4%',
+              silent: true,
+            },
+          ],
+        }),
+      ),
+      table: {
+        caption: 'Completed videos by cost',
+        head: ['cost', 'videos', 'share'],
+        rows: histogram.map((bin) => [
+          rangeOf(bin),
+          String(bin.count),
+          percent(BigInt(bin.count), BigInt(completed)),
+        ]),
+      },
+    },
+  );
+}
+
+export function hitsSection({ hits, videos }: Report): string {
+  const title = 'Hits by kind';
+  if (hits.length === 0) return emptySection(title, 'No video was asked for on these days.');
+  return chartSection(
+    title,
+    'How each video began: the further down, the less was left to compute. What was not completed stands by what became of it.',
+    {
+      chart: drawChart(
+        'Number of videos by kind of hit',
+        (size) => ({
+          grid: LYING,
+          xAxis: lyingAmountsAxis(String, { isWhole: true }),
+          yAxis: rowsAxis(
+            hits.map(({ key }) => key),
+            size,
+          ),
+          series: [
+            {
+              type: 'bar',
+              data: hits.map(({ sums }) => sums.videos),
+              itemStyle: { color: COLORS[0]! },
+              barMaxWidth: 18,
+              silent: true,
+            },
+          ],
+        }),
+        hits.length,
+      ),
+      table: {
+        caption: 'Videos by kind of hit',
+        head: [
+          'hit',
+          'what it is',
+          'videos',
+          'share',
+          'cost',
+          'mean cost',
+          'saved',
+          'evaluations run',
+        ],
+        texts: [1],
+        rows: hits.map(({ key, sums }) => [
+          key,
+          (HIT_CAPTIONS as Record<string, string>)[key] ?? 'not completed',
+          String(sums.videos),
+          percent(BigInt(sums.videos), BigInt(videos.videos)),
+          usd(sums.total),
+          usd(sums.total / BigInt(sums.videos)),
+          usd(sums.saved),
+          sums.stepsFull === 0 ? '–' : `${sums.stepsRun} of ${sums.stepsFull}`,
+        ]),
+      },
+    },
+  );
+}
+
+const SHOWN_TENANTS = 10;
+
+export function tenantsSection({ tenants, tenant }: Report): string {
+  if (tenant !== null || tenants.length === 0) return '';
+  const shown = tenants.slice(0, SHOWN_TENANTS);
+  const parts: [name: string, amountOf: (group: Group) => bigint][] = [
+    ['GPU, making videos', ({ sums }) => sums.gpu],
+    ['GPU, waiting or starting', ({ sums }) => sums.idle + sums.coldStart],
+    ['requests', ({ sums }) => sums.requests],
+  ];
+  const most = Math.max(...shown.map(({ sums }) => dollars(sums.loaded)));
+  const legend = parts.map(([name], index) => ({ name, color: COLORS[index]! }));
+  return chartSection(
+    'Top tenants',
+    tenants.length > shown.length
+      ? `The ${shown.length} of ${tenants.length} tenants whose videos cost most.`
+      : 'Tenants by what their videos cost.',
+    {
+      chart: drawChart(
+        'Cost of the videos of each tenant in US dollars',
+        (size) => ({
+          grid: LYING,
+          xAxis: lyingAmountsAxis(axisDollars(most)),
+          yAxis: rowsAxis(
+            shown.map(({ key }) => key),
+            size,
+          ),
+          series: parts.map(([name, amountOf], index) => ({
+            type: 'bar' as const,
+            name,
+            stack: 'all',
+            data: shown.map((group) => dollars(amountOf(group))),
+            itemStyle: { color: COLORS[index]! },
+            barMaxWidth: 18,
+            silent: true,
+          })),
+        }),
+        shown.length,
+      ),
+      legend,
+      table: {
+        caption: 'Tenants, US dollars',
+        head: [
+          'tenant',
+          'videos',
+          'GPU',
+          'waiting or starting',
+          'requests',
+          'all',
+          'wasted',
+          'saved',
+        ],
+        rows: shown.map((group) => [
+          group.key,
+          String(group.sums.videos),
+          ...parts.map(([, amountOf]) => usd(amountOf(group))),
+          usd(group.sums.loaded),
+          usd(group.sums.wasted),
+          usd(group.sums.saved),
+        ]),
+      },
+    },
+  );
+}
+
+export function dearestSection(dearest: readonly VideoLine[]): string {
+  if (dearest.length === 0) return '';
+  return tableSection(
+    'The videos that cost most',
+    `The ${dearest.length} dearest, machines that waited or started for them included.`,
+    {
+      caption: 'The videos that cost most',
+      head: [
+        'video',
+        'prompt',
+        'tenant',
+        'day',
+        'hit',
+        'GPU',
+        'requests',
+        'wasted',
+        'all',
+        'saved',
+      ],
+      texts: [1, 2, 3, 4],
+      rows: dearest.map((line) => [
+        line.videoId,
+        line.prompt,
+        line.tenant,
+        line.day,
+        line.hit ?? line.status,
+        usd(line.gpu),
+        usd(line.requests),
+        usd(line.wasted),
+        usd(line.loaded),
+        usd(line.saved),
+      ]),
+    },
+  );
+}
+
+function nameOf({ below, from }: Bin): string {
+  return below === null ? `over ${plain(from)}` : plain(below);
+}
+
+function rangeOf({ from, below }: Bin): string {
+  return below === null ? `$${plain(from)} and more` : `$${plain(from)} to below $${plain(below)}`;
+}
+
+/** `0.0002`: bounds have one digit that counts. */
+function plain(amount: bigint): string {
+  const text = `${amount / PICO_USD_PER_USD}.${(amount % PICO_USD_PER_USD).toString().padStart(12, '0')}`;
+  return text.replace(/\.?0+$/, '');
+}

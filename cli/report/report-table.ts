@@ -1,0 +1,91 @@
+import Table from 'cli-table3';
+import { formatUsd } from '#core/money.ts';
+import { Dearest } from '#core/report/dearest.ts';
+import type { Report } from '#core/report/report.ts';
+import type { Sums } from '#core/report/sums.ts';
+import type { VideoLine } from '#core/report/video-line.ts';
+import { measuredShare, remarksOf } from './remarks.ts';
+
+/** More rows than somebody reads; the CSV has all of them. */
+const SHOWN_ROWS = 200;
+
+/** Of dollars, for people; the other formats have every digit. */
+const DIGITS = 6;
+
+const KEY_CHARACTERS = 40;
+
+/** A report for a terminal. */
+export async function* reportTable(
+  videos: AsyncGenerator<VideoLine, Report, void>,
+): AsyncGenerator<string> {
+  const dearest = new Dearest(SHOWN_ROWS);
+  for (;;) {
+    const { done, value } = await videos.next();
+    if (done) {
+      yield rows(value, dearest);
+      yield summary(value);
+      return;
+    }
+    dearest.add(value);
+  }
+}
+
+function rows(report: Report, dearest: Dearest): string {
+  const { by, groups, videos } = report;
+  const table = new Table({
+    head: [by, 'videos', 'GPU $', 'requests $', 'total $', 'wasted $', 'idle $', 'saved $'],
+    style: { head: [], border: [], compact: true },
+    colAligns: ['left', ...Array.from({ length: 7 }, () => 'right' as const)],
+  });
+  const lines =
+    by === 'video'
+      ? dearest.sorted().map((line) => [line.videoId, line.hit ?? line.status, ...amounts(line)])
+      : groups
+          .slice(0, SHOWN_ROWS)
+          .map(({ key, sums }) => [shorten(key), String(sums.videos), ...amounts(sums)]);
+  for (const line of lines) table.push(line);
+  const count = by === 'video' ? videos.videos : groups.length;
+  const rest = count - lines.length;
+  const more =
+    rest > 0 ? `the ${lines.length} that cost most; ${rest} more are in --format csv\n` : '';
+  return `${table.toString()}\n${more}`;
+}
+
+type Amounts = Pick<Sums, 'gpu' | 'requests' | 'total' | 'wasted' | 'idle' | 'coldStart' | 'saved'>;
+
+function amounts({ gpu, requests, total, wasted, idle, coldStart, saved }: Amounts): string[] {
+  return [gpu, requests, total, wasted, idle + coldStart, saved].map((amount) =>
+    formatUsd(amount, DIGITS),
+  );
+}
+
+function summary(report: Report): string {
+  const { videos, tails, storage, all, range, tenant } = report;
+  const { completed, failed, cancelled, queued, running } = videos.statuses;
+  const underWay = queued + running;
+  const usd = (amount: bigint): string => `$${formatUsd(amount, DIGITS)}`;
+  const lines: [string, string][] = [
+    ['days', `${range.from} to ${range.to}, UTC${tenant === null ? '' : `, tenant ${tenant}`}`],
+    [
+      'videos',
+      `${videos.videos} asked for: ${completed} completed, ${failed} failed, ${cancelled} cancelled${underWay === 0 ? '' : `, ${underWay} under way`}`,
+    ],
+    ['GPU', usd(videos.gpu)],
+    ['requests', usd(videos.requests)],
+    ['total', `${usd(videos.total)}, of which ${usd(videos.wasted)} came to nothing`],
+    ['saved', `${usd(videos.saved)} of ${usd(videos.full)} without reuse`],
+    [
+      'idle',
+      `${usd(videos.idle)} for machines that waited for these videos, ${usd(videos.coldStart)} for those that started`,
+    ],
+  ];
+  if (tails !== null) lines.push(['machines', `${usd(tails)} for machines without any video`]);
+  if (storage !== null) lines.push(['storage', `${usd(storage)}${measuredShare(report)}`]);
+  lines.push(['all', usd(all)]);
+  for (const remark of remarksOf(report)) lines.push(['', remark]);
+  return `${lines.map(([name, text]) => `${name.padEnd(9)} ${text}`.trimEnd()).join('\n')}\n`;
+}
+
+function shorten(key: string): string {
+  return key.length <= KEY_CHARACTERS ? key : `${key.slice(0, KEY_CHARACTERS - 1)}…`;
+}
