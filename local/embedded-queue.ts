@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Pool } from '#core/generation.ts';
+import { meterQueueRequest } from '#stores/queue-requests.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 
 interface Held {
@@ -33,8 +34,10 @@ export class EmbeddedQueue implements WorkQueue {
   #closed = false;
 
   async send(message: GenerateMessage): Promise<void> {
+    const body = JSON.stringify(message);
+    meterQueueRequest(body);
     this.#offer({
-      body: JSON.stringify(message),
+      body,
       pool: message.request.pool,
       deliveries: 0,
       reappears: null,
@@ -48,10 +51,10 @@ export class EmbeddedQueue implements WorkQueue {
   ): Promise<ReceivedMessage | null> {
     if (this.#closed || signal?.aborted) return null;
     const next = this.#waiting.interactive.shift() ?? this.#waiting.backfill.shift();
-    if (next) return this.#deliver(next, visibilitySeconds);
-    if (waitSeconds <= 0) return null;
+    if (next) return metered(this.#deliver(next, visibilitySeconds));
+    if (waitSeconds <= 0) return metered(null);
 
-    return new Promise((resolve) => {
+    const received = await new Promise<ReceivedMessage | null>((resolve) => {
       const giveUp = (): void => waiter.answer(null);
       const timer = setTimeout(giveUp, waitSeconds * 1000);
       const waiter: Waiter = {
@@ -66,15 +69,18 @@ export class EmbeddedQueue implements WorkQueue {
       signal?.addEventListener('abort', giveUp);
       this.#waiters.add(waiter);
     });
+    return metered(received);
   }
 
   async extend(receipt: string, visibilitySeconds: number): Promise<void> {
+    meterQueueRequest();
     const held = this.#inFlight.get(receipt);
     if (!held) throw new ConditionFailedError('the message was handed out again or is done');
     this.#hide(held, receipt, visibilitySeconds);
   }
 
   async delete(receipt: string): Promise<void> {
+    meterQueueRequest();
     const held = this.#inFlight.get(receipt);
     if (!held) return;
     this.#inFlight.delete(receipt);
@@ -115,4 +121,10 @@ export class EmbeddedQueue implements WorkQueue {
     // A hidden message alone does not keep the process alive.
     held.reappears.unref();
   }
+}
+
+/** A receive is one request, whatever it brings. */
+function metered(received: ReceivedMessage | null): ReceivedMessage | null {
+  meterQueueRequest(received === null ? '' : JSON.stringify(received.message));
+  return received;
 }

@@ -3,8 +3,10 @@ import { InvalidInputError } from '#core/errors.ts';
 import type { Entry, LookupPart } from '#core/generation.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
+import { meterUse } from '#stores/usage-meter.ts';
 import {
   lastOfEachKey,
+  meterVectorPut,
   validateVector,
   vectorKey,
   vectorRecordsOf,
@@ -80,10 +82,16 @@ export class ExactVectorIndex implements VectorIndex {
       this.#validateDimensions(last);
       await this.#append(last.map((record) => ({ kind: 'put', record })));
     });
+    if (last.length > 0) meterVectorPut(last);
   }
 
   async query(scope: VectorScope, vector: readonly number[], topK: number): Promise<VectorMatch[]> {
     validateVector(vector, 'vector');
+    meterUse({
+      vectorQueries: 1,
+      vectorBytesScanned: this.#liveBytes,
+      vectorsScanned: this.#homes.size,
+    });
     const set = this.#sets.get(scopeKey(scope))?.vectors;
     if (!set) return [];
     if (vector.length !== set.dimensions) throw wrongDimensions(vector.length, set.dimensions);

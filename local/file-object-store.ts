@@ -15,6 +15,8 @@ import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/err
 import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
 import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
+import { meterObjectRead } from '#stores/object-requests.ts';
+import { meterUse } from '#stores/usage-meter.ts';
 import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
 import {
   createFolder,
@@ -94,6 +96,7 @@ export class FileObjectStore implements ObjectStore {
     const path = this.#path(key);
     const temporary = join(this.#root, TEMPORARY_FOLDER, randomUUID());
     const sha256 = sha256Of(body);
+    meterUse({ objectPuts: 1 });
     try {
       if (options.ifNoneMatch && existsSync(path)) {
         throw taken(path);
@@ -112,11 +115,13 @@ export class FileObjectStore implements ObjectStore {
     } finally {
       await rm(temporary, { force: true });
     }
+    meterUse({ objectBytesWritten: body.byteLength });
     return { key, bytes: body.byteLength, sha256, modifiedAt: Date.now() };
   }
 
   async get(key: string): Promise<Uint8Array> {
     validateObjectKey(key);
+    meterUse({ objectGets: 1 });
     let file: Buffer;
     try {
       file = await readFile(this.#path(key));
@@ -128,6 +133,7 @@ export class FileObjectStore implements ObjectStore {
     const sha256 = bytes < 0 ? null : sha256InTrailer(file.subarray(bytes), bytes);
     if (sha256 === null) throw new ObjectCorruptError(key, 'it is truncated or not ours');
     const body = new Uint8Array(file.buffer, file.byteOffset, bytes);
+    meterObjectRead(bytes, await this.#storageClassOf(key));
     if (sha256Of(body) !== sha256) throw new ObjectCorruptError(key, `its sha256 is not ${sha256}`);
     return body;
   }
@@ -135,6 +141,7 @@ export class FileObjectStore implements ObjectStore {
   /** A damaged object has an empty `sha256`; `get` says what is wrong with it. */
   async head(key: string): Promise<ObjectHead | null> {
     validateObjectKey(key);
+    meterUse({ objectGets: 1 });
     try {
       const file = await openFile(this.#path(key), 'r');
       try {
@@ -180,6 +187,7 @@ export class FileObjectStore implements ObjectStore {
   async setStorageClass(key: string, storageClass: StorageClass): Promise<boolean> {
     if ((await this.head(key)) === null) return false;
     const path = this.#classPath(key);
+    meterUse({ objectPuts: 1 });
     try {
       await createFolder(dirname(path));
       await replaceDurably(path, [Buffer.from(storageClass)]);
@@ -190,6 +198,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncIterable<ObjectHead> {
+    meterUse({ objectPuts: 1 });
     for await (const key of this.#keysBelow('', prefix)) {
       const head = await this.head(key);
       if (head) yield head;

@@ -15,8 +15,9 @@ import { awsErrorName, fromAws } from './aws-errors.ts';
 import { ObjectCorruptError, ObjectExistsError } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';
 import { contentDisposition } from './content-disposition.ts';
+import { meterObjectRead } from './object-requests.ts';
 import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from './objects.ts';
-import { meterUse, type StoreUsage } from './usage-meter.ts';
+import { meterUse } from './usage-meter.ts';
 
 /** S3 keeps it as `x-amz-meta-sha256`; the checksum travels with the object wherever it is copied. */
 const SHA256_METADATA = 'sha256';
@@ -98,7 +99,7 @@ export class S3ObjectStore implements ObjectStore {
       );
       expected = answer.Metadata?.[SHA256_METADATA];
       body = await answer.Body!.transformToByteArray();
-      meterUse({ objectBytesRead: body.byteLength, ...retrieval(answer.StorageClass, body) });
+      meterObjectRead(body.byteLength, answer.StorageClass);
     } catch (error) {
       if (isMissing(error)) throw new ObjectMissingError(key, { cause: error });
       if (isChecksumMismatch(error)) {
@@ -150,14 +151,16 @@ export class S3ObjectStore implements ObjectStore {
     if (head.storageClass === storageClass) return true;
     const bucket = this.#bucketOf(key);
     try {
-      await this.#client.send(
-        new CopyObjectCommand({
-          Bucket: bucket,
-          Key: key,
-          CopySource: `${bucket}/${key}`,
-          StorageClass: storageClass,
-          ChecksumAlgorithm: 'SHA256',
-        }),
+      await metered('objectPuts', () =>
+        this.#client.send(
+          new CopyObjectCommand({
+            Bucket: bucket,
+            Key: key,
+            CopySource: `${bucket}/${key}`,
+            StorageClass: storageClass,
+            ChecksumAlgorithm: 'SHA256',
+          }),
+        ),
       );
       return true;
     } catch (error) {
@@ -235,17 +238,6 @@ export class S3ObjectStore implements ObjectStore {
       throw fromAws(error, `list objects under ${JSON.stringify(prefix)}`);
     }
   }
-}
-
-/** What reading from a colder class costs beside the request. */
-function retrieval(storageClass: string | undefined, { byteLength }: Uint8Array): StoreUsage {
-  if (storageClass === 'STANDARD_IA') {
-    return { infrequentAccessGets: 1, infrequentAccessBytes: byteLength };
-  }
-  if (storageClass === 'GLACIER_IR') {
-    return { instantRetrievalGets: 1, instantRetrievalBytes: byteLength };
-  }
-  return {};
 }
 
 /** Counts a request that S3 charges: every one that it answered, but for faults of its own. Deletions are free. */

@@ -7,8 +7,21 @@ import {
 } from '@aws-sdk/client-s3vectors';
 import { LOOKUP_PARTS } from '../core/generation.ts';
 import { fromAws } from './aws-errors.ts';
-import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from './vector-index.ts';
-import { entryIdOfVectorKey, lastOfEachKey, validateVector, vectorKey } from './vector-records.ts';
+import { meterUse } from './usage-meter.ts';
+import type {
+  VectorIndex,
+  VectorIndexSize,
+  VectorMatch,
+  VectorRecord,
+  VectorScope,
+} from './vector-index.ts';
+import {
+  entryIdOfVectorKey,
+  lastOfEachKey,
+  meterVectorPut,
+  validateVector,
+  vectorKey,
+} from './vector-records.ts';
 
 /** PutVectors and DeleteVectors take no more per call (S3 Vectors quotas). */
 const VECTORS_PER_CALL = 500;
@@ -19,6 +32,11 @@ export type S3VectorIndexName =
 
 export interface S3VectorIndexOptions {
   index: S3VectorIndexName;
+  /**
+   * How much the index holds, which every query is charged for; S3 Vectors itself does not say. Null, or
+   * without it: unknown, and a query's usage says so.
+   */
+  size?: () => Promise<VectorIndexSize | null>;
   client?: S3VectorsClient;
 }
 
@@ -33,9 +51,11 @@ export interface S3VectorIndexOptions {
 export class S3VectorIndex implements VectorIndex {
   readonly #index: S3VectorIndexName;
   readonly #client: S3VectorsClient;
+  readonly #size: () => Promise<VectorIndexSize | null>;
 
-  constructor({ index, client }: S3VectorIndexOptions) {
+  constructor({ index, client, size }: S3VectorIndexOptions) {
     this.#index = index;
+    this.#size = size ?? (async () => null);
     this.#client = client ?? new S3VectorsClient({});
   }
 
@@ -54,6 +74,7 @@ export class S3VectorIndex implements VectorIndex {
           }),
         ),
       );
+      meterVectorPut(batch.map(([, record]) => record));
     }
   }
 
@@ -85,6 +106,7 @@ export class S3VectorIndex implements VectorIndex {
           }),
         ),
       );
+      await this.#meterQuery();
       for (const { key, distance } of page.vectors ?? []) {
         matches.push({ entryId: entryIdOfVectorKey(key!), similarity: 1 - (distance ?? 1) });
       }
@@ -119,6 +141,17 @@ export class S3VectorIndex implements VectorIndex {
       }
       nextToken = page.nextToken;
     } while (nextToken !== undefined);
+  }
+
+  /** Each page of an answer is a query of its own. */
+  async #meterQuery(): Promise<void> {
+    const size = await this.#size();
+    meterUse({
+      vectorQueries: 1,
+      ...(size === null
+        ? { unmeasuredRequests: 1 }
+        : { vectorBytesScanned: size.bytes, vectorsScanned: size.vectors }),
+    });
   }
 
   async #call<Output>(doing: string, send: () => Promise<Output>): Promise<Output> {

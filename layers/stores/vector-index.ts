@@ -12,6 +12,13 @@ export interface VectorRecord extends VectorScope {
   vector: number[];
 }
 
+/** What an index holds, of all scopes and parts: a query is charged for all of it. */
+export interface VectorIndexSize {
+  vectors: number;
+  /** Elements, keys and metadata. */
+  bytes: number;
+}
+
 export interface VectorMatch {
   entryId: string;
   /** Cosine, -1..1, best first. */

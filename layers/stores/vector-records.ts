@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../core/errors.ts';
 import { LOOKUP_PARTS, type Entry, type LookupPart } from '../core/generation.ts';
+import { meterUse } from './usage-meter.ts';
 import type { VectorRecord } from './vector-index.ts';
 
 /** Separates part and entry id in a vector's key; no entry id contains it. */
@@ -14,6 +15,25 @@ export function vectorRecordsOf(
     const vector = vectors[part];
     return vector === null ? [] : [{ entryId, tenant, scope, compatibilityKey, part, vector }];
   });
+}
+
+const BYTES_PER_ELEMENT = 4;
+
+/** What the index keeps of a vector, and charges for: its elements, its key, its metadata. */
+export function storedVectorBytes(record: VectorRecord): number {
+  const { vector, part, entryId, scope, tenant, compatibilityKey } = record;
+  const metadata = { compatibilityKey, scope, tenant, part };
+  const text = [vectorKey(part, entryId), ...Object.entries(metadata).flat()].join('');
+  return vector.length * BYTES_PER_ELEMENT + Buffer.byteLength(text);
+}
+
+/** S3 Vectors charges a put as this much at least (S3 pricing). */
+const LEAST_PUT_BYTES = 128 * 1024;
+
+/** Counts one put of these vectors, as it is charged. */
+export function meterVectorPut(records: readonly VectorRecord[]): void {
+  const bytes = records.reduce((sum, record) => sum + storedVectorBytes(record), 0);
+  meterUse({ vectorPuts: records.length, vectorBytesPut: Math.max(LEAST_PUT_BYTES, bytes) });
 }
 
 /** One entry has at most one vector per part, whatever its scope. */
