@@ -5,7 +5,15 @@ import { Stack } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { InvalidInputError } from '#core/errors.ts';
-import { EMBEDDER_FILES, MANIFEST_FILE, type ModelManifest } from '#models/manifest.ts';
+import { compatibilityKey } from '#core/identity.ts';
+import {
+  compatibilityOf,
+  EMBEDDER_FILES,
+  MANIFEST_FILE,
+  modelRevision,
+  parseManifest,
+  type ModelManifest,
+} from '#models/manifest.ts';
 import { ARCHITECTURE, isBundled, RUNTIME } from './house-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';
@@ -41,6 +49,14 @@ export function modelLayers(stack: Stack): ModelLayers {
 /** Absolute path of the folder of the model package. */
 export function modelDirectory(scope: Construct): string {
   return resolve(REPOSITORY_ROOT, settingsOf(scope).model);
+}
+
+/** Under which the entries of this package are found. */
+export function deployedCompatibilityKey(scope: Construct): string {
+  const directory = modelDirectory(scope);
+  const manifest = parseManifest(directory, readFileSync(join(directory, MANIFEST_FILE), 'utf8'));
+  const revision = modelRevision(manifest);
+  return compatibilityKey(compatibilityOf({ directory, manifest, revision }));
 }
 
 /** What the infrastructure reads of a model package. */

@@ -2,8 +2,10 @@ import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
+import { STATE_INDEX } from '#stores/table-definition.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
+import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import type { StorageStack } from './storage-stack.ts';
 
@@ -13,6 +15,9 @@ export interface RetentionStackProps extends StackProps {
 
 /** As long as a function may take: the table and the buckets grow. */
 const LONGEST = Duration.minutes(15);
+
+/** A whole processor: weighing a million entries is arithmetic. */
+const EVICT_MEMORY_MEGABYTES = 1769;
 
 /** Keys of a page at a time, and of objects to compare with. */
 const SWEEP_MEMORY_MEGABYTES = 1024;
@@ -35,7 +40,8 @@ export class RetentionStack extends Stack {
     this.evict = new HouseFunction(this, 'Evict', {
       description: 'Lets go of entries that no longer pay their rent',
       folder: 'evict',
-      environment,
+      environment: { ...environment, ...this.#weighing() },
+      memoryMegabytes: EVICT_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
     this.sweep = new HouseFunction(this, 'Sweep', {
@@ -58,13 +64,45 @@ export class RetentionStack extends Stack {
     });
   }
 
+  /** What entries are weighed by. */
+  #weighing(): Record<string, string> {
+    const settings = settingsOf(this);
+    const { cacheBudgetUsd, moveStorageClasses, evictOtherModels } = settings;
+    return {
+      [ENVIRONMENT.cacheBudgetUsd]: cacheBudgetUsd === null ? '' : String(cacheBudgetUsd),
+      [ENVIRONMENT.moveStorageClasses]: String(moveStorageClasses),
+      [ENVIRONMENT.onlyCompatibilityKey]: evictOtherModels ? deployedCompatibilityKey(this) : '',
+      [ENVIRONMENT.embeddingDimensions]: String(readModelManifest(this).embedding.dimensions),
+      [ENVIRONMENT.pricedInstanceType]: settings.interactiveInstanceTypes[0]!,
+      [ENVIRONMENT.pricedPurchase]: settings.interactivePurchase,
+    };
+  }
+
   #allow(storage: StorageStack): void {
     const { evict, sweep } = this;
-    storage.allowTable(evict, 'dynamodb:Scan', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem');
+    storage.allowTable(
+      evict,
+      'dynamodb:BatchGetItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:UpdateItem',
+      'dynamodb:DeleteItem',
+    );
+    storage.allowQuery(evict, STATE_INDEX);
     storage.allowVectors(evict, 's3vectors:DeleteVectors');
     storage.allowObjects(evict, 'latents/', 's3:DeleteObject');
+    if (settingsOf(this).moveStorageClasses) {
+      // A copy of an object onto itself.
+      storage.allowObjects(evict, 'latents/', 's3:GetObject', 's3:PutObject');
+    }
 
-    storage.allowTable(sweep, 'dynamodb:Scan', 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+    storage.allowTable(
+      sweep,
+      'dynamodb:Scan',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:UpdateItem',
+    );
     storage.allowVectors(
       sweep,
       's3vectors:DeleteVectors',
