@@ -40,25 +40,20 @@ export function ageOf(entry: EntryState, now: number): number {
 }
 
 /** The class that an entry is in since its last use. */
-export function reuseClassOf({
-  hits,
-  decayedHits,
-  lastHitAt,
-  neighbours,
-  generation,
-}: EntryState): number {
-  if (hits === 0 || lastHitAt === null) return classOfFresh(neighbours, generation);
-  return classOfHit(Math.max(1, decayedTo(decayedHits, lastHitAt)));
+export function reuseClassOf(entry: EntryState): number {
+  const { hits, decayedHits, lastHitAt, stepsRun, generation } = entry;
+  if (hits === 0 || lastHitAt === null) return classOfFresh(stepsRun, generation);
+  return classOfHit(decayedTo(decayedHits, lastHitAt), stepsRun);
 }
 
 /** The class that an entry was in before its last hit. */
 export function classBeforeHit(entry: EntryState): number {
-  const { hits, decayedHits, lastHitAt, previousHitAt, neighbours, generation } = entry;
+  const { hits, decayedHits, lastHitAt, previousHitAt, stepsRun, generation } = entry;
   if (hits <= 1 || lastHitAt === null || previousHitAt === null) {
-    return classOfFresh(neighbours, generation);
+    return classOfFresh(stepsRun, generation);
   }
   const before = Math.max(0, decayedHits - decayWeight(lastHitAt));
-  return classOfHit(Math.max(1, decayedTo(before, previousHitAt)));
+  return classOfHit(decayedTo(before, previousHitAt), stepsRun);
 }
 
 /** @throws InvalidInputError naming the first part that cannot be. */

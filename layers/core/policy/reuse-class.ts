@@ -1,44 +1,53 @@
 import { MAX_GENERATION } from '../plan.ts';
 
 /**
- * What entries are told apart by when their reuse is learned: how often they were hit, or, before the
- * first hit, how many neighbours they had when they were made. The class of an entry changes only
- * with a hit, so that one stretch of waiting lies in one class.
+ * What entries are told apart by when their reuse is learned: how often they were hit, and how many
+ * network evaluations making them took. The second says how new they were: what is made from a near
+ * donor covers little that the donor does not cover. The class of an entry changes only with a hit,
+ * so that one stretch of waiting lies in one class.
  */
 
-/** Decayed hits, as of the last one, up to which an entry is in each class. */
-const HITS_UP_TO = [1.5, 3, 6, 12, 24, Infinity] as const;
+/** Decayed hits, as of the last one, up to which an entry is in each group; the first: never hit. */
+const HITS_UP_TO = [0, 1.5, 3, 6, 12, 24, Infinity] as const;
 
-/** Neighbours up to which an entry that was never hit is in each class. */
-const NEIGHBOURS_UP_TO = [0, 1, 3, 7, 15, Infinity] as const;
+/** Two groups for each doubling: 1, 2, 3, 4, 6, 8, 11, 16, ... evaluations. */
+const GROUPS_PER_DOUBLING = 2;
+const STEP_GROUPS = 14;
 
 /** Never hit and too many reuses away from a full generation to be a donor: only exact hits are left. */
-const NO_DONOR = NEIGHBOURS_UP_TO.length + HITS_UP_TO.length;
+const NO_DONOR = HITS_UP_TO.length * STEP_GROUPS;
 
 export const REUSE_CLASSES = NO_DONOR + 1;
 
-/** @param neighbours entries that could have been its donors; 0 when that was not recorded */
-export function classOfFresh(neighbours: number, generation: number): number {
-  if (generation >= MAX_GENERATION) return NO_DONOR;
-  return NEIGHBOURS_UP_TO.findIndex((limit) => neighbours <= limit);
+/** @param stepsRun network evaluations that making it took */
+export function classOfFresh(stepsRun: number, generation: number): number {
+  return generation >= MAX_GENERATION ? NO_DONOR : groupOfSteps(stepsRun);
 }
 
 /** @param decayedHits as of the last hit, that one included: 1 and more */
-export function classOfHit(decayedHits: number): number {
-  return NEIGHBOURS_UP_TO.length + HITS_UP_TO.findIndex((limit) => decayedHits <= limit);
+export function classOfHit(decayedHits: number, stepsRun: number): number {
+  const group = HITS_UP_TO.findIndex((limit) => decayedHits <= limit);
+  return Math.max(1, group) * STEP_GROUPS + groupOfSteps(stepsRun);
 }
 
-/** For people: `never hit, 2-3 neighbours` or `hit 1.5-3 times`. */
+function groupOfSteps(stepsRun: number): number {
+  const group = Math.round(GROUPS_PER_DOUBLING * Math.log2(Math.max(1, stepsRun)));
+  return Math.min(STEP_GROUPS - 1, group);
+}
+
+/** For people: `hit 2-3 times, made in about 8 evaluations`. */
 export function nameOfClass(reuseClass: number): string {
   if (reuseClass === NO_DONOR) return 'never hit, no donor';
-  const isFresh = reuseClass < NEIGHBOURS_UP_TO.length;
-  const limits: readonly number[] = isFresh ? NEIGHBOURS_UP_TO : HITS_UP_TO;
-  const index = isFresh ? reuseClass : reuseClass - NEIGHBOURS_UP_TO.length;
-  const limit = limits[index]!;
-  const below = index === 0 ? (isFresh ? 0 : 1) : limits[index - 1]! + (isFresh ? 1 : 0);
-  const range =
-    limit === Infinity ? `${below} and more` : limit === below ? `${limit}` : `${below}-${limit}`;
-  return isFresh ? `never hit, ${range} neighbours` : `hit ${range} times`;
+  const group = Math.floor(reuseClass / STEP_GROUPS);
+  const steps = Math.round(2 ** ((reuseClass % STEP_GROUPS) / GROUPS_PER_DOUBLING));
+  const [above, limit] = [HITS_UP_TO[group - 1] ?? 0, HITS_UP_TO[group]!];
+  const hits =
+    group === 0
+      ? 'never hit'
+      : limit === Infinity
+        ? `hit more than ${above} times`
+        : `hit ${Math.max(1, above)}-${limit} times`;
+  return `${hits}, made in about ${steps} evaluations`;
 }
 
 /** Waiting times are told apart by factors of two, from a minute to some four years. */

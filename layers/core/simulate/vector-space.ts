@@ -113,7 +113,10 @@ function dot(
   from: number,
   to: number,
 ): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   let index = from;
   for (; index + 3 < to; index += 4) {
     a += vector[index]! * rows[start + index]!;
