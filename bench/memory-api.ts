@@ -57,7 +57,7 @@ export async function memoryApi(): Promise<{
       }),
       resubmitJob: async (videoId) => change(videoId, { status: 'queued' }),
       failJob: async (videoId, error, isCancelled) =>
-        void change(videoId, { error, status: isCancelled ? 'cancelled' : 'failed' }),
+        change(videoId, { error, status: isCancelled ? 'cancelled' : 'failed' }),
       requestCancel: async (videoId) => void change(videoId, { cancelRequested: true }),
       deleteJob: async (videoId) => void change(videoId, { deletedAt: new Date().toISOString() }),
       getEntry: async () => null,

@@ -100,7 +100,7 @@ const JOBS_AT_ONCE = 100;
  * | move a job on                  | startJob, ...  | UpdateItem, conditional on its status               | 1 write per KB    |
  * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
  * | take a job out of the listings | deleteJob      | UpdateItem, only ended; leaves `by-owner`           | 1 per KB + 1      |
- * | usage, once per step, attempt  | recordUsage    | UpdateItem of `usage.<step>`                        | 1 write per KB    |
+ * | usage, once per run of a step  | recordUsage    | UpdateItem of `usage.<step>_<run>`                  | 1 write per KB    |
  * | add an entry once              | putEntry       | PutItem `ENTRY#id`, only if free                    | 3-4 + 3 (indexes) |
  * | read an entry                  | getEntry       | GetItem `ENTRY#id`, consistent                      | 1 read            |
  * | the exact answer               | findExact      | Query `ready-by-exact-key`, GetItem                 | 0.5 + 1 read      |
@@ -202,17 +202,19 @@ export class DynamoTable implements Table {
   }
 
   /** A report for a job that is not running any more is void. */
-  async setJobProgress(videoId: string, progress: number): Promise<void> {
+  async setJobProgress(videoId: string, progress: number, usage?: UsageRecord): Promise<void> {
+    const entered = usageUpdate(usage === undefined ? [] : [usage]);
     const reported = await this.#items.update(
       jobItemKey(videoId),
       `record the progress of job ${videoId}`,
       {
-        update: 'SET #progress = :progress, #updatedAt = :updatedAt',
+        update: `SET #progress = :progress, #updatedAt = :updatedAt${entered.update}`,
         condition: IS_RUNNING,
         values: {
           ...this.#statuses('running'),
           ':progress': progress,
           ':updatedAt': this.#items.timestamp(),
+          ...entered.values,
         },
       },
     );
@@ -232,24 +234,32 @@ export class DynamoTable implements Table {
     if (!recorded) throw jobNotFound(videoId);
   }
 
-  /** Idempotent; a job that has failed or was cancelled stays so. @throws ConditionFailedError */
-  async completeJob(videoId: string, result: JobResult): Promise<void> {
+  /**
+   * Idempotent; a job that has failed or was cancelled stays so, and the ledger of a completed one as it
+   * is. @throws ConditionFailedError
+   */
+  async completeJob(
+    videoId: string,
+    result: JobResult,
+    usage: readonly UsageRecord[] = [],
+  ): Promise<Job> {
     const now = this.#items.timestamp();
+    const entered = usageUpdate(usage);
     const completed = await this.#items.update(jobItemKey(videoId), `complete job ${videoId}`, {
-      update:
-        'SET #status = :completed, #result = :result, #progress = :full, #updatedAt = :now, #completedAt = :now',
+      update: `SET #status = :completed, #result = :result, #progress = :full, #updatedAt = :now, #completedAt = :now${entered.update}`,
       condition: IS_UNFINISHED,
       values: {
         ...this.#statuses('queued', 'running', 'completed'),
         ':result': result,
         ':full': 100,
         ':now': now,
+        ...entered.values,
       },
     });
-    if (completed) return;
-    const { status } = await this.#requireJob(videoId);
-    if (status === 'completed') return;
-    throw new ConditionFailedError(`job ${videoId} cannot be completed: it is ${status}`);
+    if (completed) return itemToJob(completed);
+    const job = await this.#requireJob(videoId);
+    if (job.status === 'completed') return job;
+    throw new ConditionFailedError(`job ${videoId} cannot be completed: it is ${job.status}`);
   }
 
   /** Idempotent. @throws ConditionFailedError when the job is completed. */
@@ -257,19 +267,22 @@ export class DynamoTable implements Table {
     videoId: string,
     error: NonNullable<Job['error']>,
     cancelled: boolean,
-  ): Promise<void> {
+    usage: readonly UsageRecord[] = [],
+  ): Promise<Job> {
     const now = this.#items.timestamp();
+    const entered = usageUpdate(usage);
     const failed = await this.#items.update(jobItemKey(videoId), `fail job ${videoId}`, {
-      update: 'SET #status = :final, #error = :error, #updatedAt = :now, #completedAt = :now',
+      update: `SET #status = :final, #error = :error, #updatedAt = :now, #completedAt = :now${entered.update}`,
       condition: `${EXISTS} AND ${IS_NOT_COMPLETED}`,
       values: {
         ...this.#statuses('completed'),
         ':final': cancelled ? 'cancelled' : 'failed',
         ':error': error,
         ':now': now,
+        ...entered.values,
       },
     });
-    if (failed) return;
+    if (failed) return itemToJob(failed);
     const { status } = await this.#requireJob(videoId);
     throw new ConditionFailedError(`job ${videoId} cannot fail: it is ${status}`);
   }
@@ -538,6 +551,15 @@ function countedWith({ now, credit = 0 }: LeaseRequest): { weight: number; credi
   // A clock that is far behind must not keep a request from its donors.
   const weight = decayWeight(Math.max(now, LANDMARK));
   return { weight, credit: credit * weight };
+}
+
+/** Enters records beside what else an update sets; of two with one name the later. */
+function usageUpdate(records: readonly UsageRecord[]): { update: string; values: Attributes } {
+  const named = [...new Map(records.map((usage) => [usageName(usage), usage]))];
+  return {
+    update: named.map(([name], index) => `, #usage.#${name} = :usage${index}`).join(''),
+    values: Object.fromEntries(named.map(([, usage], index) => [`:usage${index}`, usage])),
+  };
 }
 
 /** The write of a lease, and the condition under which it is the right one. */

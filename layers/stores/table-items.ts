@@ -1,5 +1,5 @@
 import { dayOf } from '../core/day.ts';
-import type { Entry, Job, UsageRecord } from '../core/generation.ts';
+import { USAGE_STEPS, type Entry, type Job, type UsageRecord } from '../core/generation.ts';
 import { STATE_INDEX_ATTRIBUTES, stateIndexItem } from './entry-items.ts';
 import {
   DAY_INDEX,
@@ -20,9 +20,6 @@ export interface ItemKey extends Attributes {
 
 export const ENTRY_SORT_KEY = 'ENTRY';
 export const JOB_SORT_KEY = 'JOB';
-
-/** The order in which a job's usage records are listed: the order of the workflow. */
-const STEPS: readonly UsageRecord['step'][] = ['embed', 'lookup', 'generate', 'commit', 'fail'];
 
 export function entryItemKey(entryId: string): ItemKey {
   return { [PARTITION_KEY]: `ENTRY#${entryId}`, [SORT_KEY]: ENTRY_SORT_KEY } as ItemKey;
@@ -86,9 +83,13 @@ export function itemToEntry(item: Attributes): Entry {
   } as unknown as Entry;
 }
 
-/** Names a usage record inside its job: a step that runs again in the same attempt overwrites its own. */
-export function usageName({ step, attempt = 1 }: UsageRecord): string {
-  return attempt === 1 ? step : `${step}_${attempt}`;
+/**
+ * Names a usage record inside its job, so that writing it again writes it over: by step, attempt and
+ * run. Expressions take letters, digits and underscores only.
+ */
+export function usageName({ step, attempt = 1, run }: UsageRecord): string {
+  const name = attempt === 1 ? step : `${step}_${attempt}`;
+  return run === undefined ? name : `${name}_${run.replaceAll(/\W/g, '_')}`;
 }
 
 /** A job as an item. */
@@ -116,13 +117,16 @@ export function itemToJob(item: Attributes): Job {
   ]);
   return {
     ...attributes,
-    usage: usage.sort(byAttemptAndStep),
+    usage: usage.sort(inOrder),
   } as unknown as Job;
 }
 
-function byAttemptAndStep(one: UsageRecord, other: UsageRecord): number {
+/** In the order of the workflow, and within a step in that of time. */
+function inOrder(one: UsageRecord, other: UsageRecord): number {
   return (
-    (one.attempt ?? 1) - (other.attempt ?? 1) || STEPS.indexOf(one.step) - STEPS.indexOf(other.step)
+    (one.attempt ?? 1) - (other.attempt ?? 1) ||
+    USAGE_STEPS.indexOf(one.step) - USAGE_STEPS.indexOf(other.step) ||
+    (one.startedAt ?? 0) - (other.startedAt ?? 0)
   );
 }
 

@@ -86,11 +86,18 @@ export interface Table {
   resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job>;
   /** Queued or running -> running. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
-  setJobProgress(videoId: string, progress: number): Promise<void>;
-  /** Appends a usage record; the same step of the same attempt overwrites its own record. */
+  /** Of a job that runs; with it what its worker has used so far, as `recordUsage` enters it. */
+  setJobProgress(videoId: string, progress: number, usage?: UsageRecord): Promise<void>;
+  /** Enters a usage record into the job's ledger; the same run of a step overwrites its own record. */
   recordUsage(videoId: string, usage: UsageRecord): Promise<void>;
-  completeJob(videoId: string, result: JobResult): Promise<void>;
-  failJob(videoId: string, error: NonNullable<Job['error']>, cancelled: boolean): Promise<void>;
+  /** Ends the job and enters the last of its usage in one write; returns it as it is then. */
+  completeJob(videoId: string, result: JobResult, usage?: readonly UsageRecord[]): Promise<Job>;
+  failJob(
+    videoId: string,
+    error: NonNullable<Job['error']>,
+    cancelled: boolean,
+    usage?: readonly UsageRecord[],
+  ): Promise<Job>;
   requestCancel(videoId: string): Promise<void>;
   /** Takes an ended job out of every listing; idempotent. @throws ConditionFailedError while it is under way. */
   deleteJob(videoId: string): Promise<void>;

@@ -340,17 +340,56 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect((await open().startJob(videoId)).cancelRequested).toBe(true);
     });
 
-    test('each step has one usage record, in the order of the workflow', async () => {
+    test('each run of a step has one usage record, in the order of the workflow and of time', async () => {
       const { videoId } = (await open().createJob(sampleJob())).job;
+      const first = { step: 'lookup', run: '0f-1', startedAt: 1, tableReadUnits: 9 } as const;
+      const second = { ...first, run: '0f-2', startedAt: 2 } as const;
 
       await open().recordUsage(videoId, { step: 'generate', gpuSeconds: 3, instanceType: 'x' });
+      await open().recordUsage(videoId, second);
+      await open().recordUsage(videoId, first);
       await open().recordUsage(videoId, { step: 'embed', lambdaMilliseconds: 12 });
       await open().recordUsage(videoId, { step: 'generate', gpuSeconds: 1.5 });
+      await open().recordUsage(videoId, { ...first, attempt: 2 });
+      await open().recordUsage(videoId, { ...second, tableReadUnits: 3 });
 
       expect((await open().getJob(videoId))?.usage).toEqual([
         { step: 'embed', lambdaMilliseconds: 12 },
+        first,
+        { ...second, tableReadUnits: 3 },
         { step: 'generate', gpuSeconds: 1.5 },
+        { ...first, attempt: 2 },
       ]);
+    });
+
+    test('progress and the end of a job enter usage with the same write', async () => {
+      const [made, broken] = await Promise.all(
+        [1, 2].map(async () => (await open().createJob(sampleJob())).job.videoId),
+      );
+      const soFar = { step: 'generate', run: 'a', gpuSeconds: 1 } as const;
+      const inAll = { ...soFar, gpuSeconds: 2 };
+      const end = { step: 'commit', run: 'b' } as const;
+      await open().startJob(made!);
+      await open().startJob(broken!);
+
+      await open().setJobProgress(made!, 30, soFar);
+      await open().setJobProgress(broken!, 30, soFar);
+
+      expect(await open().completeJob(made!, sampleResult(), [soFar, end, inAll])).toMatchObject({
+        status: 'completed',
+        usage: [inAll, end],
+      });
+      const reason = { code: 'internal', message: 'no' };
+      expect(await open().failJob(broken!, reason, false, [{ step: 'fail' }])).toMatchObject({
+        status: 'failed',
+        usage: [soFar, { step: 'fail' }],
+      });
+      // Its books are closed.
+      await open().setJobProgress(made!, 99, soFar);
+      expect(await open().completeJob(made!, sampleResult(), [soFar])).toEqual(
+        await open().getJob(made!),
+      );
+      expect((await open().getJob(made!))!.usage).toEqual([inAll, end]);
     });
 
     test('a change of a job that is not there says so', async () => {
