@@ -1,5 +1,5 @@
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import type { ModelPackage } from '#models/manifest.ts';
+import { deployedPrices } from './deployed-prices.ts';
 import { deployedTelemetry } from './deployed-telemetry.ts';
 import { reportingEnd, type EndingInput } from './report-end.ts';
 import type { Services } from './services.ts';
@@ -21,7 +21,7 @@ export function deployedEnding<Input extends EndingInput, Output>(
     table,
     telemetry,
     model: modelPackage?.manifest.name ?? 'none',
-    priceBook: priceBookOf(DEFAULT_PRICE_REGION),
+    priceBook: deployedPrices(),
   };
   return observed(name, telemetry, reportingEnd(services, handle));
 }

@@ -1,10 +1,8 @@
 import type { StorageClass } from '@aws-sdk/client-s3';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
-import { costOfJob } from '#core/cost.ts';
+import type { PricedJob } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type { Job } from '#core/generation.ts';
 import { compatibilityKey } from '#core/identity.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import {
   compatibilityOf,
   loadManifest,
@@ -25,6 +23,7 @@ import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { costBy, deployedPrices } from './deployed-prices.ts';
 import { ENVIRONMENT } from './environment.ts';
 
 /** What the functions work with. Deployed it comes from AWS, embedded from this machine. */
@@ -40,7 +39,7 @@ export interface Services {
   backfills: BackfillTable;
   notifications: NotificationQueue;
   /** What the usage records of a job cost, pico-dollars. */
-  costOf: (job: Pick<Job, 'usage' | 'result'>) => bigint;
+  costOf: (job: PricedJob) => bigint;
 }
 
 export function deployedTable(): Table {
@@ -72,14 +71,8 @@ export function deployedJobEnd(): Pick<
     tenants: deployedTenants(),
     backfills: deployedBackfills(),
     notifications: deployedNotifications(),
-    costOf: costIn(DEFAULT_PRICE_REGION),
+    costOf: costBy(deployedPrices()),
   };
-}
-
-/** Prices jobs by the book of a region. */
-export function costIn(region: string): Services['costOf'] {
-  const book = priceBookOf(region);
-  return (job) => costOfJob(job, book).total;
 }
 
 /** The two buckets as one store: videos are kept by other rules than the rest. */

@@ -4,6 +4,7 @@ import { FEATURE_FLAGS } from './feature-flags.ts';
 import { GpuStack } from './gpu-stack.ts';
 import { readModelManifest } from './model-layers.ts';
 import { ObservabilityStack, type ObservedStacks } from './observability-stack.ts';
+import { refuseUnpricedMachines } from './prices.ts';
 import { RetentionStack } from './retention-stack.ts';
 import { settingsOf, type Settings } from './settings.ts';
 import { StorageStack } from './storage-stack.ts';
@@ -23,6 +24,7 @@ export interface FlexCacheApp extends ObservedStacks {
 export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
   const app = new App({ context: { ...FEATURE_FLAGS, ...options.context } });
   const settings = settingsOf(app);
+  refuseUnpricedMachines(settings);
   const env = environmentOf(settings);
   const storage = new StorageStack(app, 'FlexCacheStorage', {
     env,

@@ -7,6 +7,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { buildSync } from 'esbuild';
+import { priceVariables } from './prices.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';
 
@@ -84,6 +85,7 @@ export class HouseFunction extends lambda.Function {
       ],
       environment: {
         ...props.environment,
+        ...priceVariables(settingsOf(scope)),
         NODE_OPTIONS: '--enable-source-maps',
         ...(isTraced && { AWS_LAMBDA_EXEC_WRAPPER: TELEMETRY_WRAPPER }),
       },

@@ -1,6 +1,8 @@
 import type { IConstruct } from 'constructs';
 import { z } from 'zod';
 import { InvalidInputError } from '#core/errors.ts';
+import { parseMeasuredPrices } from '#core/measured-prices.ts';
+import { PRICE_REGIONS } from '#core/prices.ts';
 
 /** Days for which CloudWatch can keep a log, those of them that make sense here. */
 const LOG_RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 731, 1827];
@@ -63,6 +65,15 @@ function list<Schema extends z.ZodType>(element: Schema) {
   return z.preprocess(split, z.array(element).min(1));
 }
 
+/** Whether they parse; what is wrong with them is said when they are used. */
+function areMeasuredPrices(text: string): boolean {
+  try {
+    return parseMeasuredPrices(text, 'priceOverrides').size > 0;
+  } catch {
+    return false;
+  }
+}
+
 const gpuInstanceType = z.string().refine((type) => {
   const [family, size] = type.split('.');
   return GPU_FAMILIES.includes(family!) && size !== undefined && size in VCPUS_BY_SIZE;
@@ -85,6 +96,18 @@ const KNOBS = {
     null,
     'a region such as us-east-1, or null',
     'The region. Null: the one whose credentials deploy. It needs S3 Vectors.',
+  ),
+  priceRegion: knob(
+    optional(z.enum(PRICE_REGIONS)),
+    null,
+    `${PRICE_REGIONS.join(', ')}, or null`,
+    'Whose prices costs are reckoned by. Null: those of `region`; where that is null too, those of the region in which a function runs, or us-east-1 where that has no price book.',
+  ),
+  priceOverrides: knob(
+    optional(z.string().refine(areMeasuredPrices)),
+    null,
+    'measured prices such as ec2.g6.xlarge.spot=0.31, separated by commas, or null',
+    'Prices that were read off a bill or the Spot market; they come before those of the price book.',
   ),
   stage: knob(
     z.enum(['production', 'trial']),

@@ -1,9 +1,9 @@
 import { createApi } from '#functions/api/app.ts';
 import type { ApiServices, Predictor } from '#functions/api/services.ts';
+import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { endJob } from '#functions/end-job.ts';
 import { predict } from '#functions/predict/handler.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
 import type { EmbeddedCloud, EmbeddedCloudOptions } from './embedded-cloud.ts';
 import { EmbeddedNotifications } from './embedded-notifications.ts';
@@ -54,7 +54,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const isLocal = LOOPBACK_HOSTS.has(host);
 
   const links = new ObjectLinks();
-  const prices = priceBookOf(DEFAULT_PRICE_REGION);
+  const prices = embeddedPrices();
   let notifications: EmbeddedNotifications | undefined;
   const { open, stateDirectory, modelDirectory, executionProvider, log, telemetry } = options;
   const cloud = await open({

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { createCloseHandler } from '#functions/close/handler.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
+import { costBy, embeddedPrices } from '#functions/deployed-prices.ts';
 import { createDispatchHandler } from '#functions/dispatch/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import { createPrepareHandler } from '#functions/prepare/handler.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';
-import { costIn, reuseRules, type Services } from '#functions/services.ts';
+import { reuseRules, type Services } from '#functions/services.ts';
 import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { estimateCost } from '#core/cost.ts';
@@ -17,7 +18,6 @@ import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
@@ -276,7 +276,7 @@ class LocalCloud implements EmbeddedCloud {
       tenants,
       backfills,
       notifications,
-      costOf: costIn(DEFAULT_PRICE_REGION),
+      costOf: costBy(embeddedPrices()),
     };
     this.services = services;
     this.workflow = {
@@ -304,7 +304,7 @@ class LocalCloud implements EmbeddedCloud {
       ...(parts.retryPauses && { retryPauses: parts.retryPauses }),
     });
 
-    const prices = priceBookOf(DEFAULT_PRICE_REGION);
+    const prices = embeddedPrices();
     this.backfills = new EmbeddedBackfills({
       definition: options.definitions.backfill,
       handlers: {

@@ -1,10 +1,10 @@
 import { handle } from 'hono/aws-lambda';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
 import { parseUsd } from '#core/money.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import type { TenantLimits } from '#core/tenant.ts';
 import { SfnBackfillStarter } from '#stores/sfn-backfill-starter.ts';
 import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
+import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { endJob } from '../end-job.ts';
 import { ENVIRONMENT } from '../environment.ts';
@@ -62,7 +62,7 @@ export const handler = lazily(async () => {
     manifest: modelPackage.manifest,
     modelRevision: modelPackage.revision,
     compatibilityKey: reuseRules(modelPackage).compatibilityKey,
-    prices: priceBookOf(DEFAULT_PRICE_REGION),
+    prices: deployedPrices(),
     defaultLimits: deployedLimits(),
     webhookPolicy: {},
     telemetry: deployedTelemetry(),

@@ -3,7 +3,6 @@ import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { videoIdForKey } from '#core/identity.ts';
-import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
@@ -11,10 +10,10 @@ import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import { lineOfJob } from '../backfill-line.ts';
 import type { CloseInput, CloseOutput } from '../backfill-states.ts';
+import { costBy, deployedPrices } from '../deployed-prices.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { explainFailure } from '../fail/explain-failure.ts';
 import {
-  costIn,
   deployedBackfills,
   deployedNotifications,
   deployedObjects,
@@ -160,7 +159,7 @@ export const handler = lazily(async () => {
       objects: deployedObjects(),
       results: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
       notifications: deployedNotifications(),
-      costOf: costIn(DEFAULT_PRICE_REGION),
+      costOf: costBy(deployedPrices()),
     }),
   );
 });

@@ -2,7 +2,7 @@ import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
 import type { Entry, GenerationRequest, HitKind, Plan, PromptEmbedding } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { newRequest } from '#core/new-request.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf, type PriceBook } from '#core/prices.ts';
+import type { PriceBook } from '#core/prices.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
@@ -11,6 +11,7 @@ import { readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { Table } from '#stores/table.ts';
+import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { embedPrompt } from '../embed/embed-prompt.ts';
 import { ENVIRONMENT } from '../environment.ts';
@@ -280,7 +281,7 @@ export const handler = lazily(async () => {
     ...reuseRules(modelPackage),
     modelRevision: modelPackage.revision,
     steps: scheduler.steps,
-    prices: priceBookOf(DEFAULT_PRICE_REGION),
+    prices: deployedPrices(),
   });
   return observed('predict', deployedTelemetry(), answer);
 });

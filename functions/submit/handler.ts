@@ -8,15 +8,14 @@ import { executionName } from '#core/identity.ts';
 import { formatUsd, parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { lineOfJob } from '../backfill-line.ts';
 import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
+import { costBy, deployedPrices } from '../deployed-prices.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import {
-  costIn,
   deployedBackfills,
   deployedModel,
   deployedTable,
@@ -160,7 +159,7 @@ async function reserve(
 
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
-  const prices = priceBookOf(DEFAULT_PRICE_REGION);
+  const prices = deployedPrices();
   const budget = process.env[ENVIRONMENT.defaultBudgetPerDayUsd] ?? '';
   return traced(
     'submit',
@@ -170,7 +169,7 @@ export const handler = lazily(async () => {
       backfills: deployedBackfills(),
       modelRevision: modelPackage.revision,
       compatibilityKey: reuseRules(modelPackage).compatibilityKey,
-      costOf: costIn(DEFAULT_PRICE_REGION),
+      costOf: costBy(prices),
       estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
       defaultBudgetPerDay:
         budget === '' ? null : parseUsd(budget, ENVIRONMENT.defaultBudgetPerDayUsd),

@@ -1,8 +1,8 @@
 import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { parseNotification } from '#stores/notifications.ts';
+import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import {
@@ -77,7 +77,7 @@ export const handler = lazily(async () => {
     deliveries: new DynamoDeliveryLog({ tableName: variable(ENVIRONMENT.tableName) }),
     objects: deployedObjects(),
     manifest,
-    prices: priceBookOf(DEFAULT_PRICE_REGION),
+    prices: deployedPrices(),
     log: deployedTelemetry().log,
     hide: hideIn(variable(ENVIRONMENT.webhookQueueUrl)),
   });

@@ -12,7 +12,7 @@ import { createApi } from '#functions/api/app.ts';
 import type { ApiServices, Predictor } from '#functions/api/services.ts';
 import { endJob } from '#functions/end-job.ts';
 import { noHits } from '#functions/predict/prediction.ts';
-import { costIn } from '#functions/services.ts';
+import { costBy } from '#functions/deployed-prices.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
@@ -141,7 +141,7 @@ async function createFixture(
   const notifications = {
     send: async (notification: Notification) => void notified.push(notification),
   };
-  const costOf = costIn(DEFAULT_PRICE_REGION);
+  const costOf = costBy(priceBookOf(DEFAULT_PRICE_REGION));
   const services: ApiServices = {
     table,
     tenants,

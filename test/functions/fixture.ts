@@ -1,9 +1,10 @@
+import { costBy } from '#functions/deployed-prices.ts';
 import { afterAll, beforeAll } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
-import { DEFAULT_PRICE_REGION } from '#core/prices.ts';
-import { costIn, type Services } from '#functions/services.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import type { Services } from '#functions/services.ts';
 import type { CommitInput, LookupInput } from '#functions/states.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
@@ -88,7 +89,7 @@ export function servicesOn(
     tenants: new DynamoTenantTable(server.connection),
     backfills: new DynamoBackfillTable(server.connection),
     notifications: new RecordingNotifications(),
-    costOf: costIn(DEFAULT_PRICE_REGION),
+    costOf: costBy(priceBookOf(DEFAULT_PRICE_REGION)),
     table,
     vectors,
     embedder: new FakeEmbedder(),

@@ -82,11 +82,11 @@ describe('the app', () => {
   it('goes where its settings say', () => {
     // Act
     const { storage } = createApp({
-      context: { bundle: 'false', account: '123456789012', region: 'eu-west-1' },
+      context: { bundle: 'false', account: '123456789012', region: 'us-west-2' },
     });
 
     // Assess
-    expect([storage.account, storage.region]).toEqual(['123456789012', 'eu-west-1']);
+    expect([storage.account, storage.region]).toEqual(['123456789012', 'us-west-2']);
   });
 
   it('exports nothing, so that no stack locks what another one uses', () => {

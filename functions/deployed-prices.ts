@@ -1,0 +1,39 @@
+import { costOfJob, type PricedJob } from '#core/cost.ts';
+import { parseMeasuredPrices, withMeasuredPrices } from '#core/measured-prices.ts';
+import { DEFAULT_PRICE_REGION, PRICE_REGIONS, priceBookOf, type PriceBook } from '#core/prices.ts';
+import { ENVIRONMENT } from './environment.ts';
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The prices that a deployed function reckons by: those of `FLEXCACHE_PRICE_REGION`, which the stack sets
+ * where it knows its region; otherwise those of the region that the function runs in, or, where that has
+ * no book, those of us-east-1. Every cost says of which region its prices are. Measured prices of
+ * `FLEXCACHE_PRICE_OVERRIDES` come before the book's.
+ *
+ * @throws InvalidInputError naming the variable that is wrong.
+ */
+export function deployedPrices(variables: Variables = process.env): PriceBook {
+  const own = variables['AWS_REGION'];
+  const fallback = own !== undefined && PRICE_REGIONS.includes(own) ? own : DEFAULT_PRICE_REGION;
+  return pricesIn(variables, fallback);
+}
+
+/** The prices that this machine's work is reckoned by, whatever region its tools are set to. */
+export function embeddedPrices(variables: Variables = process.env): PriceBook {
+  return pricesIn(variables, DEFAULT_PRICE_REGION);
+}
+
+/** What jobs cost by a book, pico-dollars, wasted work included. */
+export function costBy(book: PriceBook): (job: PricedJob) => bigint {
+  return (job) => costOfJob(job, book).total;
+}
+
+function pricesIn(variables: Variables, fallback: string): PriceBook {
+  const region = variables[ENVIRONMENT.priceRegion];
+  const measured = variables[ENVIRONMENT.priceOverrides] ?? '';
+  return withMeasuredPrices(
+    priceBookOf(region === undefined || region === '' ? fallback : region),
+    parseMeasuredPrices(measured, ENVIRONMENT.priceOverrides),
+  );
+}
