@@ -12,6 +12,7 @@ import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
 import { addReportCommands } from './report-commands.ts';
+import { addSimulationCommands } from './simulation-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
@@ -105,6 +106,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     });
 
   addTenantCommands(program, context, exitWith);
+  addSimulationCommands(program, context, exitWith);
   addReportCommands(program, context, exitWith);
 
   program

@@ -1,5 +1,13 @@
-import type { SimilarityThresholds } from '#core/calibration.ts';
-import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import {
+  DefaultCalibration,
+  type Calibration,
+  type SimilarityThresholds,
+} from '#core/calibration.ts';
+import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
+import type { TraceRequest, TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import { InvalidInputError } from '#core/errors.ts';
+import { promptForKeys } from '#core/prompt.ts';
+import type { ReplayedRequest } from '#core/simulate/types.ts';
 import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
 import type { TextEmbedding } from '#models/model.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
@@ -14,7 +22,10 @@ export interface PromptVectors {
   dimensions: number;
   /** False when it knows whole prompts only: no part of a video is ever reused then. */
   knowsParts: boolean;
-  thresholds: SimilarityThresholds;
+  /** How deep what is similar by its vectors may be reused. */
+  calibration: Calibration;
+  /** The calibration in a sentence. */
+  rules: string;
   /** Best called with some dozen prompts at once. */
   embed(prompts: readonly string[]): Promise<TraceVectors[]>;
   close(): Promise<void>;
@@ -41,7 +52,8 @@ export async function openPackageVectors(directory: string): Promise<PromptVecto
     revision,
     dimensions: manifest.embedding.dimensions,
     knowsParts: true,
-    thresholds: manifest.lookup.thresholds,
+    calibration: new DefaultCalibration(manifest.lookup.thresholds),
+    rules: describeThresholds(manifest.lookup.thresholds),
     embed: async (prompts) => {
       const embeddings = await embedder.embedTexts(prompts);
       const known = new Map(prompts.map((prompt, index) => [prompt, embeddings[index]!]));
@@ -65,13 +77,14 @@ export async function openPackageVectors(directory: string): Promise<PromptVecto
 /** A general sentence encoder: whole prompts only. */
 export async function openSentenceVectors(directory: string): Promise<PromptVectors> {
   const embedder = await SentenceEmbedder.open(directory);
-  const { name, dimensions, threshold } = embedder.manifest;
+  const { name, dimensions, ladder } = embedder.manifest;
   return {
     name,
     revision: embedder.revision,
     dimensions,
     knowsParts: false,
-    thresholds: { whole: threshold, object: threshold, background: threshold },
+    calibration: new LadderCalibration(ladder),
+    rules: describeLadder(ladder),
     embed: async (prompts) =>
       (await embedder.embedTexts(prompts)).map((whole) => ({
         whole,
@@ -80,6 +93,36 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
       })),
     close: () => embedder.close(),
   };
+}
+
+/**
+ * The vectors that the trace itself brings, looked up by the embedder's rules.
+ *
+ * @throws InvalidInputError when they are not of the embedder's length.
+ */
+export function givenVectors(
+  requests: readonly TraceRequest[],
+  { name, dimensions }: Pick<PromptVectors, 'name' | 'dimensions'>,
+): ReplayedRequest[] {
+  return requests.map(({ vectors, prompt, ...request }) => {
+    if (vectors?.whole.length === dimensions) {
+      return { ...request, prompt: promptForKeys(prompt), vectors };
+    }
+    throw new InvalidInputError(
+      'embedding',
+      `the trace has embeddings of ${vectors?.whole.length} numbers, ${name} gives ${dimensions}`,
+      'name the embedder that made them with --embedder or --model, or leave them out of the trace',
+    );
+  });
+}
+
+function describeThresholds({ whole, object, background }: SimilarityThresholds): string {
+  return `donors from cosine ${whole} (whole), ${object} (object), ${background} (background)`;
+}
+
+function describeLadder(ladder: readonly Rung[]): string {
+  const rungs = ladder.map(({ similarity, startTime }) => `from ${similarity} at ${startTime}`);
+  return `donors by cosine and start time: ${rungs.join(', ')}`;
 }
 
 async function noop(): Promise<void> {}

@@ -25,8 +25,8 @@ const manifestSchema = z.strictObject({
   license: z.string().min(1),
   dimensions: z.int().positive().max(4096),
   maxTokens: z.int().min(3).max(8192),
-  /** Least cosine at which one prompt may stand in for another. */
-  threshold: z.number().gt(0).max(1),
+  /** From which cosine on one prompt's video may be started from how late for another prompt. */
+  ladder: z.array(z.strictObject({ similarity: z.number(), startTime: z.number() })).min(1),
 });
 
 export type SentenceEmbedderManifest = z.infer<typeof manifestSchema>;

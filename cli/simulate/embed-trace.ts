@@ -1,0 +1,50 @@
+import { promptForKeys } from '#core/prompt.ts';
+import type { ReplayedRequest } from '#core/simulate/types.ts';
+import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import { readEmbeddings, writeEmbeddings, type EmbeddedPrompts } from './embedding-file.ts';
+import type { PromptVectors } from './prompt-vectors.ts';
+
+/** Prompts in one call of the embedder. */
+const BATCH = 16;
+
+export interface EmbedTraceOptions {
+  /** Where vectors are kept between two runs; null keeps none. */
+  file: string | null;
+  onProgress(embedded: number, total: number): void;
+  /** Asked between two calls of the embedder; what is embedded by then is kept. */
+  isInterrupted(): boolean;
+}
+
+/**
+ * Gives every request its vectors; each distinct prompt is embedded once, ever.
+ *
+ * @returns null when it was interrupted.
+ */
+export async function embedTrace(
+  requests: readonly TraceRequest[],
+  embedder: PromptVectors,
+  { file, onProgress, isInterrupted }: EmbedTraceOptions,
+): Promise<ReplayedRequest[] | null> {
+  const embedded: EmbeddedPrompts =
+    file === null ? new Map() : await readEmbeddings(file, embedder);
+  const missing = [...new Set(requests.map(({ prompt }) => prompt))]
+    .filter((prompt) => !embedded.has(prompt))
+    // An embedder pads a batch to its longest prompt.
+    .sort((one, other) => one.length - other.length);
+  let done = 0;
+  while (done < missing.length && !isInterrupted()) {
+    const prompts = missing.slice(done, done + BATCH);
+    const vectors = await embedder.embed(prompts);
+    for (const [index, prompt] of prompts.entries()) embedded.set(prompt, vectors[index]!);
+    done += prompts.length;
+    onProgress(done, missing.length);
+  }
+  if (file !== null && done > 0) await writeEmbeddings(file, embedder, embedded);
+  if (done < missing.length) return null;
+  return requests.map((request) => ({
+    ...request,
+    // As keys see it: what differs in case only is the same prompt.
+    prompt: promptForKeys(request.prompt),
+    vectors: embedded.get(request.prompt)!,
+  }));
+}

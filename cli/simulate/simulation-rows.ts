@@ -1,0 +1,99 @@
+import type { CacheResult, SimulatedHit } from '#core/simulate/types.ts';
+import type { NamedResult, SimulationAnswer } from './run-simulation.ts';
+
+/** What a cell of a table shows; texts stand to the left, the rest to the right. */
+export interface Column {
+  name: string;
+  isText?: true;
+  of(row: NamedResult): string;
+}
+
+const HITS: readonly (readonly [SimulatedHit, string])[] = [
+  ['exact', 'exact'],
+  ['same-prompt', 'same prompt'],
+  ['whole', 'whole'],
+  ['object+background', 'obj+bg'],
+  ['object', 'object'],
+  ['background', 'backgr.'],
+  ['miss', 'miss'],
+];
+
+/** Digits after the point, so that the cheapest total has four digits in all. */
+export function dollarDigits({ results }: SimulationAnswer): number {
+  const least = Math.min(...results.map(({ result }) => result.dollars.total));
+  if (!(least > 0)) return 2;
+  return Math.min(9, Math.max(2, 4 - Math.ceil(Math.log10(least))));
+}
+
+export function dollarColumns(answer: SimulationAnswer): Column[] {
+  const digits = dollarDigits(answer);
+  const dollars =
+    (of: (result: CacheResult) => number) =>
+    ({ result }: NamedResult): string =>
+      of(result).toFixed(digits);
+  const none = answer.results.find(({ policy }) => policy === 'none')?.result.dollars.total;
+  const cheapest = cheapestByCell(answer.results);
+  return [
+    { name: 'capacity', isText: true, of: ({ capacity }) => capacity },
+    { name: 'tier', isText: true, of: ({ tier }) => tier },
+    {
+      name: 'policy',
+      isText: true,
+      of: (row) => `${row.policy}${cheapest.has(row) ? ' *' : ''}`,
+    },
+    { name: 'GPU $', of: dollars(({ dollars: { gpu } }) => gpu) },
+    { name: 'storage $', of: dollars(({ dollars: { storage } }) => storage) },
+    { name: 'requests $', of: dollars(({ dollars: { requests } }) => requests) },
+    { name: 'total $', of: dollars(({ dollars: { total } }) => total) },
+    ...(none === undefined
+      ? []
+      : [
+          {
+            name: 'saved',
+            of: ({ result }: NamedResult) => percent(1 - result.dollars.total / none),
+          },
+        ]),
+    { name: 'most entries', of: ({ result }) => String(result.entries.most) },
+    { name: 'most bytes', of: ({ result }) => String(result.latentBytes.most) },
+    { name: 'not stored', of: ({ result }) => String(result.entries.refused) },
+    { name: 'dropped', of: ({ result }) => String(result.entries.evicted) },
+  ];
+}
+
+export function hitColumns(): Column[] {
+  return [
+    { name: 'capacity', isText: true, of: ({ capacity }) => capacity },
+    { name: 'tier', isText: true, of: ({ tier }) => tier },
+    { name: 'policy', isText: true, of: ({ policy }) => policy },
+    ...HITS.map(([hit, name]) => ({
+      name,
+      of: ({ result }: NamedResult) => percent(result.hits[hit] / result.requests),
+    })),
+    { name: 'skipped', of: ({ result }) => percent(result.skippedShare) },
+    { name: 'first pass', of: ({ result }) => percent(result.semanticSkippedShare) },
+    { name: 'fast reads', of: ({ result }) => String(result.fastTierHits) },
+  ];
+}
+
+/** Which policy costs the least for each capacity and tier; `none` and `all` have no capacity. */
+export function cheapestByCell(results: readonly NamedResult[]): Set<NamedResult> {
+  const cheapest = new Map<string, NamedResult>();
+  for (const row of results) {
+    if (row.policy === 'none' || row.policy === 'all') continue;
+    const cell = JSON.stringify([row.capacity, row.tier]);
+    const best = cheapest.get(cell);
+    if (best === undefined || row.result.dollars.total < best.result.dollars.total) {
+      cheapest.set(cell, row);
+    }
+  }
+  return new Set(cheapest.values());
+}
+
+/** Share of the requests that started from another prompt's video. */
+export function semanticHits({ hits, requests }: CacheResult): number {
+  return (hits.whole + hits['object+background'] + hits.object + hits.background) / requests;
+}
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

@@ -1,0 +1,92 @@
+import { Option, type Command } from 'commander';
+import { SCOPES } from '#core/generation.ts';
+import { DEFAULT_PRICE_REGION, PRICE_REGIONS } from '#core/prices.ts';
+import { POLICY_NAMES } from '#core/simulate/types.ts';
+import { SYNTHETIC_DEFAULTS as DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
+import { STORAGE_CLASSES } from '#core/storage-class.ts';
+import { simulate, SIMULATION_FORMATS } from './commands/simulate.ts';
+import { generateTraceFile, importTraceFile } from './commands/trace.ts';
+import type { CliContext, ExitCode } from './context.ts';
+import { ASSUMED_REQUESTS_PER_DAY, ASSUMED_START } from './simulate/import-prompts.ts';
+import { VIDEO_PROFILES } from './simulate/video-profile.ts';
+
+const RATE = ['--rate <n>', 'requests a day', String(ASSUMED_REQUESTS_PER_DAY)] as const;
+
+/** Adds `simulate` and `trace`: what other caches would have cost, and for which requests. */
+export function addSimulationCommands(
+  program: Command,
+  context: CliContext,
+  exitWith: (code: ExitCode) => void,
+): void {
+  const profiles = VIDEO_PROFILES.map(({ name }) => name).join(', ');
+  program
+    .command('simulate')
+    .description('say what a trace would have cost with other caches, without a GPU')
+    .argument('<trace>', 'requests with their times (.jsonl), or prompts (.txt, .csv)')
+    .option('--policies <names>', `some of ${POLICY_NAMES.join(', ')}`, POLICY_NAMES.join(','))
+    .option('--capacity <list>', 'entries, bytes (5MB), shares (10%) or unlimited', 'unlimited')
+    .option('--tier <list>', 'object, fast or both', 'object')
+    .option('--fast-size <size>', 'of the fast tier: entries, bytes or a share', '1%')
+    .addOption(
+      new Option('--prices <region>', 'whose prices')
+        .choices(PRICE_REGIONS)
+        .default(DEFAULT_PRICE_REGION),
+    )
+    .option('--override <prices>', 'measured prices, e.g. ec2.g6.xlarge.on-demand=0.31')
+    .option('--video-profile <profile>', `${profiles}, or latent=BYTES,seconds=S,steps=N`, '480p-1.3b')
+    .option('--embedder <dir>', 'a sentence encoder, for prompts that are not of the demo world')
+    .option('--embeddings <file>', 'where vectors are kept (default: beside the trace), or none')
+    .addOption(
+      new Option('--scope <scope>', 'whose entries serve whom').choices(SCOPES).default('tenant'),
+    )
+    .addOption(
+      new Option('--storage-class <class>', 'where latents lie')
+        .choices(STORAGE_CLASSES)
+        .default('INTELLIGENT_TIERING'),
+    )
+    .option('--rate <n>', 'requests a day, where the file has no times', RATE[2])
+    .option('--seed <n>', 'draws the order of the shuffled control', '1')
+    .option('--shuffle', 'replay everything in that order')
+    .addOption(
+      new Option('--format <format>', 'how to print it')
+        .choices(SIMULATION_FORMATS)
+        .default('table'),
+    )
+    .option('--out <file>', 'where to write it (default: standard output)')
+    .action(async (file: string, _, command: Command) => {
+      exitWith(await simulate(context, file, command.optsWithGlobals()));
+    });
+
+  const trace = program.command('trace').description('make traces for simulate');
+  trace
+    .command('generate')
+    .description('make up requests of users of the demo world; docs/simulate.md has the sources')
+    .requiredOption('--requests <n>', 'how many')
+    .option('--seed <n>', 'the same seed makes the same trace', '1')
+    .option('--start <time>', 'of the first day', DEFAULTS.start)
+    .option('--rate <n>', `requests a day (default: ${DEFAULTS.requestsPerDay})`)
+    .option('--users <n>', `users for each request (default: ${DEFAULTS.usersPerRequest})`)
+    .option('--user-slope <n>', `how unequal users are (default: ${DEFAULTS.userSlope})`)
+    .option('--tenants <n>', `whom the users belong to (default: ${DEFAULTS.tenants})`)
+    .option('--topic-slope <n>', `how unequal topics are (default: ${DEFAULTS.topicSlope})`)
+    .option('--edits <mix>', 'shares of same, add, remove, swap, e.g. same=0.3,swap=0.454')
+    .option('--double-swaps <n>', `of swaps, of two things (default: ${DEFAULTS.doubleSwapShare})`)
+    .option('--returns <n>', `sessions that open with the old (default: ${DEFAULTS.returnShare})`)
+    .option('--same-seed <n>', `of repeats, with the seed (default: ${DEFAULTS.sameSeedShare})`)
+    .option('--details <n>', `details of a first prompt (default: ${DEFAULTS.detailShare})`)
+    .option('--diurnal <n>', `how much days differ from nights (default: ${DEFAULTS.diurnal})`)
+    .requiredOption('--out <file>', 'where to write it')
+    .action(async (_, command: Command) => {
+      exitWith(await generateTraceFile(context, command.optsWithGlobals()));
+    });
+  trace
+    .command('import')
+    .description('give prompts of a plain file assumed times')
+    .argument('<file>', 'a prompt a line (.txt), or prompt and seed (.jsonl, .csv)')
+    .option(...RATE)
+    .option('--start <time>', 'of the first request', ASSUMED_START)
+    .requiredOption('--out <file>', 'where to write it')
+    .action(async (file: string, _, command: Command) => {
+      exitWith(await importTraceFile(context, file, command.optsWithGlobals()));
+    });
+}

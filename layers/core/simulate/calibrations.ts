@@ -1,0 +1,67 @@
+import type { Calibration, StartPoint } from '../calibration.ts';
+import { InvalidInputError } from '../errors.ts';
+import type { HitKind } from '../generation.ts';
+
+/** From which similarity on a donor may be started from how late. */
+export interface Rung {
+  /** Cosine, above 0. */
+  similarity: number;
+  /** Between 0 and 1. */
+  startTime: number;
+}
+
+/** The steps that a start at this time leaves of so many; null when it leaves all of them. */
+function stepsFrom(startTime: number, fullSteps: number): StartPoint | null {
+  // Of infinitely many steps only the start is asked.
+  const steps = fullSteps === Infinity ? 0 : Math.ceil(startTime * fullSteps);
+  return steps < fullSteps ? { startTime, steps } : null;
+}
+
+/**
+ * Start times of another calibration for a model whose steps on hits nobody has tuned: a hit runs its
+ * share of the full number.
+ */
+export class ProportionalCalibration implements Calibration {
+  readonly #measured: Calibration;
+
+  constructor(measured: Calibration) {
+    this.#measured = measured;
+  }
+
+  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+    const start = this.#measured.decide(kind, similarity, Infinity);
+    if (start === null || kind === 'exact') return start;
+    return stepsFrom(start.startTime, fullSteps);
+  }
+}
+
+/** Whole prompts only: the more similar the donor, the later the start. */
+export class LadderCalibration implements Calibration {
+  readonly #rungs: readonly Rung[];
+
+  /** @throws InvalidInputError when there is no rung, or one is not steeper than the one before. */
+  constructor(rungs: readonly Rung[]) {
+    for (const [index, { similarity, startTime }] of rungs.entries()) {
+      const below = rungs[index - 1] ?? { similarity: 0, startTime: 1 };
+      if (similarity > below.similarity && similarity <= 1) {
+        if (startTime < below.startTime && startTime > 0) continue;
+      }
+      throw new InvalidInputError(
+        'ladder',
+        `rung ${index + 1}, from similarity ${similarity} at start time ${startTime}, is not steeper than the one before`,
+        'give rungs of growing similarity, 0 to 1, and falling start time, 1 to 0',
+      );
+    }
+    if (rungs.length === 0) {
+      throw new InvalidInputError('ladder', 'the ladder has no rung', 'give at least one');
+    }
+    this.#rungs = rungs;
+  }
+
+  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+    if (kind === 'exact') return { startTime: 0, steps: 0 };
+    if (kind !== 'whole') return null;
+    const rung = this.#rungs.findLast((candidate) => similarity >= candidate.similarity);
+    return rung === undefined ? null : stepsFrom(rung.startTime, fullSteps);
+  }
+}
