@@ -33,7 +33,16 @@ export async function* reportTable(
 function rows(report: Report, dearest: Dearest): string {
   const { by, groups, videos } = report;
   const table = new Table({
-    head: [by, 'videos', 'GPU $', 'requests $', 'total $', 'wasted $', 'idle $', 'saved $'],
+    head: [
+      by,
+      by === 'video' ? 'hit' : 'videos',
+      'GPU $',
+      'requests $',
+      'total $',
+      'wasted $',
+      'idle $',
+      'saved $',
+    ],
     style: { head: [], border: [], compact: true },
     colAligns: ['left', ...Array.from({ length: 7 }, () => 'right' as const)],
   });

@@ -26,7 +26,7 @@ export function amountsAxis(
     type: 'value',
     name,
     nameTextStyle: { color: SOFT, align: 'left' },
-    nameGap: 14,
+    nameGap: 10,
     splitNumber: 4,
     ...(isWhole && { minInterval: 1 }),
     splitLine: { lineStyle: { color: LINE } },
@@ -67,10 +67,10 @@ export function lyingAmountsAxis(
 export const UPRIGHT = {
   left: 6,
   right: 10,
-  top: 34,
+  top: 26,
   bottom: 4,
   outerBoundsMode: 'same',
-  outerBounds: { left: 6, right: 10, top: 34, bottom: 4 },
+  outerBounds: { left: 6, right: 10, top: 4, bottom: 4 },
 } as const;
 
 /** As `UPRIGHT`, with a name below the axis. */
@@ -80,11 +80,12 @@ export const UPRIGHT_NAMED = {
   outerBounds: { ...UPRIGHT.outerBounds, bottom: 8 },
 } as const;
 
+/** Letters are wider in some fonts than reckoned here: names get more room. */
 export const LYING = {
-  left: 4,
+  left: 24,
   right: 20,
   top: 4,
   bottom: 4,
   outerBoundsMode: 'same',
-  outerBounds: { left: 4, right: 20, top: 4, bottom: 4 },
+  outerBounds: { left: 24, right: 20, top: 4, bottom: 4 },
 } as const;

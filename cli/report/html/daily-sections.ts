@@ -52,16 +52,16 @@ export function costSection(report: Report, periods: readonly Period[]): string 
         rows: periods.map((period) => [
           period.name,
           String(period.videos),
-          ...items.map(([, amountOf]) => usd(amountOf(period))),
-          usd(all(period)),
-          usd(period.wasted),
+          ...items.map(([, amountOf]) => amountOf(period)),
+          all(period),
+          period.wasted,
         ]),
         foot: [
           'all',
           String(report.videos.videos),
-          ...items.map(([, amountOf]) => usd(sum(amountOf))),
-          usd(report.all),
-          usd(report.videos.wasted),
+          ...items.map(([, amountOf]) => sum(amountOf)),
+          report.all,
+          report.videos.wasted,
         ],
       },
     },
@@ -104,12 +104,12 @@ export function savedSection({ videos }: Report, periods: readonly Period[]): st
         head: [unitOf(periods), 'without reuse', 'with reuse', 'saved', 'share'],
         rows: periods.map((period) => [
           period.name,
-          usd(period.full),
-          usd(period.total),
-          usd(period.saved),
+          period.full,
+          period.total,
+          period.saved,
           percent(period.saved, period.full),
         ]),
-        foot: ['all', usd(full), usd(total), usd(saved), percent(saved, full)],
+        foot: ['all', full, total, saved, percent(saved, full)],
       },
     },
   );
@@ -145,10 +145,10 @@ export function storageSection(
       head: [unitOf(periods), ...series.map(({ name }) => name), 'all'],
       rows: periods.map((period, index) => [
         period.name,
-        ...series.map(({ amounts }) => usd(amounts[index]!)),
-        usd(period.storage),
+        ...series.map(({ amounts }) => amounts[index]!),
+        period.storage,
       ]),
-      foot: ['all', ...series.map(({ amounts }) => usd(sum(amounts))), usd(report.storage)],
+      foot: ['all', ...series.map(({ amounts }) => sum(amounts)), report.storage],
     },
   });
 }

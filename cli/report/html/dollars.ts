@@ -9,10 +9,10 @@ export function dollars(amount: bigint): number {
 const LEAST_DIGITS = 2;
 const MOST_DIGITS = 6;
 
-/** Digits after the point that show three of an amount, `$12.30`, `$0.00123`. */
-export function digitsFor(amount: number): number {
+/** Digits after the point that show three of an amount, or as many as asked: `$12.30`, `$0.00123`. */
+export function digitsFor(amount: number, shown = 3): number {
   if (amount === 0) return LEAST_DIGITS;
-  const digits = 2 - Math.floor(Math.log10(Math.abs(amount)));
+  const digits = shown - 1 - Math.floor(Math.log10(Math.abs(amount)));
   return Math.min(MOST_DIGITS, Math.max(LEAST_DIGITS, digits));
 }
 

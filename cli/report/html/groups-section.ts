@@ -1,6 +1,5 @@
 import type { Grouping } from '#core/report/grouping.ts';
 import type { Report } from '#core/report/report.ts';
-import { usd } from './dollars.ts';
 import { tableSection } from './sections.ts';
 
 /** What other sections show already. */
@@ -23,12 +22,12 @@ export function groupsSection({ by, groups }: Report): string {
     rows: shown.map(({ key, sums }) => [
       key,
       String(sums.videos),
-      usd(sums.gpu),
-      usd(sums.requests),
-      usd(sums.total),
-      usd(sums.wasted),
-      usd(sums.idle + sums.coldStart),
-      usd(sums.saved),
+      sums.gpu,
+      sums.requests,
+      sums.total,
+      sums.wasted,
+      sums.idle + sums.coldStart,
+      sums.saved,
     ]),
   });
 }

@@ -1,3 +1,4 @@
+import { digitsFor, dollars, usd } from './dollars.ts';
 import { escapeHtml } from './escape-html.ts';
 
 /** A colour of the style sheet and what it stands for. */
@@ -17,15 +18,21 @@ export const COLORS = [
   'var(--c6)',
 ];
 
+type Cell = string | bigint;
+
 export interface HtmlTable {
   caption: string;
   /** The first column names the row; the others hold numbers unless they are named in `texts`. */
   head: readonly string[];
-  rows: readonly (readonly string[])[];
-  foot?: readonly string[];
+  /** Pico-dollars as bigint: all of a column are shown with as many digits. */
+  rows: readonly (readonly Cell[])[];
+  foot?: readonly Cell[];
   /** Columns of words, by their index. */
   texts?: readonly number[];
 }
+
+/** A cell with more than these may have lines. */
+const LONG_CHARACTERS = 32;
 
 /** Rows of a table that is open from the beginning. */
 const OPEN_ROWS = 12;
@@ -75,13 +82,16 @@ function foldedTable(table: HtmlTable): string {
 
 function htmlTable({ caption, head, rows, foot, texts = [] }: HtmlTable): string {
   const isText = (index: number): boolean => index === 0 || texts.includes(index);
-  const cells = (row: readonly string[]): string =>
+  const digits = head.map((_, index) => digitsOfColumn([...rows, foot ?? []], index));
+  const cells = (row: readonly Cell[]): string =>
     row
-      .map((cell, index) =>
-        index === 0
-          ? `<th scope="row">${escapeHtml(cell)}</th>`
-          : `<td${isText(index) ? ' class="text"' : ''}>${escapeHtml(cell)}</td>`,
-      )
+      .map((cell, index) => (typeof cell === 'bigint' ? usd(cell, digits[index]) : cell))
+      .map((cell, index) => {
+        const long = cell.length > LONG_CHARACTERS ? ' long' : '';
+        return index === 0
+          ? `<th scope="row" class="text${long}">${escapeHtml(cell)}</th>`
+          : `<td${isText(index) ? ` class="text${long}"` : ''}>${escapeHtml(cell)}</td>`;
+      })
       .join('');
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table>
 <thead><tr>${head.map((name, index) => `<th scope="col"${isText(index) ? ' class="text"' : ''}>${escapeHtml(name)}</th>`).join('')}</tr></thead>
@@ -89,4 +99,13 @@ function htmlTable({ caption, head, rows, foot, texts = [] }: HtmlTable): string
 ${rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n')}
 </tbody>${foot === undefined ? '' : `<tfoot><tr>${cells(foot)}</tr></tfoot>`}
 </table></div>`;
+}
+
+/** As many as show four digits of the largest amount. */
+function digitsOfColumn(rows: readonly (readonly Cell[])[], index: number): number {
+  const amounts = rows.flatMap((row) => {
+    const cell = row[index];
+    return typeof cell === 'bigint' ? [Math.abs(dollars(cell))] : [];
+  });
+  return digitsFor(Math.max(0, ...amounts), 4);
 }

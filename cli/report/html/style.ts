@@ -10,7 +10,7 @@ h1{font-size:1.9rem;line-height:1.2;margin:0;letter-spacing:-.02em;overflow-wrap
 header>p{color:var(--soft);margin:.5rem 0 1.5rem}
 h2{font-size:1.15rem;margin:0}
 section,.tile{background:var(--card);border:1px solid var(--line);border-radius:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,210px),1fr));gap:.8rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,150px),1fr));gap:.8rem}
 .tile{padding:.8rem 1rem}
 .tile h2{font-size:.82rem;font-weight:600;color:var(--soft)}
 .tile p{margin:0;color:var(--soft);font-size:.8rem;line-height:1.4}
@@ -31,9 +31,9 @@ summary{cursor:pointer;font-size:.88rem;color:var(--soft);padding:.2rem 0}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.32rem .6rem;text-align:right;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,.text{text-align:left}
-td.text,tbody th{white-space:normal;min-width:6.5rem;overflow-wrap:anywhere}
-td.text{max-width:26rem}
+th,td{padding-left:.5rem;padding-right:.5rem}
+.text{text-align:left}
+.long{white-space:normal;min-width:13rem;max-width:26rem;overflow-wrap:anywhere}
 thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}
 tbody th{font-weight:500}
 tfoot th,tfoot td{font-weight:650;border-bottom:0}

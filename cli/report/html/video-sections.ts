@@ -12,7 +12,7 @@ import {
   rowsAxis,
   UPRIGHT_NAMED,
 } from './axes.ts';
-import { axisDollars, dollars, percent, usd } from './dollars.ts';
+import { axisDollars, dollars, percent } from './dollars.ts';
 import { drawChart } from './draw-chart.ts';
 import { chartSection, COLORS, emptySection, tableSection } from './sections.ts';
 
@@ -113,9 +113,9 @@ export function hitsSection({ hits, videos }: Report): string {
           (HIT_CAPTIONS as Record<string, string>)[key] ?? 'not completed',
           String(sums.videos),
           percent(BigInt(sums.videos), BigInt(videos.videos)),
-          usd(sums.total),
-          usd(sums.total / BigInt(sums.videos)),
-          usd(sums.saved),
+          sums.total,
+          sums.total / BigInt(sums.videos),
+          sums.saved,
           sums.stepsFull === 0 ? '–' : `${sums.stepsRun} of ${sums.stepsFull}`,
         ]),
       },
@@ -178,10 +178,10 @@ export function tenantsSection({ tenants, tenant }: Report): string {
         rows: shown.map((group) => [
           group.key,
           String(group.sums.videos),
-          ...parts.map(([, amountOf]) => usd(amountOf(group))),
-          usd(group.sums.loaded),
-          usd(group.sums.wasted),
-          usd(group.sums.saved),
+          ...parts.map(([, amountOf]) => amountOf(group)),
+          group.sums.loaded,
+          group.sums.wasted,
+          group.sums.saved,
         ]),
       },
     },
@@ -214,11 +214,11 @@ export function dearestSection(dearest: readonly VideoLine[]): string {
         line.tenant,
         line.day,
         line.hit ?? line.status,
-        usd(line.gpu),
-        usd(line.requests),
-        usd(line.wasted),
-        usd(line.loaded),
-        usd(line.saved),
+        line.gpu,
+        line.requests,
+        line.wasted,
+        line.loaded,
+        line.saved,
       ]),
     },
   );

@@ -16,7 +16,7 @@ const BOUNDS: readonly bigint[] = Array.from({ length: 9 }, (_, power) =>
 
 /** Counts costs in bins that are fixed beforehand: no cost need be remembered. */
 export class CostHistogram {
-  readonly #counts = new Array<number>(BOUNDS.length + 1).fill(0);
+  readonly #counts = Array.from({ length: BOUNDS.length + 1 }, () => 0);
 
   add(amount: bigint): void {
     const index = BOUNDS.findIndex((bound) => amount < bound);
