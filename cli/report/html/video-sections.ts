@@ -195,18 +195,7 @@ export function dearestSection(dearest: readonly VideoLine[]): string {
     `The ${dearest.length} dearest, machines that waited or started for them included.`,
     {
       caption: 'The videos that cost most',
-      head: [
-        'video',
-        'prompt',
-        'tenant',
-        'day',
-        'hit',
-        'GPU',
-        'requests',
-        'wasted',
-        'all',
-        'saved',
-      ],
+      head: ['video', 'prompt', 'tenant', 'day', 'hit', 'GPU', 'wasted', 'all', 'saved'],
       texts: [1, 2, 3, 4],
       rows: dearest.map((line) => [
         line.videoId,
@@ -215,7 +204,6 @@ export function dearestSection(dearest: readonly VideoLine[]): string {
         line.day,
         line.hit ?? line.status,
         line.gpu,
-        line.requests,
         line.wasted,
         line.loaded,
         line.saved,
