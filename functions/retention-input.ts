@@ -3,6 +3,10 @@ import type { Context } from 'aws-lambda';
 /** How a retention function is called: by its schedule, or by hand with `{ "isDryRun": true }`. */
 export interface RetentionEvent {
   isDryRun?: unknown;
+  /** To `evict`: the id of the entry whose verdict is to be explained. */
+  explain?: unknown;
+  /** To `evict`: weighs the cache now, due or not. */
+  isForced?: unknown;
 }
 
 export interface RetentionInput {

@@ -1,12 +1,12 @@
-import type { Entry } from '#core/generation.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { inParallel } from '../in-parallel.ts';
 
 export interface EvictionStores {
-  table: Pick<Table, 'scanEntries' | 'moveEntry' | 'deleteEntry'>;
+  table: Pick<Table, 'leavingEntries' | 'getEntry' | 'moveEntry' | 'deleteEntry'>;
   vectors: Pick<VectorIndex, 'delete'>;
   objects: Pick<ObjectStore, 'delete'>;
 }
@@ -16,6 +16,8 @@ export interface EvictionOptions {
   isDryRun?: boolean;
   /** Epoch milliseconds after which nothing new is begun. */
   deadline?: number;
+  /** Begins nothing new, as after the deadline. */
+  signal?: AbortSignal;
   /** Epoch milliseconds. */
   now?: () => number;
 }
@@ -41,12 +43,13 @@ const ENTRIES_AT_ONCE = 8;
  *     READY ─► EVICTING ─ vectors gone ─ grace ─ latent deleted ─► TOMBSTONE ─ a day ─► no record
  *
  * Every step may be repeated and the state moves on only after what belongs to it is done, so a run
- * that stops anywhere is finished by the next. Which READY entries leave is decided elsewhere; the
- * video of an entry stays, because finished jobs point at it.
+ * that stops anywhere is finished by the next. Which READY entries leave is decided elsewhere
+ * (`weighCache`); the video of an entry stays, because finished jobs point at it. What leaves is read from
+ * an index: where nothing does, a run costs 32 empty queries.
  */
 export async function finishEvictions(
   stores: EvictionStores,
-  { isDryRun = false, deadline = Infinity, now = Date.now }: EvictionOptions = {},
+  { isDryRun = false, deadline = Infinity, signal, now = Date.now }: EvictionOptions = {},
 ): Promise<EvictionSummary> {
   const summary: EvictionSummary = {
     isDryRun,
@@ -56,8 +59,8 @@ export async function finishEvictions(
     buriedBytes: 0,
     forgotten: 0,
   };
-  const leaving = entriesBefore(stores.table.scanEntries(), () => {
-    if (now() < deadline) return true;
+  const leaving = entriesWhile(stores.table.leavingEntries(), () => {
+    if (now() < deadline && signal?.aborted !== true) return true;
     summary.isComplete = false;
     return false;
   });
@@ -75,24 +78,31 @@ export async function finishEvictions(
       summary.waiting++;
       return;
     }
-    if (!isDryRun) await bury(stores, entry, now());
+    if (!isDryRun && !(await bury(stores, entry, now()))) return;
     summary.buried++;
     summary.buriedBytes += entry.latentBytes;
   });
   return summary;
 }
 
-async function bury({ table, objects }: EvictionStores, entry: Entry, now: number): Promise<void> {
+/** As the table has it now: an index may be a moment behind. False when somebody else was faster. */
+async function bury(
+  { table, objects }: EvictionStores,
+  { entryId }: WeighedEntry,
+  now: number,
+): Promise<boolean> {
+  const entry = await table.getEntry(entryId);
+  if (entry?.state !== 'EVICTING') return false;
   await objects.delete(entry.latentKey);
-  await table.moveEntry(entry.entryId, 'EVICTING', 'TOMBSTONE', now);
+  return table.moveEntry(entryId, 'EVICTING', 'TOMBSTONE', now);
 }
 
-async function* entriesBefore(
-  entries: AsyncIterable<Entry>,
+async function* entriesWhile(
+  entries: AsyncIterable<WeighedEntry>,
   hasTime: () => boolean,
-): AsyncIterable<Entry> {
+): AsyncIterable<WeighedEntry> {
   for await (const entry of entries) {
     if (!hasTime()) return;
-    if (entry.state !== 'READY') yield entry;
+    yield entry;
   }
 }

@@ -1,34 +1,75 @@
 import type { Context } from 'aws-lambda';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
-import { deployedObjects, deployedTable, deployedVectors, lazily } from '../services.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import { deployedObjects, deployedTable, deployedVectors, lazily, variable } from '../services.ts';
 import { traced, type Telemetry } from '../telemetry.ts';
-import { finishEvictions, type EvictionStores, type EvictionSummary } from './finish-evictions.ts';
+import { deployedEvictSettings } from './deployed-evict-settings.ts';
+import { evict, type EvictOutcome, type EvictStores } from './evict.ts';
+import type { EvictSettings } from './evict-settings.ts';
+import { explainEntry, type Explanation } from './explain-entry.ts';
+import type { WeighOptions } from './weigh-cache.ts';
 
-/** Lets go what has been leaving for long enough, and says so. */
+export interface EvictInput extends RetentionInput, Pick<WeighOptions, 'isForced' | 'holder'> {
+  /** Id of the entry whose verdict is to be explained; then nothing else is done. */
+  explain?: string;
+}
+
+/** Weighs entries, lets go of what does not pay, and says so; or explains one verdict. */
 export function createEvictHandler(
-  stores: EvictionStores,
+  stores: EvictStores,
+  settings: EvictSettings,
   telemetry: Telemetry,
-): (input: RetentionInput) => Promise<EvictionSummary> {
-  return traced('evict', async (input) => {
-    const summary = await finishEvictions(stores, input);
-    telemetry.log({ level: 'info', event: 'evictions_finished', ...summary });
-    const { buried, buriedBytes, isDryRun } = summary;
-    // A metric is paid for every hour in which it is published.
+): (input: EvictInput) => Promise<EvictOutcome | Explanation> {
+  return traced('evict', async ({ explain, ...options }) => {
+    if (explain !== undefined) return explainEntry(stores, settings, explain, Date.now());
+    const outcome = await evict(stores, settings, options);
+    const { weighing, finishing } = outcome;
+    if (weighing.outcome === 'weighed') {
+      const { run, rentPerMonthUsd } = weighing;
+      telemetry.log({ level: 'info', event: 'cache_weighed', ...run, rentPerMonthUsd });
+      // A metric is paid for every hour in which it is published: this one about daily.
+      if (!run.isDryRun && run.isComplete) {
+        telemetry.measure(
+          { cacheEntries: run.holdings?.entries ?? 0, cacheRent: rentPerMonthUsd },
+          {},
+        );
+      }
+    } else {
+      telemetry.log({ level: 'info', event: 'cache_not_weighed', ...weighing });
+    }
+    telemetry.log({ level: 'info', event: 'evictions_finished', ...finishing });
+    const { buried, buriedBytes, isDryRun } = finishing;
     if (!isDryRun && buried > 0) {
       telemetry.measure({ evictedEntries: buried, evictedBytes: buriedBytes }, {});
     }
-    return summary;
+    return outcome;
   });
 }
 
 const run = lazily(async () =>
   createEvictHandler(
-    { table: deployedTable(), vectors: deployedVectors(), objects: deployedObjects() },
+    {
+      table: deployedTable(),
+      vectors: deployedVectors(),
+      objects: deployedObjects(),
+      retention: new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) }),
+    },
+    deployedEvictSettings(),
     deployedTelemetry(),
   ),
 );
 
-export function handler(event: RetentionEvent | null, context: Context): Promise<EvictionSummary> {
-  return run(retentionInput(event, context));
+export function handler(
+  event: RetentionEvent | null,
+  context: Context,
+): Promise<EvictOutcome | Explanation> {
+  const { explain, isForced } = event ?? {};
+  return run({
+    ...retentionInput(event, context),
+    holder: context.awsRequestId,
+    isForced: isForced === true,
+    ...(typeof explain === 'string' && { explain }),
+  });
 }

@@ -3,12 +3,14 @@ import type { Entry } from '#core/generation.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
 import { createEvictHandler } from '#functions/evict/handler.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
-import type { Telemetry } from '#functions/telemetry.ts';
+import type { EvictOutcome } from '#functions/evict/evict.ts';
+import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
 import {
   HOUR,
   isIndexed,
   killedAt,
   LATENT_BYTES,
+  SETTINGS,
   storeEntry,
   survives,
   useStores,
@@ -129,32 +131,32 @@ describe('finishEvictions', () => {
   );
 });
 
-test('the function logs its summary and measures what it let go, if anything', async () => {
+test('the function says what it weighed and let go, and measures what is worth a metric', async () => {
   const { entryId } = await storeEntry(stores());
   await stores().table.moveEntry(entryId, 'READY', 'EVICTING', Date.now() - HOUR);
-  const said: unknown[] = [];
+  const said: TelemetryEvent[] = [];
+  const measured: object[] = [];
   const telemetry: Telemetry = {
     log: (event) => void said.push(event),
-    measure: (amounts) => void said.push(amounts),
+    measure: (amounts) => void measured.push(amounts),
   };
+  const handle = createEvictHandler(stores(), SETTINGS, telemetry);
 
-  const summary = await createEvictHandler(
-    stores(),
-    telemetry,
-  )({
-    isDryRun: false,
-    deadline: Infinity,
-  });
+  const first = (await handle({ isDryRun: false, deadline: Infinity })) as EvictOutcome;
+  const second = (await handle({ isDryRun: false, deadline: Infinity })) as EvictOutcome;
 
-  const silent = await createEvictHandler(
-    stores(),
-    telemetry,
-  )({ isDryRun: false, deadline: Infinity });
-
-  expect(summary.buried).toBe(1);
-  expect(said).toEqual([
-    { level: 'info', event: 'evictions_finished', ...summary },
+  expect(first.finishing.buried).toBe(1);
+  expect(first.weighing.outcome).toBe('weighed');
+  expect(second.weighing.outcome).toBe('not-due');
+  expect(said.map(({ event }) => event)).toEqual([
+    'cache_weighed',
+    'evictions_finished',
+    'cache_not_weighed',
+    'evictions_finished',
+  ]);
+  expect(said[1]).toEqual({ level: 'info', event: 'evictions_finished', ...first.finishing });
+  expect(measured).toEqual([
+    { cacheEntries: expect.any(Number), cacheRent: expect.any(Number) },
     { evictedEntries: 1, evictedBytes: LATENT_BYTES },
-    { level: 'info', event: 'evictions_finished', ...silent },
   ]);
 });

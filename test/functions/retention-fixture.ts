@@ -3,10 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Entry } from '#core/generation.ts';
+import { priceBookOf } from '#core/prices.ts';
+import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { ExactVectorIndex } from '#local/exact-vector-index.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
+import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
@@ -18,6 +22,7 @@ export interface Stores {
   table: Table;
   vectors: VectorIndex;
   objects: ObjectStore;
+  retention: RetentionTable;
 }
 
 /** The real stores of the embedded cloud, once for a test file. */
@@ -37,8 +42,22 @@ export function useStores(): () => Stores {
     await server.close();
     await rm(folder, { recursive: true, force: true });
   });
-  return () => ({ table: server.table, vectors, objects });
+  return () => ({
+    table: server.table,
+    vectors,
+    objects,
+    retention: new DynamoRetentionTable(server.connection),
+  });
 }
+
+export const SETTINGS: EvictSettings = {
+  book: priceBookOf('us-east-1'),
+  dimensions: 128,
+  storageClass: 'STANDARD',
+  budgetUsd: null,
+  movesStorageClasses: false,
+  onlyCompatibilityKey: null,
+};
 
 /** What is lacking of an entry that is otherwise whole. */
 export interface Lacking {
@@ -90,6 +109,7 @@ export function killedAt(stores: Stores, call: number, when: 'before' | 'after')
     table: killing(stores.table),
     vectors: killing(stores.vectors),
     objects: killing(stores.objects),
+    retention: killing(stores.retention),
   };
 }
 

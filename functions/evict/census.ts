@@ -1,0 +1,125 @@
+import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS } from '#core/policy/decay.ts';
+import { SECONDS_PER_MONTH } from '#core/policy/appraise.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
+
+/** Models whose speed is kept apart; those of further ones are taken together. */
+const MOST_MODELS = 64;
+
+/** Seconds of an evaluation before anything was made: that of a small model. */
+const ASSUMED_SECONDS_PER_EVALUATION = 1;
+
+/** As it is stored. */
+export interface CensusRecord {
+  entries: number;
+  vectors: number;
+  /** Sum over the vector queries that were made for new entries, each `decayWeight` of its time. */
+  queries: number;
+  /** Epoch milliseconds of the first entry ever seen; null before. */
+  firstAt: number | null;
+  /** Compatibility, seconds in the denoiser, network evaluations. */
+  speeds: [string, number, number][];
+}
+
+export const NO_CENSUS: CensusRecord = {
+  entries: 0,
+  vectors: 0,
+  queries: 0,
+  firstAt: null,
+  speeds: [],
+};
+
+/** What all entries together say: how many vectors are searched, how often, and how fast models are. */
+export class Census {
+  #entries = 0;
+  #vectors = 0;
+  #queries: number;
+  #firstAt: number | null;
+  readonly #speeds: Map<string, { seconds: number; evaluations: number }>;
+
+  constructor({ entries, vectors, queries, firstAt, speeds }: CensusRecord = NO_CENSUS) {
+    this.#entries = entries;
+    this.#vectors = vectors;
+    this.#queries = queries;
+    this.#firstAt = firstAt;
+    this.#speeds = new Map(
+      speeds.map(([model, seconds, evaluations]) => [model, { seconds, evaluations }]),
+    );
+  }
+
+  /** The next census counts entries anew and goes on with the queries. */
+  static after(last: CensusRecord): Census {
+    return new Census({ ...NO_CENSUS, queries: last.queries, firstAt: last.firstAt });
+  }
+
+  /**
+   * A request that no entry answers exactly asks the index once for each part of its prompt, and
+   * leaves an entry with about as many vectors: new entries tell how many queries there were. Those
+   * of requests that store nothing are not known.
+   *
+   * @param since epoch milliseconds; entries from before were counted by an earlier census
+   */
+  add(entry: WeighedEntry, createdAt: number, since: number, until: number): void {
+    this.#entries++;
+    this.#vectors += entry.vectors;
+    this.#firstAt = Math.min(this.#firstAt ?? Infinity, createdAt);
+    if (createdAt > since && createdAt <= until) {
+      this.#queries += entry.vectors * decayWeight(createdAt);
+    }
+    const { compatibility, denoiseSeconds, gpuSeconds, stepsRun } = entry;
+    if (stepsRun <= 0) return;
+    const speed = this.#speedOf(compatibility);
+    speed.seconds += denoiseSeconds ?? gpuSeconds;
+    speed.evaluations += stepsRun;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  get vectors(): number {
+    return this.#vectors;
+  }
+
+  /**
+   * A constant rate has the decayed sum rate * half-life / ln 2 in the long run, and 1 - 2^-(age /
+   * half-life) of it before: what was seen is divided by that.
+   */
+  queriesPerMonth(now: number): number {
+    if (this.#firstAt === null) return 0;
+    const age = Math.max(HALF_LIFE_MILLISECONDS / 1000, now - this.#firstAt);
+    const seen = 1 - 2 ** (-age / HALF_LIFE_MILLISECONDS);
+    const perMillisecond =
+      (decayedTo(this.#queries, now) * Math.LN2) / (HALF_LIFE_MILLISECONDS * seen);
+    return perMillisecond * 1000 * SECONDS_PER_MONTH;
+  }
+
+  secondsPerEvaluation(compatibility: string): number {
+    const speed = this.#speeds.get(compatibility) ?? this.#speeds.get(OTHERS);
+    if (speed !== undefined) return speed.seconds / speed.evaluations;
+    return ASSUMED_SECONDS_PER_EVALUATION;
+  }
+
+  toJSON(): CensusRecord {
+    return {
+      entries: this.#entries,
+      vectors: this.#vectors,
+      queries: this.#queries,
+      firstAt: this.#firstAt,
+      speeds: [...this.#speeds].map(([model, { seconds, evaluations }]) => [
+        model,
+        seconds,
+        evaluations,
+      ]),
+    };
+  }
+
+  #speedOf(compatibility: string): { seconds: number; evaluations: number } {
+    const isKnown = this.#speeds.has(compatibility) || this.#speeds.size < MOST_MODELS;
+    const model = isKnown ? compatibility : OTHERS;
+    let speed = this.#speeds.get(model);
+    if (speed === undefined) this.#speeds.set(model, (speed = { seconds: 0, evaluations: 0 }));
+    return speed;
+  }
+}
+
+const OTHERS = 'others';

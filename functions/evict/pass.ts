@@ -1,0 +1,171 @@
+import type { DollarRates } from '#core/charges.ts';
+import type { Appraisal, PolicyContext } from '#core/policy/appraise.ts';
+import { lastUseOf, type EntryState } from '#core/policy/entry-state.ts';
+import { ReuseModel } from '#core/policy/reuse-model.ts';
+import type { Holdings, Verdict } from '#core/retention-run.ts';
+import { addLatent, billedBytes, emptyHoldings, isMonitored, tierOf } from '#core/storage-cost.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
+import { Census } from './census.ts';
+import { DensityHistogram, type CutOff } from './density-histogram.ts';
+import {
+  BEGINNING,
+  type Cursor,
+  type EvictState,
+  type PassRecord,
+  type Phase,
+} from './pass-state.ts';
+
+/** A pass that nobody went on with for so long begins anew: too much has happened since. */
+const STALE_MILLISECONDS = 24 * 3_600_000;
+
+/** An entry that was weighed, and what came of it. */
+export interface Weighed {
+  entry: WeighedEntry;
+  state: EntryState;
+  appraisal: Appraisal;
+}
+
+/** A pass over the cache in memory: what it has seen, decided and counted. */
+export class Pass {
+  readonly runId: string;
+  /** Epoch milliseconds; all that a pass reckons is as of then. */
+  readonly startedAt: number;
+  /** Epoch milliseconds of the pass before; 0 for the first. */
+  readonly since: number;
+  readonly model: ReuseModel;
+  readonly census: Census;
+  phase: Phase;
+  cursor: Cursor;
+  densities: DensityHistogram | null;
+  cutOff: CutOff | null;
+  seconds: number;
+  rentPerMonthUsd: number;
+  readonly verdicts: PassRecord['verdicts'];
+  readonly holdings: Holdings;
+  readonly counts: Record<string, number>;
+
+  constructor(record: PassRecord, since: number) {
+    this.runId = record.runId;
+    this.startedAt = record.startedAt;
+    this.since = since;
+    this.model = ReuseModel.from(record.model);
+    this.census = new Census(record.census);
+    this.phase = record.phase;
+    this.cursor = record.cursor;
+    this.densities = record.densities && new DensityHistogram(record.densities);
+    this.cutOff = record.cutOff;
+    this.seconds = record.seconds;
+    this.rentPerMonthUsd = record.rentPerMonthUsd;
+    this.verdicts = structuredClone(record.verdicts);
+    this.holdings = structuredClone(record.holdings);
+    this.counts = { ...record.counts };
+  }
+
+  /** Goes on with the pass that is under way, or begins one that has learned what those before did. */
+  static after(state: EvictState, runId: string, now: number): Pass {
+    const { last, pass, model } = state;
+    const since = last?.startedAt ?? 0;
+    if (pass !== null && now - pass.startedAt < STALE_MILLISECONDS) return new Pass(pass, since);
+    const learned = model === null ? new ReuseModel(now) : ReuseModel.from(model);
+    learned.advanceTo(now);
+    const census = last === null ? new Census() : Census.after(last.census);
+    return new Pass(
+      {
+        runId,
+        startedAt: now,
+        phase: 'measure',
+        cursor: BEGINNING,
+        model: learned.toJSON(),
+        census: census.toJSON(),
+        densities: null,
+        cutOff: null,
+        verdicts: {},
+        holdings: emptyHoldings(),
+        rentPerMonthUsd: 0,
+        counts: {},
+        seconds: 0,
+      },
+      since,
+    );
+  }
+
+  toJSON(): PassRecord {
+    const { runId, startedAt, phase, cursor, cutOff, verdicts, holdings, counts, seconds } = this;
+    return {
+      runId,
+      startedAt,
+      phase,
+      cursor,
+      model: this.model.toJSON(),
+      census: this.census.toJSON(),
+      densities: this.densities?.toJSON() ?? null,
+      cutOff,
+      verdicts,
+      holdings,
+      rentPerMonthUsd: this.rentPerMonthUsd,
+      counts,
+      seconds,
+    };
+  }
+
+  /** By what its entries are appraised, once all of them were measured. */
+  context(rates: DollarRates, dollarsPerGpuSecond: number): PolicyContext {
+    return {
+      now: this.startedAt,
+      model: this.model,
+      rates,
+      dollarsPerGpuSecond,
+      queriesPerMonth: this.census.queriesPerMonth(this.startedAt),
+      vectorsInIndex: this.census.vectors,
+    };
+  }
+
+  count(name: string, times = 1): void {
+    this.counts[name] = (this.counts[name] ?? 0) + times;
+  }
+
+  conclude(verdict: Verdict, { entry }: Pick<Weighed, 'entry'>): void {
+    const sum = (this.verdicts[verdict] ??= { count: 0, bytes: 0 });
+    sum.count++;
+    sum.bytes += entry.latentBytes;
+  }
+
+  /** The entry stays: it is among what the cache holds when the pass ends. */
+  stay(verdict: Verdict, weighed: Weighed): void {
+    this.conclude(verdict, weighed);
+    const { entry, state, appraisal } = weighed;
+    const { holdings } = this;
+    holdings.entries++;
+    holdings.videoBytes += entry.videoBytes;
+    holdings.vectorBytes += state.vectorBytes;
+    holdings.itemBytes += state.itemBytes;
+    addLatent(holdings, objectOf(state), this.startedAt);
+    this.rentPerMonthUsd += appraisal.rentPerMonth;
+  }
+
+  /** What was said to stay leaves after all. */
+  leaveAfterAll(said: Verdict, verdict: Verdict, weighed: Weighed): void {
+    const { entry, state, appraisal } = weighed;
+    const { holdings } = this;
+    const sum = this.verdicts[said]!;
+    sum.count--;
+    sum.bytes -= entry.latentBytes;
+    this.conclude(verdict, weighed);
+    holdings.entries--;
+    holdings.videoBytes -= entry.videoBytes;
+    holdings.vectorBytes -= state.vectorBytes;
+    holdings.itemBytes -= state.itemBytes;
+    const object = objectOf(state);
+    const held = holdings.latents[tierOf(object, this.startedAt)]!;
+    held.count--;
+    held.bytes -= object.bytes;
+    held.billedBytes -= billedBytes(object.bytes, object.storageClass);
+    if (isMonitored(object)) holdings.monitoredLatents--;
+    this.rentPerMonthUsd -= appraisal.rentPerMonth;
+  }
+}
+
+function objectOf(state: EntryState) {
+  const { latentBytes: bytes, storageClass } = state;
+  return { bytes, storageClass, lastReadAt: lastUseOf(state) };
+}

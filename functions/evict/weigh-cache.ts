@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto';
+import { dollarRates, type DollarRates } from '#core/charges.ts';
+import { dayOf } from '#core/day.ts';
+import { bookOn } from '#core/prices.ts';
+import type { RetentionRun } from '#core/retention-run.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { ObjectStore } from '#stores/objects.ts';
+import type { RetentionTable } from '#stores/retention-table.ts';
+import type { Table } from '#stores/table.ts';
+import { Decider } from './decide.ts';
+import { DensityHistogram } from './density-histogram.ts';
+import { nextPassAt } from './due.ts';
+import { DuplicateGroups } from './duplicates.ts';
+import { gpuSecondUsd, type EvictSettings } from './evict-settings.ts';
+import { measure, rank } from './measure.ts';
+import { pagesFrom } from './pages.ts';
+import { BEGINNING, readState, type EvictState, type Phase } from './pass-state.ts';
+import { Pass } from './pass.ts';
+
+export interface WeighStores {
+  table: Pick<Table, 'weighEntries' | 'getEntry' | 'moveEntry' | 'setStorageClass'>;
+  objects: Pick<ObjectStore, 'setStorageClass'>;
+  retention: RetentionTable;
+}
+
+export interface WeighOptions {
+  /** Look and say what would be done, change nothing. */
+  isDryRun?: boolean;
+  /** Weighs now, due or not. */
+  isForced?: boolean;
+  /** Epoch milliseconds after which nothing new is begun. */
+  deadline?: number;
+  /** Stops at the next page, as the deadline does. */
+  signal?: AbortSignal;
+  /** Epoch milliseconds. */
+  now?: () => number;
+  /** Who works; whoever calls itself the same goes on at once with what it left unfinished. */
+  holder?: string;
+  /** Entries of a page at most. */
+  pageSize?: number;
+  /** After how many pages progress is written down. */
+  pagesPerCheckpoint?: number;
+}
+
+export type Weighing =
+  /** The next pass is due then, ISO 8601. */
+  | { outcome: 'not-due'; nextAt: string }
+  /** Another pass is at work. */
+  | { outcome: 'busy' }
+  /** `run.isComplete` is false when the deadline came first: the next call goes on. */
+  | { outcome: 'weighed'; run: RetentionRun; rentPerMonthUsd: number };
+
+/** A pass that is not heard of for so long is dead: two checkpoints are seconds apart. */
+const TURN_MILLISECONDS = 10 * 60_000;
+
+const PAGES_PER_CHECKPOINT = 16;
+
+/**
+ * Weighs every entry against its rent, and lets go of those that do not pay:
+ *
+ *     measure ─► (rank) ─► decide ─► merge
+ *
+ * Each phase but the last streams all segments: `measure` learns when entries are hit again, `rank`
+ * finds where a budget ends, `decide` acts, `merge` lets go of duplicates. Progress is written down
+ * every few pages, so that whoever comes next goes on from there; what was done since is done again,
+ * which changes nothing: entries that left are not seen again, and nothing else is written. Time
+ * grows with the entries; memory holds two pages, the model, and one share of duplicate groups.
+ *
+ * One pass works at a time, by a turn that ends by itself. One whose turn has ended cannot write down
+ * its progress, and its moves are harmless: each holds only while the entry is as it was weighed.
+ */
+export async function weighCache(
+  stores: WeighStores,
+  settings: EvictSettings,
+  options: WeighOptions = {},
+): Promise<Weighing> {
+  const { isDryRun = false, isForced = false, now = Date.now, holder = randomUUID() } = options;
+  const { retention } = stores;
+  const day = dayOf(new Date(now()).toISOString());
+  const rates = dollarRates(bookOn(settings.book, day));
+  const before = readState(await retention.getState());
+  const nextAt = nextPassAt(before, rates);
+  if (!isForced && nextAt > now()) {
+    return { outcome: 'not-due', nextAt: new Date(nextAt).toISOString() };
+  }
+  if (isDryRun) return new Turn(stores, settings, options, { ...before, pass: null }, null).work();
+  if (!(await retention.takeTurn(holder, now(), now() + TURN_MILLISECONDS))) {
+    return { outcome: 'busy' };
+  }
+  try {
+    const state = readState(await retention.getState());
+    return await new Turn(stores, settings, options, state, holder).work();
+  } finally {
+    await retention.endTurn(holder);
+  }
+}
+
+/** One call's work on a pass: from where it is to its end, or to the deadline. */
+class Turn {
+  readonly #stores: WeighStores;
+  readonly #settings: EvictSettings;
+  readonly #options: WeighOptions;
+  readonly #state: EvictState;
+  /** Null in a dry run, which writes nothing. */
+  readonly #holder: string | null;
+  readonly #pass: Pass;
+  readonly #rates: DollarRates;
+  readonly #now: () => number;
+  readonly #begunAt: number;
+  readonly #secondsBefore: number;
+
+  constructor(
+    stores: WeighStores,
+    settings: EvictSettings,
+    options: WeighOptions,
+    state: EvictState,
+    holder: string | null,
+  ) {
+    this.#stores = stores;
+    this.#settings = settings;
+    this.#options = options;
+    this.#state = state;
+    this.#holder = holder;
+    this.#now = options.now ?? Date.now;
+    this.#begunAt = this.#now();
+    this.#pass = Pass.after(state, randomUUID(), this.#begunAt);
+    this.#secondsBefore = this.#pass.seconds;
+    const day = dayOf(new Date(this.#pass.startedAt).toISOString());
+    this.#rates = dollarRates(bookOn(settings.book, day));
+  }
+
+  async work(): Promise<Weighing> {
+    const pass = this.#pass;
+    if (pass.phase === 'measure') {
+      const isThrough = await this.#stream((entries) => measure(entries, pass, this.#settings));
+      if (!isThrough) return this.#unfinished();
+      const { budgetUsd } = this.#settings;
+      if (budgetUsd !== null) pass.densities = new DensityHistogram();
+      await this.#enter(budgetUsd === null ? 'decide' : 'rank');
+    }
+    const context = pass.context(this.#rates, gpuSecondUsd(this.#settings, this.#rates));
+    if (pass.phase === 'rank') {
+      const isThrough = await this.#stream((entries) => {
+        rank(entries, pass, this.#settings, context);
+      });
+      if (!isThrough) return this.#unfinished();
+      pass.cutOff = pass.densities!.cutOff(this.#settings.budgetUsd ?? Infinity);
+      await this.#enter('decide');
+    }
+    const groups = new DuplicateGroups(pass.census.entries, this.#state.round);
+    const decider = new Decider({
+      stores: this.#stores,
+      settings: this.#settings,
+      pass,
+      context,
+      groups,
+      isDryRun: this.#holder === null,
+      now: this.#now,
+    });
+    if (pass.phase === 'decide') {
+      if (!(await this.#stream((entries) => decider.decide(entries)))) return this.#unfinished();
+      await this.#enter('merge');
+    }
+    // Groups live in memory: who goes on with another's pass has none, and they have their turn later.
+    await decider.merge(() => this.#hasTime());
+    return this.#finish();
+  }
+
+  /** True when it came to the end of the last segment. */
+  async #stream(each: (entries: WeighedEntry[]) => void | Promise<void>): Promise<boolean> {
+    const { pageSize, pagesPerCheckpoint = PAGES_PER_CHECKPOINT } = this.#options;
+    const pass = this.#pass;
+    let pages = 0;
+    for await (const page of pagesFrom(this.#stores.table, pass.cursor, pageSize)) {
+      await each(page.entries);
+      if (page.next === null) return true;
+      pass.cursor = page.next;
+      if (!this.#hasTime()) return false;
+      // Most segments of a small cache have one page with little in it.
+      if (page.entries.length > 0 && ++pages % pagesPerCheckpoint === 0) await this.#save();
+    }
+    return true;
+  }
+
+  async #enter(phase: Phase): Promise<void> {
+    this.#pass.phase = phase;
+    this.#pass.cursor = BEGINNING;
+    await this.#save();
+  }
+
+  async #save(state: EvictState = { ...this.#state, pass: this.#record() }): Promise<void> {
+    if (this.#holder === null) return;
+    const until = this.#now() + TURN_MILLISECONDS;
+    await this.#stores.retention.putState({ ...state }, this.#holder, until);
+  }
+
+  #record() {
+    this.#pass.seconds = this.#secondsBefore + (this.#now() - this.#begunAt) / 1000;
+    return this.#pass.toJSON();
+  }
+
+  async #unfinished(): Promise<Weighing> {
+    await this.#save();
+    return this.#weighed(false);
+  }
+
+  /** The record first: until the state says that the pass has ended, ending it again writes the same. */
+  async #finish(): Promise<Weighing> {
+    const weighed = this.#weighed(true);
+    if (this.#holder !== null) await this.#stores.retention.putRun(weighed.run);
+    const pass = this.#record();
+    const { model, census, startedAt, seconds, rentPerMonthUsd, holdings, cutOff } = pass;
+    const { entries } = holdings;
+    const phases = this.#settings.budgetUsd === null ? 2 : 3;
+    await this.#save({
+      ...this.#state,
+      model,
+      round: this.#state.round + 1,
+      last: { startedAt, seconds, census, rentPerMonthUsd, entries, phases, cutOff },
+      pass: null,
+    });
+    return weighed;
+  }
+
+  #weighed(isComplete: boolean): Extract<Weighing, { outcome: 'weighed' }> {
+    const { runId, startedAt, verdicts, holdings, counts, census, rentPerMonthUsd } = this.#pass;
+    const run: RetentionRun = {
+      runId,
+      kind: 'evict',
+      startedAt: new Date(startedAt).toISOString(),
+      endedAt: new Date(this.#now()).toISOString(),
+      isDryRun: this.#holder === null,
+      isComplete,
+      holdings,
+      verdicts,
+      counts: {
+        ...counts,
+        vectors: census.vectors,
+        queriesPerMonth: Math.round(census.queriesPerMonth(startedAt)),
+      },
+    };
+    return { outcome: 'weighed', run, rentPerMonthUsd };
+  }
+
+  #hasTime(): boolean {
+    const { deadline = Infinity, signal } = this.#options;
+    return this.#now() < deadline && signal?.aborted !== true;
+  }
+}
