@@ -29,7 +29,7 @@ export function fulfils(
 
 /** The item after the update; the one given stays as it is. */
 export function updated(item: Item, update: string, placeholders: Placeholders): Item {
-  const next = structuredClone(item);
+  const next = { ...item };
   // Every operand means the item as it was.
   const scope = new Scope(item, placeholders);
   for (const clause of parseUpdate(update)) apply(clause, next, scope);
@@ -145,7 +145,7 @@ function compares(
 function apply({ action, path, operand }: UpdateClause, next: Item, scope: Scope): void {
   const names = path.map((word) => scope.name(word));
   const name = names.at(-1)!;
-  const parent = names.length === 1 ? next : at(next, names.slice(0, -1))?.M;
+  const parent = copied(next, names.slice(0, -1));
   if (parent === undefined) throw new Error(`there is no ${names.join('.')} to write to`);
   const given = operand && scope.value(operand);
   if (action === 'SET') {
@@ -158,6 +158,19 @@ function apply({ action, path, operand }: UpdateClause, next: Item, scope: Scope
     if (rest === undefined) delete parent[name];
     else parent[name] = rest;
   }
+}
+
+/** The map at the path, with all on the way there copied, so that it may be written to. */
+function copied(item: Item, path: readonly string[]): Item | undefined {
+  let parent = item;
+  for (const name of path) {
+    const inner = parent[name]?.M;
+    if (inner === undefined) return undefined;
+    const copy = { ...inner };
+    parent[name] = { M: copy };
+    parent = copy;
+  }
+  return parent;
 }
 
 function sum(value: AttributeValue | undefined, added: AttributeValue): AttributeValue {

@@ -36,6 +36,14 @@ export class MemoryDynamo {
     this.#pageItems = pageItems;
   }
 
+  /** A server of its own with the same items. */
+  fork(): MemoryDynamo {
+    const fork = new MemoryDynamo({ pageItems: this.#pageItems });
+    // An item is never changed, but replaced.
+    for (const [name, item] of this.#items) fork.#items.set(name, item);
+    return fork;
+  }
+
   /** For what is not to be told from a real client. */
   get client(): DynamoDBClient {
     return clientOf(async (command) => this.answer(command));
@@ -123,7 +131,7 @@ export class MemoryDynamo {
     items: readonly Item[],
     input: (QueryCommand | ScanCommand)['input'],
     keyOf: (item: Item) => Item,
-  ): { Items: Item[] } {
+  ): { Items: Item[]; Count: number } {
     const from = input.ExclusiveStartKey && nameOf(input.ExclusiveStartKey);
     const start = from === undefined ? 0 : items.findIndex((item) => nameOf(item) === from) + 1;
     const page = items.slice(start, start + (input.Limit ?? this.#pageItems));

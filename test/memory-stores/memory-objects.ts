@@ -61,6 +61,13 @@ export class MemoryObjects implements ObjectStore {
     yield* this.heads(prefix);
   }
 
+  /** A store of its own with the same objects. */
+  fork(options: MemoryObjectsOptions): MemoryObjects {
+    const fork = new MemoryObjects(options);
+    for (const [key, object] of this.#objects) fork.#objects.set(key, object);
+    return fork;
+  }
+
   /** In key order. */
   heads(prefix = ''): ObjectHead[] {
     return [...this.#objects.keys()]

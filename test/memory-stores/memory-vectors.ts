@@ -45,6 +45,13 @@ export class MemoryVectors implements VectorIndex {
     yield* this.entryIds;
   }
 
+  /** An index of its own with the same vectors. */
+  fork(): MemoryVectors {
+    const fork = new MemoryVectors();
+    for (const [key, record] of this.#records) fork.#records.set(key, record);
+    return fork;
+  }
+
   /** Each once, in order. */
   get entryIds(): string[] {
     return [...new Set([...this.#records.values()].map(({ entryId }) => entryId))].sort();
