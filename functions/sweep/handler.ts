@@ -1,17 +1,20 @@
 import type { Context } from 'aws-lambda';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
-import { deployedObjects, deployedTable, deployedVectors, lazily } from '../services.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import { deployedObjects, deployedTable, deployedVectors, lazily, variable } from '../services.ts';
 import { traced, type Telemetry } from '../telemetry.ts';
-import { sweep, type SweepStores, type SweepSummary } from './sweep.ts';
+import { recordedSweep, type RecordedSweepStores } from './recorded-sweep.ts';
+import type { SweepSummary } from './sweep.ts';
 
 /** Clears away what crashes have left, and says what it was. */
 export function createSweepHandler(
-  stores: SweepStores,
+  stores: RecordedSweepStores,
   telemetry: Telemetry,
 ): (input: RetentionInput) => Promise<SweepSummary> {
   return traced('sweep', async (input) => {
-    const summary = await sweep(stores, input);
+    const summary = await recordedSweep(stores, input);
     telemetry.log({ level: 'info', event: 'swept', ...summary });
     const { orphanedObjects, orphanedVectors, restoredVectors, entriesWithoutLatent } = summary;
     const orphans = orphanedObjects + orphanedVectors + restoredVectors + entriesWithoutLatent;
@@ -22,7 +25,12 @@ export function createSweepHandler(
 
 const run = lazily(async () =>
   createSweepHandler(
-    { table: deployedTable(), vectors: deployedVectors(), objects: deployedObjects() },
+    {
+      table: deployedTable(),
+      vectors: deployedVectors(),
+      objects: deployedObjects(),
+      retention: new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) }),
+    },
     deployedTelemetry(),
   ),
 );

@@ -16,6 +16,8 @@ export interface SweepOptions {
   isDryRun?: boolean;
   /** Epoch milliseconds after which nothing new is begun. */
   deadline?: number;
+  /** Begins nothing new, as after the deadline. */
+  signal?: AbortSignal;
   /** Epoch milliseconds. */
   now?: () => number;
   /** Most entries, and most orphans of one kind, that are held in memory at once. */
@@ -66,6 +68,7 @@ export async function sweep(
   {
     isDryRun = false,
     deadline = Infinity,
+    signal,
     now = Date.now,
     mostHeld = MOST_HELD,
   }: SweepOptions = {},
@@ -86,7 +89,7 @@ export async function sweep(
     summary,
     mostHeld,
     hasTime: () => {
-      if (now() < deadline) return true;
+      if (now() < deadline && signal?.aborted !== true) return true;
       summary.isComplete = false;
       return false;
     },

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Entry, Job } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/identity.ts';
 import { createSweepHandler } from '#functions/sweep/handler.ts';
+import { recordedSweep } from '#functions/sweep/recorded-sweep.ts';
 import { EVERYTHING, isIn, split } from '#functions/sweep/shares.ts';
 import { sweep, type SweepSummary } from '#functions/sweep/sweep.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
@@ -316,7 +317,34 @@ test('the function logs its summary and counts what it mended', async () => {
 
   expect(summary).toMatchObject({ orphanedObjects: 0, orphanedVectors: 1, restoredVectors: 1 });
   expect(said).toEqual([{ level: 'info', event: 'swept', ...summary }, { orphans: 3 }]);
+  const today = new Date().toISOString().slice(0, 10);
+  const { isDryRun: _, isComplete, ...counts } = summary;
+  expect((await stores().retention.listRuns(today)).at(-1)).toMatchObject({
+    kind: 'sweep',
+    isDryRun: false,
+    isComplete,
+    counts,
+  });
   await sweep(stores(), { now: tomorrow });
+});
+
+test('a sweep that is told to stop begins nothing new, says so, and leaves a record', async () => {
+  const lacking = await storeEntry(stores(), { vectors: true });
+  const begun = Date.now();
+
+  const summary = await recordedSweep(stores(), {
+    now: () => begun,
+    signal: AbortSignal.abort(),
+  });
+  const dryRun = await recordedSweep(stores(), { now: () => begun, isDryRun: true });
+
+  expect(summary).toMatchObject({ isComplete: false, restoredVectors: 0 });
+  expect(dryRun).toMatchObject({ isComplete: true, restoredVectors: 1 });
+  const runs = await stores().retention.listRuns(new Date(begun).toISOString().slice(0, 10));
+  const ours = runs.filter(({ startedAt }) => Date.parse(startedAt) === begun);
+  expect(ours).toMatchObject([{ kind: 'sweep', isDryRun: false, isComplete: false }]);
+  await sweep(stores());
+  expect(await isIndexed(stores(), lacking.entryId)).toBe(true);
 });
 
 test('the halves of a share are all of it and have nothing in common', () => {
