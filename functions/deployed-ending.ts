@@ -1,27 +1,28 @@
 import type { ModelPackage } from '#models/manifest.ts';
 import { deployedPrices } from './deployed-prices.ts';
 import { deployedTelemetry } from './deployed-telemetry.ts';
-import { reportingEnd, type EndingInput } from './report-end.ts';
-import type { Services } from './services.ts';
-import { observed } from './telemetry.ts';
+import type { EndingServices } from './end-job.ts';
+import { endReporter } from './report-end.ts';
+import { deployedJobEnd, deployedTable } from './services.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /**
- * Commit or Fail as deployed: with a span, a line of log, and the metrics of the job that it ends.
+ * What Commit and Fail end jobs with as deployed: with the metrics of each job that they end.
  *
  * @param modelPackage null where no video is completed: only a completed one names its model
  */
-export function deployedEnding<Input extends EndingInput, Output>(
-  name: 'commit' | 'fail',
-  { table }: Pick<Services, 'table'>,
+export function deployedEnding(
   modelPackage: ModelPackage | null,
-  handle: (input: Input) => Promise<Output>,
-): (input: Input) => Promise<Output> {
+): EndingServices & { telemetry: Telemetry } {
   const telemetry = deployedTelemetry();
-  const services = {
-    table,
+  return {
+    table: deployedTable(),
+    ...deployedJobEnd(),
     telemetry,
-    model: modelPackage?.manifest.name ?? 'none',
-    priceBook: deployedPrices(),
+    reportEnd: endReporter({
+      telemetry,
+      model: modelPackage?.manifest.name ?? null,
+      priceBook: deployedPrices(),
+    }),
   };
-  return observed(name, telemetry, reportingEnd(services, handle));
 }

@@ -3,14 +3,21 @@ import type { Job, Plan } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
 import type { Services } from './services.ts';
+import type { MeteringServices } from './step-meter.ts';
 
 export type EndJobServices = Pick<
   Services,
   'table' | 'tenants' | 'backfills' | 'notifications' | 'costOf'
 >;
 
+/** What Commit and Fail work with, beside what an end takes. */
+export interface EndingServices extends EndJobServices, Pick<MeteringServices, 'telemetry'> {
+  /** Told once of each end, by the call that wrote it; never throws. */
+  reportEnd?: (ended: Job) => void;
+}
+
 export interface JobEnd {
-  /** Entries that were leased for the job. Those that nobody knows of any more lapse by themselves. */
+  /** Entries that are leased for the job still. Those that nobody knows of any more lapse by themselves. */
   donorIds: readonly string[];
   /** False when somebody else has announced the end already, as far as we know. */
   isAnnounced?: boolean;
@@ -52,6 +59,22 @@ export async function endJob(
       : Promise.resolve(),
   ]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/**
+ * Ends the leases of donors before the end of a job is written: its ledger closes with that, and what
+ * letting them go takes belongs there. Returns those that could not be let go now, for `endJob`.
+ */
+export async function releaseDonors(
+  { table }: Pick<EndJobServices, 'table'>,
+  videoId: string,
+  donorIds: readonly string[],
+): Promise<string[]> {
+  const unique = [...new Set(donorIds)];
+  const outcomes = await Promise.allSettled(
+    unique.map((entryId) => table.releaseEntry(entryId, videoId)),
+  );
+  return unique.filter((_, index) => outcomes[index]!.status === 'rejected');
 }
 
 /** Entries that Lookup leased for a plan. */

@@ -1,19 +1,13 @@
+import { addUp } from '#core/add-up.ts';
 import { costOfJob } from '#core/cost.ts';
 import type { Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { videoIdOfExecution } from '#core/identity.ts';
+import type { MetricName } from '#core/metric-names.ts';
 import { PICO_USD_PER_USD } from '#core/money.ts';
 import type { PriceBook } from '#core/prices.ts';
-import type { Table } from '#stores/table.ts';
-import type { MetricName } from '#core/metric-names.ts';
-import type { EndedExecution } from './states.ts';
+import { usageOfAttempt } from './backfill-line.ts';
 import type { Telemetry } from './telemetry.ts';
 
-/** What Commit and Fail are called with. */
-export type EndingInput = { request: { videoId: string } } | Pick<EndedExecution, 'execution'>;
-
 export interface ReportServices {
-  table: Pick<Table, 'getJob'>;
   telemetry: Telemetry;
   /** Name of the model package; null in a function that completes no job. */
   model: string | null;
@@ -22,61 +16,42 @@ export interface ReportServices {
 }
 
 /**
- * The handler, Commit's or Fail's, with the metrics of the job that it ends. A call that finds the
- * job ended already counts nothing: retries and the rule for ended executions come again.
+ * Publishes the metrics of a job that has just ended. Whoever wrote its end calls it, once: retries and
+ * the rule for ended executions find the job ended and count nothing. A metric less must neither stop
+ * nor undo the end of a job, so nothing is thrown.
  */
-export function reportingEnd<Input extends EndingInput, Output>(
-  services: ReportServices,
-  handle: (input: Input) => Promise<Output>,
-): (input: Input) => Promise<Output> {
-  const { table, telemetry } = services;
-  /** A metric less must neither stop nor undo the end of a job. */
-  const unlessItFails = async (videoId: string, report: () => Promise<void>): Promise<void> => {
+export function endReporter(services: ReportServices): (ended: Job) => void {
+  return (ended) => {
     try {
-      await report();
+      report(services, ended);
     } catch (error) {
-      telemetry.log({ level: 'warn', event: 'metrics_missing', videoId, error });
+      const { videoId } = ended;
+      services.telemetry.log({ level: 'warn', event: 'metrics_missing', videoId, error });
     }
-  };
-  return async (input) => {
-    const videoId =
-      'execution' in input ? videoIdOfExecution(input.execution) : input.request.videoId;
-    let isUnderWay = false;
-    await unlessItFails(videoId, async () => {
-      const job = await table.getJob(videoId);
-      isUnderWay = job !== null && !hasEnded(job);
-    });
-    const output = await handle(input);
-    if (isUnderWay) {
-      await unlessItFails(videoId, async () => {
-        const job = await table.getJob(videoId);
-        if (job !== null) reportEnd(services, job);
-      });
-    }
-    return output;
   };
 }
 
-function reportEnd({ telemetry, model, priceBook }: ReportServices, job: Job): void {
+function report({ telemetry, model, priceBook }: ReportServices, job: Job): void {
   const { pool, videoId, status, result } = job;
-  if (status === 'failed') telemetry.measure({ failures: 1 }, { pool });
+  // What earlier attempts took was told at their own ends.
+  const usage = usageOfAttempt(job);
+  const cost = priceBook && costOfJob({ ...job, usage }, priceBook);
+  const waste = cost && { dollarsWasted: dollars(cost.wasted) };
+  if (status !== 'completed') {
+    telemetry.measure({ ...(status === 'failed' && { failures: 1 }), ...waste }, { pool });
+  }
   if (status !== 'completed' || result === undefined || model === null) return;
   const { hit, stepsRun, fullSteps, latentBytes, seconds } = result;
-  const gpuSeconds = job.usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
   const amounts: Partial<Record<MetricName, number>> = {
     videos: 1,
     skippedShare: 1 - stepsRun / fullSteps,
-    gpuSeconds,
+    gpuSeconds: addUp(usage, ({ gpuSeconds }) => gpuSeconds),
     queueWait: seconds.queue,
     latentBytes,
+    ...(cost && { dollars: dollars(cost.total), dollarsSaved: dollars(cost.saved) }),
   };
-  if (priceBook !== null) {
-    const { total, saved } = costOfJob(job, priceBook);
-    amounts.dollars = dollars(total);
-    amounts.dollarsSaved = dollars(saved);
-  }
   telemetry.measure(amounts, { hit, model, pool });
-  telemetry.measure(amounts, { pool });
+  telemetry.measure({ ...amounts, ...waste }, { pool });
   telemetry.log({ level: 'info', event: 'video_completed', videoId, hit, stepsRun, fullSteps });
 }
 

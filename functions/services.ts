@@ -25,6 +25,7 @@ import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { costBy, deployedPrices } from './deployed-prices.ts';
 import { ENVIRONMENT } from './environment.ts';
+import { inInvocation, type InvocationContext } from './invocation.ts';
 
 /** What the functions work with. Deployed it comes from AWS, embedded from this machine. */
 export interface Services {
@@ -105,15 +106,16 @@ export function reuseRules(
  */
 export function lazily<Input, Output>(
   create: () => Promise<(input: Input) => Promise<Output>>,
-): (input: Input) => Promise<Output> {
+): (input: Input, context?: InvocationContext) => Promise<Output> {
   let created: Promise<(input: Input) => Promise<Output>> | undefined;
-  return async (input) => {
-    created ??= create().catch((error: unknown) => {
-      created = undefined;
-      throw error;
+  return (input, context) =>
+    inInvocation(context, async () => {
+      created ??= create().catch((error: unknown) => {
+        created = undefined;
+        throw error;
+      });
+      return (await created)(input);
     });
-    return (await created)(input);
-  };
 }
 
 /** @throws FlexCacheError naming the variable that the deployment did not set. */

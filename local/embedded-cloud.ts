@@ -9,7 +9,7 @@ import { createLookupHandler } from '#functions/lookup/handler.ts';
 import { createPrepareHandler } from '#functions/prepare/handler.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { reuseRules, type Services } from '#functions/services.ts';
-import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
+import { SILENT_TELEMETRY, type Telemetry } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { estimateCost } from '#core/cost.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
@@ -283,21 +283,26 @@ class LocalCloud implements EmbeddedCloud {
       start: (request, attempt) => this.#start(request, attempt),
       stop: (videoId) => this.#engine.stop(videoId),
     };
-    this.#fail = createFailHandler(services);
+    const telemetry: Telemetry = {
+      ...SILENT_TELEMETRY,
+      log: (event) => options.log?.(event),
+    };
+    this.#fail = createFailHandler({ ...services, telemetry });
     const dispatch = createDispatchHandler({
+      table,
       queues: { interactive: this.#queue, backfill: this.#queue },
       // The one worker is always awake.
       fleet: { wake: async () => {} },
-      telemetry: SILENT_TELEMETRY,
+      telemetry,
     });
     this.#engine = new EmbeddedEngine({
       definition: options.definitions.generate,
       handlers: {
-        Embed: createEmbedHandler(services),
-        Lookup: createLookupHandler(services),
+        Embed: createEmbedHandler({ ...services, telemetry }),
+        Lookup: createLookupHandler({ ...services, telemetry }),
         Generate: dispatch,
         GenerateInBackfill: dispatch,
-        Commit: createCommitHandler(services),
+        Commit: createCommitHandler({ ...services, telemetry }),
         Fail: this.#fail,
       },
       onTask: (videoId, state) => this.#progress.onTask(videoId, state),
@@ -317,6 +322,7 @@ class LocalCloud implements EmbeddedCloud {
         }),
         Submit: createSubmitHandler({
           ...services,
+          telemetry,
           modelRevision: this.modelRevision,
           estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
           defaultBudgetPerDay: NO_LIMITS.budgetPerDay,
@@ -345,8 +351,8 @@ class LocalCloud implements EmbeddedCloud {
       table: {
         getJob: (videoId) => table.getJob(videoId),
         recordUsage: (videoId, usage) => table.recordUsage(videoId, usage),
-        setJobProgress: async (videoId, percent) => {
-          await table.setJobProgress(videoId, percent);
+        setJobProgress: async (videoId, percent, usage) => {
+          await table.setJobProgress(videoId, percent, usage);
           this.#progress.onGenerated(videoId, percent);
         },
       },

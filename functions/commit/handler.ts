@@ -6,117 +6,133 @@ import type {
   GenerationResult,
   JobResult,
   Plan,
+  ReplacedWork,
+  UsageRecord,
 } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
+import { generationWork } from '#core/ledger.ts';
+import { usageName } from '#stores/table-items.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
-import {
-  deployedJobEnd,
-  deployedModel,
-  deployedTable,
-  deployedVectors,
-  lazily,
-  reuseRules,
-  type Services,
-} from '../services.ts';
+import { deployedModel, deployedVectors, lazily, reuseRules, type Services } from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasedFor, type EndJobServices } from '../end-job.ts';
+import { endJob, leasedFor, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';
-import { entryUnits, ofAttempt, StepMeter } from '../step-meter.ts';
+import { ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed } from '../telemetry.ts';
 
-type CommitServices = Pick<Services, 'table' | 'vectors' | 'compatibilityKey'> & EndJobServices;
+type CommitServices = Pick<Services, 'vectors' | 'compatibilityKey'> & EndingServices;
 
 export interface CommitOutput {
   videoId: string;
   result: JobResult;
 }
 
-/** Embed, Lookup, IsExact, Commit; and Generate unless the hit is exact. */
-const TRANSITIONS = { exact: 4, generated: 5 };
-
-/** `recordUsage` four times, `completeJob`; the job is read before and after. */
-const JOB_WRITE_UNITS = 5;
-const JOB_READ_UNITS = 2;
-
 /**
  * Makes a finished video visible: entry -> vectors -> job, then what follows the end of a job. Each
  * write may be repeated, so a run that stops anywhere is finished by the next.
+ *
+ * The ledger closes with the write that completes the job; that write and what follows it are in none.
  *
  * @throws FlexCacheError `cancelled` when the job was, and nothing is stored.
  */
 export function createCommitHandler(
   services: CommitServices,
 ): (input: CommitInput) => Promise<CommitOutput> {
-  return namingErrors(async (input) => {
-    const meter = new StepMeter('commit');
-    const { request, embed, lookup, generation } = input;
-    const { table } = services;
-    const { videoId } = request;
-    const donorIds = leasedFor(lookup.plan);
+  return namingErrors((input) =>
+    StepMeter.run('commit', services, input.request.videoId, (meter) =>
+      commit(services, input, meter),
+    ),
+  );
+}
 
-    const job = await requireJob(services, videoId);
-    if (job.status === 'completed') {
-      // An earlier run stopped after its last write: the ledger is closed.
-      await endJob(services, job, { donorIds });
-      return { videoId, result: job.result! };
-    }
-    if (job.cancelRequested) {
-      throw new FlexCacheError(
-        'cancelled',
-        'the request was cancelled before its video was stored',
-      );
-    }
-    const units = entryUnits(embed.embedding.vectors.whole.length);
+async function commit(
+  services: CommitServices,
+  input: CommitInput,
+  meter: StepMeter,
+): Promise<CommitOutput> {
+  const { request, embed, lookup, generation } = input;
+  const { videoId } = request;
+  const donorIds = leasedFor(lookup.plan);
 
-    let outcome: Omit<JobResult, 'seconds' | 'fullSteps'>;
-    const stored = { tableReadUnits: 0, tableWriteUnits: 0, vectorPuts: 0 };
-    if (generation === undefined) {
-      const entry = await requireExactEntry(services, lookup.plan);
-      stored.tableReadUnits += units.read;
-      if (entry.entryId === request.videoId) {
-        // Our own earlier run stopped after its entry; its vectors may be missing.
-        await services.vectors.put(vectorRecordsOf(entry));
-      }
-      outcome = { ...exactOutcome(entry), admission: exactAdmission(entry, request) };
-    } else {
-      const entry = await entryOf(services, input, generation);
-      stored.tableReadUnits += generation.donors.length * units.read;
-      if (entry !== null) {
-        stored.tableWriteUnits += units.write;
-        stored.vectorPuts = await store(services, entry);
-      }
-      const admission: Admission =
-        entry === null ? { stored: false, reason: 'cache_mode' } : { stored: true };
-      outcome = { ...generatedOutcome(generation), admission };
-    }
-
-    const { queue, generate } = generation?.seconds ?? { queue: 0, generate: 0 };
-    const usage = meter.usage({
-      ...stored,
-      tableReadUnits: stored.tableReadUnits + JOB_READ_UNITS,
-      tableWriteUnits: stored.tableWriteUnits + JOB_WRITE_UNITS,
-      stateTransitions: generation === undefined ? TRANSITIONS.exact : TRANSITIONS.generated,
-    });
-    for (const record of [embed.usage, lookup.usage, generation?.usage, usage]) {
-      if (record !== undefined) await table.recordUsage(videoId, ofAttempt(record, job.attempt));
-    }
-    const result: JobResult = {
-      ...outcome,
-      fullSteps: lookup.plan.fullSteps,
-      seconds: {
-        embed: embed.seconds,
-        lookup: lookup.seconds,
-        queue,
-        generate,
-        commit: meter.seconds,
-        total: (Date.now() - embed.startedAt) / 1000,
-      },
-    };
-    await table.completeJob(videoId, result);
-    await endJob(services, await requireJob(services, videoId), { donorIds });
-    return { videoId, result };
+  const job = await requireJob(services, videoId);
+  if (job.status === 'completed') {
+    // An earlier run stopped after its last write: the ledger is closed.
+    await endJob(services, job, { donorIds });
+    return { videoId, result: job.result! };
+  }
+  meter.attempt = job.attempt;
+  if (job.cancelRequested) {
+    throw new FlexCacheError('cancelled', 'the request was cancelled before its video was stored');
+  }
+  const made: UsageRecord[] = [embed.usage, lookup.usage, generation?.usage].flatMap((record) =>
+    record === undefined ? [] : [ofAttempt(record, job.attempt)],
+  );
+  const continues = made.flatMap(({ run }) => run ?? []);
+  const work = generationWork({
+    attempt: job.attempt,
+    usage: [...withoutRewritten(job.usage, made), ...made, { step: 'commit', continues }],
   });
+  const outcome = await storeOutcome(services, input, work);
+  const leased = await releaseDonors(services, videoId, donorIds);
+  const result: JobResult = {
+    ...outcome,
+    fullSteps: lookup.plan.fullSteps,
+    seconds: {
+      embed: embed.seconds,
+      lookup: lookup.seconds,
+      ...workerSeconds(generation, work),
+      commit: meter.seconds,
+      total: (Date.now() - embed.startedAt) / 1000,
+    },
+  };
+  const usage = meter.usage(continues.length > 0 ? { continues } : {});
+  const completed = await services.table.completeJob(videoId, result, [...made, usage]);
+  meter.close();
+  services.reportEnd?.(completed);
+  await endJob(services, completed, { donorIds: leased });
+  return { videoId, result };
+}
+
+/** The records of a ledger but for those that these stand for by now. */
+function withoutRewritten(
+  ledger: readonly UsageRecord[],
+  rewritten: readonly UsageRecord[],
+): UsageRecord[] {
+  const names = new Set(rewritten.map(usageName));
+  return ledger.filter((record) => !names.has(usageName(record)));
+}
+
+async function storeOutcome(
+  services: CommitServices,
+  input: CommitInput,
+  work: ReplacedWork | null,
+): Promise<Omit<JobResult, 'seconds' | 'fullSteps'>> {
+  const { request, lookup, generation } = input;
+  if (generation === undefined) {
+    const entry = await requireExactEntry(services, lookup.plan);
+    if (entry.entryId === request.videoId) {
+      // Our own earlier run stopped after its entry; its vectors may be missing.
+      await services.vectors.put(vectorRecordsOf(entry));
+    }
+    return { ...exactOutcome(entry), admission: exactAdmission(entry, request) };
+  }
+  const entry = await entryOf(services, input, generation, work);
+  if (entry !== null) await store(services, entry);
+  const admission: Admission =
+    entry === null ? { stored: false, reason: 'cache_mode' } : { stored: true };
+  return { ...generatedOutcome(generation), admission };
+}
+
+/** What earlier workers of the video did was no waiting. */
+function workerSeconds(
+  generation: GenerationResult | undefined,
+  work: ReplacedWork | null,
+): Pick<JobResult['seconds'], 'queue' | 'generate'> {
+  const { queue, generate } = generation?.seconds ?? { queue: 0, generate: 0 };
+  const earlier = Math.max(0, (work?.gpuSeconds ?? 0) - (generation?.usage.gpuSeconds ?? 0));
+  return { queue: Math.max(0, queue - earlier), generate: generate + earlier };
 }
 
 async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise<Entry> {
@@ -134,6 +150,7 @@ async function entryOf(
   { table, compatibilityKey }: CommitServices,
   { request, embed, lookup }: CommitInput,
   generation: GenerationResult,
+  work: ReplacedWork | null,
 ): Promise<Entry | null> {
   const { latentKey, latentSha256, vectors } = generation;
   const { prompt, seed, steps, tenant, scope, remixOf, cache } = request;
@@ -165,22 +182,16 @@ async function entryOf(
     hits: 0,
     ...(lookup.neighbours !== undefined && { neighbours: lookup.neighbours }),
     createdAt: new Date().toISOString(),
-    gpuSeconds: generation.usage.gpuSeconds ?? 0,
-    ...(generation.usage.denoiseSeconds !== undefined && {
-      denoiseSeconds: generation.usage.denoiseSeconds,
-    }),
+    gpuSeconds: work?.gpuSeconds ?? 0,
+    ...(work?.denoiseSeconds !== undefined && { denoiseSeconds: work.denoiseSeconds }),
     stepsRun: generation.stepsRun,
   };
 }
 
-/** Returns how many vectors were put. */
-async function store({ table, vectors }: CommitServices, made: Entry): Promise<number> {
+async function store({ table, vectors }: CommitServices, made: Entry): Promise<void> {
   // An earlier run may have left an entry with another latent: its vectors belong in the index.
   const entry = (await table.putEntry(made)) ? made : await table.getEntry(made.entryId);
-  if (entry?.state !== 'READY') return 0;
-  const records = vectorRecordsOf(entry);
-  await vectors.put(records);
-  return records.length;
+  if (entry?.state === 'READY') await vectors.put(vectorRecordsOf(entry));
 }
 
 /** Our own earlier run may have stored the very entry that answers now. */
@@ -228,11 +239,8 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
 
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
-  const services = {
-    table: deployedTable(),
-    vectors: deployedVectors(),
-    compatibilityKey: reuseRules(modelPackage).compatibilityKey,
-    ...deployedJobEnd(),
-  };
-  return deployedEnding('commit', services, modelPackage, createCommitHandler(services));
+  const ending = deployedEnding(modelPackage);
+  const { compatibilityKey } = reuseRules(modelPackage);
+  const services = { ...ending, vectors: deployedVectors(), compatibilityKey };
+  return observed('commit', ending.telemetry, createCommitHandler(services));
 });

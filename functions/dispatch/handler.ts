@@ -2,13 +2,16 @@ import { POOLS, type Pool } from '#core/generation.ts';
 import type { Fleet } from '#stores/fleet.ts';
 import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
+import type { Table } from '#stores/table.ts';
 import { deployedFleet, queueUrlOf } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { lazily } from '../services.ts';
+import { deployedTable, lazily } from '../services.ts';
+import { StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
 
 export interface DispatchServices {
+  table: Pick<Table, 'getJob' | 'recordUsage'>;
   queues: Readonly<Record<Pool, Pick<WorkQueue, 'send'>>>;
   fleet: Pick<Fleet, 'wake'>;
   telemetry: Pick<Telemetry, 'log'>;
@@ -21,20 +24,28 @@ export type DispatchInput = Omit<GenerateMessage, 'sentAt'>;
  * Hands a request to the workers of its pool and sees to it that there are some. The state waits on
  * the token, which a worker answers.
  */
-export function createDispatchHandler({
-  queues,
-  fleet,
-  telemetry,
-}: DispatchServices): (input: DispatchInput) => Promise<void> {
-  return namingErrors(async (input) => {
+export function createDispatchHandler(
+  services: DispatchServices,
+): (input: DispatchInput) => Promise<void> {
+  const { table, queues, fleet, telemetry } = services;
+  return namingErrors((input) => {
     const { videoId, pool } = input.request;
-    await queues[pool].send({ ...input, sentAt: Date.now() });
-    try {
-      await fleet.wake(pool);
-    } catch (error) {
-      // The message waits in its queue; the scheduled look at the queues finds it.
-      telemetry.log({ level: 'warn', event: 'wake_failed', videoId, pool, error });
-    }
+    return StepMeter.run('dispatch', services, videoId, async (meter) => {
+      try {
+        meter.attempt = (await table.getJob(videoId))?.attempt ?? null;
+      } catch (error) {
+        // Without the attempt nothing is entered: a request that cannot be booked is dispatched all the same.
+        telemetry.log({ level: 'warn', event: 'usage_not_recorded', videoId, error });
+      }
+      await queues[pool].send({ ...input, sentAt: Date.now() });
+      try {
+        await fleet.wake(pool);
+      } catch (error) {
+        // The message waits in its queue; the scheduled look at the queues finds it.
+        telemetry.log({ level: 'warn', event: 'wake_failed', videoId, pool, error });
+      }
+      await meter.enter();
+    });
   });
 }
 
@@ -45,6 +56,7 @@ export const handler = lazily(async () => {
     'dispatch',
     telemetry,
     createDispatchHandler({
+      table: deployedTable(),
       queues: Object.fromEntries(queues) as Record<Pool, SqsQueue>,
       fleet: deployedFleet(),
       telemetry,

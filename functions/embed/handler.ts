@@ -5,30 +5,28 @@ import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';
 import type { EmbedInput, EmbedOutput } from '../states.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { StepMeter } from '../step-meter.ts';
+import { StepMeter, type MeteringServices } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { embedPrompt } from './embed-prompt.ts';
 
 /** Marks the job running and turns the prompt and its parts into vectors. */
-export function createEmbedHandler({
-  table,
-  embedder,
-  splitter,
-}: Pick<Services, 'table' | 'embedder' | 'splitter'>): (input: EmbedInput) => Promise<EmbedOutput> {
-  return namingErrors(async ({ request }) => {
-    const meter = new StepMeter('embed');
-    const job = await table.startJob(request.videoId);
-    if (job.cancelRequested) {
-      throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
-    }
-    return {
-      embedding: await embedPrompt({ embedder, splitter }, request.prompt),
-      seconds: meter.seconds,
-      usage: meter.usage({ tableWriteUnits: 1 }),
-      startedAt: meter.startedAt,
-    };
-  });
+export function createEmbedHandler(
+  services: Pick<Services, 'table' | 'embedder' | 'splitter'> & Pick<MeteringServices, 'telemetry'>,
+): (input: EmbedInput) => Promise<EmbedOutput> {
+  return namingErrors(({ request: { videoId, prompt } }) =>
+    StepMeter.run('embed', services, videoId, async (meter) => {
+      const job = await services.table.startJob(videoId);
+      meter.attempt = job.attempt;
+      if (job.cancelRequested) {
+        throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
+      }
+      const embedding = await embedPrompt(services, prompt);
+      const { seconds, startedAt } = meter;
+      await meter.enter();
+      return { embedding, seconds, usage: meter.usage(), startedAt };
+    }),
+  );
 }
 
 export const handler = lazily(async () => {
@@ -37,9 +35,10 @@ export const handler = lazily(async () => {
   const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
   const { labels } = modelPackage.manifest.splitter;
   const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
+  const telemetry = deployedTelemetry();
   return observed(
     'embed',
-    deployedTelemetry(),
-    createEmbedHandler({ table: deployedTable(), embedder, splitter }),
+    telemetry,
+    createEmbedHandler({ table: deployedTable(), embedder, splitter, telemetry }),
   );
 });

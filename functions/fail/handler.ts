@@ -1,14 +1,15 @@
 import { ConditionFailedError } from '#core/errors.ts';
-import type { JobStatus } from '#core/generation.ts';
+import type { Job, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasedFor, type EndJobServices } from '../end-job.ts';
+import { endJob, leasedFor, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';
-import { deployedJobEnd, deployedTable, lazily } from '../services.ts';
+import { lazily } from '../services.ts';
 import type { EndedExecution, FailInput } from '../states.ts';
 import { ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
+import { observed } from '../telemetry.ts';
 import { explainFailure } from './explain-failure.ts';
 
 export interface FailOutput {
@@ -24,43 +25,59 @@ export interface FailOutput {
  * without having called it. What is told of such an execution says nothing of a later attempt.
  */
 export function createFailHandler(
-  services: EndJobServices,
+  services: EndingServices,
 ): (input: FailInput | EndedExecution) => Promise<FailOutput> {
-  return namingErrors(async (input) => {
-    const meter = new StepMeter('fail');
-    const { table } = services;
-    const isFromOutside = 'execution' in input;
-    const videoId = isFromOutside ? videoIdOfExecution(input.execution) : input.request.videoId;
-    const job = await requireJob(services, videoId);
-    if (isFromOutside && attemptOfExecution(input.execution) !== job.attempt) {
-      return { videoId, status: job.status };
-    }
-    // Nothing is known to be leased where Lookup was not reached.
-    const donorIds = !isFromOutside && input.lookup ? leasedFor(input.lookup.plan) : [];
-    if (hasEnded(job)) {
-      await endJob(services, job, { donorIds, isAnnounced: !isFromOutside });
-      return { videoId, status: job.status };
-    }
-
-    const usage = meter.usage({ tableReadUnits: 2, tableWriteUnits: 2 });
-    const { embed, lookup, generation }: Partial<FailInput> = isFromOutside ? {} : input;
-    for (const record of [embed?.usage, lookup?.usage, generation?.usage, usage]) {
-      if (record !== undefined) await table.recordUsage(videoId, ofAttempt(record, job.attempt));
-    }
-    const reason = explainFailure(input.error);
-    try {
-      await table.failJob(videoId, reason, job.cancelRequested || reason.code === 'cancelled');
-    } catch (conflict) {
-      // Completed since we looked: a finished video is never taken back.
-      if (!(conflict instanceof ConditionFailedError)) throw conflict;
-    }
-    const ended = await requireJob(services, videoId);
-    await endJob(services, ended, { donorIds });
-    return { videoId, status: ended.status };
+  return namingErrors((input) => {
+    const videoId =
+      'execution' in input ? videoIdOfExecution(input.execution) : input.request.videoId;
+    return StepMeter.run('fail', services, videoId, (meter) => fail(services, input, meter));
   });
 }
 
+async function fail(
+  services: EndingServices,
+  input: FailInput | EndedExecution,
+  meter: StepMeter,
+): Promise<FailOutput> {
+  const { table } = services;
+  const isFromOutside = 'execution' in input;
+  const videoId = isFromOutside ? videoIdOfExecution(input.execution) : input.request.videoId;
+  const job = await requireJob(services, videoId);
+  if (isFromOutside && attemptOfExecution(input.execution) !== job.attempt) {
+    return { videoId, status: job.status };
+  }
+  // Nothing is known to be leased where Lookup was not reached.
+  const donorIds = !isFromOutside && input.lookup ? leasedFor(input.lookup.plan) : [];
+  if (hasEnded(job)) {
+    await endJob(services, job, { donorIds, isAnnounced: !isFromOutside });
+    return { videoId, status: job.status };
+  }
+
+  meter.attempt = job.attempt;
+  const leased = await releaseDonors(services, videoId, donorIds);
+  const { embed, lookup, generation }: Partial<FailInput> = isFromOutside ? {} : input;
+  // No state is entered for what is told from outside.
+  const usage = meter.usage(isFromOutside ? { stateTransitions: 0 } : {});
+  const records = [embed?.usage, lookup?.usage, generation?.usage, usage].flatMap((record) =>
+    record === undefined ? [] : [ofAttempt(record, job.attempt)],
+  );
+  const reason = explainFailure(input.error);
+  const isCancelled = job.cancelRequested || reason.code === 'cancelled';
+  let ended: Job;
+  try {
+    ended = await table.failJob(videoId, reason, isCancelled, records);
+    services.reportEnd?.(ended);
+  } catch (conflict) {
+    // Completed since we looked: a finished video is never taken back.
+    if (!(conflict instanceof ConditionFailedError)) throw conflict;
+    ended = await requireJob(services, videoId);
+  }
+  meter.close();
+  await endJob(services, ended, { donorIds: leased });
+  return { videoId, status: ended.status };
+}
+
 export const handler = lazily(async () => {
-  const services = { table: deployedTable(), ...deployedJobEnd() };
-  return deployedEnding('fail', services, null, createFailHandler(services));
+  const services = deployedEnding(null);
+  return observed('fail', services.telemetry, createFailHandler(services));
 });

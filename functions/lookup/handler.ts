@@ -26,7 +26,7 @@ import {
 } from '../services.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import type { LookupInput, LookupOutput } from '../states.ts';
-import { entryUnits, StepMeter } from '../step-meter.ts';
+import { StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
 
@@ -37,7 +37,13 @@ export const CANDIDATES_PER_PART = 8;
 export interface LookupServices extends Pick<Services, 'calibration' | 'compatibilityKey'> {
   table: Pick<
     Table,
-    'getJob' | 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'withdrawLease'
+    | 'getJob'
+    | 'recordUsage'
+    | 'findExact'
+    | 'findSamePrompt'
+    | 'getEntry'
+    | 'leaseEntry'
+    | 'withdrawLease'
   >;
   vectors: Pick<VectorIndex, 'query'>;
   /** Says nothing unless given. */
@@ -61,36 +67,38 @@ type Choice = Pick<PlanInput, 'exactVideoId' | 'remix'> & { candidates: Candidat
 export function createLookupHandler(
   services: LookupServices,
 ): (input: LookupInput) => Promise<LookupOutput> {
-  return namingErrors(async ({ request, embed }) => {
-    const meter = new StepMeter('lookup');
-    const job = await services.table.getJob(request.videoId);
-    if (job?.cancelRequested) {
-      throw new FlexCacheError(
-        'cancelled',
-        'the request was cancelled before donors were looked up',
-      );
-    }
-    const lookup = new Lookup(services, request, embed.embedding);
-    const plan = await lookup.plan();
-    if (lookup.conflicts > 0) {
-      const { pool } = request;
-      services.telemetry?.measure({ leaseConflicts: lookup.conflicts }, { pool });
-    }
-    const { neighbours } = lookup;
-    return {
-      plan,
-      ...(neighbours !== null && { neighbours }),
-      seconds: meter.seconds,
-      usage: meter.usage(lookup.usage),
-    };
-  });
+  const { table, telemetry } = services;
+  return namingErrors(({ request, embed }) =>
+    StepMeter.run('lookup', services, request.videoId, async (meter) => {
+      const { videoId, pool } = request;
+      const job = await table.getJob(videoId);
+      meter.attempt = job?.attempt ?? null;
+      if (job?.cancelRequested) {
+        throw new FlexCacheError(
+          'cancelled',
+          'the request was cancelled before donors were looked up',
+        );
+      }
+      const lookup = new Lookup(services, request, embed.embedding);
+      const plan = await lookup.plan();
+      const { neighbours, conflicts } = lookup;
+      if (conflicts > 0) telemetry?.measure({ leaseConflicts: conflicts }, { pool });
+      const { seconds } = meter;
+      await meter.enter();
+      return {
+        plan,
+        ...(neighbours !== null && { neighbours }),
+        seconds,
+        usage: meter.usage(),
+      };
+    }),
+  );
 }
 
 class Lookup {
   readonly #services: LookupServices;
   readonly #request: GenerationRequest;
   readonly #embedding: PromptEmbedding;
-  readonly #units: { read: number; write: number };
   /** The package's, within the bounds of the request. */
   readonly #calibration: Calibration;
   /** Entries that gave no lease: they are gone, or on their way. */
@@ -99,14 +107,11 @@ class Lookup {
   readonly #leases = new Map<string, LeaseRequest>();
   /** Entries that could be donors of the request; null where they were not looked for. */
   neighbours: number | null = null;
-  /** Begins with the job. */
-  readonly usage = { tableReadUnits: 1, tableWriteUnits: 0, vectorQueries: 0 };
 
   constructor(services: LookupServices, request: GenerationRequest, embedding: PromptEmbedding) {
     this.#services = services;
     this.#request = request;
     this.#embedding = embedding;
-    this.#units = entryUnits(embedding.vectors.whole.length);
     this.#calibration = limitReuse(services.calibration, request);
   }
 
@@ -152,7 +157,6 @@ class Lookup {
   }
 
   async #planRemix(videoId: string): Promise<Plan> {
-    this.usage.tableReadUnits += this.#units.read;
     const entry = await this.#services.table.getEntry(videoId);
     if (entry === null || !this.#isUsable(entry)) throw remixNotFound(videoId);
     const candidates = noCandidates();
@@ -213,7 +217,6 @@ class Lookup {
 
   async #withdraw(leases: readonly LeaseRequest[]): Promise<void> {
     for (const lease of leases) {
-      this.usage.tableWriteUnits += this.#units.write;
       await this.#services.table.withdrawLease(lease);
       this.#leases.delete(lease.entryId);
     }
@@ -221,7 +224,6 @@ class Lookup {
 
   async #lease(entryId: string, credit: number): Promise<boolean> {
     const now = Date.now();
-    this.usage.tableWriteUnits += this.#units.write;
     const lease: LeaseRequest = {
       entryId,
       holder: this.#request.videoId,
@@ -238,7 +240,6 @@ class Lookup {
 
   async #findExact(): Promise<Entry | null> {
     if (this.#calibration.decide('exact', 1, this.#request.steps) === null) return null;
-    this.usage.tableReadUnits += this.#units.read;
     const { prompt, seed, steps, remixOf } = this.#request;
     return this.#services.table.findExact(
       exactKey({ prompt, seed, steps, remixOf, ...this.#partition }),
@@ -251,7 +252,6 @@ class Lookup {
       promptKey({ prompt, ...this.#partition }),
       CANDIDATES_PER_PART,
     );
-    this.usage.tableReadUnits += entries.length * this.#units.read;
     return entries;
   }
 
@@ -262,7 +262,6 @@ class Lookup {
     await Promise.all(
       [...proposed].map(async (entryId) => {
         if (entries.has(entryId)) return;
-        this.usage.tableReadUnits += this.#units.read;
         const entry = await this.#services.table.getEntry(entryId);
         if (entry !== null) entries.set(entryId, entry);
       }),
@@ -287,7 +286,6 @@ class Lookup {
   async #query(part: LookupPart): Promise<VectorMatch[]> {
     const vector = this.#embedding.vectors[part];
     if (vector === null) return [];
-    this.usage.vectorQueries++;
     const matches = await this.#services.vectors.query(
       { ...this.#partition, part },
       vector,

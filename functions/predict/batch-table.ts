@@ -31,6 +31,9 @@ export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
     return null;
   }
 
+  /** Nothing is made of it: what it takes belongs to no video. */
+  async recordUsage(): Promise<void> {}
+
   async findExact(exactKey: string): Promise<Entry | null> {
     const [expected] = this.#expectedWhere((entry) => entry.exactKey === exactKey);
     return expected ?? this.#table.findExact(exactKey);

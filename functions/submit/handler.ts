@@ -2,7 +2,7 @@ import type { Backfill } from '#core/backfill.ts';
 import { estimateCost } from '#core/cost.ts';
 import { dayOf } from '#core/day.ts';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
-import type { BackfillReference, Job } from '#core/generation.ts';
+import type { BackfillReference, GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { formatUsd, parseUsd } from '#core/money.ts';
@@ -12,8 +12,15 @@ import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { lineOfJob } from '../backfill-line.ts';
-import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
+import type {
+  BackfillItem,
+  ItemError,
+  ReadableItem,
+  SubmitInput,
+  SubmitOutput,
+} from '../backfill-states.ts';
 import { costBy, deployedPrices } from '../deployed-prices.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import {
   deployedBackfills,
@@ -24,11 +31,13 @@ import {
   reuseRules,
   type Services,
 } from '../services.ts';
+import { StepMeter, type MeteringServices } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
-export interface SubmitServices extends JobModel, Pick<Services, 'costOf'> {
-  table: Pick<Table, 'getJob' | 'createJob' | 'resubmitJob'>;
+export interface SubmitServices
+  extends JobModel, Pick<Services, 'costOf'>, Pick<MeteringServices, 'telemetry'> {
+  table: Pick<Table, 'getJob' | 'createJob' | 'resubmitJob' | 'recordUsage'>;
   tenants: Pick<TenantTable, 'getTenant' | 'reserve' | 'getSpending'>;
   backfills: Pick<BackfillTable, 'getBackfill' | 'putLine'>;
   /** What a video of so many network evaluations may take, pico-dollars. */
@@ -56,7 +65,10 @@ export function createSubmitHandler(
     }
     try {
       if ('error' in item) throw errorOf(item.error);
-      return await submit(services, backfill, item);
+      const request = requestOfLine(backfill, item);
+      return await StepMeter.run('submit', services, request.videoId, (meter) =>
+        submit(services, backfill, { line: item.line, request }, meter),
+      );
     } catch (error) {
       if (error instanceof FlexCacheError && !error.transient) {
         await recordFailure(services, backfill, item, error);
@@ -91,19 +103,26 @@ async function recordFailure(
   });
 }
 
-async function submit(
-  services: SubmitServices,
-  backfill: Backfill,
-  { line, ...asked }: Exclude<BackfillItem, { error: ItemError }>,
-): Promise<SubmitOutput> {
-  const { table, backfills, modelRevision, compatibilityKey } = services;
-  const { tenant, defaults, metadata } = backfill;
-  const reference: BackfillReference = { backfillId: backfill.backfillId, line };
-  const { scope, minSimilarity, maxReuse } = defaults;
-  const request = newRequest(
+function requestOfLine(
+  { tenant, defaults: { scope, minSimilarity, maxReuse } }: Backfill,
+  { line: _, ...asked }: ReadableItem,
+): GenerationRequest {
+  return newRequest(
     { ...asked, tenant, scope, minSimilarity, maxReuse, pool: 'backfill' },
     { steps: asked.steps },
   );
+}
+
+/** What it takes belongs to the video that is to be made; where it is there already, to nobody. */
+async function submit(
+  services: SubmitServices,
+  backfill: Backfill,
+  { line, request }: { line: number; request: GenerationRequest },
+  meter: StepMeter,
+): Promise<SubmitOutput> {
+  const { table, backfills, modelRevision, compatibilityKey } = services;
+  const { metadata } = backfill;
+  const reference: BackfillReference = { backfillId: backfill.backfillId, line };
   const wanted = newJob(
     request,
     { modelRevision, compatibilityKey },
@@ -128,6 +147,8 @@ async function submit(
     await backfills.putLine(lineOfJob(services, job, reference, isEarlier));
     return { done: true, videoId };
   }
+  meter.attempt = job.attempt;
+  await meter.enter();
   return {
     done: false,
     videoId,
@@ -165,6 +186,7 @@ export const handler = lazily(async () => {
     'submit',
     createSubmitHandler({
       table: deployedTable(),
+      telemetry: deployedTelemetry(),
       tenants: deployedTenants(),
       backfills: deployedBackfills(),
       modelRevision: modelPackage.revision,

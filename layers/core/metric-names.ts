@@ -16,6 +16,8 @@ export const METRICS = {
   /** List prices, marginal: machines that idle or start are not in it. */
   dollars: { name: 'Dollars', unit: 'NoUnit' },
   dollarsSaved: { name: 'DollarsSaved', unit: 'NoUnit' },
+  /** Of `dollars`, those of work that came to nothing; failed and cancelled jobs have nothing else. By pool alone. */
+  dollarsWasted: { name: 'DollarsWasted', unit: 'NoUnit' },
   /** Jobs that failed; cancelled ones did not. */
   failures: { name: 'Failures', unit: 'Count' },
   /** Donors that a look-up wanted and did not get. */

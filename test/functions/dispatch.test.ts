@@ -2,14 +2,22 @@ import { expect, it } from 'vitest';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { createDispatchHandler } from '#functions/dispatch/handler.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { Table } from '#stores/table.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { sampleMessage, sampleRequest } from '../stores/samples.ts';
+import { submit, tableWith, useTable } from './fixture.ts';
 
-function dispatcher(wake: (pool: Pool) => Promise<void> = async () => {}) {
+const table = useTable();
+
+function dispatcher(
+  wake: (pool: Pool) => Promise<void> = async () => {},
+  jobs: Pick<Table, 'getJob' | 'recordUsage'> = table(),
+) {
   const queues = { interactive: new EmbeddedQueue(), backfill: new EmbeddedQueue() };
   const woken: Pool[] = [];
   const logged: TelemetryEvent[] = [];
   const dispatch = createDispatchHandler({
+    table: jobs,
     queues,
     fleet: {
       wake: async (pool) => {
@@ -64,4 +72,44 @@ it('wakes nobody for what could not be queued, and fails by the name that is ret
   // Assess
   await expect(dispatching).rejects.toThrow('down');
   expect(woken).toEqual([]);
+});
+
+it('enters what it took into the ledger of the attempt', async () => {
+  // Prepare
+  const request = await submit(table());
+  await table().failJob(request.videoId, { code: 'internal', message: 'no' }, false);
+  await table().resubmitJob(request.videoId);
+  const { dispatch } = dispatcher();
+
+  // Act
+  await dispatch(sampleMessage({ request }));
+
+  // Assess
+  const { usage } = (await table().getJob(request.videoId))!;
+  expect(usage).toEqual([
+    {
+      step: 'dispatch',
+      attempt: 2,
+      run: expect.stringMatching(/^[0-9a-f]{12}$/),
+      startedAt: expect.any(Number),
+      lambdaMilliseconds: expect.any(Number),
+      // The job was read, the message sent.
+      tableReadUnits: 1,
+      queueRequests: 1,
+      stateTransitions: 1,
+    },
+  ]);
+});
+
+it('queues a request whose ledger cannot be reached, and says that it is short', async () => {
+  // Prepare
+  const down = tableWith(table(), { getJob: () => Promise.reject(new Error('down')) });
+  const { queues, logged, dispatch } = dispatcher(undefined, down);
+
+  // Act
+  await dispatch(sampleMessage());
+
+  // Assess
+  expect(await queues.interactive.receive(0, 60)).not.toBeNull();
+  expect(logged).toMatchObject([{ level: 'warn', event: 'usage_not_recorded' }]);
 });
