@@ -1,9 +1,12 @@
+import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { openTable } from './open-table.ts';
 
 export interface OpenTenants extends AsyncDisposable {
   readonly tenants: TenantTable;
+  /** Opens the other tables that live in the one table. */
+  readonly connection: DynamoItemsOptions;
 }
 
 /**
@@ -16,8 +19,10 @@ export interface OpenTenants extends AsyncDisposable {
  */
 export async function openTenants(stateDirectory: string): Promise<OpenTenants> {
   const opened = await openTable(stateDirectory);
+  const { connection } = opened;
   return {
-    tenants: new DynamoTenantTable(opened.connection),
+    tenants: new DynamoTenantTable(connection),
+    connection,
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
