@@ -11,6 +11,7 @@ import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
+import { addPriceCommands } from './price-commands.ts';
 import { addReportCommands } from './report-commands.ts';
 import { addSimulationCommands } from './simulation-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
@@ -108,6 +109,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
   addTenantCommands(program, context, exitWith);
   addSimulationCommands(program, context, exitWith);
   addReportCommands(program, context, exitWith);
+  addPriceCommands(program, context, exitWith);
 
   program
     .command('serve')
