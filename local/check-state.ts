@@ -2,7 +2,9 @@ import { decodeLatent } from '#codec/decode-latent.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, Job } from '#core/generation.ts';
 import { sha256Of } from '#stores/object-key.ts';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
@@ -15,6 +17,7 @@ export interface OpenedState extends AsyncDisposable {
   table: Table;
   objects: ObjectStore;
   vectors: VectorIndex;
+  retention: RetentionTable;
 }
 
 /** Something of a state that is not as the write order leaves it. */
@@ -60,6 +63,7 @@ export async function openState(stateDirectory: string): Promise<OpenedState> {
     table: server.table,
     objects,
     vectors,
+    retention: new DynamoRetentionTable(server.connection),
     [Symbol.asyncDispose]: () => ours.disposeAsync(),
   };
 }

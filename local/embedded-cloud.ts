@@ -22,6 +22,7 @@ import { NO_LIMITS } from '#core/tenant.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { ForeignObjects } from '#stores/foreign-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
@@ -34,9 +35,11 @@ import { EmbeddedBackfills, type BackfillRunner } from './embedded-backfills.ts'
 import { openModels, type EmbeddedModels } from './embedded-models.ts';
 import { EmbeddedQueue } from './embedded-queue.ts';
 import type { ExecutionOutcome } from './embedded-machine.ts';
+import { EmbeddedRetention } from './embedded-retention.ts';
 import { EmbeddedEngine } from './engine.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
+import { answerCalls } from './holder-calls.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { openStateFolder } from './state-folder.ts';
 import { publishTableEndpoint } from './table-endpoint.ts';
@@ -51,6 +54,8 @@ export interface EmbeddedCloudOptions {
   executionProvider?: 'cpu' | 'webgpu' | 'cuda';
   /** What the worker and the state folder have to say; nothing is written unless asked for. */
   log?: (event: WorkerEvent) => void;
+  /** Dollars a month that the cache may cost in rent; null, as unless said, for whatever pays its rent. */
+  cacheBudgetUsd?: number | null;
   /** Addresses of objects, from whoever serves them; without it `objects.presign` refuses. */
   presign?: FileObjectStoreOptions['presign'];
   /** Delivers announcements; without it they are logged and dropped. Called once, when all is open. */
@@ -92,6 +97,8 @@ export interface EmbeddedCloud {
   /** For those who submit jobs themselves; see `finished`. */
   readonly workflow: WorkflowStarter;
   readonly backfills: BackfillRunner;
+  /** Weighs the cache and clears up; other processes may ask for it meanwhile. */
+  readonly retention: EmbeddedRetention;
   /**
    * Submits and waits. Resolves with the finished job, completed, failed or cancelled; rejects only
    * on invalid input or when the embedded cloud itself breaks.
@@ -138,6 +145,8 @@ export interface EmbeddedParts {
   worker?: Partial<WorkerSettings>;
   /** Pauses before the workflow's retries, in milliseconds by state. */
   retryPauses?: Readonly<Record<string, number>>;
+  /** Epoch milliseconds, for passes over the cache: a test has no weeks. */
+  now?: () => number;
 }
 
 /**
@@ -186,6 +195,15 @@ export async function openEmbeddedCloud(
     tenants: new DynamoTenantTable(server.connection),
     backfills: new DynamoBackfillTable(server.connection),
   };
+  const retention = new EmbeddedRetention({
+    stores: { table, vectors, objects, retention: new DynamoRetentionTable(server.connection) },
+    dimensions: models.modelPackage.manifest.embedding.dimensions,
+    ...(options.cacheBudgetUsd !== undefined && { budgetUsd: options.cacheBudgetUsd }),
+    ...(parts.now && { now: parts.now }),
+  });
+  opened.use(await answerCalls(state.directory, retention.calls));
+  // Closes before who answers: a call under way ends with what it has done.
+  opened.defer(() => retention.close());
   const notifications = options.notifications?.({
     ...stores,
     objects,
@@ -205,6 +223,7 @@ export async function openEmbeddedCloud(
     ...stores,
     objects,
     vectors,
+    retention,
     notifications: notifications ?? dropping(options.log),
     definitions: { generate: generate!, backfill: backfill! },
     log: options.log,
@@ -216,6 +235,7 @@ export async function openEmbeddedCloud(
 interface LocalCloudOptions extends NotificationStores {
   stateDirectory: string;
   models: EmbeddedModels;
+  retention: EmbeddedRetention;
   notifications: NotificationQueue;
   objects: ObjectStore;
   vectors: VectorIndex;
@@ -237,6 +257,7 @@ class LocalCloud implements EmbeddedCloud {
   readonly services: Services;
   readonly workflow: WorkflowStarter;
   readonly backfills: EmbeddedBackfills;
+  readonly retention: EmbeddedRetention;
   readonly #queue = new EmbeddedQueue();
   readonly #progress = new ProgressFeed();
   readonly #engine: EmbeddedEngine;
@@ -260,6 +281,7 @@ class LocalCloud implements EmbeddedCloud {
     this.table = table;
     this.objects = objects;
     this.vectors = vectors;
+    this.retention = options.retention;
     this.#opened = options.opened;
     this.#log = options.log;
     const rules = reuseRules(models.modelPackage);
@@ -420,7 +442,7 @@ class LocalCloud implements EmbeddedCloud {
   async #close(): Promise<void> {
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     // First: what ends from here on is not the end of a line.
-    const stopping = this.backfills.close();
+    const stopping = Promise.all([this.backfills.close(), this.retention.close()]);
     this.#ended.reject(closed());
     this.#shutdown.abort();
     // What broke the worker was said to everyone who waited for it.

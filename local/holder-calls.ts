@@ -4,6 +4,7 @@ import { chmod, readFile, rm } from 'node:fs/promises';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError, type ErrorCode } from '#core/errors.ts';
 import { replaceDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
@@ -17,6 +18,8 @@ const CALLS_FILE = 'holder-calls';
 const ADDRESS = /^(http:\/\/127\.0\.0\.1:\d{1,5}\/[0-9a-f]{32})\n$/;
 const LOOPBACK = '127.0.0.1';
 const OWNER_ONLY = 0o600;
+/** Who was told to stop answers in less. */
+const CLOSE_MILLISECONDS = 500;
 const MOST_INPUT_BYTES = 65_536;
 
 interface Answer {
@@ -26,7 +29,8 @@ interface Answer {
 
 /**
  * Answers calls of other processes, such as `flexcache evict` while `flexcache serve` holds the state
- * folder: what is in its memory only it can change. Calls under way are cut off when it closes.
+ * folder: what is in its memory only it can change. When it closes, calls under way are cut off that
+ * are not answered at once.
  *
  * @example
  * await using answering = await answerCalls('.flexcache', { evict: (input) => evict(input) });
@@ -36,8 +40,10 @@ export async function answerCalls(
   calls: HolderCalls,
 ): Promise<AsyncDisposable> {
   const secret = randomBytes(16).toString('hex');
+  const underWay = new Set<Promise<void>>();
   const server = createServer((incoming, outgoing) => {
-    void answer(calls, secret, incoming, outgoing);
+    const call = answer(calls, secret, incoming, outgoing).finally(() => underWay.delete(call));
+    underWay.add(call);
   });
   server.listen(0, LOOPBACK);
   await once(server, 'listening');
@@ -48,6 +54,7 @@ export async function answerCalls(
   const close = async (): Promise<void> => {
     const closed = once(server, 'close');
     server.close();
+    await Promise.race([Promise.all(underWay), sleep(CLOSE_MILLISECONDS, null, { ref: false })]);
     server.closeAllConnections();
     await closed;
   };
@@ -141,7 +148,8 @@ async function answer(
   } catch (error) {
     said = { error: errorOf(error) };
   }
-  outgoing.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
+  outgoing.writeHead(200, { 'content-type': 'application/json' });
+  await new Promise<void>((resolve) => outgoing.end(JSON.stringify(said), resolve));
 }
 
 function errorOf(error: unknown): NonNullable<Answer['error']> {

@@ -69,6 +69,7 @@ export class FakeCloud implements EmbeddedCloud {
   /** The command does without these. */
   readonly manifest = {} as EmbeddedCloud['manifest'];
   readonly workflow = {} as EmbeddedCloud['workflow'];
+  readonly retention = {} as EmbeddedCloud['retention'];
   readonly backfills: EmbeddedBackfills;
   readonly inputs: GenerateInput[] = [];
   readonly deletions: string[] = [];
