@@ -33,7 +33,11 @@ export function addSimulationCommands(
         .default(DEFAULT_PRICE_REGION),
     )
     .option('--override <prices>', 'measured prices, e.g. ec2.g6.xlarge.on-demand=0.31')
-    .option('--video-profile <profile>', `${profiles}, or latent=BYTES,seconds=S,steps=N`, '480p-1.3b')
+    .option(
+      '--video-profile <profile>',
+      `${profiles}, or latent=BYTES,seconds=S,steps=N`,
+      '480p-1.3b',
+    )
     .option('--embedder <dir>', 'a sentence encoder, for prompts that are not of the demo world')
     .option('--embeddings <file>', 'where vectors are kept (default: beside the trace), or none')
     .addOption(

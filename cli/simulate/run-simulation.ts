@@ -120,8 +120,10 @@ export async function runSimulation(
     from: main.from,
     to: main.to,
     requests: main.requests,
-    results: named.map(({ setup: _, ...names }, index) => ({
-      ...names,
+    results: named.map(({ capacity, tier, policy }, index) => ({
+      capacity,
+      tier,
+      policy,
       result: main.caches[index]!,
     })),
     control: {

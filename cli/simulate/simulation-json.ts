@@ -3,7 +3,7 @@ import type { Simulation } from './describe-simulation.ts';
 /** A simulation as one JSON object; money in dollars, times in ISO 8601. */
 export function simulationJson({ path, trace, embedder, question, answer }: Simulation): string {
   const { book, machine, dollarsPerGpuHour, control } = answer;
-  const { policies: _, capacities: __, tiers: ___, region: ____, measured, ...asked } = question;
+  const { fastTierBytes, profile, measured, scope, storageClass, seed, isShuffled } = question;
   return `${JSON.stringify({
     trace: {
       path,
@@ -29,7 +29,12 @@ export function simulationJson({ path, trace, embedder, question, answer }: Simu
         Array.from(measured, ([id, amount]) => [id, Number(amount) / 1e12]),
       ),
     },
-    ...asked,
+    videoProfile: profile,
+    fastTierBytes,
+    scope,
+    storageClass,
+    shuffled: isShuffled,
+    shuffleSeed: seed,
     caches: answer.results,
     control,
   })}\n`;

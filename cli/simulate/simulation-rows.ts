@@ -18,11 +18,11 @@ const HITS: readonly (readonly [SimulatedHit, string])[] = [
   ['miss', 'miss'],
 ];
 
-/** Digits after the point, so that the cheapest total has four digits in all. */
+/** Digits after the point that show two of the smallest rent, within reason. */
 export function dollarDigits({ results }: SimulationAnswer): number {
-  const least = Math.min(...results.map(({ result }) => result.dollars.total));
-  if (!(least > 0)) return 2;
-  return Math.min(9, Math.max(2, 4 - Math.ceil(Math.log10(least))));
+  const rents = results.map(({ result }) => result.dollars.storage).filter((rent) => rent > 0);
+  const least = Math.min(1, ...rents);
+  return Math.min(5, 1 + Math.ceil(-Math.log10(least)) + (least < 1 ? 0 : 1));
 }
 
 export function dollarColumns(answer: SimulationAnswer): Column[] {

@@ -25,6 +25,8 @@ const manifestSchema = z.strictObject({
   license: z.string().min(1),
   dimensions: z.int().positive().max(4096),
   maxTokens: z.int().min(3).max(8192),
+  /** Whether the network takes inputs of exactly `maxTokens`. */
+  fixedLength: z.boolean().default(false),
   /** From which cosine on one prompt's video may be started from how late for another prompt. */
   ladder: z.array(z.strictObject({ similarity: z.number(), startTime: z.number() })).min(1),
 });
@@ -75,7 +77,8 @@ export class SentenceEmbedder {
   /** A text that is too long is cut, its closing token kept. */
   async embedTexts(texts: readonly string[]): Promise<Float32Array[]> {
     const encoded = texts.map((text) => this.#encode(text));
-    const longest = Math.max(...encoded.map((ids) => ids.length));
+    const { dimensions, fixedLength, maxTokens } = this.manifest;
+    const longest = fixedLength ? maxTokens : Math.max(...encoded.map((ids) => ids.length));
     const ids = new BigInt64Array(texts.length * longest);
     const mask = new BigInt64Array(texts.length * longest);
     for (const [index, tokens] of encoded.entries()) {
@@ -83,7 +86,6 @@ export class SentenceEmbedder {
       mask.fill(1n, index * longest, index * longest + tokens.length);
     }
     const shape = [texts.length, longest];
-    const { dimensions } = this.manifest;
     const outputs = await this.#networks.run('textTower', {
       input_ids: { data: ids, shape },
       attention_mask: { data: mask, shape },
