@@ -1,7 +1,7 @@
 import { dollarRates } from '#core/charges.ts';
 import { dayOf } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import type { Entry, EntryState as StoredState, Job } from '#core/generation.ts';
+import type { Entry } from '#core/generation.ts';
 import { VIDEO_ID_PATTERN } from '#core/identity.ts';
 import { likenessOf } from '#core/likeness.ts';
 import { SECONDS_PER_MONTH, type Appraisal, type PolicyContext } from '#core/policy/appraise.ts';
@@ -9,8 +9,7 @@ import { decayedTo } from '#core/policy/decay.ts';
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { nameOfClass } from '#core/policy/reuse-class.ts';
 import { bookOn } from '#core/prices.ts';
-import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
-import type { EvictionReason, Verdict } from '#core/retention-run.ts';
+import type { Verdict } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
@@ -18,66 +17,19 @@ import type { Table } from '#stores/table.ts';
 import { betterClass } from './better-class.ts';
 import { DensityHistogram } from './density-histogram.ts';
 import { gpuSecondUsd, type EvictSettings } from './evict-settings.ts';
+import { explainAbsence, sentenceOf, type EntryNumbers, type Explanation } from './explanation.ts';
 import { weigh } from './measure.ts';
-import { readState } from './pass-state.ts';
-import { Pass } from './pass.ts';
+import { readState, type EvictState } from './pass-state.ts';
+import { Pass, type Weighed } from './pass.ts';
 
 export interface ExplainStores {
   table: Pick<Table, 'getEntry' | 'getJob'>;
   retention: Pick<RetentionTable, 'getState'>;
 }
 
-/** Why an entry stays or leaves, in numbers. Dollars are estimates and a month's. */
-export interface Explanation {
-  entryId: string;
-  /** `none`: the cache has no record of it. */
-  state: StoredState | 'none';
-  verdict: Verdict | 'gone';
-  /** One sentence for each thing that decides, or would. */
-  because: string[];
-  /** Of a READY entry. */
-  numbers?: EntryNumbers;
-  /** Of one that is leaving or gone, as far as is known. ISO 8601. */
-  left?: { at?: string; reason?: EvictionReason; latentGoneAt?: string; recordGoneAt?: string };
-  /** The video that it was made with, when there is one. */
-  job?: { status: Job['status']; createdAt: string; completedAt?: string; deletedAt?: string };
-  /** What must change for another verdict. */
-  wouldChange?: {
-    /** Kept until it has not been hit for so long, by what is known now; null when it would stay for years. */
-    unusedSeconds: number | null;
-    /** Rent at which it would leave, dollars a month. */
-    rentPerMonthUsd: number;
-    /** Hits a month from which it stays. */
-    hitsPerMonth: number;
-  };
-}
-
-export interface EntryNumbers {
-  ageSeconds: number;
-  reuseClass: string;
-  hits: number;
-  decayedHits: number;
-  decayedCredit: number;
-  neighbours: number;
-  generation: number;
-  marginEvaluations: number;
-  secondsPerEvaluation: number;
-  dollarsPerHit: number;
-  hitsPerMonth: number;
-  valuePerMonthUsd: number;
-  rentPerMonthUsd: { latent: number; vectors: number; scan: number; item: number; total: number };
-  density: number;
-  breakEvenSeconds: number;
-  storageClass: StorageClass;
-  /** Where its latent would be cheaper, if anywhere. */
-  cheaperIn: StorageClass | null;
-  queriesPerMonth: number;
-  vectorsInIndex: number;
-}
-
 /**
  * The numbers behind the verdict about an entry, by what the last pass has learned and the prices of
- * today. Nothing is changed.
+ * today. Nothing is changed. Whether another entry doubles it is found out by a pass alone.
  *
  * @throws InvalidInputError when no entry can have this id.
  */
@@ -95,54 +47,28 @@ export async function explainEntry(
     );
   }
   const [entry, job] = await Promise.all([table.getEntry(entryId), table.getJob(entryId)]);
-  const video = job === null ? {} : { job: factsOf(job) };
-  if (entry?.state !== 'READY') return { ...explainAbsence(entryId, entry, job), ...video };
+  if (entry?.state !== 'READY') return explainAbsence(entryId, entry, job);
   const state = readState(await retention.getState());
-  // What was learned, as it is now: an entry is weighed alone.
-  const pass = Pass.after({ ...state, pass: null }, 'explain', now);
+  const pass = knownBy(state, weighedEntryOf(entry), now);
   const rates = dollarRates(bookOn(settings.book, dayOf(new Date(now).toISOString())));
-  const census = state.last?.census;
-  const lastPass = census === undefined ? pass : new Pass({ ...pass.toJSON(), census }, 0);
-  const context = lastPass.context(rates, gpuSecondUsd(settings, rates));
-  const weighed = weigh(weighedEntryOf(entry), lastPass, settings, context);
+  const context = pass.context(rates, gpuSecondUsd(settings, rates));
+  const weighed = weigh(weighedEntryOf(entry), pass, settings, context);
   if (weighed === null) {
-    return {
-      entryId,
-      state: 'READY',
-      verdict: 'keep',
-      because: ['its record has numbers that cannot be: nothing can be said of it, and it stays'],
-      ...video,
-    };
+    const because = ['its record has numbers that cannot be: no policy can say anything of it'];
+    return { entryId, state: 'READY', verdict: 'keep', because };
   }
   const { appraisal } = weighed;
   const cheaperIn = settings.movesStorageClasses ? betterClass(weighed, context) : null;
-  const cutOff = state.last?.cutOff ?? null;
-  const isLeased = entry.leaseUntil !== undefined && entry.leaseUntil > now;
-  const isObsolete =
-    settings.onlyCompatibilityKey !== null &&
-    settings.onlyCompatibilityKey !== entry.compatibilityKey;
-  const isOverBudget = cutOff !== null && DensityHistogram.binOf(appraisal.density) < cutOff.bin;
-  const reason: Verdict =
-    appraisal.verdict === 'pinned'
-      ? 'pinned'
-      : isObsolete
-        ? 'obsolete'
-        : appraisal.verdict === 'rent'
-          ? 'rent'
-          : isOverBudget
-            ? 'budget'
-            : cheaperIn !== null
-              ? 'move'
-              : 'keep';
+  const reason = verdictOf(weighed, entry, settings, state, cheaperIn);
   const isLeaving = reason === 'obsolete' || reason === 'rent' || reason === 'budget';
-  const verdict = isLeaving && isLeased ? 'leased' : reason;
+  const isHeld = isLeaving && entry.leaseUntil !== undefined && entry.leaseUntil > now;
   return {
     entryId,
     state: 'READY',
-    verdict,
+    verdict: isHeld ? 'leased' : reason,
     because: [
       sentenceOf(reason, appraisal),
-      ...(verdict === 'leased' ? ['a request holds a lease on it: it stays until that ends'] : []),
+      ...(isHeld ? ['a request holds a lease on it: it stays until that ends'] : []),
       ...(state.last === null ? ['no pass has learned anything yet'] : []),
     ],
     numbers: numbersOf(weighed.state, appraisal, context, cheaperIn),
@@ -150,88 +76,33 @@ export async function explainEntry(
       unusedSeconds: keptUntilAge(appraisal, context),
       rentPerMonthUsd: appraisal.valuePerMonth,
       hitsPerMonth:
-        appraisal.dollarsPerHit > 0 ? appraisal.rentPerMonth / appraisal.dollarsPerHit : Infinity,
-    },
-    ...video,
-  };
-}
-
-function sentenceOf(verdict: Verdict, { valuePerMonth, rentPerMonth }: Appraisal): string {
-  const amounts = `its hits are expected to save $${short(valuePerMonth)} a month, its rent is $${short(rentPerMonth)}`;
-  switch (verdict) {
-    case 'pinned':
-      return `it is pinned: ${amounts}`;
-    case 'obsolete':
-      return 'it was made by another model than the one that is served';
-    case 'rent':
-      return `${amounts}: it does not pay`;
-    case 'budget':
-      return `${amounts}: it pays, but less for each dollar than what fills the budget`;
-    case 'move':
-      return `${amounts}: it pays, and its latent would be cheaper in another storage class`;
-    default:
-      return `${amounts}: it pays`;
-  }
-}
-
-function short(usd: number): string {
-  return usd.toPrecision(3);
-}
-
-function explainAbsence(entryId: string, entry: Entry | null, job: Job | null): Explanation {
-  if (entry === null) {
-    const why =
-      job === null
-        ? 'there is no record of it: it was never made, or it left more than a day ago and its job is gone'
-        : job.status === 'completed'
-          ? 'its video was made; its entry left more than a day ago, was never stored (cache mode, exact hit), or was removed by hand'
-          : `its video is ${job.status}: there is no entry yet`;
-    return { entryId, state: 'none', verdict: 'gone', because: [why] };
-  }
-  const { state, leavingAt, evictionReason: reason } = entry;
-  const isTombstone = state === 'TOMBSTONE';
-  const after = (milliseconds: number) => new Date(leavingAt! + milliseconds).toISOString();
-  return {
-    entryId,
-    state,
-    verdict: reason ?? 'gone',
-    because: [
-      reason === undefined
-        ? 'it was removed by hand, with its video'
-        : `it left for its ${REASONS[reason]}`,
-    ],
-    left: {
-      ...(reason !== undefined && { reason }),
-      ...(leavingAt !== undefined && {
-        at: after(0),
-        ...(isTombstone
-          ? { recordGoneAt: after(TOMBSTONE_MILLISECONDS) }
-          : { latentGoneAt: after(EVICTION_GRACE_MILLISECONDS) }),
-      }),
+        appraisal.dollarsPerHit > 0 ? appraisal.rentPerMonth / appraisal.dollarsPerHit : null,
     },
   };
 }
 
-const REASONS: Readonly<Record<EvictionReason, string>> = {
-  rent: 'rent: its hits were expected to save less',
-  budget: 'rank: what stayed pays more for each dollar of the budget',
-  duplicate: 'double: another entry serves the same requests as well',
-  obsolete: 'model, which is no longer served',
-  'latent-missing': 'latent, which is not there',
-};
+/** What the last pass has learned, as it is now; before the first, what this entry alone tells. */
+function knownBy(state: EvictState, entry: WeighedEntry, now: number): Pass {
+  const pass = Pass.after({ ...state, pass: null }, 'explain', now);
+  if (state.last !== null) return new Pass({ ...pass.toJSON(), census: state.last.census }, 0);
+  const createdAt = Date.parse(entry.createdAt);
+  if (Number.isFinite(createdAt)) pass.census.add(entry, createdAt, now, now);
+  return pass;
+}
 
-function factsOf({
-  status,
-  createdAt,
-  completedAt,
-  deletedAt,
-}: Job): NonNullable<Explanation['job']> {
-  return {
-    status,
-    createdAt,
-    ...(completedAt !== undefined && { completedAt }),
-    ...(deletedAt !== undefined && { deletedAt }),
-  };
+function verdictOf(
+  { appraisal }: Weighed,
+  { compatibilityKey }: Entry,
+  { onlyCompatibilityKey }: EvictSettings,
+  { last }: EvictState,
+  cheaperIn: StorageClass | null,
+): Verdict {
+  if (appraisal.verdict === 'pinned') return 'pinned';
+  if (onlyCompatibilityKey !== null && onlyCompatibilityKey !== compatibilityKey) return 'obsolete';
+  if (appraisal.verdict === 'rent') return 'rent';
+  const cutOff = last?.cutOff ?? null;
+  if (cutOff !== null && DensityHistogram.binOf(appraisal.density) < cutOff.bin) return 'budget';
+  return cheaperIn === null ? 'keep' : 'move';
 }
 
 function weighedEntryOf(entry: Entry): WeighedEntry {

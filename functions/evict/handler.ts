@@ -8,7 +8,8 @@ import { traced, type Telemetry } from '../telemetry.ts';
 import { deployedEvictSettings } from './deployed-evict-settings.ts';
 import { evict, type EvictOutcome, type EvictStores } from './evict.ts';
 import type { EvictSettings } from './evict-settings.ts';
-import { explainEntry, type Explanation } from './explain-entry.ts';
+import { explainEntry } from './explain-entry.ts';
+import type { Explanation } from './explanation.ts';
 import type { WeighOptions } from './weigh-cache.ts';
 
 export interface EvictInput extends RetentionInput, Pick<WeighOptions, 'isForced' | 'holder'> {
