@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomUUID } from 'node:crypto';
+import { newRunId } from '#core/run-id.ts';
 
 /** The part of Lambda's context that is read. */
 export interface InvocationContext {
@@ -13,8 +13,6 @@ export interface Invocation {
   /** `performance.now()` from which it is billed. */
   billedFrom: number;
 }
-
-const RUN_CHARACTERS = 12;
 
 /** Lambda gives an environment so long to start (Lambda quotas); one that is older was made in advance. */
 const LONGEST_START_MILLISECONDS = 10_000;
@@ -31,21 +29,12 @@ export function inInvocation<Output>(
   const startsEnvironment = isFirst && now < LONGEST_START_MILLISECONDS;
   isFirst = false;
   return invocations.run(
-    { run: runOf(context?.awsRequestId), billedFrom: startsEnvironment ? 0 : now },
+    { run: newRunId(context?.awsRequestId), billedFrom: startsEnvironment ? 0 : now },
     work,
   );
 }
 
 /** The call that is under way; outside Lambda one that begins now. */
 export function currentInvocation(): Invocation {
-  return invocations.getStore() ?? { run: newRun(), billedFrom: performance.now() };
-}
-
-/** Names a run; no two of one video are alike. */
-export function newRun(): string {
-  return runOf(randomUUID());
-}
-
-function runOf(requestId: string = randomUUID()): string {
-  return requestId.replaceAll('-', '').slice(0, RUN_CHARACTERS);
+  return invocations.getStore() ?? { run: newRunId(), billedFrom: performance.now() };
 }

@@ -10,9 +10,9 @@ import {
 
 /** A checkpoint that was looked for. */
 export type FoundCheckpoint =
-  | { checkpoint: Checkpoint; ignored: null; bytesRead: number }
+  | { checkpoint: Checkpoint; ignored: null }
   /** There is one, and it cannot be used. */
-  | { checkpoint: null; ignored: FlexCacheError; bytesRead: number };
+  | { checkpoint: null; ignored: FlexCacheError };
 
 const UNUSABLE: ReadonlySet<string> = new Set([
   'latent_corrupt',
@@ -30,17 +30,14 @@ export async function loadCheckpoint(
   subject: CheckpointSubject,
   latentShape: readonly number[],
 ): Promise<FoundCheckpoint | null> {
-  let bytesRead = 0;
   try {
     const bytes = await objects.get(checkpointObjectKey(subject.request.videoId));
-    bytesRead = bytes.byteLength;
-    const checkpoint = decodeCheckpoint(bytes, subject, latentShape);
-    return { checkpoint, ignored: null, bytesRead };
+    return { checkpoint: decodeCheckpoint(bytes, subject, latentShape), ignored: null };
   } catch (error) {
     if (!(error instanceof FlexCacheError)) throw error;
     if (error.code === 'object_missing') return null;
     if (!UNUSABLE.has(error.code)) throw error;
-    return { checkpoint: null, ignored: error, bytesRead };
+    return { checkpoint: null, ignored: error };
   }
 }
 

@@ -4,13 +4,13 @@ import type { GenerationRequest, Plan } from '#core/generation.ts';
 import { hashFields } from '#core/hash.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
 
-/** A generation between two steps, and what it has cost so far, by whatever workers. */
+/** A generation between two steps, and whose work is in it. */
 export interface Checkpoint {
   /** x_t after `stepsDone` steps, to the last bit. */
   latent: Tensor;
   stepsDone: number;
-  gpuSeconds: number;
-  networkEvaluations: number;
+  /** Runs of the workers that did them, in order, as their usage records name them. */
+  runs: readonly string[];
 }
 
 /** What a checkpoint belongs to; it is of no use to anything else. */
@@ -29,35 +29,40 @@ export interface CheckpointSubject {
  *      8     32  compatibility key
  *     40     32  digest of the request and its plan
  *     72      4  steps done, uint32
- *     76      4  network evaluations, uint32
- *     80      8  GPU seconds, float64
- *     88    4*n  the latent, float32
- *  88+4n     32  sha256 of all before
+ *     76      4  bytes of the runs' names, r, uint32
+ *     80      r  the runs' names, ASCII, a comma between two
+ *   80+r    4*n  the latent, float32
+ * 80+r+4n    32  sha256 of all before
  */
 const MAGIC = Buffer.from('FCKP', 'latin1');
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const COMPATIBILITY_OFFSET = 8;
 const SUBJECT_OFFSET = 40;
 const STEPS_OFFSET = 72;
-const EVALUATIONS_OFFSET = 76;
-const SECONDS_OFFSET = 80;
-const HEADER_BYTES = 88;
+const RUNS_LENGTH_OFFSET = 76;
+const RUNS_OFFSET = 80;
 const DIGEST_BYTES = 32;
+
+/** Each delivery of a message is a run at most, and few are allowed. */
+const MOST_RUNS_BYTES = 4096;
+const RUNS = /^[\w-]+(,[\w-]+)*$/;
 
 /** The checkpoint as bytes. */
 export function encodeCheckpoint(subject: CheckpointSubject, checkpoint: Checkpoint): Uint8Array {
   const { data } = checkpoint.latent;
+  const runs = Buffer.from(checkpoint.runs.join(), 'latin1');
+  const latentOffset = RUNS_OFFSET + runs.length;
   const latentBytes = data.length * Float32Array.BYTES_PER_ELEMENT;
-  const bytes = Buffer.alloc(HEADER_BYTES + latentBytes + DIGEST_BYTES);
+  const bytes = Buffer.alloc(latentOffset + latentBytes + DIGEST_BYTES);
   MAGIC.copy(bytes);
   bytes.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
   bytes.write(subject.compatibilityKey, COMPATIBILITY_OFFSET, 'hex');
   bytes.write(subjectDigest(subject), SUBJECT_OFFSET, 'hex');
   bytes.writeUInt32LE(checkpoint.stepsDone, STEPS_OFFSET);
-  bytes.writeUInt32LE(checkpoint.networkEvaluations, EVALUATIONS_OFFSET);
-  bytes.writeDoubleLE(checkpoint.gpuSeconds, SECONDS_OFFSET);
-  data.forEach((value, index) => bytes.writeFloatLE(value, HEADER_BYTES + 4 * index));
-  sha256(bytes.subarray(0, -DIGEST_BYTES)).copy(bytes, HEADER_BYTES + latentBytes);
+  bytes.writeUInt32LE(runs.length, RUNS_LENGTH_OFFSET);
+  runs.copy(bytes, RUNS_OFFSET);
+  data.forEach((value, index) => bytes.writeFloatLE(value, latentOffset + 4 * index));
+  sha256(bytes.subarray(0, -DIGEST_BYTES)).copy(bytes, latentOffset + latentBytes);
   return bytes;
 }
 
@@ -72,7 +77,7 @@ export function decodeCheckpoint(
   shape: readonly number[],
 ): Checkpoint {
   const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
-  if (bytes.length < HEADER_BYTES + DIGEST_BYTES) {
+  if (bytes.length < RUNS_OFFSET + DIGEST_BYTES) {
     throw corrupt(`it has ${bytes.length} bytes`);
   }
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw foreign('it is no checkpoint');
@@ -84,8 +89,12 @@ export function decodeCheckpoint(
   if (hex(COMPATIBILITY_OFFSET) !== subject.compatibilityKey) throw foreign('its model is another');
   if (hex(SUBJECT_OFFSET) !== subjectDigest(subject)) throw foreign('its plan is another');
 
+  const runsBytes = bytes.readUInt32LE(RUNS_LENGTH_OFFSET);
+  const latentOffset = RUNS_OFFSET + runsBytes;
+  const runs = body.toString('latin1', RUNS_OFFSET, Math.min(latentOffset, body.length));
+  if (runsBytes > MOST_RUNS_BYTES || !RUNS.test(runs)) throw foreign('it names no runs');
   const count = elementCount(shape);
-  if (body.length !== HEADER_BYTES + 4 * count) {
+  if (body.length !== latentOffset + 4 * count) {
     throw foreign(`its latent is not of shape [${shape.join(', ')}]`);
   }
   const stepsDone = bytes.readUInt32LE(STEPS_OFFSET);
@@ -93,13 +102,12 @@ export function decodeCheckpoint(
   return {
     latent: {
       data: Float32Array.from({ length: count }, (_, index) =>
-        bytes.readFloatLE(HEADER_BYTES + 4 * index),
+        bytes.readFloatLE(latentOffset + 4 * index),
       ),
       shape,
     },
     stepsDone,
-    networkEvaluations: bytes.readUInt32LE(EVALUATIONS_OFFSET),
-    gpuSeconds: bytes.readDoubleLE(SECONDS_OFFSET),
+    runs: runs.split(','),
   };
 }
 

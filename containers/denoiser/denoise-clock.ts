@@ -1,7 +1,10 @@
+import type { UsageRecord } from '#core/generation.ts';
 import type { VideoModel } from '#models/model.ts';
 
 /** The part of a model that denoising needs. */
 export type Denoiser = Pick<VideoModel, 'encodeText' | 'velocity'>;
+
+export type DenoiseWork = Required<Pick<UsageRecord, 'networkEvaluations' | 'denoiseSeconds'>>;
 
 /** A denoiser that measures the time spent in its network: what more or fewer steps change. */
 export class DenoiseClock implements Denoiser {
@@ -25,10 +28,11 @@ export class DenoiseClock implements Denoiser {
     return velocity;
   }
 
-  /** Seconds of so many evaluations, by those that were measured here; nothing when none was. */
-  secondsOf(evaluations: number): { denoiseSeconds?: number } {
-    if (this.#evaluations === 0) return {};
-    const milliseconds = (this.#milliseconds * evaluations) / this.#evaluations;
-    return { denoiseSeconds: Math.round(milliseconds) / 1000 };
+  /** What the denoiser has done so far. */
+  get work(): DenoiseWork {
+    return {
+      networkEvaluations: this.#evaluations,
+      denoiseSeconds: Math.round(this.#milliseconds) / 1000,
+    };
   }
 }

@@ -19,8 +19,6 @@ export interface DroppedDonor {
 export interface LoadedDonors {
   loaded: LoadedDonor[];
   dropped: DroppedDonor[];
-  objectGets: number;
-  bytesRead: number;
 }
 
 const UNUSABLE: ReadonlySet<string> = new Set(['object_missing', 'object_corrupt']);
@@ -34,16 +32,13 @@ export async function loadDonors(
   objects: Pick<ObjectStore, 'get'>,
   compatibilityKey: string,
 ): Promise<LoadedDonors> {
-  const result: LoadedDonors = { loaded: [], dropped: [], objectGets: 0, bytesRead: 0 };
+  const result: LoadedDonors = { loaded: [], dropped: [] };
   const latents = new Map<string, DecodedLatent>();
   for (const donor of donors) {
     try {
       let latent = latents.get(donor.latentKey);
       if (latent === undefined) {
-        result.objectGets++;
-        const container = await objects.get(donor.latentKey);
-        result.bytesRead += container.byteLength;
-        latent = decodeLatent(container, { compatibilityKey });
+        latent = decodeLatent(await objects.get(donor.latentKey), { compatibilityKey });
         latents.set(donor.latentKey, latent);
       }
       result.loaded.push({ donor, latent });

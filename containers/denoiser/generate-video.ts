@@ -2,7 +2,7 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Calibration } from '#core/calibration.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type { GenerationRequest, GenerationResult, Plan, UsageRecord } from '#core/generation.ts';
+import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
 import type { Tensor } from '#core/tensor.ts';
@@ -13,7 +13,7 @@ import { ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
-import { DenoiseClock } from './denoise-clock.ts';
+import { DenoiseClock, type DenoiseWork } from './denoise-clock.ts';
 import { donorParts, loadDonors } from './donors.ts';
 import type { GenerationControl } from './generation-control.ts';
 import { encodeMedia } from './media.ts';
@@ -30,10 +30,11 @@ export interface GenerationDependencies {
   objects: Pick<ObjectStore, 'get' | 'put' | 'delete'>;
 }
 
-/** A generation's result but for what only the worker knows: the queue and the machine. */
+/** A generation's result but for what only the worker knows: the queue, the machine and the stores. */
 export type GeneratedVideo = Omit<GenerationResult, 'seconds' | 'usage'> & {
-  usage: Omit<UsageRecord, 'step'> & Required<Pick<UsageRecord, 'gpuSeconds'>>;
-  /** Network evaluations of this worker alone; `usage` has those of all that worked on it. */
+  /** Of this worker alone. */
+  work: DenoiseWork;
+  /** Steps of this worker alone; `stepsRun` has those of all that worked on it. */
   stepsHere: number;
 };
 
@@ -56,7 +57,6 @@ export async function generateVideo(
   plan: Plan,
   control: GenerationControl,
 ): Promise<GeneratedVideo> {
-  const startedAt = performance.now();
   const { model, manifest, calibration, compatibilityKey, objects } = dependencies;
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
@@ -70,12 +70,7 @@ export async function generateVideo(
   );
   const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
 
-  const resumption = new Resumption(
-    objects,
-    { compatibilityKey, request, plan: actual },
-    control,
-    startedAt,
-  );
+  const resumption = new Resumption(objects, { compatibilityKey, request, plan: actual }, control);
   const from = await resumption.load(latentShape(manifest));
   const denoiser = new DenoiseClock(model);
   let latent: Tensor;
@@ -86,7 +81,8 @@ export async function generateVideo(
       guidance: manifest.scheduler.guidance,
       ...(from && { from }),
       shouldStop: () => control.shouldStop(),
-      onStep: (done) => control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps)),
+      onStep: (done) =>
+        control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps), denoiser.work),
     });
   } catch (error) {
     if (error instanceof SamplingStoppedError) await resumption.save(error.state);
@@ -103,19 +99,17 @@ export async function generateVideo(
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 
-  const writes = new ObjectWrites(objects);
   const keys = videoObjectKeys(request.videoId, media.mp4);
-  await writes.put(keys.videoKey, media.mp4, 'video/mp4');
-  await writes.put(keys.animationKey, media.webp, 'image/webp');
-  await writes.put(keys.posterKey, media.png, 'image/png');
-  await writes.put(keys.spritesheetKey, media.spritesheet, 'image/jpeg');
+  await put(objects, keys.videoKey, media.mp4, 'video/mp4');
+  await put(objects, keys.animationKey, media.webp, 'image/webp');
+  await put(objects, keys.posterKey, media.png, 'image/png');
+  await put(objects, keys.spritesheetKey, media.spritesheet, 'image/jpeg');
   let latentKey: string | null = null;
   if (stored !== null) {
     latentKey = latentObjectKey(request.videoId, stored.container);
-    await writes.put(latentKey, stored.container, 'application/octet-stream');
+    await put(objects, latentKey, stored.container, 'application/octet-stream');
   }
 
-  const spent = resumption.spent(actual.steps);
   return {
     ...keys,
     videoBytes: media.mp4.byteLength,
@@ -128,14 +122,7 @@ export async function generateVideo(
     startTime: actual.startTime,
     stepsRun: actual.steps,
     stepsHere: actual.steps - resumption.stepsBefore,
-    usage: {
-      ...spent,
-      ...denoiser.secondsOf(spent.networkEvaluations),
-      objectGets: donors.objectGets + resumption.objectGets,
-      objectBytesRead: donors.bytesRead + resumption.bytesRead,
-      objectPuts: writes.count,
-      objectBytesWritten: writes.bytes,
-    },
+    work: denoiser.work,
   };
 }
 
@@ -172,23 +159,16 @@ async function embed(model: VideoModel, latent: Tensor): Promise<number[]> {
   return Array.from(vector, (element) => Number(element.toPrecision(FLOAT32_DIGITS)));
 }
 
-/** Writes objects whose keys carry their content's hash: a key that is taken holds these bytes. */
-class ObjectWrites {
-  readonly #objects: Pick<ObjectStore, 'put'>;
-  count = 0;
-  bytes = 0;
-
-  constructor(objects: Pick<ObjectStore, 'put'>) {
-    this.#objects = objects;
-  }
-
-  async put(key: string, body: Uint8Array, contentType: string): Promise<void> {
-    this.count++;
-    try {
-      await this.#objects.put(key, body, { contentType, ifNoneMatch: true });
-      this.bytes += body.byteLength;
-    } catch (error) {
-      if (!(error instanceof ObjectExistsError)) throw error;
-    }
+/** Writes an object whose key carries its content's hash: a key that is taken holds these bytes. */
+async function put(
+  objects: Pick<ObjectStore, 'put'>,
+  key: string,
+  body: Uint8Array,
+  contentType: string,
+): Promise<void> {
+  try {
+    await objects.put(key, body, { contentType, ifNoneMatch: true });
+  } catch (error) {
+    if (!(error instanceof ObjectExistsError)) throw error;
   }
 }

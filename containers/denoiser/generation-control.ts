@@ -1,4 +1,5 @@
 import type { FlexCacheError } from '#core/errors.ts';
+import type { DenoiseWork } from './denoise-clock.ts';
 import type { DroppedDonor } from './donors.ts';
 
 /**
@@ -13,19 +14,21 @@ export type CheckpointEvent =
       event: 'checkpoint_stored' | 'resumed';
       stepsDone: number;
       steps: number;
-      /** Of all workers up to it. */
-      gpuSeconds: number;
+      /** Runs of the workers up to it. */
+      runs: readonly string[];
     }
   | { event: 'checkpoint_ignored' | 'checkpoint_failed'; error: FlexCacheError };
 
 /** How one generation is watched and ended. */
 export interface GenerationControl {
+  /** Names this worker's part in the ledger of the video. */
+  readonly run: string;
   /** True ends the generation before its next step or write. */
   shouldStop(): boolean | Promise<boolean>;
   /** Null while it may go on. A shutdown alone leaves a checkpoint: another worker goes on. */
   readonly stopReason: StopReason | null;
-  /** 0..100 */
-  onProgress(percent: number): void | Promise<void>;
+  /** After each step: 0..100, and what this worker's denoiser has done so far. */
+  onProgress(percent: number, work: DenoiseWork): void | Promise<void>;
   onDonorDropped(dropped: DroppedDonor): void;
   onCheckpoint(event: CheckpointEvent): void;
 }

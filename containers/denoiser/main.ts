@@ -1,13 +1,17 @@
 import { FlexCacheError } from '#core/errors.ts';
 import { DefaultCalibration } from '#core/calibration.ts';
+import { dayAt } from '#core/day.ts';
 import { compatibilityKey } from '#core/identity.ts';
+import { newRunId } from '#core/run-id.ts';
 import { compatibilityOf, loadManifest, verifyPackage } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
+import { DynamoIdleTable } from '#stores/dynamo-idle-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
+import { coldStartSeconds } from './cold-start.ts';
 import { readDenoiserEnvironment, type DenoiserEnvironment } from './environment.ts';
 import { fetchModel } from './fetch-model.ts';
 import { startHealthFile } from './health-file.ts';
@@ -46,7 +50,10 @@ async function main(): Promise<void> {
     health.alive();
     // Loads a network before the first message is taken: a machine without its GPU must not take any.
     await model.warmUp();
-    const startSeconds = process.uptime();
+    const table = { tableName: environment.tableName };
+    const idle = new DynamoIdleTable(table);
+    const workerId = newRunId();
+    const startSeconds = await coldStartSeconds(idle, workerId, log);
     const { manifest, revision } = modelPackage;
     log({
       level: 'info',
@@ -55,6 +62,7 @@ async function main(): Promise<void> {
       executionProvider,
       ...machine,
       startSeconds,
+      workerId,
     });
     let isFirst = true;
     const worker = createWorker({
@@ -63,10 +71,18 @@ async function main(): Promise<void> {
       calibration: new DefaultCalibration(manifest.lookup.thresholds),
       compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
       objects: objectsOf(environment),
-      table: new DynamoTable({ tableName: environment.tableName }),
+      table: new DynamoTable(table),
       queue: new SqsQueue({ queueUrl: environment.queueUrl }),
       callbacks: new SfnTaskCallbacks(),
       machine,
+      coldStartSeconds: startSeconds,
+      onIdleTail: (seconds) => {
+        const { instanceType, purchaseOption } = machine;
+        // Only the embedded worker runs on a machine that nobody pays for.
+        if (purchaseOption === 'embedded') return Promise.resolve();
+        const day = dayAt(Date.now());
+        return idle.addIdle({ day, workerId, instanceType, purchaseOption, seconds });
+      },
       log,
       onVideo: (request, plan, result) => {
         const cold = isFirst ? { coldStartSeconds: startSeconds } : {};

@@ -4,8 +4,12 @@ import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import type { Table } from '#stores/table.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
+import { newRunId } from '#core/run-id.ts';
+import type { UsageMeter } from '#stores/usage-meter.ts';
+import type { DenoiseWork } from './denoise-clock.ts';
 import type { DroppedDonor } from './donors.ts';
 import type { CheckpointEvent, GenerationControl, StopReason } from './generation-control.ts';
+import type { UnworkedTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
 
@@ -19,34 +23,48 @@ interface HoldDependencies {
   onAlive?: () => void;
 }
 
-/** What one message costs at the queue if it is never renewed. */
-const SEND_RECEIVE_DELETE = 3;
+/** What a hold enters into the ledger of its video. */
+export interface HoldLedger {
+  machine: Machine;
+  /** What the machine was paid for before, and no video has taken. */
+  untaken: UnworkedTime;
+  /** Counts what the stores are asked for on behalf of this message. */
+  meter: UsageMeter;
+  /** `performance.now()` when the message was there. */
+  receivedAt: number;
+}
+
+/** A message is deleted, or given back, when its record is written: with one request more. */
+const LAST_QUEUE_REQUESTS = 1;
 
 /** Renewals within one visibility period: two may fail before the message is lost. */
 const RENEWALS_PER_VISIBILITY = 3;
 
 /**
  * Keeps one message ours while its video is made: renews its visibility and the task's heartbeat
- * from a timer, looks whether the job was cancelled, and writes the job's progress.
+ * from a timer, looks whether the job was cancelled, and writes the job's progress, and with it what
+ * the machine has been used for so far. A machine that is taken away without a word has left that.
  */
 export class MessageHold implements GenerationControl, AsyncDisposable {
+  readonly run = newRunId();
   readonly #dependencies: HoldDependencies;
   readonly #received: ReceivedMessage;
   readonly #settings: WorkerSettings;
   readonly #log: (event: WorkerEvent) => void;
   readonly #shutdown: AbortSignal;
+  readonly #ledger: HoldLedger;
+  readonly #startedAt = Date.now();
   #timer: NodeJS.Timeout | null = null;
   #renewal: Promise<void> = Promise.resolve();
   #reason: StopReason | null = null;
   #lastProgress = -Infinity;
-  #startedAt: number | null = null;
+  /** Of the job, as it was when the work began; null before. */
+  #attempt: number | null = null;
   /** Of the workers before, whose checkpoint this one went on from. */
-  #gpuSecondsBefore = 0;
-  /** Of the job. */
-  #attempt = 1;
-  #tableReads = 0;
-  #tableWrites = 0;
-  #queueRequests = SEND_RECEIVE_DELETE;
+  #continues: readonly string[] = [];
+  #work: DenoiseWork | null = null;
+  #measuredUntil = 0;
+  #enteredUntil: number | null = null;
 
   constructor(
     dependencies: HoldDependencies,
@@ -54,12 +72,14 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     settings: WorkerSettings,
     log: (event: WorkerEvent) => void,
     shutdown: AbortSignal,
+    ledger: HoldLedger,
   ) {
     this.#dependencies = dependencies;
     this.#received = received;
     this.#settings = settings;
     this.#log = log;
     this.#shutdown = shutdown;
+    this.#ledger = ledger;
   }
 
   /**
@@ -69,14 +89,16 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
    */
   async start(): Promise<void> {
     await this.#dependencies.callbacks.sendTaskHeartbeat(this.#received.message.taskToken);
-    if (await this.shouldStop()) {
+    this.#dependencies.onAlive?.();
+    const job = await this.#readJob();
+    if (this.stopReason !== null) {
       throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
     }
-    this.#startedAt = performance.now();
     const period = (this.#settings.visibilitySeconds * 1000) / RENEWALS_PER_VISIBILITY;
     this.#timer = setInterval(() => {
       this.#renewal = this.#renewal.then(() => this.#renew());
     }, period);
+    await this.#writeProgress(job?.progress ?? 0);
   }
 
   /** Null while the generation may go on. */
@@ -84,12 +106,26 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     return this.#reason ?? (this.#shutdown.aborted ? 'shutdown' : null);
   }
 
-  /** Requests to table and queue so far; a job is smaller than one unit of either kind. */
-  get usage(): Pick<UsageRecord, 'tableReadUnits' | 'tableWriteUnits' | 'queueRequests'> {
+  /** `performance.now()` up to which this machine's time is in the ledger, or on its way there with an answer. */
+  get enteredUntil(): number | null {
+    return this.#enteredUntil;
+  }
+
+  /** What the machine has been used for so far. */
+  #usage(work: DenoiseWork | null = this.#work): UsageRecord & { gpuSeconds: number } {
+    const { machine, untaken, meter, receivedAt } = this.#ledger;
+    this.#measuredUntil = performance.now();
     return {
-      tableReadUnits: this.#tableReads,
-      tableWriteUnits: this.#tableWrites,
-      queueRequests: this.#queueRequests,
+      step: 'generate',
+      run: this.run,
+      startedAt: this.#startedAt,
+      ...((this.#attempt ?? 1) > 1 && { attempt: this.#attempt! }),
+      ...(this.#continues.length > 0 && { continues: [...this.#continues] }),
+      ...machine,
+      ...untaken,
+      gpuSeconds: Math.round(this.#measuredUntil - receivedAt) / 1000,
+      ...work,
+      ...meter.usage,
     };
   }
 
@@ -101,59 +137,67 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   }
 
   /** A table that is down for a while does not end a generation: the next look tells. */
-  async #readJob(): Promise<void> {
+  async #readJob(): Promise<Job | null> {
     const { videoId } = this.#received.message.request;
-    this.#tableReads++;
     let job: Job | null;
     try {
       job = await this.#dependencies.table.getJob(videoId);
     } catch (error) {
       if (!(error instanceof FlexCacheError && error.transient)) throw error;
       this.#warn('job_read_failed', error);
-      return;
+      return null;
     }
     if (job === null) {
       throw new FlexCacheError('not_found', `there is no job ${videoId}`, {
         fix: 'submit the request again',
       });
     }
-    this.#attempt = job.attempt;
+    // Whatever becomes of the job: this work belongs to the attempt that it was begun for.
+    this.#attempt ??= job.attempt;
     if (job.cancelRequested || job.status === 'cancelled') this.#reason ??= 'cancelled';
+    return job;
+  }
+
+  async onProgress(percent: number, work: DenoiseWork): Promise<void> {
+    this.#work = work;
+    await this.#writeProgress(percent);
   }
 
   /** Written at most every `progressMilliseconds`. A progress that cannot be written is not worth a video. */
-  async onProgress(percent: number): Promise<void> {
+  async #writeProgress(percent: number): Promise<void> {
     const now = performance.now();
     if (now - this.#lastProgress < this.#settings.progressMilliseconds) return;
     this.#lastProgress = now;
     const { videoId } = this.#received.message.request;
     try {
-      this.#tableWrites++;
-      await this.#dependencies.table.setJobProgress(videoId, percent);
+      const usage = this.#attempt === null ? undefined : this.#usage();
+      await this.#dependencies.table.setJobProgress(videoId, percent, usage);
+      if (usage !== undefined) this.#enteredUntil = this.#measuredUntil;
     } catch (error) {
       this.#warn('progress_failed', error);
     }
   }
 
+  /** What goes into the ledger with the answer of the workflow: whoever takes the answer enters it. */
+  finalUsage(work: DenoiseWork | null = this.#work): UsageRecord & { gpuSeconds: number } {
+    const usage = this.#usage(work);
+    this.#enteredUntil = this.#measuredUntil;
+    return { ...usage, queueRequests: (usage.queueRequests ?? 0) + LAST_QUEUE_REQUESTS };
+  }
+
   /**
-   * Enters the work on a video that will not be into the job's ledger: the machine was ours all the
-   * same. What cannot be written is not worth leaving the workflow without its answer.
+   * Enters the work on a video that will not be, or that another worker goes on with: the machine was
+   * ours all the same. What cannot be written is not worth leaving the workflow without its answer.
    */
-  async recordLostWork(machine: Machine): Promise<void> {
-    if (this.#startedAt === null) return;
-    const ownSeconds = Math.round(performance.now() - this.#startedAt) / 1000;
-    const gpuSeconds = this.#gpuSecondsBefore + ownSeconds;
-    this.#tableWrites++;
+  async enterWork(): Promise<void> {
+    if (this.#attempt === null) return;
+    const { videoId } = this.#received.message.request;
+    const before = this.#enteredUntil;
     try {
-      await this.#dependencies.table.recordUsage(this.#received.message.request.videoId, {
-        step: 'generate',
-        ...(this.#attempt > 1 && { attempt: this.#attempt }),
-        ...machine,
-        ...this.usage,
-        gpuSeconds,
-      });
+      await this.#dependencies.table.recordUsage(videoId, this.finalUsage());
     } catch (error) {
-      this.#warn('usage_lost', error);
+      this.#enteredUntil = before;
+      this.#warn('usage_not_recorded', error);
     }
   }
 
@@ -163,7 +207,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
 
   onCheckpoint(outcome: CheckpointEvent): void {
     const { videoId } = this.#received.message.request;
-    if (outcome.event === 'resumed') this.#gpuSecondsBefore = outcome.gpuSeconds;
+    if (outcome.event === 'resumed') this.#continues = outcome.runs;
     if ('error' in outcome) this.#warn(outcome.event, outcome.error);
     else this.#log({ level: 'info', videoId, ...outcome });
   }
@@ -171,7 +215,6 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   async #renew(): Promise<void> {
     const { queue, callbacks } = this.#dependencies;
     const { receipt, message } = this.#received;
-    this.#queueRequests++;
     try {
       await queue.extend(receipt, this.#settings.visibilitySeconds);
       await callbacks.sendTaskHeartbeat(message.taskToken);

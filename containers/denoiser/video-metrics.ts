@@ -24,7 +24,7 @@ export interface VideoMetricsInput {
 export function videoMetrics(input: VideoMetricsInput): string {
   const { request, plan, result, model, coldStartSeconds } = input;
   const metrics: [name: string, unit: Unit, value: number][] = [
-    ['NetworkEvaluations', 'Count', result.usage.networkEvaluations ?? 0],
+    ['NetworkEvaluations', 'Count', result.stepsRun],
   ];
   if (coldStartSeconds !== undefined) metrics.push(['ColdStart', 'Seconds', coldStartSeconds]);
   return JSON.stringify({

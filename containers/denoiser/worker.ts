@@ -3,9 +3,11 @@ import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import { UsageMeter } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import { deleteCheckpoint } from './checkpoint-store.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
+import { MachineTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
 import { MessageHold, type JobTable } from './message-hold.ts';
 
@@ -15,6 +17,10 @@ export interface WorkerDependencies extends GenerationDependencies {
   callbacks: TaskCallbacks;
   /** Where the worker runs, for the bill. */
   machine: Machine;
+  /** How long it took until the worker was ready; counted with its first video. */
+  coldStartSeconds?: number;
+  /** Told once, when the worker ends: seconds of its machine that no video has taken. */
+  onIdleTail?: (seconds: number) => Promise<void>;
   /** Structured events, one object each. */
   log?: (event: WorkerEvent) => void;
   /** After every video whose workflow took it. */
@@ -77,34 +83,68 @@ export function createWorker(dependencies: WorkerDependencies): Worker {
 
   return {
     async run(signal) {
-      let failures = 0;
-      let idleSince = performance.now();
-      while (!signal.aborted) {
-        dependencies.onAlive?.();
-        let received: ReceivedMessage | null;
-        try {
-          received = await dependencies.queue.receive(
-            receiveWaitSeconds(settings, idleSince),
-            settings.visibilitySeconds,
-            signal,
-          );
-          failures = 0;
-        } catch (error) {
-          if (signal.aborted) return;
-          if (!isTransient(error)) throw error;
-          log({ level: 'warn', event: 'receive_failed', message: messageOf(error) });
-          await pause(backoffSeconds(++failures), signal);
-          continue;
-        }
-        if (received !== null) {
-          await handleMessage(dependencies, settings, log, received, signal);
-          idleSince = performance.now();
-        } else if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) {
-          return;
-        }
+      const time = new MachineTime(dependencies.machine, dependencies.coldStartSeconds ?? 0);
+      try {
+        await takeMessages(dependencies, settings, log, time, signal);
+      } finally {
+        await tellIdleTail(dependencies, log, time);
       }
     },
   };
+}
+
+async function takeMessages(
+  dependencies: WorkerDependencies,
+  settings: WorkerSettings,
+  log: (event: WorkerEvent) => void,
+  time: MachineTime,
+  signal: AbortSignal,
+): Promise<void> {
+  let failures = 0;
+  let idleSince = performance.now();
+  while (!signal.aborted) {
+    dependencies.onAlive?.();
+    // What a message takes is counted from the request that brings it.
+    const meter = new UsageMeter();
+    let received: ReceivedMessage | null;
+    try {
+      received = await meter.run(() =>
+        dependencies.queue.receive(
+          receiveWaitSeconds(settings, idleSince),
+          settings.visibilitySeconds,
+          signal,
+        ),
+      );
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isTransient(error)) throw error;
+      log({ level: 'warn', event: 'receive_failed', message: messageOf(error) });
+      await pause(backoffSeconds(++failures), signal);
+      continue;
+    }
+    if (received !== null) {
+      await handleMessage(dependencies, settings, log, received, time, meter, signal);
+      idleSince = performance.now();
+    } else if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) {
+      return;
+    }
+  }
+}
+
+/** A machine's last seconds belong to no video; that they are not known ends no worker. */
+async function tellIdleTail(
+  { onIdleTail }: WorkerDependencies,
+  log: (event: WorkerEvent) => void,
+  time: MachineTime,
+): Promise<void> {
+  const { idleSeconds = 0, coldStartSeconds = 0 } = time.untakenAt(performance.now());
+  if (idleSeconds + coldStartSeconds === 0) return;
+  try {
+    await onIdleTail?.(idleSeconds + coldStartSeconds);
+  } catch (error) {
+    log({ level: 'warn', event: 'idle_tail_not_recorded', message: messageOf(error) });
+  }
 }
 
 function idleSecondsLeft({ idleSeconds }: WorkerSettings, idleSince: number): number {
@@ -123,10 +163,32 @@ async function handleMessage(
   settings: WorkerSettings,
   log: (event: WorkerEvent) => void,
   received: ReceivedMessage,
+  time: MachineTime,
+  meter: UsageMeter,
   signal: AbortSignal,
 ): Promise<void> {
+  const receivedAt = performance.now();
+  const ledger = {
+    machine: dependencies.machine,
+    untaken: time.untakenAt(receivedAt),
+    meter,
+    receivedAt,
+  };
+  await meter.run(async () => {
+    await using hold = new MessageHold(dependencies, received, settings, log, signal, ledger);
+    await answer(dependencies, settings, log, received, hold);
+    if (hold.enteredUntil !== null) time.takenUntil(hold.enteredUntil);
+  });
+}
+
+async function answer(
+  dependencies: WorkerDependencies,
+  settings: WorkerSettings,
+  log: (event: WorkerEvent) => void,
+  received: ReceivedMessage,
+  hold: MessageHold,
+): Promise<void> {
   const { videoId } = received.message.request;
-  await using hold = new MessageHold(dependencies, received, settings, log, signal);
   try {
     if (received.deliveries > settings.maximumDeliveries) {
       throw new FlexCacheError(
@@ -162,16 +224,10 @@ async function generate(
   hold: MessageHold,
 ): Promise<{ result: GenerationResult; stepsHere: number }> {
   const { request, plan, sentAt } = message;
-  const { stepsHere, ...video } = await generateVideo(dependencies, request, plan, hold);
-  const { gpuSeconds } = video.usage;
-  // What earlier workers did is no waiting.
-  const queue = Math.max(0, (Date.now() - sentAt) / 1000 - gpuSeconds);
-  const result = {
-    ...video,
-    seconds: { queue, generate: gpuSeconds },
-    usage: { step: 'generate' as const, ...dependencies.machine, ...video.usage, ...hold.usage },
-  };
-  return { result, stepsHere };
+  const { stepsHere, work, ...video } = await generateVideo(dependencies, request, plan, hold);
+  const usage = hold.finalUsage(work);
+  const queue = Math.max(0, (Date.now() - sentAt) / 1000 - usage.gpuSeconds);
+  return { result: { ...video, seconds: { queue, generate: usage.gpuSeconds }, usage }, stepsHere };
 }
 
 /** What stays behind when this fails expires in the store. */
@@ -199,6 +255,8 @@ async function answerFailure(
   const { message, receipt, deliveries } = received;
   const { videoId } = message.request;
   const reason = error instanceof TaskGoneError ? 'gone' : hold.stopReason;
+  // Before the answer: whoever gets it settles what the job has cost.
+  await hold.enterWork();
   if (reason === 'taken') {
     log({ level: 'warn', event: 'message_taken', videoId });
     return;
@@ -223,8 +281,6 @@ async function answerFailure(
   const code = error instanceof FlexCacheError ? error.code : 'internal';
   const level = code === 'cancelled' ? 'info' : 'error';
   log({ level, event: 'failed', videoId, code, message: messageOf(error), stack: stackOf(error) });
-  // Before the answer: whoever gets it settles what the job has cost.
-  await hold.recordLostWork(dependencies.machine);
   try {
     await callbacks.sendTaskFailure(message.taskToken, code, causeOf(error));
   } catch (answerError) {

@@ -13,6 +13,7 @@ import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { TextCondition, VideoModel } from '#models/model.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
+import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
 import type {
   CheckpointEvent,
@@ -20,6 +21,7 @@ import type {
   StopReason,
 } from '#denoiser/generation-control.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import { meterUse } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 
 export const SHAPE = [2, 3, 4, 4] as const;
@@ -110,18 +112,22 @@ export class MemoryObjects {
     body: Uint8Array,
     options: { contentType?: string; ifNoneMatch?: boolean } = {},
   ) {
+    meterUse({ objectPuts: 1 });
     if (options.ifNoneMatch === true && this.bodies.has(key)) throw new ObjectExistsError(key);
+    meterUse({ objectBytesWritten: body.byteLength });
     this.bodies.set(key, Uint8Array.from(body));
     this.contentTypes.set(key, options.contentType);
     return { key, bytes: body.byteLength, sha256: '', modifiedAt: 0 };
   }
 
   async get(key: string): Promise<Uint8Array> {
+    meterUse({ objectGets: 1 });
     const error = this.nextGetError;
     this.nextGetError = null;
     if (error !== null) throw error;
     const body = this.bodies.get(key);
     if (body === undefined) throw new ObjectMissingError(key);
+    meterUse({ objectBytesRead: body.byteLength });
     return body;
   }
 
@@ -131,19 +137,30 @@ export class MemoryObjects {
 }
 
 export class MemoryJobs {
-  job: Partial<Job> | null = { status: 'running', cancelRequested: false, attempt: 1 };
+  job: Partial<Job> | null = {
+    status: 'running',
+    cancelRequested: false,
+    attempt: 1,
+    progress: 0,
+  };
   readonly progress: number[] = [];
+  /** What was entered with each progress, oldest first. */
+  readonly soFar: UsageRecord[] = [];
   readonly usage: UsageRecord[] = [];
 
   async getJob(): Promise<Job | null> {
+    meterUse({ tableReadUnits: 1 });
     return this.job as Job | null;
   }
 
-  async setJobProgress(_: string, percent: number): Promise<void> {
+  async setJobProgress(_: string, percent: number, usage?: UsageRecord): Promise<void> {
+    meterUse({ tableWriteUnits: 1 });
     this.progress.push(percent);
+    if (usage !== undefined) this.soFar.push(usage);
   }
 
   async recordUsage(_: string, usage: UsageRecord): Promise<void> {
+    meterUse({ tableWriteUnits: 1 });
     this.usage.push(usage);
   }
 }
@@ -162,10 +179,12 @@ export class ScriptedQueue implements WorkQueue {
   async send(): Promise<void> {}
 
   async receive(_waitSeconds?: number): Promise<ReceivedMessage | null> {
+    meterUse({ queueRequests: 1 });
     return this.waiting.shift() ?? null;
   }
 
   async extend(_: string, visibilitySeconds: number): Promise<void> {
+    meterUse({ queueRequests: 1 });
     this.extended.push(visibilitySeconds);
     if (this.extendError !== null) throw this.extendError;
   }
@@ -199,19 +218,26 @@ export class RecordingCallbacks implements TaskCallbacks {
 
 /** A control that lets a generation run; what happens to it is kept. */
 export class RecordingControl implements GenerationControl {
+  readonly run: string;
   readonly percents: number[] = [];
+  readonly works: DenoiseWork[] = [];
   readonly dropped: DroppedDonor[] = [];
   readonly checkpoints: CheckpointEvent[] = [];
   stopReason: StopReason | null = null;
   /** Asked before each step and write; sets the reason. */
   stopWhen: () => StopReason | null = () => null;
 
+  constructor(run = 'run-1') {
+    this.run = run;
+  }
+
   shouldStop(): boolean {
     this.stopReason ??= this.stopWhen();
     return this.stopReason !== null;
   }
 
-  onProgress(percent: number): void {
+  onProgress(percent: number, work: DenoiseWork): void {
+    this.works.push(work);
     this.percents.push(percent);
   }
 

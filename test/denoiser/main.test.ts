@@ -5,9 +5,12 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { dayAt } from '#core/day.ts';
 import { readDenoiserEnvironment } from '#denoiser/environment.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
+import { startTableServer } from '#local/table-server.ts';
+import { DynamoIdleTable } from '#stores/dynamo-idle-table.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 
 const MAIN = new URL('../../containers/denoiser/main.ts', import.meta.url).pathname;
@@ -125,8 +128,12 @@ describe('the container process', { timeout: 60_000 }, () => {
     server = createServer(() => polled.resolve()).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const table = await startTableServer();
+    onTestFinished(() => table.close());
     const { child, events, exit } = start({
       ...VARIABLES,
+      [DENOISER_VARIABLES.tableName]: table.tableName,
+      AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
       AWS_ENDPOINT_URL_SQS: endpoint,
       [DENOISER_VARIABLES.queueUrl]: `${endpoint}/1/queue`,
     });
@@ -139,5 +146,13 @@ describe('the container process', { timeout: 60_000 }, () => {
     // Assess
     expect(code).toBe(0);
     expect(events().map(({ event }) => event)).toEqual(['ready', 'stopping']);
+    // What the machine was paid for belongs to no video.
+    const [{ workerId, startSeconds }] = events() as [Record<string, unknown>];
+    const [tail, ...others] = await new DynamoIdleTable(table.connection).listIdle(
+      dayAt(Date.now()),
+    );
+    expect(others).toEqual([]);
+    expect(tail).toMatchObject({ workerId, instanceType: 'g6.xlarge', purchaseOption: 'spot' });
+    expect(tail!.seconds).toBeGreaterThan(startSeconds as number);
   });
 });
