@@ -1,7 +1,8 @@
 import { SECONDS_PER_MONTH, type PolicyContext } from '#core/policy/appraise.ts';
 import { lastUseOf } from '#core/policy/entry-state.ts';
 import { STORAGE_CLASSES, type StorageClass } from '#core/storage-class.ts';
-import { deletionUsd, entryRentUsd, moveUsd, retrievalUsd } from '#core/storage-cost.ts';
+import { entryRentUsd } from '#core/entry-rent.ts';
+import { deletionUsd, moveUsd, retrievalUsd } from '#core/storage-cost.ts';
 import type { Weighed } from './pass.ts';
 
 /**

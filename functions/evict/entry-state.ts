@@ -1,5 +1,5 @@
 import type { EntryState } from '#core/policy/entry-state.ts';
-import { entryBytes } from '#core/storage-cost.ts';
+import { entryBytes } from '#core/entry-rent.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type { Census } from './census.ts';
 import type { EvictSettings } from './evict-settings.ts';

@@ -2,8 +2,14 @@ import type { DollarRates } from '#core/charges.ts';
 import type { Appraisal, PolicyContext } from '#core/policy/appraise.ts';
 import { lastUseOf, type EntryState } from '#core/policy/entry-state.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';
-import type { Holdings, Verdict } from '#core/retention-run.ts';
-import { addLatent, billedBytes, emptyHoldings, isMonitored, tierOf } from '#core/storage-cost.ts';
+import {
+  EVICTION_REASONS,
+  type EvictionReason,
+  type Holdings,
+  type Verdict,
+} from '#core/retention-run.ts';
+import { addLatent, emptyHoldings } from '#core/storage-cost.ts';
+import { billedBytes, isMonitored, tierOf } from '#core/storage-tier.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
 import { Census } from './census.ts';
 import { DensityHistogram, type CutOff } from './density-histogram.ts';
@@ -124,10 +130,11 @@ export class Pass {
     this.counts[name] = (this.counts[name] ?? 0) + times;
   }
 
-  conclude(verdict: Verdict, { entry }: Pick<Weighed, 'entry'>): void {
+  conclude(verdict: Verdict, { entry, appraisal }: Weighed): void {
     const sum = (this.verdicts[verdict] ??= { count: 0, bytes: 0 });
     sum.count++;
     sum.bytes += entry.latentBytes;
+    if (isReason(verdict)) this.count(RENT_LET_GO, appraisal.rentPerMonth);
   }
 
   /** The entry stays: it is among what the cache holds when the pass ends. */
@@ -163,6 +170,13 @@ export class Pass {
     if (isMonitored(object)) holdings.monitoredLatents--;
     this.rentPerMonthUsd -= appraisal.rentPerMonth;
   }
+}
+
+/** Among the counts of a run: dollars a month of what leaves. */
+export const RENT_LET_GO = 'rentLetGoUsd';
+
+function isReason(verdict: Verdict): verdict is EvictionReason {
+  return (EVICTION_REASONS as readonly Verdict[]).includes(verdict);
 }
 
 function objectOf(state: EntryState) {

@@ -1,6 +1,7 @@
 import { InvalidInputError } from './errors.ts';
 import { priceOf, quantityOf, type Quantity } from './money.ts';
 import { priceIn, type PriceBook, type PriceId } from './prices.ts';
+import { BYTES_PER_GB } from './storage-tier.ts';
 import { itemOf, type CostItem, type UsageCost } from './usage-cost.ts';
 
 /** `count` x `times` / `per` units of something. */
@@ -13,6 +14,11 @@ export interface Charge {
 
 export function charge(priceId: PriceId, count: number, per = 1, times = 1): Charge {
   return { priceId, count, times, per };
+}
+
+/** Bytes that are kept for a month, or read, at a price for each GB. */
+export function storageCharge(priceId: PriceId, bytes: number): Charge {
+  return charge(priceId, bytes, BYTES_PER_GB);
 }
 
 /** Dollars for one unit, as a number: for decisions, never for the books. @throws UnknownPriceError */

@@ -1,32 +1,28 @@
-import { InvalidInputError } from './errors.ts';
+import {
+  approximate,
+  charge,
+  exact,
+  invoiceOf,
+  storageCharge,
+  type Charge,
+  type DollarRates,
+} from './charges.ts';
+import { DAY_MILLISECONDS } from './day.ts';
 import { HOURS_PER_MONTH } from './idle-cost.ts';
-import { approximate, charge, exact, invoiceOf, type Charge, type DollarRates } from './charges.ts';
 import type { PriceBook, PriceId } from './prices.ts';
-import { BYTES_PER_TB, SCAN_TIERS } from './scan-tiers.ts';
 import type { Holdings } from './retention-run.ts';
 import type { StorageClass, StorageTier } from './storage-class.ts';
+import {
+  billedBytes,
+  BYTES_PER_GB,
+  isMonitored,
+  refuseImpossible,
+  tierOf,
+  type StoredObject,
+} from './storage-tier.ts';
 import type { UsageCost } from './usage-cost.ts';
 
-/** A stored latent, as its rent depends on it. Times are epoch milliseconds. */
-export interface StoredObject {
-  bytes: number;
-  storageClass: StorageClass;
-  /** When it was written or read last, whichever was later. */
-  lastReadAt: number;
-}
-
-/** GB of the price lists are binary: 2^30 bytes. */
-export const BYTES_PER_GB = 2 ** 30;
-
-/** Below it Standard-IA and Glacier Instant Retrieval bill this much, and Intelligent-Tiering neither moves nor monitors. */
-export const LEAST_TIERED_BYTES = 128 * 1024;
-
-const DAY_MILLISECONDS = 24 * 3_600_000;
 const MONTH_SECONDS = HOURS_PER_MONTH * 3600;
-
-/** After how many days without a read Intelligent-Tiering bills less (S3 User Guide). */
-const INFREQUENT_AFTER_DAYS = 30;
-const ARCHIVE_INSTANT_AFTER_DAYS = 90;
 
 /** Days that are billed at least, wherever an object goes (S3 User Guide, storage classes). */
 const LEAST_DAYS: Readonly<Record<StorageClass, number>> = {
@@ -58,41 +54,6 @@ const CLASS_PRICES: Readonly<Record<StorageClass, ClassPrices>> = {
   },
 };
 
-/** What an object is billed as now. */
-export function tierOf(
-  { bytes, storageClass, lastReadAt }: StoredObject,
-  now: number,
-): StorageTier {
-  switch (storageClass) {
-    case 'STANDARD':
-      return 'standard';
-    case 'STANDARD_IA':
-      return 'standard-ia';
-    case 'GLACIER_IR':
-      return 'glacier-ir';
-    case 'INTELLIGENT_TIERING': {
-      const unreadDays = (now - lastReadAt) / DAY_MILLISECONDS;
-      if (bytes < LEAST_TIERED_BYTES || unreadDays < INFREQUENT_AFTER_DAYS) {
-        return 'intelligent-tiering.frequent';
-      }
-      return unreadDays < ARCHIVE_INSTANT_AFTER_DAYS
-        ? 'intelligent-tiering.infrequent'
-        : 'intelligent-tiering.archive-instant';
-    }
-  }
-}
-
-/** Bytes that are charged for: classes for what is seldom read have a least size. */
-export function billedBytes(bytes: number, storageClass: StorageClass): number {
-  const hasLeastSize = storageClass === 'STANDARD_IA' || storageClass === 'GLACIER_IR';
-  return hasLeastSize ? Math.max(bytes, LEAST_TIERED_BYTES) : bytes;
-}
-
-/** Whether Intelligent-Tiering charges for watching an object. */
-export function isMonitored({ bytes, storageClass }: Omit<StoredObject, 'lastReadAt'>): boolean {
-  return storageClass === 'INTELLIGENT_TIERING' && bytes >= LEAST_TIERED_BYTES;
-}
-
 export function emptyHoldings(): Holdings {
   return {
     entries: 0,
@@ -122,12 +83,12 @@ export function addLatent(holdings: Holdings, object: StoredObject, now: number)
 export function rentOfHoldings(holdings: Holdings, book: PriceBook): UsageCost {
   const tiers = Object.entries(holdings.latents) as [StorageTier, { billedBytes: number }][];
   const charges: Charge[] = [
-    ...tiers.map(([tier, held]) => storage(`s3.storage.${tier}`, held.billedBytes)),
+    ...tiers.map(([tier, held]) => storageCharge(`s3.storage.${tier}`, held.billedBytes)),
     charge('s3.monitored-object', holdings.monitoredLatents),
-    storage('s3.storage.standard', holdings.videoBytes),
-    storage('s3vectors.storage', holdings.vectorBytes),
-    storage('dynamodb.storage', holdings.itemBytes),
-    storage('dynamodb.point-in-time-recovery', holdings.itemBytes),
+    storageCharge('s3.storage.standard', holdings.videoBytes),
+    storageCharge('s3vectors.storage', holdings.vectorBytes),
+    storageCharge('dynamodb.storage', holdings.itemBytes),
+    storageCharge('dynamodb.point-in-time-recovery', holdings.itemBytes),
   ];
   return invoiceOf(charges, book);
 }
@@ -187,90 +148,9 @@ export function deletionUsd(object: MovableObject, now: number, rates: DollarRat
   return approximate(earlyDeletionCharges(object, now), rates);
 }
 
-export interface EntryHolding {
-  latentBytes: number;
-  storageClass: StorageClass;
-  /** Epoch milliseconds. */
-  lastReadAt: number;
-  vectorBytes: number;
-  itemBytes: number;
-  /** Queries of the index that the entry is in: each reads all of it. */
-  queriesPerMonth: number;
-  /** How many vectors the index has; beyond some of them a byte is read for less. 0 unless said. */
-  vectorsInIndex?: number;
-}
-
-/** A month, by what it is for; pico-dollars, or dollars where they are numbers. */
-export interface EntryRent<Amount = bigint> {
-  /** With its monitoring. */
-  latent: Amount;
-  vectors: Amount;
-  /** Its share of what every query reads. */
-  scan: Amount;
-  /** With its backup. */
-  item: Amount;
-  total: Amount;
-}
-
-/** What keeping one entry costs a month. Its video is not in it: that stays when the entry goes. */
-export function entryRent(entry: EntryHolding, now: number, book: PriceBook): EntryRent {
-  const { latent, vectors, scan, item } = entryCharges(entry, now);
-  const amounts = {
-    latent: exact(latent, book),
-    vectors: exact(vectors, book),
-    scan: exact(scan, book),
-    item: exact(item, book),
-  };
-  return { ...amounts, total: amounts.latent + amounts.vectors + amounts.scan + amounts.item };
-}
-
-/** As `entryRent`, in dollars: for passes over millions of entries. */
-export function entryRentUsd(
-  entry: EntryHolding,
-  now: number,
-  rates: DollarRates,
-): EntryRent<number> {
-  const { latent, vectors, scan, item } = entryCharges(entry, now);
-  const amounts = {
-    latent: approximate(latent, rates),
-    vectors: approximate(vectors, rates),
-    scan: approximate(scan, rates),
-    item: approximate(item, rates),
-  };
-  return { ...amounts, total: amounts.latent + amounts.vectors + amounts.scan + amounts.item };
-}
-
-/** Key and filterable metadata of a vector: names, two digests' worth of values, a tenant. */
-const VECTOR_BYTES_BESIDE_ELEMENTS = 192;
-
-/** An entry's record without its vectors, and what its indexes keep, as DynamoDB counts them. */
-const ITEM_BYTES_BESIDE_VECTORS = 2560;
-
-const BYTES_PER_ELEMENT = 4;
-
-/**
- * What an entry keeps in the vector index and in the table.
- *
- * @param dimensions of the embedding @param parts that it has vectors of, 1 to 3
- */
-export function entryBytes(
-  dimensions: number,
-  parts: number,
-): { vectorBytes: number; itemBytes: number } {
-  const elements = dimensions * BYTES_PER_ELEMENT;
-  return {
-    vectorBytes: parts * (elements + VECTOR_BYTES_BESIDE_ELEMENTS),
-    itemBytes: parts * elements + ITEM_BYTES_BESIDE_VECTORS,
-  };
-}
-
-function storage(priceId: PriceId, bytes: number): Charge {
-  return charge(priceId, bytes, BYTES_PER_GB);
-}
-
 function retrievalCharges({ bytes, storageClass }: StoredObject): Charge[] {
   const { get, retrieval } = CLASS_PRICES[storageClass];
-  return [charge(get, 1), ...(retrieval === null ? [] : [storage(retrieval, bytes)])];
+  return [charge(get, 1), ...(retrieval === null ? [] : [storageCharge(retrieval, bytes)])];
 }
 
 function moveCharges(object: MovableObject, to: StorageClass, now: number): Charge[] {
@@ -278,7 +158,7 @@ function moveCharges(object: MovableObject, to: StorageClass, now: number): Char
   const { retrieval } = CLASS_PRICES[object.storageClass];
   return [
     charge(CLASS_PRICES[to].put, 1),
-    ...(retrieval === null ? [] : [storage(retrieval, object.bytes)]),
+    ...(retrieval === null ? [] : [storageCharge(retrieval, object.bytes)]),
     ...earlyDeletionCharges(object, now),
   ];
 }
@@ -290,40 +170,4 @@ function earlyDeletionCharges(object: MovableObject, now: number): Charge[] {
   const bytes = billedBytes(object.bytes, object.storageClass);
   const priceId: PriceId = `s3.storage.${tierOf(object, now)}`;
   return [charge(priceId, bytes, BYTES_PER_GB * MONTH_SECONDS, secondsLeft)];
-}
-
-function entryCharges(
-  entry: EntryHolding,
-  now: number,
-): Record<'latent' | 'vectors' | 'scan' | 'item', Charge[]> {
-  const { latentBytes: bytes, storageClass, lastReadAt, vectorsInIndex = 0 } = entry;
-  const object: StoredObject = { bytes, storageClass, lastReadAt };
-  refuseImpossible(object, now);
-  const tier = SCAN_TIERS.find(({ upTo }) => vectorsInIndex <= upTo)!;
-  return {
-    latent: [
-      storage(`s3.storage.${tierOf(object, now)}`, billedBytes(bytes, storageClass)),
-      ...(isMonitored(object) ? [charge('s3.monitored-object', 1)] : []),
-    ],
-    vectors: [storage('s3vectors.storage', entry.vectorBytes)],
-    scan: [charge(tier.priceId, entry.queriesPerMonth, BYTES_PER_TB, entry.vectorBytes)],
-    item: [
-      storage('dynamodb.storage', entry.itemBytes),
-      storage('dynamodb.point-in-time-recovery', entry.itemBytes),
-    ],
-  };
-}
-
-function refuseImpossible({ bytes, lastReadAt }: StoredObject, now: number): void {
-  if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) refuse('bytes', bytes);
-  if (!Number.isFinite(lastReadAt)) refuse('lastReadAt', lastReadAt);
-  if (!Number.isFinite(now)) refuse('now', now);
-}
-
-function refuse(field: string, value: number): never {
-  throw new InvalidInputError(
-    field,
-    `${field} of a stored object is ${value}`,
-    'give whole bytes, and times as epoch milliseconds',
-  );
 }

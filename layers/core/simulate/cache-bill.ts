@@ -1,7 +1,9 @@
 import { dollarRates, type DollarRates } from '../charges.ts';
 import { SECONDS_PER_MONTH } from '../policy/appraise.ts';
 import { lastUseOf } from '../policy/entry-state.ts';
-import { BYTES_PER_GB, entryRentUsd, retrievalUsd, type EntryHolding } from '../storage-cost.ts';
+import { entryRentUsd, type EntryHolding } from '../entry-rent.ts';
+import { retrievalUsd } from '../storage-cost.ts';
+import { BYTES_PER_GB } from '../storage-tier.ts';
 import { costOfUsage } from '../usage-cost.ts';
 import type { SimulatedEntry } from './simulated-entry.ts';
 import type { FastTier, SimulationOptions } from './types.ts';

@@ -4,7 +4,7 @@ import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../pla
 import { creditsOf, neighboursOf } from '../policy/credits.ts';
 import { decayWeight } from '../policy/decay.ts';
 import { reuseClassOf } from '../policy/entry-state.ts';
-import { entryBytes } from '../storage-cost.ts';
+import { entryBytes } from '../entry-rent.ts';
 import { CacheBill } from './cache-bill.ts';
 import { PartIndex } from './part-index.ts';
 import { policiesOf } from './policies.ts';
