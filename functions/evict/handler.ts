@@ -1,4 +1,5 @@
 import type { Context } from 'aws-lambda';
+import { EVICTION_REASONS, type RetentionRun } from '#core/retention-run.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
@@ -30,13 +31,7 @@ export function createEvictHandler(
     if (weighing.outcome === 'weighed') {
       const { run, rentPerMonthUsd } = weighing;
       telemetry.log({ level: 'info', event: 'cache_weighed', ...run, rentPerMonthUsd });
-      // A metric is paid for every hour in which it is published: this one about daily.
-      if (!run.isDryRun && run.isComplete) {
-        telemetry.measure(
-          { cacheEntries: run.holdings?.entries ?? 0, cacheRent: rentPerMonthUsd },
-          {},
-        );
-      }
+      if (!run.isDryRun && run.isComplete) measureRun(telemetry, run, rentPerMonthUsd);
     } else {
       telemetry.log({ level: 'info', event: 'cache_not_weighed', ...weighing });
     }
@@ -47,6 +42,21 @@ export function createEvictHandler(
     }
     return outcome;
   });
+}
+
+/** A metric is paid for every hour in which it is published: these about daily. */
+function measureRun(
+  telemetry: Telemetry,
+  { holdings, verdicts = {} }: RetentionRun,
+  rentPerMonth: number,
+): void {
+  const tiers = Object.values(holdings?.latents ?? {});
+  const entryBytes = tiers.reduce((sum, { bytes }) => sum + bytes, 0);
+  telemetry.measure({ entries: holdings?.entries ?? 0, entryBytes, rentPerMonth }, {});
+  for (const reason of EVICTION_REASONS) {
+    const { count = 0 } = verdicts[reason] ?? {};
+    if (count > 0) telemetry.measure({ leavingEntries: count }, { reason });
+  }
 }
 
 const run = lazily(async () =>

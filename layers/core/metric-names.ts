@@ -31,9 +31,6 @@ export const METRICS = {
   /** Entries that it lets go, by reason. */
   leavingEntries: { name: 'LeavingEntries', unit: 'Count' },
   /** Those whose latents were deleted. */
-  /** What a pass over the cache found worth keeping, and its rent, dollars a month. */
-  cacheEntries: { name: 'CacheEntries', unit: 'Count' },
-  cacheRent: { name: 'CacheRent', unit: 'NoUnit' },
   evictedEntries: { name: 'EvictedEntries', unit: 'Count' },
   evictedBytes: { name: 'EvictedBytes', unit: 'Bytes' },
   /** Mended or removed by a sweep; more than a few say that something crashes. */

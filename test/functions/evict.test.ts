@@ -156,7 +156,11 @@ test('the function says what it weighed and let go, and measures what is worth a
   ]);
   expect(said[1]).toEqual({ level: 'info', event: 'evictions_finished', ...first.finishing });
   expect(measured).toEqual([
-    { cacheEntries: expect.any(Number), cacheRent: expect.any(Number) },
+    {
+      entries: expect.any(Number),
+      entryBytes: expect.any(Number),
+      rentPerMonth: expect.any(Number),
+    },
     { evictedEntries: 1, evictedBytes: LATENT_BYTES },
   ]);
 });
