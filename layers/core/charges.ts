@@ -37,23 +37,30 @@ export function dollarRates(book: PriceBook): DollarRates {
   };
 }
 
-/** In whole pico-dollars, each charge rounded by itself. @throws InvalidInputError naming the price whose quantity cannot be */
+/** In whole pico-dollars, rounded. @throws InvalidInputError naming the price whose quantity cannot be */
+export function exactAmount({ priceId, count, times, per }: Charge, book: PriceBook): bigint {
+  const { value, scale } = product(count, times, priceId);
+  return priceOf(priceIn(book, priceId).amount, { value, scale: scale * BigInt(per) });
+}
+
+/** The sum of charges, each rounded by itself. */
 export function exact(charges: readonly Charge[], book: PriceBook): bigint {
-  return charges.reduce((sum, { priceId, count, times, per }) => {
-    const { value, scale } = product(count, times, priceId);
-    return sum + priceOf(priceIn(book, priceId).amount, { value, scale: scale * BigInt(per) });
-  }, 0n);
+  return charges.reduce((sum, each) => sum + exactAmount(each, book), 0n);
 }
 
 /** In dollars; for decisions over millions of entries, never for the books. */
+export function approximateAmount(priceId: PriceId, quantity: number, rates: DollarRates): number {
+  if (!(quantity >= 0 && quantity < Infinity)) refuse(priceId, quantity);
+  return quantity * rates(priceId);
+}
+
+/** The sum of charges, in dollars. */
 export function approximate(charges: readonly Charge[], rates: DollarRates): number {
-  let sum = 0;
-  for (const { priceId, count, times, per } of charges) {
-    const amount = (count * times) / per;
-    if (!(amount >= 0 && amount < Infinity)) refuse(priceId, amount);
-    sum += amount * rates(priceId);
-  }
-  return sum;
+  return charges.reduce(
+    (sum, { priceId, count, times, per }) =>
+      sum + approximateAmount(priceId, (count * times) / per, rates),
+    0,
+  );
 }
 
 function refuse(priceId: PriceId, amount: number): never {

@@ -1,16 +1,11 @@
-import {
-  approximate,
-  charge,
-  exact,
-  storageCharge,
-  type Charge,
-  type DollarRates,
-} from './charges.ts';
-import type { PriceBook } from './prices.ts';
+import { approximateAmount, exactAmount, type DollarRates } from './charges.ts';
+import { InvalidInputError } from './errors.ts';
+import type { PriceBook, PriceId } from './prices.ts';
 import { BYTES_PER_TB, SCAN_TIERS } from './scan-tiers.ts';
 import type { StorageClass } from './storage-class.ts';
 import {
   billedBytes,
+  BYTES_PER_GB,
   isMonitored,
   refuseImpossible,
   tierOf,
@@ -44,14 +39,13 @@ export interface EntryRent<Amount = bigint> {
 
 /** What keeping one entry costs a month. Its video is not in it: that stays when the entry goes. */
 export function entryRent(entry: EntryHolding, now: number, book: PriceBook): EntryRent {
-  const { latent, vectors, scan, item } = entryCharges(entry, now);
-  const amounts = {
-    latent: exact(latent, book),
-    vectors: exact(vectors, book),
-    scan: exact(scan, book),
-    item: exact(item, book),
-  };
-  return { ...amounts, total: amounts.latent + amounts.vectors + amounts.scan + amounts.item };
+  const rent = { latent: 0n, vectors: 0n, scan: 0n, item: 0n, total: 0n };
+  chargeEntry(entry, now, (part, priceId, count, per, times) => {
+    const amount = exactAmount({ priceId, count, per, times }, book);
+    rent[part] += amount;
+    rent.total += amount;
+  });
+  return rent;
 }
 
 /** As `entryRent`, in dollars: for passes over millions of entries. */
@@ -60,14 +54,13 @@ export function entryRentUsd(
   now: number,
   rates: DollarRates,
 ): EntryRent<number> {
-  const { latent, vectors, scan, item } = entryCharges(entry, now);
-  const amounts = {
-    latent: approximate(latent, rates),
-    vectors: approximate(vectors, rates),
-    scan: approximate(scan, rates),
-    item: approximate(item, rates),
-  };
-  return { ...amounts, total: amounts.latent + amounts.vectors + amounts.scan + amounts.item };
+  const rent = { latent: 0, vectors: 0, scan: 0, item: 0, total: 0 };
+  chargeEntry(entry, now, (part, priceId, count, per, times) => {
+    const amount = approximateAmount(priceId, (count * times) / per, rates);
+    rent[part] += amount;
+    rent.total += amount;
+  });
+  return rent;
 }
 
 /** Key and filterable metadata of a vector: names, two digests' worth of values, a tenant. */
@@ -94,24 +87,32 @@ export function entryBytes(
   };
 }
 
-function entryCharges(
-  entry: EntryHolding,
-  now: number,
-): Record<'latent' | 'vectors' | 'scan' | 'item', Charge[]> {
-  const { latentBytes: bytes, storageClass, lastReadAt, vectorsInIndex = 0 } = entry;
-  const object: StoredObject = { bytes, storageClass, lastReadAt };
+type AddCharge = (
+  part: 'latent' | 'vectors' | 'scan' | 'item',
+  priceId: PriceId,
+  count: number,
+  per: number,
+  times: number,
+) => void;
+
+/** Hands out what an entry is charged with, one by one: nothing is allocated for it. */
+function chargeEntry(entry: EntryHolding, now: number, add: AddCharge): void {
+  const { latentBytes: bytes, storageClass, vectorBytes, itemBytes, vectorsInIndex = 0 } = entry;
+  const object: StoredObject = { bytes, storageClass, lastReadAt: entry.lastReadAt };
   refuseImpossible(object, now);
-  const tier = SCAN_TIERS.find(({ upTo }) => vectorsInIndex <= upTo)!;
-  return {
-    latent: [
-      storageCharge(`s3.storage.${tierOf(object, now)}`, billedBytes(bytes, storageClass)),
-      ...(isMonitored(object) ? [charge('s3.monitored-object', 1)] : []),
-    ],
-    vectors: [storageCharge('s3vectors.storage', entry.vectorBytes)],
-    scan: [charge(tier.priceId, entry.queriesPerMonth, BYTES_PER_TB, entry.vectorBytes)],
-    item: [
-      storageCharge('dynamodb.storage', entry.itemBytes),
-      storageCharge('dynamodb.point-in-time-recovery', entry.itemBytes),
-    ],
-  };
+  const billed = billedBytes(bytes, storageClass);
+  add('latent', `s3.storage.${tierOf(object, now)}`, billed, BYTES_PER_GB, 1);
+  if (isMonitored(object)) add('latent', 's3.monitored-object', 1, 1, 1);
+  add('vectors', 's3vectors.storage', vectorBytes, BYTES_PER_GB, 1);
+  const tier = SCAN_TIERS.find(({ upTo }) => vectorsInIndex <= upTo);
+  if (tier === undefined) {
+    throw new InvalidInputError(
+      'vectorsInIndex',
+      `an index of ${vectorsInIndex} vectors cannot be`,
+      'give the number of vectors in the index',
+    );
+  }
+  add('scan', tier.priceId, entry.queriesPerMonth, BYTES_PER_TB, vectorBytes);
+  add('item', 'dynamodb.storage', itemBytes, BYTES_PER_GB, 1);
+  add('item', 'dynamodb.point-in-time-recovery', itemBytes, BYTES_PER_GB, 1);
 }
