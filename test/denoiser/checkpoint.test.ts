@@ -32,8 +32,7 @@ const CHECKPOINT: Checkpoint = {
     shape: SHAPE,
   },
   stepsDone: 3,
-  gpuSeconds: 0.1 + 0.2,
-  networkEvaluations: 7,
+  runs: ['0123456789ab', 'cdef01234567'],
 };
 
 describe('a checkpoint as bytes', () => {
@@ -105,9 +104,10 @@ describe('a generation that is shut down', () => {
     plan: Plan = planFor('miss'),
     stopAfter = Infinity,
     reason: 'shutdown' | 'cancelled' = 'shutdown',
+    run = 'run-1',
   ) {
     const model = new FakeVideoModel();
-    const control = new RecordingControl();
+    const control = new RecordingControl(run);
     control.stopWhen = () => (model.times.length === stopAfter ? reason : null);
     const dependencies = {
       model,
@@ -138,7 +138,7 @@ describe('a generation that is shut down', () => {
 
       // Assess
       expect(first).toMatchObject({ video: null, steps: stopAfter });
-      const state = { stepsDone: stopAfter, steps: 12, gpuSeconds: expect.any(Number) };
+      const state = { stepsDone: stopAfter, steps: 12, runs: ['run-1'] };
       expect(first.checkpoints).toEqual([{ event: 'checkpoint_stored', ...state }]);
       expect(second.checkpoints).toEqual([{ event: 'resumed', ...state }]);
       expect(second.steps).toBe(12 - stopAfter);
@@ -151,26 +151,26 @@ describe('a generation that is shut down', () => {
     },
   );
 
-  it('charges the evaluations and seconds of every worker once', async () => {
+  it('names the run of every worker whose steps are in it, and each worker counts its own', async () => {
     // Prepare
-    await work(planFor('miss'), 4);
-    const { gpuSeconds: first } = stored();
-    await work(planFor('miss'), 3);
-    const { gpuSeconds: second, networkEvaluations, stepsDone } = stored();
+    await work(planFor('miss'), 4, 'shutdown', 'run-1');
+    expect(stored()).toMatchObject({ stepsDone: 4, runs: ['run-1'] });
+    await work(planFor('miss'), 3, 'shutdown', 'run-2');
+    expect(stored()).toMatchObject({ stepsDone: 7, runs: ['run-1', 'run-2'] });
 
     // Act
-    const { video, steps } = await work();
+    const { video, steps, checkpoints } = await work(
+      planFor('miss'),
+      undefined,
+      undefined,
+      'run-3',
+    );
 
     // Assess
-    expect({ networkEvaluations, stepsDone, steps }).toEqual({
-      networkEvaluations: 7,
-      stepsDone: 7,
-      steps: 5,
-    });
-    expect(video!.usage.networkEvaluations).toBe(12);
-    expect(first).toBeGreaterThan(0);
-    expect(second).toBeGreaterThan(first);
-    expect(video!.usage.gpuSeconds).toBeGreaterThan(second);
+    expect(checkpoints).toMatchObject([{ event: 'resumed', runs: ['run-1', 'run-2'] }]);
+    expect(steps).toBe(5);
+    expect(video!.work.networkEvaluations).toBe(5);
+    expect(video!.stepsRun).toBe(12);
   });
 
   function stored(): Checkpoint {
@@ -210,7 +210,7 @@ describe('a generation that is shut down', () => {
 
     // Assess
     expect(steps).toBe(12);
-    expect(video!.usage.networkEvaluations).toBe(12);
+    expect(video!.work.networkEvaluations).toBe(12);
     expect(checkpoints).toMatchObject([{ event: 'checkpoint_ignored', error: { code } }]);
   });
 

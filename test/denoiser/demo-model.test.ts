@@ -96,7 +96,7 @@ describe('the demo model', { timeout: 60_000 }, () => {
     expect(resumed.stepsHere).toBe(1);
     expect(resumed.videoKey).toBe(uninterrupted.videoKey);
     expect(resumed.latentSha256).toBe(uninterrupted.latentSha256);
-    expect(resumed.usage.networkEvaluations).toBe(3);
+    expect(resumed.work.networkEvaluations).toBe(1);
   });
 
   it('guides: the velocity moves away from the unconditional one in proportion', async () => {

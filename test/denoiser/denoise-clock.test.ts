@@ -23,19 +23,18 @@ describe('DenoiseClock', () => {
   beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => milliseconds));
   afterEach(() => void vi.restoreAllMocks());
 
-  it('counts the network alone, and scales what it saw to all evaluations', async () => {
+  it('counts the network alone', async () => {
     const clock = new DenoiseClock(slow);
     await clock.encodeText('a red ball');
     for (let step = 0; step < 2; step++) {
       await clock.velocity(TENSOR, 1, CONDITION, CONDITION, 3);
     }
 
-    expect(clock.secondsOf(2)).toEqual({ denoiseSeconds: 0.08 });
-    expect(clock.secondsOf(10)).toEqual({ denoiseSeconds: 0.4 });
+    expect(clock.work).toEqual({ networkEvaluations: 2, denoiseSeconds: 0.08 });
   });
 
-  it('says nothing where nothing was measured', () => {
-    expect(new DenoiseClock(slow).secondsOf(5)).toEqual({});
+  it('has counted nothing where nothing was run', () => {
+    expect(new DenoiseClock(slow).work).toEqual({ networkEvaluations: 0, denoiseSeconds: 0 });
   });
 
   it('passes on what the network answers, and its errors', async () => {

@@ -6,6 +6,7 @@ import { DefaultCalibration } from '#core/calibration.ts';
 import { backgroundPart, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
+import { UsageMeter } from '#stores/usage-meter.ts';
 import { ObjectCorruptError } from '#stores/errors.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import {
@@ -95,14 +96,13 @@ describe('generateVideo', () => {
     const stored = objects.bodies.get('a')!.length + objects.bodies.get('b')!.length;
 
     // Act
-    const { usage } = await generate(planFor('object+background', donors));
+    const meter = new UsageMeter();
+    const { work } = await meter.run(() => generate(planFor('object+background', donors)));
 
     // Assess
     const written = [...objects.bodies].filter(([key]) => key.length > 1);
-    expect(usage).toEqual({
-      gpuSeconds: expect.any(Number),
-      denoiseSeconds: expect.any(Number),
-      networkEvaluations: 5,
+    expect(work).toEqual({ denoiseSeconds: expect.any(Number), networkEvaluations: 5 });
+    expect(meter.usage).toEqual({
       // The two donors, and the checkpoint that is not there.
       objectGets: 3,
       objectBytesRead: stored,
@@ -188,12 +188,13 @@ describe('generateVideo', () => {
     const count = objects.bodies.size;
 
     // Act
-    const second = await generate(planFor('miss'));
+    const meter = new UsageMeter();
+    const second = await meter.run(() => generate(planFor('miss')));
 
     // Assess
-    expect({ ...second, usage: null }).toEqual({ ...first, usage: null });
+    expect({ ...second, work: null }).toEqual({ ...first, work: null });
     expect(objects.bodies.size).toBe(count);
-    expect(second.usage.objectBytesWritten).toBe(0);
+    expect(meter.usage).toEqual({ objectGets: 1, objectPuts: 5 });
   });
 
   it('fetches the latent of two donors from one entry once', async () => {
@@ -202,11 +203,12 @@ describe('generateVideo', () => {
     const donors = [donorFor('object', 'a'), donorFor('background', 'a')];
 
     // Act
-    const { hit, usage } = await generate(planFor('object+background', donors));
+    const meter = new UsageMeter();
+    const { hit } = await meter.run(() => generate(planFor('object+background', donors)));
 
     // Assess
     expect(hit).toBe('object+background');
-    expect(usage.objectGets).toBe(2);
+    expect(meter.usage.objectGets).toBe(2);
   });
 
   it.each([

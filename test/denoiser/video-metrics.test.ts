@@ -46,7 +46,7 @@ describe('videoMetrics', () => {
       GpuSeconds: 4,
       QueueWait: 2.5,
       LatentBytes: 4640,
-      NetworkEvaluations: 5,
+      NetworkEvaluations: 3,
     });
   });
 

@@ -3,6 +3,7 @@ import { DefaultCalibration } from '#core/calibration.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { GenerationResult, Plan } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/identity.ts';
+import { ledgerOf } from '#core/ledger.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
@@ -61,6 +62,7 @@ describe('createWorker', () => {
   async function drain(
     settings: Partial<WorkerSettings> = {},
     signal: AbortSignal = new AbortController().signal,
+    worker: Partial<Parameters<typeof createWorker>[0]> = {},
   ): Promise<void> {
     await createWorker({
       model,
@@ -76,6 +78,7 @@ describe('createWorker', () => {
       onVideo: ({ videoId }, { fullSteps }, result) => videos.push([videoId, fullSteps, result]),
       onAlive: () => void signsOfLife++,
       settings: { stopWhenEmpty: true, idleSeconds: 0, progressMilliseconds: 0, ...settings },
+      ...worker,
     }).run(signal);
   }
 
@@ -110,8 +113,42 @@ describe('createWorker', () => {
 
     await drain();
 
-    expect(jobs.progress).toHaveLength(12);
+    // Before the first step and after each.
+    expect(jobs.progress).toHaveLength(1 + 12);
+    expect(jobs.progress[0]).toBe(0);
     expect(jobs.progress.at(-1)).toBe(90);
+  });
+
+  it('writes with each progress what its machine has been used for, which a kill leaves behind', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    jobs.job!.attempt = 2;
+
+    // Act
+    await drain();
+
+    // Assess
+    const [{ usage }] = callbacks.successes as [GenerationResult];
+    expect(jobs.soFar.map(({ networkEvaluations }) => networkEvaluations)).toEqual([
+      undefined,
+      ...Array.from({ length: 12 }, (_, step) => step + 1),
+    ]);
+    for (const [index, record] of jobs.soFar.entries()) {
+      expect(record).toMatchObject({
+        step: 'generate',
+        run: usage.run,
+        attempt: 2,
+        startedAt: usage.startedAt,
+        instanceType: 'g6.xlarge',
+        purchaseOption: 'spot',
+        // The job was read at the start and before each step.
+        tableReadUnits: 1 + index,
+      });
+      expect(record.gpuSeconds).toBeGreaterThanOrEqual(jobs.soFar[index - 1]?.gpuSeconds ?? 0);
+    }
+    expect(usage.gpuSeconds).toBeGreaterThanOrEqual(jobs.soFar.at(-1)!.gpuSeconds!);
+    // The answer carries the last of it: whoever takes it enters it.
+    expect(jobs.usage).toEqual([]);
   });
 
   it('writes the progress no more often than it was told, and looks at the job before every step', async () => {
@@ -127,8 +164,8 @@ describe('createWorker', () => {
     expect(callbacks.successes[0]!.usage).toMatchObject({
       tableReadUnits: 14,
       tableWriteUnits: 1,
-      // Sent, received, deleted.
-      queueRequests: 3,
+      // Received and deleted; who sent it has counted that.
+      queueRequests: 2,
     });
   });
 
@@ -191,12 +228,18 @@ describe('createWorker', () => {
     expect(jobs.usage).toEqual([
       {
         step: 'generate',
+        run: jobs.soFar[0]!.run,
+        startedAt: jobs.soFar[0]!.startedAt,
         attempt: 2,
         instanceType: 'g6.xlarge',
         purchaseOption: 'spot',
+        networkEvaluations: 12,
+        denoiseSeconds: expect.any(Number),
         tableReadUnits: 13,
         tableWriteUnits: 13,
-        queueRequests: 3,
+        // The checkpoint that is not there.
+        objectGets: 1,
+        queueRequests: 2,
         gpuSeconds: expect.any(Number),
       },
     ]);
@@ -213,7 +256,9 @@ describe('createWorker', () => {
 
     // Assess
     expect(callbacks.failures).toMatchObject([{ error: 'internal' }]);
-    expect(events).toContainEqual(expect.objectContaining({ event: 'usage_lost', level: 'warn' }));
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'usage_not_recorded', level: 'warn' }),
+    );
   });
 
   it('fails a request whose job is not there', async () => {
@@ -378,9 +423,18 @@ describe('createWorker', () => {
     const [{ stepsRun, usage, seconds }] = callbacks.successes as [GenerationResult];
     expect({ stepsRun, evaluations: usage.networkEvaluations }).toEqual({
       stepsRun: 12,
-      evaluations: 12,
+      evaluations: 9,
     });
     expect(seconds.generate).toBe(usage.gpuSeconds);
+    // The first worker's record stands by itself, and the second one's says that it went on with it.
+    const [first, ...others] = jobs.usage;
+    expect(others).toEqual([]);
+    expect(first).toMatchObject({ step: 'generate', networkEvaluations: 3 });
+    expect(usage.continues).toEqual([first!.run]);
+    expect(ledgerOf({ usage: [first!, usage] }).map(({ isUseful }) => isUseful)).toEqual([
+      true,
+      true,
+    ]);
     expect(callbacks.successes[0]).not.toHaveProperty('stepsHere');
     expect(objects.bodies.has(checkpointObjectKey(VIDEO_ID))).toBe(false);
     expect(events).toContainEqual(
@@ -389,12 +443,11 @@ describe('createWorker', () => {
     expect(events.at(-1)).toMatchObject({ event: 'generated', stepsRun: 12, stepsHere: 9 });
   });
 
-  it('enters the work of earlier workers too when the video comes to nothing', async () => {
-    // Prepare: the first worker is at it for a second at least.
+  it('has each worker of a chain enter its own work when the video comes to nothing', async () => {
+    // Prepare
     const shutdown = new AbortController();
     queue.deliver(messageWith());
-    model.beforeStep = async () => {
-      await new Promise((resolve) => setTimeout(resolve, 500));
+    model.beforeStep = () => {
       if (model.times.length === 1) shutdown.abort();
     };
     await drain({}, shutdown.signal);
@@ -406,8 +459,110 @@ describe('createWorker', () => {
 
     // Assess
     expect(callbacks.failures).toMatchObject([{ error: 'internal' }]);
-    expect(jobs.usage).toHaveLength(1);
-    expect(jobs.usage[0]!.gpuSeconds).toBeGreaterThan(0.9);
+    const [first, second] = jobs.usage;
+    expect(jobs.usage).toHaveLength(2);
+    expect(first!.networkEvaluations).toBe(2);
+    expect(second).toMatchObject({ continues: [first!.run] });
+    expect(second!.networkEvaluations ?? 0).toBe(0);
+  });
+
+  it('leaves the bill of a worker that is killed without a word, as waste beside that of its successor', async () => {
+    // Prepare: nothing that the first one does after its fifth step is ever heard of.
+    queue.deliver(messageWith());
+    const killed = new AbortController();
+    model.beforeStep = () => {
+      if (model.times.length < 5) return;
+      killed.abort();
+      return new Promise(() => {});
+    };
+    void drain({}, killed.signal);
+    await expect.poll(() => killed.signal.aborted).toBe(true);
+    const left = jobs.soFar.at(-1)!;
+    const successor = new FakeVideoModel();
+    model = successor;
+    queue.deliver(messageWith(), 2);
+
+    // Act
+    await drain();
+
+    // Assess
+    expect(left).toMatchObject({ step: 'generate', networkEvaluations: 5 });
+    expect(successor.times).toHaveLength(12);
+    const [{ usage }] = callbacks.successes as [GenerationResult];
+    expect(usage).not.toHaveProperty('continues');
+    expect(usage.networkEvaluations).toBe(12);
+    expect(ledgerOf({ usage: [left, usage] })).toEqual([
+      { record: left, isUseful: false },
+      { record: usage, isUseful: true },
+    ]);
+  });
+
+  it('gives the time without work to the next video, and what is left at its end to nobody', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    queue.deliver(messageWith());
+    const receive = queue.receive.bind(queue);
+    queue.receive = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return receive();
+    };
+    const tails: number[] = [];
+
+    // Act
+    const startedAt = performance.now();
+    await drain({}, undefined, {
+      coldStartSeconds: 7,
+      onIdleTail: async (s) => void tails.push(s),
+    });
+    const seconds = (performance.now() - startedAt) / 1000;
+
+    // Assess
+    const [first, second] = callbacks.successes.map(({ usage }) => usage);
+    expect(first!.coldStartSeconds).toBe(7);
+    expect(second).not.toHaveProperty('coldStartSeconds');
+    for (const { idleSeconds } of [first!, second!]) expect(idleSeconds).toBeGreaterThan(0.025);
+    expect(tails).toHaveLength(1);
+    expect(tails[0]).toBeGreaterThan(0.025);
+    const booked = [first!, second!].reduce(
+      (sum, { idleSeconds, gpuSeconds }) => sum + idleSeconds! + gpuSeconds!,
+      tails[0]!,
+    );
+    // Each figure is rounded to a millisecond.
+    expect(Math.abs(booked - seconds)).toBeLessThan(0.02);
+  });
+
+  it('is ready for nothing without a video: its start is in what is left', async () => {
+    const tails: number[] = [];
+
+    await drain({}, undefined, {
+      coldStartSeconds: 7,
+      onIdleTail: async (s) => void tails.push(s),
+    });
+
+    expect(tails).toEqual([expect.closeTo(7, 0)]);
+  });
+
+  it('ends cleanly when what is left cannot be recorded', async () => {
+    await drain({}, undefined, {
+      coldStartSeconds: 7,
+      onIdleTail: () => Promise.reject(TRANSIENT),
+    });
+
+    expect(events).toMatchObject([{ level: 'warn', event: 'idle_tail_not_recorded' }]);
+  });
+
+  it('books no time without work on a machine that is there anyway', async () => {
+    // Prepare
+    queue.deliver(messageWith());
+    const tails: number[] = [];
+    const machine = { instanceType: 'embedded', purchaseOption: 'embedded' } as const;
+
+    // Act
+    await drain({}, undefined, { machine, onIdleTail: async (s) => void tails.push(s) });
+
+    // Assess
+    expect(callbacks.successes[0]!.usage).not.toHaveProperty('idleSeconds');
+    expect(tails).toEqual([]);
   });
 
   it('keeps no checkpoint of a job that is cancelled while its worker shuts down', async () => {
