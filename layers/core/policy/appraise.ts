@@ -1,9 +1,10 @@
 import { InvalidInputError } from '../errors.ts';
 import { HOURS_PER_MONTH } from '../idle-cost.ts';
 import type { DollarRates } from '../charges.ts';
+import { MAX_GENERATION } from '../plan.ts';
 import type { Verdict } from '../retention-run.ts';
-import { entryRentUsd, type EntryRent } from '../storage-cost.ts';
-import { decayedTo } from './decay.ts';
+import { entryRentUsd, type EntryRent } from '../entry-rent.ts';
+import { decayWeight } from './decay.ts';
 import {
   ageOf,
   lastUseOf,
@@ -27,9 +28,8 @@ export interface PolicyContext {
   vectorsInIndex: number;
 }
 
-/** The numbers behind a verdict. Dollars are estimates and never booked. */
-export interface Appraisal {
-  verdict: Extract<Verdict, 'keep' | 'pinned' | 'rent'>;
+/** What keeping an entry is expected to save. Dollars are estimates and never booked. */
+export interface Savings {
   reuseClass: number;
   /** Seconds since its last use. */
   age: number;
@@ -41,6 +41,11 @@ export interface Appraisal {
   dollarsPerHit: number;
   /** Expected savings, dollars a month. */
   valuePerMonth: number;
+}
+
+/** The numbers behind a verdict. */
+export interface Appraisal extends Savings {
+  verdict: Extract<Verdict, 'keep' | 'pinned' | 'rent'>;
   /** Dollars a month, itemised. */
   rent: EntryRent<number>;
   rentPerMonth: number;
@@ -60,22 +65,55 @@ export const SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600;
  */
 export function appraise(entry: EntryState, context: PolicyContext): Appraisal {
   refuseImpossibleEntry(entry);
-  const { now, model, rates, queriesPerMonth, vectorsInIndex } = context;
   refuseNegative('dollarsPerGpuSecond', context.dollarsPerGpuSecond);
-  refuseNegative('queriesPerMonth', queriesPerMonth);
+  refuseNegative('queriesPerMonth', context.queriesPerMonth);
+  const savings = savingsOf(entry, context);
+  const rent = rentOf(entry, context);
+  const { valuePerMonth, dollarsPerHit } = savings;
+  const pays = valuePerMonth > rent.total;
+  return {
+    ...savings,
+    verdict: entry.isPinned ? 'pinned' : pays ? 'keep' : 'rent',
+    rent,
+    rentPerMonth: rent.total,
+    density: rent.total > 0 ? valuePerMonth / rent.total : Infinity,
+    breakEvenSeconds: rent.total > 0 ? (dollarsPerHit / rent.total) * SECONDS_PER_MONTH : Infinity,
+  };
+}
+
+/** The left side of the comparison, of an entry that is known to be possible. */
+export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
+  const { now, model, dollarsPerGpuSecond } = context;
   const reuseClass = reuseClassOf(entry);
   const age = ageOf(entry, now);
+  const weight = decayWeight(now);
   const margin = model.marginOf(
     entry,
     reuseClass,
-    decayedTo(entry.decayedHits, now),
-    decayedTo(entry.decayedCredit, now),
+    age,
+    entry.decayedHits / weight,
+    entry.decayedCredit / weight,
   );
   const rate = model.rateAt(reuseClass, age) * SECONDS_PER_MONTH;
-  const dollarsPerHit = margin * entry.secondsPerEvaluation * context.dollarsPerGpuSecond;
-  const valuePerMonth = dollarsPerHit * rate;
+  const evaluations = margin * driftShare(entry.generation);
+  const dollarsPerHit = evaluations * entry.secondsPerEvaluation * dollarsPerGpuSecond;
+  return { reuseClass, age, margin, rate, dollarsPerHit, valuePerMonth: dollarsPerHit * rate };
+}
+
+/**
+ * How much of a donor's margin counts. What is made from it is a generation further from a full one,
+ * and so less of a donor itself, up to none: the guard against drift, in the value. What is no donor
+ * has exact hits alone, from which nothing is made.
+ */
+function driftShare(generation: number): number {
+  return generation >= MAX_GENERATION ? 1 : (1 - generation / MAX_GENERATION) ** 2;
+}
+
+/** The right side: dollars a month. */
+export function rentOf(entry: EntryState, context: PolicyContext): EntryRent<number> {
   const { latentBytes, storageClass, vectorBytes, itemBytes } = entry;
-  const rent = entryRentUsd(
+  const { now, rates, queriesPerMonth, vectorsInIndex } = context;
+  return entryRentUsd(
     {
       latentBytes,
       storageClass,
@@ -88,20 +126,6 @@ export function appraise(entry: EntryState, context: PolicyContext): Appraisal {
     now,
     rates,
   );
-  const pays = valuePerMonth > rent.total;
-  return {
-    verdict: entry.isPinned ? 'pinned' : pays ? 'keep' : 'rent',
-    reuseClass,
-    age,
-    margin,
-    rate,
-    dollarsPerHit,
-    valuePerMonth,
-    rent,
-    rentPerMonth: rent.total,
-    density: rent.total > 0 ? valuePerMonth / rent.total : Infinity,
-    breakEvenSeconds: rent.total > 0 ? (dollarsPerHit / rent.total) * SECONDS_PER_MONTH : Infinity,
-  };
 }
 
 function refuseNegative(field: string, value: number): void {

@@ -3,10 +3,17 @@ import { LOOKUP_PARTS } from '../generation.ts';
 import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
 
 /**
+ * What a full generation's result is worth as a donor, as a share of the evaluations that making it
+ * took. From simulated traces: where it is 0, caches fill with what is at the end of its line.
+ */
+const WORTH_AS_DONOR = 0.4;
+
+/**
  * What each donor of a plan is worth to its request, in network evaluations: how many more would be
  * run without it, by the next best donors (similarity caching: Garetto, Leonardi, Neglia, INFOCOM
- * 2020). A donor whose equal is at hand is worth nothing. The entry of an exact hit is worth what
- * the next best plan would run.
+ * 2020). A donor whose equal is at hand is worth nothing. Of the evaluations is taken what the result
+ * loses as a donor by being further from a full generation than the next best plan's would be. The
+ * entry of an exact hit is worth what the next best plan would run.
  *
  * @param plan that `makePlan(input)` gave
  * @returns by entry id; empty for a miss.
@@ -15,10 +22,28 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
   const credits = new Map<string, number>();
   const donors = new Set(plan.donors.map(({ entryId }) => entryId));
   if (plan.exactVideoId !== null) donors.add(plan.exactVideoId);
+  const cost = costOf(input, plan);
   for (const entryId of donors) {
-    credits.set(entryId, Math.max(0, makePlan(without(input, entryId)).steps - plan.steps));
+    const nextBest = makePlan(without(input, entryId));
+    credits.set(entryId, Math.max(0, costOf(input, nextBest) - cost));
   }
   return credits;
+}
+
+/** Evaluations of a plan less what its result is worth as a donor; an exact hit has no new result. */
+function costOf(input: PlanInput, plan: Plan): number {
+  if (plan.hit === 'exact') return 0;
+  const share = Math.min(1, generationAfter(input, plan) / MAX_GENERATION);
+  return plan.steps - WORTH_AS_DONOR * plan.fullSteps * (1 - share ** 2);
+}
+
+/** The generation of the entry that a plan leaves behind: 0 for a full generation. */
+function generationAfter({ candidates, remix }: PlanInput, { donors }: Plan): number {
+  const generations = donors.map(({ entryId, part }) => {
+    const candidate = candidates[part].find((other) => other.entryId === entryId);
+    return (candidate ?? remix)?.generation ?? 0;
+  });
+  return generations.length === 0 ? 0 : 1 + Math.max(...generations);
 }
 
 /** Entries that could be donors of a request: how busy the neighbourhood is that its video joins. */

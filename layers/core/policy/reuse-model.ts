@@ -18,9 +18,8 @@ export interface ReuseModelRecord {
   hits: number[];
   /** Seconds that entries of a class waited in a bin. */
   waited: number[];
-  /** By class: network evaluations that hits saved over the next best donor, and those hits. */
+  /** Network evaluations that the hits saved over the next best donor. */
   credits: number[];
-  creditedHits: number[];
 }
 
 /**
@@ -32,8 +31,9 @@ export class ReuseModel {
   #asOf: number;
   readonly #hits = new Float64Array(REUSE_CLASSES * AGE_BINS);
   readonly #waited = new Float64Array(REUSE_CLASSES * AGE_BINS);
-  readonly #credits = new Float64Array(REUSE_CLASSES);
-  readonly #creditedHits = new Float64Array(REUSE_CLASSES);
+  readonly #credits = new Float64Array(REUSE_CLASSES * AGE_BINS);
+  /** Margins by class, as far as they follow from the sums; null once a sum has changed. */
+  #means: ClassMeans | null = null;
 
   /** @param asOf epoch milliseconds from which it learns */
   constructor(asOf: number) {
@@ -43,14 +43,13 @@ export class ReuseModel {
 
   /** @throws InvalidInputError when it is no stored model. */
   static from(record: unknown): ReuseModel {
-    const { format, asOf, hits, waited, credits, creditedHits } =
+    const { format, asOf, hits, waited, credits } =
       (record as Partial<ReuseModelRecord> | null) ?? {};
     if (format !== 'flexcache-reuse/1') throw unreadable(`its format is ${String(format)}`);
     const model = new ReuseModel(Number(asOf));
     fill(model.#hits, hits, 'hits');
     fill(model.#waited, waited, 'waited');
     fill(model.#credits, credits, 'credits');
-    fill(model.#creditedHits, creditedHits, 'creditedHits');
     return model;
   }
 
@@ -61,7 +60,6 @@ export class ReuseModel {
       hits: [...this.#hits],
       waited: [...this.#waited],
       credits: [...this.#credits],
-      creditedHits: [...this.#creditedHits],
     };
   }
 
@@ -72,8 +70,9 @@ export class ReuseModel {
   /** Lets what was seen so far fade until `now`; an earlier time changes nothing. */
   advanceTo(now: number): void {
     if (!(now > this.#asOf)) return;
+    this.#means = null;
     const factor = 2 ** (-(now - this.#asOf) / HALF_LIFE_MILLISECONDS);
-    for (const sums of [this.#hits, this.#waited, this.#credits, this.#creditedHits]) {
+    for (const sums of [this.#hits, this.#waited, this.#credits]) {
       for (let index = 0; index < sums.length; index++) sums[index]! *= factor;
     }
     this.#asOf = now;
@@ -82,12 +81,12 @@ export class ReuseModel {
   /** Adds what another model has seen, e.g. one segment of a pass. */
   add(other: ReuseModel): void {
     this.advanceTo(other.#asOf);
+    this.#means = null;
     const factor = 2 ** (-(this.#asOf - other.#asOf) / HALF_LIFE_MILLISECONDS);
     const pairs = [
       [this.#hits, other.#hits],
       [this.#waited, other.#waited],
       [this.#credits, other.#credits],
-      [this.#creditedHits, other.#creditedHits],
     ] as const;
     for (const [mine, theirs] of pairs) {
       for (let index = 0; index < mine.length; index++) mine[index]! += theirs[index]! * factor;
@@ -115,9 +114,10 @@ export class ReuseModel {
    * @param credit network evaluations that the hit saved over the next best donor
    */
   addHit(reuseClass: number, age: number, credit: number, times = 1): void {
-    this.#hits[reuseClass * AGE_BINS + ageBinOf(age)]! += times;
-    this.#credits[reuseClass]! += credit * times;
-    this.#creditedHits[reuseClass]! += times;
+    this.#means = null;
+    const cell = reuseClass * AGE_BINS + ageBinOf(age);
+    this.#hits[cell]! += times;
+    this.#credits[cell]! += credit * times;
   }
 
   /**
@@ -157,28 +157,58 @@ export class ReuseModel {
   }
 
   /**
-   * Mean evaluations that a hit of a class saves over the next best donor, shrunk to that of all
-   * classes, and that to what is believed beforehand.
+   * Network evaluations that the next hit of an entry is expected to save over the next best donor:
+   * the mean of hits of its class at its age, as far as there were any, else of its class, else of
+   * all, else what making it took; more or less by as much as its own hits stand out of its class.
+   *
+   * @param age seconds since the last use
+   * @param ownHits decayed to now @param ownCredit decayed to now
    */
-  meanMargin(reuseClass: number, prior: number): number {
-    const all = shrunk(total(this.#credits), total(this.#creditedHits), prior);
-    return shrunk(this.#credits[reuseClass]!, this.#creditedHits[reuseClass]!, all);
+  marginOf(
+    { stepsRun }: Pick<EntryState, 'stepsRun'>,
+    reuseClass: number,
+    age: number,
+    ownHits: number,
+    ownCredit: number,
+  ): number {
+    const { all, classes } = (this.#means ??= meansOf(this.#credits, this.#hits));
+    const mean = classes[reuseClass]!;
+    const ofClass = shrunk(mean.credits, mean.hits, shrunk(all.credits, all.hits, stepsRun));
+    if (ofClass === 0) return 0;
+    const cell = reuseClass * AGE_BINS + ageBinOf(age);
+    const atAge = shrunk(this.#credits[cell]!, this.#hits[cell]!, ofClass);
+    return (atAge * shrunk(ownCredit, ownHits, ofClass)) / ofClass;
   }
+}
 
-  /** What is expected of one entry: its own hits, shrunk to the mean of its class. */
-  marginOf(entry: EntryState, reuseClass: number, ownHits: number, ownCredit: number): number {
-    return shrunk(ownCredit, ownHits, this.meanMargin(reuseClass, entry.stepsRun));
+interface Sum {
+  credits: number;
+  hits: number;
+}
+
+interface ClassMeans {
+  all: Sum;
+  classes: Sum[];
+}
+
+function meansOf(credits: Float64Array, hits: Float64Array): ClassMeans {
+  const all = { credits: 0, hits: 0 };
+  const classes: Sum[] = [];
+  for (let start = 0; start < hits.length; start += AGE_BINS) {
+    const sum = { credits: 0, hits: 0 };
+    for (let cell = start; cell < start + AGE_BINS; cell++) {
+      sum.credits += credits[cell]!;
+      sum.hits += hits[cell]!;
+    }
+    classes.push(sum);
+    all.credits += sum.credits;
+    all.hits += sum.hits;
   }
+  return { all, classes };
 }
 
 function shrunk(credit: number, hits: number, towards: number): number {
   return (credit + PRIOR_MARGIN_HITS * towards) / (hits + PRIOR_MARGIN_HITS);
-}
-
-function total(sums: Float64Array): number {
-  let sum = 0;
-  for (const value of sums) sum += value;
-  return sum;
 }
 
 function fill(sums: Float64Array, stored: unknown, field: string): void {

@@ -1,4 +1,4 @@
-import { appraise, type PolicyContext } from '../policy/appraise.ts';
+import { appraise, rentOf, savingsOf, type PolicyContext } from '../policy/appraise.ts';
 import type { ReuseModel } from '../policy/reuse-model.ts';
 import { ageOf, lastUseOf } from '../policy/entry-state.ts';
 import type { ReplacementPolicy } from './replacement.ts';
@@ -12,7 +12,8 @@ const QUEUE_SHARE = 0.01;
  * object storage, in a tier that only saves waiting, every hit saves the same, so it ranks by the rate.
  */
 export class RentPolicy implements ReplacementPolicy {
-  readonly #entries = new Set<SimulatedEntry>();
+  /** With their rents, dollars a month, as of the last review. */
+  readonly #entries = new Map<SimulatedEntry, number>();
   readonly #context: (now: number) => PolicyContext;
   /** Least worthy last; null once it was hit or is gone. */
   #queue: SimulatedEntry[] = [];
@@ -29,8 +30,8 @@ export class RentPolicy implements ReplacementPolicy {
     return true;
   }
 
-  inserted(entry: SimulatedEntry): void {
-    this.#entries.add(entry);
+  inserted(entry: SimulatedEntry, now: number): void {
+    this.#entries.set(entry, rentOf(entry, this.#context(now)).total);
   }
 
   hit(entry: SimulatedEntry, { now, credit }: EntryUse): void {
@@ -59,9 +60,11 @@ export class RentPolicy implements ReplacementPolicy {
     const context = this.#context(now);
     context.model.advanceTo(now);
     const unpaid: SimulatedEntry[] = [];
-    for (const entry of this.#entries) {
+    for (const entry of this.#entries.keys()) {
       observeWait(context.model, entry, now);
-      if (appraise(entry, context).verdict === 'rent') unpaid.push(entry);
+      const { verdict, rentPerMonth } = appraise(entry, context);
+      this.#entries.set(entry, rentPerMonth);
+      if (verdict === 'rent') unpaid.push(entry);
     }
     return unpaid;
   }
@@ -69,9 +72,10 @@ export class RentPolicy implements ReplacementPolicy {
   #refill(now: number): void {
     const context = this.#context(now);
     const ranked: { entry: SimulatedEntry; density: number }[] = [];
-    for (const entry of this.#entries) {
-      const { density, rate } = appraise(entry, context);
-      ranked.push({ entry, density: this.#isFastTier ? rate / entry.latentBytes : density });
+    for (const [entry, rent] of this.#entries) {
+      const { valuePerMonth, rate } = savingsOf(entry, context);
+      const density = this.#isFastTier ? rate / entry.latentBytes : valuePerMonth / rent;
+      ranked.push({ entry, density });
     }
     ranked.sort((one, other) => one.density - other.density);
     const count = Math.max(1, Math.floor(ranked.length * QUEUE_SHARE));
