@@ -104,11 +104,11 @@ function chargeEntry(entry: EntryHolding, now: number, add: AddCharge): void {
   add('latent', `s3.storage.${tierOf(object, now)}`, billed, BYTES_PER_GB, 1);
   if (isMonitored(object)) add('latent', 's3.monitored-object', 1, 1, 1);
   add('vectors', 's3vectors.storage', vectorBytes, BYTES_PER_GB, 1);
-  const tier = SCAN_TIERS.find(({ upTo }) => vectorsInIndex <= upTo);
+  const tier = SCAN_TIERS.find(({ upTo }) => vectorsInIndex >= 0 && vectorsInIndex <= upTo);
   if (tier === undefined) {
     throw new InvalidInputError(
       'vectorsInIndex',
-      `an index of ${vectorsInIndex} vectors cannot be`,
+      `vectorsInIndex of an entry is ${vectorsInIndex}`,
       'give the number of vectors in the index',
     );
   }

@@ -17,6 +17,7 @@ import {
   BYTES_PER_GB,
   isMonitored,
   refuseImpossible,
+  refuseNoTime,
   tierOf,
   type StoredObject,
 } from './storage-tier.ts';
@@ -164,6 +165,7 @@ function moveCharges(object: MovableObject, to: StorageClass, now: number): Char
 }
 
 function earlyDeletionCharges(object: MovableObject, now: number): Charge[] {
+  refuseNoTime('storedAt', object.storedAt);
   const until = object.storedAt + LEAST_DAYS[object.storageClass] * DAY_MILLISECONDS;
   const secondsLeft = Math.ceil((until - now) / 1000);
   if (secondsLeft <= 0) return [];

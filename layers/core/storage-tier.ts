@@ -58,8 +58,13 @@ export function isMonitored({ bytes, storageClass }: Omit<StoredObject, 'lastRea
 /** @throws InvalidInputError naming what of an object cannot be. */
 export function refuseImpossible({ bytes, lastReadAt }: StoredObject, now: number): void {
   if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) refuse('bytes', bytes);
-  if (!Number.isFinite(lastReadAt)) refuse('lastReadAt', lastReadAt);
-  if (!Number.isFinite(now)) refuse('now', now);
+  refuseNoTime('lastReadAt', lastReadAt);
+  refuseNoTime('now', now);
+}
+
+/** @throws InvalidInputError naming the time. */
+export function refuseNoTime(field: string, milliseconds: number): void {
+  if (!Number.isFinite(milliseconds)) refuse(field, milliseconds);
 }
 
 function refuse(field: string, value: number): never {
