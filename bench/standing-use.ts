@@ -94,11 +94,13 @@ const BYTES_PER_GIGABYTE = 2 ** 30;
 
 /** A function that the schedules call, and what it asks of other services each time. */
 const CALLS_OF: Readonly<
-  Record<string, Partial<Record<'sqs.request' | 'dynamodb.read-unit', number>>>
+  Record<string, Partial<Record<'sqs.request' | 'dynamodb.read-unit' | 's3.put-request', number>>>
 > = {
   Fleet: { 'sqs.request': 2, 'dynamodb.read-unit': 2 },
   Evict: { 'dynamodb.read-unit': 1 },
   Sweep: { 'dynamodb.read-unit': 2 },
+  // Three days of nothing, and the look for what was kept before each of them.
+  Report: { 'dynamodb.read-unit': 60, 's3.put-request': 3 },
 };
 
 /**

@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { GROUPINGS } from '#core/report/grouping.ts';
+import { reconcile } from './commands/reconcile.ts';
 import { REPORT_FORMATS, report } from './commands/report.ts';
 import type { CliContext, ExitCode } from './context.ts';
 
@@ -9,6 +10,11 @@ const FROM = [
 ] as const;
 const TO = ['--to <day>', 'last day (default: today)'] as const;
 const REGION = ['--region <name>', "whose prices to take (default: the deployment's)"] as const;
+const OVERRIDE = [
+  '--override <id=dollars>',
+  'a measured price in the place of the listed; may be given again',
+  (value: string, before: string[] = []) => [...before, value],
+] as const;
 const TABLE = ['--table <name>', 'a deployed table instead of the state folder'] as const;
 
 /** Adds `report` and `reconcile`: what things have cost. */
@@ -25,6 +31,7 @@ export function addReportCommands(
     .option(...TO)
     .option('--tenant <name>', 'the videos of one tenant alone')
     .option(...REGION)
+    .option(...OVERRIDE)
     .addOption(
       new Option('--format <name>', 'how to write it').choices(REPORT_FORMATS).default('table'),
     )
@@ -32,5 +39,20 @@ export function addReportCommands(
     .option(...TABLE)
     .action(async (_, command: Command) => {
       exitWith(await report(context, command.optsWithGlobals()));
+    });
+
+  program
+    .command('reconcile')
+    .description('set what AWS has billed beside the report of the same days, and explain the rest')
+    .argument('<file>', 'a Cost and Usage Report (CUR 2.0) as CSV, plain or gzipped')
+    .option('--from <day>', "first day, like 2026-11-22, UTC (default: the file's)")
+    .option('--to <day>', "last day (default: the file's)")
+    .option('--tag <key=value>', 'only what carries this tag, as project=flexcache')
+    .option(...REGION)
+    .option(...OVERRIDE)
+    .option(...TABLE)
+    .option('--json', 'print one JSON object')
+    .action(async (file: string, _, command: Command) => {
+      exitWith(await reconcile(context, file, command.optsWithGlobals()));
     });
 }

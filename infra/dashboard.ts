@@ -173,6 +173,7 @@ function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.G
     ['dead letters', deadLetters],
     ['evict', retention.evict],
     ['sweep', retention.sweep],
+    ['report', retention.report],
   ];
   return [
     graph({

@@ -2,7 +2,7 @@ import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
-import { STATE_INDEX } from '#stores/table-definition.ts';
+import { DAY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
 import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
@@ -26,10 +26,11 @@ const SWEEP_MEMORY_MEGABYTES = 1024;
 export class RetentionStack extends Stack {
   readonly evict: HouseFunction;
   readonly sweep: HouseFunction;
+  readonly report: HouseFunction;
 
   constructor(scope: Construct, id: string, { storage, ...props }: RetentionStackProps) {
     super(scope, id, props);
-    const { evictSchedule, sweepSchedule, storageClass } = settingsOf(this);
+    const { evictSchedule, sweepSchedule, reportSchedule, storageClass } = settingsOf(this);
     const environment = {
       [ENVIRONMENT.tableName]: storage.table.tableName,
       [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn,
@@ -51,6 +52,12 @@ export class RetentionStack extends Stack {
       memoryMegabytes: SWEEP_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
+    this.report = new HouseFunction(this, 'Report', {
+      description: 'Writes down what the videos of a day have cost',
+      folder: 'report',
+      environment,
+      timeout: LONGEST,
+    });
     this.#allow(storage);
     new HouseSchedule(this, 'EvictSchedule', {
       description: 'When entries are weighed',
@@ -61,6 +68,11 @@ export class RetentionStack extends Stack {
       description: 'When what is stored is compared with what is recorded',
       expression: sweepSchedule,
       function: this.sweep,
+    });
+    new HouseSchedule(this, 'ReportSchedule', {
+      description: 'When the costs of the days before are written down',
+      expression: reportSchedule,
+      function: this.report,
     });
   }
 
@@ -79,7 +91,7 @@ export class RetentionStack extends Stack {
   }
 
   #allow(storage: StorageStack): void {
-    const { evict, sweep } = this;
+    const { evict, sweep, report } = this;
     storage.allowTable(
       evict,
       'dynamodb:BatchGetItem',
@@ -112,5 +124,9 @@ export class RetentionStack extends Stack {
     for (const prefix of ['latents/', CHECKPOINT_PREFIX, 'videos/']) {
       storage.allowObjects(sweep, prefix, 's3:GetObject', 's3:DeleteObject');
     }
+
+    storage.allowTable(report, 'dynamodb:BatchGetItem', 'dynamodb:Query');
+    storage.allowQuery(report, DAY_INDEX);
+    storage.allowObjects(report, 'reports/', 's3:PutObject');
   }
 }

@@ -271,6 +271,12 @@ const KNOBS = {
     SCHEDULE_EXPECTED,
     'When objects, vectors and records that lost each other are cleared away.',
   ),
+  reportSchedule: knob(
+    schedule,
+    'cron(0 2 ? * * *)',
+    SCHEDULE_EXPECTED,
+    'When the costs of the last three days are written to `reports/` as CSV.',
+  ),
   cacheBudgetUsd: knob(
     optional(number(z.number().positive().max(1_000_000))),
     null,

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
+import { parseMeasuredPrices, withMeasuredPrices } from '#core/measured-prices.ts';
 import { DEFAULT_PRICE_REGION, bookOn, priceBookOf } from '#core/prices.ts';
+import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { reportCsv } from '#core/report/csv.ts';
 import { dayRange } from '#core/report/day-range.ts';
 import { validateGrouping } from '#core/report/grouping.ts';
@@ -10,7 +12,6 @@ import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';
 import { withTable, type OpenedTable, type TenantOptions } from '../open-tenants.ts';
 import { reportJson } from '../report/report-json.ts';
-import { tableSources } from '../report/sources.ts';
 import { reportTable } from '../report/report-table.ts';
 import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
 
@@ -22,6 +23,8 @@ export interface PeriodOptions extends TenantOptions {
   from?: string;
   to?: string;
   region?: string;
+  /** Measured prices, `id=dollars`. */
+  override?: string[];
 }
 
 export interface ReportOptions extends PeriodOptions {
@@ -41,8 +44,7 @@ export async function report(context: CliContext, options: ReportOptions): Promi
   if (out !== null) await checkWritable(out);
   if (options.region !== undefined) priceBookOf(options.region);
   await withTable(context, options, async (opened) => {
-    const book = priceBookOf(await regionOf(opened, options));
-    const bookOf = (day: string) => bookOn(book, day);
+    const { book, bookOf } = await pricesOf(opened, options);
     const question: ReportQuestion = { by, range, tenant, book, bookOf, now };
     const text = await render(opened, question, options.format);
     if (out !== null) {
@@ -60,7 +62,9 @@ async function render(
   question: ReportQuestion,
   format: ReportFormat,
 ): Promise<AsyncIterable<string>> {
-  const videos = reportVideos(await tableSources(connection), question);
+  // The table's client is large: what is refused before is refused at once.
+  const { reportSources } = await import('#stores/report-sources.ts');
+  const videos = reportVideos(reportSources(connection), question);
   switch (format) {
     case 'table':
       return reportTable(videos);
@@ -77,16 +81,31 @@ async function render(
 }
 
 /**
+ * The prices that hold: those that this machine charges by, or of the region that was asked for, or
+ * of the deployed table's; measured ones in the place of the listed.
+ */
+export async function pricesOf(
+  opened: OpenedTable,
+  options: PeriodOptions,
+): Promise<Pick<ReportQuestion, 'book' | 'bookOf'>> {
+  const measured = parseMeasuredPrices((options.override ?? []).join(','), '--override');
+  const isEmbedded = options.table === undefined && options.region === undefined;
+  const listed = isEmbedded ? embeddedPrices() : priceBookOf(await regionOf(opened, options));
+  const book = withMeasuredPrices(listed, measured);
+  return { book, bookOf: (day) => bookOn(book, day) };
+}
+
+/**
  * Whose prices hold: those of the region that was asked for, else of the table's.
  *
  * @throws InvalidInputError when a deployed table's region has no price book.
  */
-export async function regionOf(
+async function regionOf(
   { connection }: OpenedTable,
   { region, table }: PeriodOptions,
 ): Promise<string> {
-  if (region !== undefined) return region;
-  if (table === undefined || connection.client === undefined) return DEFAULT_PRICE_REGION;
+  if (region !== undefined || connection.client === undefined)
+    return region ?? DEFAULT_PRICE_REGION;
   const deployed = await connection.client.config.region();
   try {
     return priceBookOf(deployed).region;

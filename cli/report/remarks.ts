@@ -34,9 +34,11 @@ export function remarksOf(report: Report): string[] {
       `${videos.unmeasuredRequests} requests were not measured, because their service did not say what it charges: they are in no amount.`,
     );
   }
-  const uncertain = prices.filter(({ source }) => /uncertain/i.test(source));
+  const uncertain = prices.filter(({ isUncertain }) => isUncertain);
   if (uncertain.length > 0) {
-    remarks.push(`Uncertain prices: ${uncertain.map(({ id }) => id).join(', ')}.`);
+    remarks.push(
+      `Prices that nobody has held against a price list: ${[...new Set(uncertain.map(({ id }) => id))].join(', ')}.`,
+    );
   }
   return remarks;
 }

@@ -30,6 +30,7 @@ const FOLDERS = [
   'Lookup',
   'Predict',
   'Prepare',
+  'Report',
   'Submit',
   'Sweep',
   'Webhook',

@@ -18,7 +18,16 @@ test('a deployment that nobody uses costs less than two dollars a month', () => 
   expect(cost.paid).toBeLessThan(parseUsd('2', 'aim'));
   expect(cost.paid).toBeGreaterThan(parseUsd('0.5', 'the image alone'));
   const whats = cost.lines.map(({ what }) => what).join('\n');
-  for (const part of ['alarms', 'dashboard', 'image', 'polls', 'fleet', 'evict', 'sweep']) {
+  for (const part of [
+    'alarms',
+    'dashboard',
+    'image',
+    'polls',
+    'fleet',
+    'evict',
+    'report',
+    'sweep',
+  ]) {
     expect(whats).toContain(part);
   }
 }, 60_000);

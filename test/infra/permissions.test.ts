@@ -129,6 +129,11 @@ const EXPECTED: Record<string, Permissions> = {
     Videos: LIST,
     'Videos/videos/*': OBJECTS('Delete', 'Get'),
   },
+  Report: {
+    Table: TABLE('BatchGetItem', 'Query'),
+    'Table/index/by-day': QUERY,
+    'Latents/reports/*': OBJECTS('Put'),
+  },
   InteractiveDesiredCount: {
     'arn:AWS::Partition:ecs:AWS::Region:AWS::AccountId:service/InteractiveCluster/interactive-worker':
       ['ecs:DescribeServices'],
@@ -146,6 +151,7 @@ const MACHINERY = [
   'InteractiveMachineRole',
   'InteractiveWorkerExecutionRole',
   'NetworkVpcRefusedIAMRole',
+  'ReportScheduleRole',
   'SweepScheduleRole',
 ];
 

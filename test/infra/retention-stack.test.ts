@@ -46,9 +46,13 @@ function objectActionsOfEvict(template: Template): string[] {
 }
 
 describe('the retention stack', () => {
-  it('weighs every hour and sweeps every week, unless told otherwise', () => {
+  it('weighs every hour, reports every day and sweeps every week, unless told otherwise', () => {
     // Assess
-    expect(schedulesOf(standard)).toEqual(['cron(0 3 ? * SUN *)', 'rate(1 hour)']);
+    expect(schedulesOf(standard)).toEqual([
+      'cron(0 2 ? * * *)',
+      'cron(0 3 ? * SUN *)',
+      'rate(1 hour)',
+    ]);
     expect(schedulesOf(told)).toContain('rate(6 hours)');
   });
 

@@ -117,13 +117,13 @@ function pricesSection({ prices, region, asOf }: Report): string {
       caption: 'Prices',
       head: ['price', 'US dollars', 'for one', 'valid in this report from', 'checked', 'source'],
       texts: [2, 3, 4, 5],
-      rows: prices.map(({ id, amount, unit, from, asOf: checked, source }) => [
+      rows: prices.map(({ id, amount, unit, from, asOf: checked, source, isUncertain }) => [
         id,
         usd(amount, 12).replace(/(\.\d{2}\d*?)0+$/, '$1'),
         unit,
         from,
         checked,
-        source,
+        isUncertain ? `uncertain: ${source}` : source,
       ]),
     },
   );

@@ -44,6 +44,7 @@ export interface ReportDay {
 
 /** A price that the report was made with. */
 export interface UsedPrice extends Pick<Price, 'id' | 'amount' | 'unit' | 'source' | 'asOf'> {
+  isUncertain: boolean;
   /** First day of the report on which it held. */
   from: string;
 }
@@ -183,10 +184,18 @@ class UsedPrices {
 
   add(priceIds: readonly PriceId[], book: PriceBook, day: string): void {
     for (const priceId of priceIds) {
-      const { id, amount, unit, source, asOf } = priceIn(book, priceId);
+      const { id, amount, unit, source, asOf, uncertain } = priceIn(book, priceId);
       const name = `${id}@${amount}`;
       if (!this.#prices.has(name))
-        this.#prices.set(name, { id, amount, unit, source, asOf, from: day });
+        this.#prices.set(name, {
+          id,
+          amount,
+          unit,
+          source,
+          asOf,
+          isUncertain: uncertain === true,
+          from: day,
+        });
     }
   }
 

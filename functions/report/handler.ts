@@ -1,0 +1,69 @@
+import { addDays, dayAt } from '#core/day.ts';
+import { dayRange, daysOf, type DayRange } from '#core/report/day-range.ts';
+import { reportSources } from '#stores/report-sources.ts';
+import { deployedPrices } from '../deployed-prices.ts';
+import { deployedTelemetry } from '../deployed-telemetry.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import { deployedObjects, lazily, variable } from '../services.ts';
+import { traced, type Telemetry } from '../telemetry.ts';
+import { writeDay, type ReportStores, type WrittenDay } from './write-day.ts';
+
+/** How the function is called: by its schedule, or by hand with days to write again. */
+export interface ReportEvent {
+  from?: unknown;
+  to?: unknown;
+}
+
+/** A video belongs to the day on which it was asked for and may end days later: so many are written again. */
+const DAYS_WRITTEN = 3;
+
+/**
+ * Writes the reports of some days, of the last three before today unless others are named. Writing a day
+ * again replaces what was written.
+ *
+ * @throws InvalidInputError when `from` or `to` is no day or lies in the future.
+ */
+export function createReportHandler(
+  stores: ReportStores,
+  telemetry: Telemetry,
+  now: () => number = Date.now,
+): (event: ReportEvent) => Promise<WrittenDay[]> {
+  return traced('report', async (event) => {
+    const written: WrittenDay[] = [];
+    for (const day of daysOf(daysAsked(event, now()))) {
+      const result = await writeDay(stores, day, now());
+      telemetry.log({ level: 'info', event: 'report_written', ...result });
+      written.push(result);
+    }
+    return written;
+  });
+}
+
+function daysAsked({ from, to }: ReportEvent, now: number): DayRange {
+  const yesterday = addDays(dayAt(now), -1);
+  const asked: Partial<DayRange> = {
+    ...(from !== undefined && { from: String(from) }),
+    ...(to !== undefined && { to: String(to) }),
+  };
+  if (asked.from === undefined && asked.to === undefined) {
+    return { from: addDays(yesterday, 1 - DAYS_WRITTEN), to: yesterday };
+  }
+  return dayRange({ from: asked.from ?? asked.to!, to: asked.to ?? asked.from! }, now);
+}
+
+const run = lazily(async () =>
+  createReportHandler(
+    {
+      sources: reportSources({ tableName: variable(ENVIRONMENT.tableName) }),
+      objects: deployedObjects(),
+      book: deployedPrices(),
+    },
+    deployedTelemetry(),
+  ),
+);
+
+/** Schedules and whoever calls it by hand may say more than is read here. */
+export function handler(event: ReportEvent | null): Promise<WrittenDay[]> {
+  const { from, to } = event ?? {};
+  return run({ ...(from !== undefined && { from }), ...(to !== undefined && { to }) });
+}
