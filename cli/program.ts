@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { CACHE_MODES } from '#core/generation.ts';
+import { addCacheCommands } from './cache-commands.ts';
 import { backfill } from './commands/backfill.ts';
-import { listEntries, removeCacheEntry, showEntry } from './commands/cache.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
@@ -81,31 +81,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
       exitWith(await backfill(context, file, command.optsWithGlobals()));
     });
 
-  const cache = program.command('cache').description('look into the cache');
-  cache
-    .command('ls')
-    .description('list the entries')
-    .option('--json', 'print one JSON object an entry')
-    .action(async (_, command: Command) => {
-      exitWith(await listEntries(context, command.optsWithGlobals()));
-    });
-  cache
-    .command('show')
-    .description('show one entry')
-    .argument('<id>')
-    .option('--json', 'print one JSON object')
-    .action(async (id: string, _, command: Command) => {
-      exitWith(await showEntry(context, id, command.optsWithGlobals()));
-    });
-  cache
-    .command('rm')
-    .description('remove one entry; its video stays')
-    .argument('<id>')
-    .option('--json', 'print one JSON object')
-    .action(async (id: string, _, command: Command) => {
-      exitWith(await removeCacheEntry(context, id, command.optsWithGlobals()));
-    });
-
+  addCacheCommands(program, context, exitWith);
   addTenantCommands(program, context, exitWith);
   addSimulationCommands(program, context, exitWith);
   addReportCommands(program, context, exitWith);

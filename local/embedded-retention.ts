@@ -1,11 +1,12 @@
 import { dayOf } from '#core/day.ts';
-import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { evict, type EvictOutcome, type EvictStores } from '#functions/evict/evict.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { recordedSweep, type RecordedSweepStores } from '#functions/sweep/recorded-sweep.ts';
 import type { SweepSummary } from '#functions/sweep/sweep.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
+import { validateCacheBudget } from './cache-budget.ts';
 import type { HolderCalls } from './holder-calls.ts';
 import { RetentionSchedule } from './retention-schedule.ts';
 
@@ -66,7 +67,7 @@ export function embeddedEvictSettings(
     book: embeddedPrices(),
     dimensions,
     storageClass: STORAGE_CLASS,
-    budgetUsd: budgetUsd === null ? null : validateBudget(budgetUsd),
+    budgetUsd: budgetUsd === null ? null : validateCacheBudget(budgetUsd),
     movesStorageClasses: false,
     onlyCompatibilityKey: null,
   };
@@ -175,18 +176,6 @@ export class EmbeddedRetention {
   }
 }
 
-/** @throws InvalidInputError naming the field, when the number is no amount of dollars a month. */
-export function validateBudget(budget: unknown): number {
-  if (typeof budget === 'number' && budget > 0 && budget <= MOST_BUDGET_USD) return budget;
-  throw new InvalidInputError(
-    'budget',
-    `budget ${String(budget)} is not an amount of dollars above 0, of at most ${MOST_BUDGET_USD}`,
-    'give the dollars a month that the cache may cost in rent, such as 2.50',
-  );
-}
-
-const MOST_BUDGET_USD = 1_000_000;
-
 /** Of another process; that it came from one of ours makes it no more certain. */
 function evictRequest(input: unknown): EvictRequest {
   const { isForced, budgetUsd } = (input ?? {}) as Record<string, unknown>;
@@ -194,7 +183,7 @@ function evictRequest(input: unknown): EvictRequest {
     ...sweepRequest(input),
     isForced: isForced === true,
     ...(budgetUsd !== undefined && {
-      budgetUsd: budgetUsd === null ? null : validateBudget(budgetUsd),
+      budgetUsd: budgetUsd === null ? null : validateCacheBudget(budgetUsd),
     }),
   };
 }

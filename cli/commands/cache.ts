@@ -1,40 +1,75 @@
 import Table from 'cli-table3';
-import { FlexCacheError } from '#core/errors.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { Entry } from '#core/generation.ts';
 import { validateVideoId } from '#core/request.ts';
+import type { Explanation } from '#functions/evict/explanation.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { removeEntry } from '#stores/remove-entry.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { collect } from '../collect.ts';
+import { withTable, type OpenedTable, type TenantOptions } from '../open-tenants.ts';
+import { dollars, rounded } from '../retention/amounts.ts';
+import { describeExplanation } from '../retention/describe-explanation.ts';
+import { entryNotFound, explainerOf } from '../retention/explain.ts';
 import { withCloud } from '../with-cloud.ts';
 
 export interface CacheOptions extends GlobalOptions {
   json?: boolean;
 }
 
-/** Lists the entries, oldest first. */
-export async function listEntries(context: CliContext, options: CacheOptions): Promise<ExitCode> {
-  return withCloud(context, options, async (cloud) => {
-    const entries = await collect(cloud.table.scanEntries());
+/** They need no more than the table: that of the state folder, whoever holds it, or a deployed one. */
+export type CacheTableOptions = TenantOptions;
+
+type EntryTable = Pick<EmbeddedCloud['table'], 'scanEntries' | 'getEntry' | 'pinEntry'>;
+
+const RIGHT_ALIGNED = Array.from({ length: 5 }, () => 'right' as const);
+
+/** Lists the entries, oldest first, with what each is worth and costs. */
+export async function listEntries(
+  context: CliContext,
+  options: CacheTableOptions,
+): Promise<ExitCode> {
+  return withTable(context, options, async (opened) => {
+    const entries = await collect((await tableOf(opened)).scanEntries());
     entries.sort((one, other) => one.createdAt.localeCompare(other.createdAt));
+    const explainer = await explainerOf(opened);
     if (options.json) {
-      for (const entry of entries) context.stdout.write(`${JSON.stringify(entryReport(entry))}\n`);
+      for (const entry of entries) {
+        const report = entryReport(entry, await explainer.ofEntry(entry));
+        context.stdout.write(`${JSON.stringify(report)}\n`);
+      }
       return EXIT.success;
     }
     const table = new Table({
-      head: ['id', 'state', 'prompt', 'parts', 'hits', 'bytes', 'made'],
+      head: [
+        'id',
+        'state',
+        'class',
+        'prompt',
+        'parts',
+        'hits',
+        'saved',
+        'worth',
+        'rent',
+        'bytes',
+        'made',
+      ],
       style: { head: [], border: [], compact: true },
-      colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'left'],
+      colAligns: ['left', 'left', 'left', 'left', 'left', ...RIGHT_ALIGNED, 'left'],
     });
     for (const entry of entries) {
+      const { storageClass, saved, worth, rent } = valueOf(entry, await explainer.ofEntry(entry));
       table.push([
         entry.entryId,
-        entry.state,
+        entry.pinnedAt === undefined ? entry.state : `${entry.state}, pinned`,
+        storageClass,
         entry.prompt,
         partsOf(entry).join(' '),
         entry.hits,
+        rounded(saved),
+        worth === null ? '-' : dollars(worth),
+        rent === null ? '-' : dollars(rent),
         entry.latentBytes,
         entry.createdAt,
       ]);
@@ -47,16 +82,20 @@ export async function listEntries(context: CliContext, options: CacheOptions): P
   });
 }
 
+/** Shows one entry, and why it stays or leaves. */
 export async function showEntry(
   context: CliContext,
   id: string,
-  options: CacheOptions,
+  options: CacheTableOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
-  return withCloud(context, options, async (cloud) => {
-    const report = entryReport(await findEntry(cloud, entryId));
+  return withTable(context, options, async (opened) => {
+    const entry = await (await tableOf(opened)).getEntry(entryId);
+    if (entry === null || entry.state === 'TOMBSTONE') throw entryNotFound(entryId);
+    const explanation = await (await explainerOf(opened)).ofEntry(entry);
+    const report = entryReport(entry, explanation);
     if (options.json) {
-      context.stdout.write(`${JSON.stringify(report)}\n`);
+      context.stdout.write(`${JSON.stringify({ ...report, explanation })}\n`);
       return EXIT.success;
     }
     const names = Object.keys(report);
@@ -64,6 +103,27 @@ export async function showEntry(
     for (const [name, value] of Object.entries(report)) {
       context.stdout.write(`${name.padEnd(width)}  ${value ?? '-'}\n`);
     }
+    context.stdout.write(`\n${describeExplanation(explanation).join('\n')}\n`);
+    return EXIT.success;
+  });
+}
+
+/** Keeps an entry whatever it costs, or lets it pay its rent again like the rest. */
+export async function pinEntry(
+  context: CliContext,
+  id: string,
+  isPinned: boolean,
+  options: CacheTableOptions,
+): Promise<ExitCode> {
+  const entryId = validateVideoId(id);
+  return withTable(context, options, async (opened) => {
+    const entry = await (await tableOf(opened)).pinEntry(entryId, isPinned);
+    const { pinnedAt = null } = entry;
+    context.stdout.write(
+      options.json
+        ? `${JSON.stringify({ id: entryId, pinned: pinnedAt !== null, pinnedAt })}\n`
+        : `${pinnedAt === null ? 'unpinned' : 'pinned'} ${entryId}\n`,
+    );
     return EXIT.success;
   });
 }
@@ -87,21 +147,28 @@ export async function removeCacheEntry(
   });
 }
 
-async function findEntry(cloud: EmbeddedCloud, entryId: string): Promise<Entry> {
-  const entry = await cloud.table.getEntry(entryId);
-  if (entry === null || entry.state === 'TOMBSTONE') throw entryNotFound(entryId);
-  return entry;
+/** The table's client is large: commands that do without it start without it. */
+async function tableOf({ connection }: OpenedTable): Promise<EntryTable> {
+  const { DynamoTable } = await import('#stores/dynamo-table.ts');
+  return new DynamoTable(connection);
 }
 
-function entryNotFound(entryId: string): FlexCacheError {
-  return new FlexCacheError('not_found', `entry ${entryId} is not in the cache`, {
-    field: 'id',
-    fix: 'list what is there with flexcache cache ls',
-  });
+/** What an entry has saved lately, network evaluations, and is expected to save and cost, dollars a month. */
+function valueOf(entry: Entry, { numbers }: Explanation) {
+  return {
+    storageClass: entry.storageClass ?? numbers?.storageClass ?? null,
+    saved: numbers?.decayedCredit ?? 0,
+    worth: numbers?.valuePerMonthUsd ?? null,
+    rent: numbers?.rentPerMonthUsd.total ?? null,
+  };
 }
 
 /** An entry without its vectors, which say nothing to a person. */
-function entryReport(entry: Entry): Record<string, string | number | null> {
+function entryReport(
+  entry: Entry,
+  explanation: Explanation,
+): Record<string, string | number | null> {
+  const { storageClass, saved, worth, rent } = valueOf(entry, explanation);
   return {
     id: entry.entryId,
     state: entry.state,
@@ -112,12 +179,18 @@ function entryReport(entry: Entry): Record<string, string | number | null> {
     parts: partsOf(entry).join(' '),
     hits: entry.hits,
     lastHitAt: entry.lastHitAt ?? null,
+    savedEvaluations: saved,
+    worthPerMonth: worth,
+    rentPerMonth: rent,
+    verdict: explanation.verdict,
+    pinnedAt: entry.pinnedAt ?? null,
     leaseUntil: entry.leaseUntil === undefined ? null : new Date(entry.leaseUntil).toISOString(),
     generation: entry.generation,
     steps: entry.stepsRun,
     gpuSeconds: entry.gpuSeconds,
     latent: entry.latentKey,
     latentBytes: entry.latentBytes,
+    storageClass,
     video: entry.videoKey,
     videoBytes: entry.videoBytes,
     tenant: entry.tenant,

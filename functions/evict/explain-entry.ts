@@ -14,7 +14,7 @@ import type { StorageClass } from '#core/storage-class.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
-import { betterClass } from './better-class.ts';
+import { cheaperClassOf } from './decide.ts';
 import { DensityHistogram } from './density-histogram.ts';
 import { gpuSecondUsd, type EvictSettings } from './evict-settings.ts';
 import { explainAbsence, sentenceOf, type EntryNumbers, type Explanation } from './explanation.ts';
@@ -43,7 +43,7 @@ export async function explainEntry(
     throw new InvalidInputError(
       'explain',
       `${JSON.stringify(entryId)} is no id of an entry`,
-      'give the id of a video, such as those of flexcache cache list',
+      'give the id of a video, such as those of flexcache cache ls',
     );
   }
   const [entry, job] = await Promise.all([table.getEntry(entryId), table.getJob(entryId)]);
@@ -58,7 +58,7 @@ export async function explainEntry(
     return { entryId, state: 'READY', verdict: 'keep', because };
   }
   const { appraisal } = weighed;
-  const cheaperIn = settings.movesStorageClasses ? betterClass(weighed, context) : null;
+  const cheaperIn = settings.movesStorageClasses ? cheaperClassOf(weighed, context) : null;
   const reason = verdictOf(weighed, entry, settings, state, cheaperIn);
   const isLeaving = reason === 'obsolete' || reason === 'rent' || reason === 'budget';
   const isHeld = isLeaving && entry.leaseUntil !== undefined && entry.leaseUntil > now;

@@ -446,7 +446,7 @@ export class DynamoTable implements Table {
     if (pinned) return itemToEntry(pinned);
     throw new FlexCacheError('not_found', `there is no entry ${entryId} in the cache`, {
       field: 'entryId',
-      fix: 'list the entries with flexcache cache list',
+      fix: 'list the entries with flexcache cache ls',
     });
   }
 

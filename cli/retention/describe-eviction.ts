@@ -1,0 +1,88 @@
+import type { EvictOutcome } from '#functions/evict/evict.ts';
+import { RENT_LET_GO } from '#functions/evict/pass.ts';
+import type { EvictionSummary } from '#functions/evict/finish-evictions.ts';
+import type { Weighing } from '#functions/evict/weigh-cache.ts';
+import { EVICTION_GRACE_MILLISECONDS } from '#core/retention.ts';
+import { EVICTION_REASONS, type RetentionRun, type Verdict } from '#core/retention-run.ts';
+import { dollars, duration, line, size } from './amounts.ts';
+
+const STAYS: readonly Verdict[] = ['keep', 'move', 'pinned', 'leased'];
+
+const WORDS: Readonly<Record<Verdict, string>> = {
+  keep: 'pay their rent',
+  move: 'pay it in another storage class',
+  pinned: 'are pinned',
+  leased: 'are in use',
+  rent: 'do not pay their rent',
+  budget: 'pay less than the rest for each dollar of the budget',
+  duplicate: 'are doubled by others',
+  obsolete: 'are of a model that is no longer served',
+  'latent-missing': 'have lost their latent',
+};
+
+/** What a pass over the cache weighed, kept and let go, and why; lines without their ends. */
+export function describeEviction({ weighing, finishing }: EvictOutcome): string[] {
+  return [...describeWeighing(weighing), ...describeFinishing(finishing)];
+}
+
+function describeWeighing(weighing: Weighing): string[] {
+  if (weighing.outcome === 'busy') return [line('weighed', 'nothing: another pass is at work')];
+  if (weighing.outcome === 'not-due') {
+    return [line('weighed', `nothing: the next pass is due ${weighing.nextAt}`)];
+  }
+  const { run, rentPerMonthUsd } = weighing;
+  const { isDryRun, isComplete, counts } = run;
+  const unreadable = counts['unreadable'] ?? 0;
+  const rent = (amount: number): string => `${dollars(amount)} of rent a month`;
+  return [
+    line('weighed', sumOf(run, [...STAYS, ...EVICTION_REASONS])),
+    line(isDryRun ? 'would keep' : 'kept', `${sumOf(run, STAYS)}, ${rent(rentPerMonthUsd)}`),
+    ...reasons(run, STAYS),
+    line(
+      isDryRun ? 'would drop' : 'dropped',
+      `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[RENT_LET_GO] ?? 0)}`,
+    ),
+    ...reasons(run, EVICTION_REASONS),
+    ...(unreadable === 0
+      ? []
+      : [line('left', `${unreadable} entries with numbers that cannot be`)]),
+    ...(isComplete ? [] : [line('stopped', 'before the end: the next pass goes on')]),
+  ];
+}
+
+function describeFinishing(summary: EvictionSummary): string[] {
+  const { isDryRun, waiting, buried, buriedBytes, forgotten } = summary;
+  const grace = duration(EVICTION_GRACE_MILLISECONDS / 1000);
+  return [
+    ...(waiting === 0
+      ? []
+      : [line('waiting', `${waiting} entries: a latent is deleted ${grace} after its entry left`)]),
+    ...(buried === 0
+      ? []
+      : [line(isDryRun ? 'would delete' : 'deleted', `${buried} latents, ${size(buriedBytes)}`)]),
+    ...(forgotten === 0
+      ? []
+      : [
+          line(
+            isDryRun ? 'would forget' : 'forgot',
+            `${forgotten} records of entries that left a day ago`,
+          ),
+        ]),
+  ];
+}
+
+function reasons({ verdicts = {} }: RetentionRun, among: readonly Verdict[]): string[] {
+  return among.flatMap((verdict) => {
+    const count = verdicts[verdict]?.count ?? 0;
+    return count === 0 ? [] : [line('', `${count} ${WORDS[verdict]}`)];
+  });
+}
+
+function sumOf({ verdicts = {} }: RetentionRun, among: readonly Verdict[]): string {
+  let [count, bytes] = [0, 0];
+  for (const verdict of among) {
+    count += verdicts[verdict]?.count ?? 0;
+    bytes += verdicts[verdict]?.bytes ?? 0;
+  }
+  return `${count} entries with ${size(bytes)} of latents`;
+}

@@ -1,0 +1,52 @@
+import { FlexCacheError } from '#core/errors.ts';
+import type { Entry } from '#core/generation.ts';
+import type { Explanation } from '#functions/evict/explanation.ts';
+import type { OpenedTable } from '../open-tenants.ts';
+
+/** Says why entries stay or leave, by what the last pass has learned. */
+export interface Explainer {
+  /** One that was just read. */
+  ofEntry(entry: Entry): Promise<Explanation>;
+  /** @throws FlexCacheError `not_found` when nothing is known of it. */
+  ofId(entryId: string): Promise<Explanation>;
+}
+
+/** What was learned is read once. */
+export async function explainerOf({ connection }: OpenedTable): Promise<Explainer> {
+  const [{ DynamoTable }, { DynamoRetentionTable }, { explainEntry }, { embeddedEvictSettings }] =
+    await Promise.all([
+      import('#stores/dynamo-table.ts'),
+      import('#stores/dynamo-retention-table.ts'),
+      import('#functions/evict/explain-entry.ts'),
+      import('#local/embedded-retention.ts'),
+    ]);
+  const table = new DynamoTable(connection);
+  const learned = await new DynamoRetentionTable(connection).getState();
+  const explain = (entryId: string, entry: Entry | null, getJob: typeof table.getJob) =>
+    explainEntry(
+      {
+        table: { getEntry: async () => entry, getJob },
+        retention: { getState: async () => learned },
+      },
+      // The vectors of one that is not there need no room.
+      embeddedEvictSettings(entry?.vectors.whole.length ?? 1),
+      entryId,
+      Date.now(),
+    );
+  return {
+    ofEntry: (entry) => explain(entry.entryId, entry, async () => null),
+    async ofId(entryId) {
+      const entry = await table.getEntry(entryId);
+      const explanation = await explain(entryId, entry, (videoId) => table.getJob(videoId));
+      if (explanation.state !== 'none' || explanation.job !== undefined) return explanation;
+      throw entryNotFound(entryId);
+    },
+  };
+}
+
+export function entryNotFound(entryId: string): FlexCacheError {
+  return new FlexCacheError('not_found', `entry ${entryId} is not in the cache`, {
+    field: 'id',
+    fix: 'list what is there with flexcache cache ls',
+  });
+}

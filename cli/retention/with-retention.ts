@@ -1,0 +1,26 @@
+import { resolve } from 'node:path';
+import type { OpenRetention } from '#local/open-retention.ts';
+import { loadManifest } from '#models/manifest.ts';
+import type { CliContext, GlobalOptions } from '../context.ts';
+
+/** Opens the cache of the state folder, or asks who holds it, and closes it whatever happens. */
+export async function withRetention<Result>(
+  { workingDirectory, onInterrupt }: CliContext,
+  { state, model }: GlobalOptions,
+  use: (retention: OpenRetention, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const { manifest } = await loadManifest(resolve(workingDirectory, model), { files: [] });
+  // The table's server is large: commands that do without it start without it.
+  const { openRetention } = await import('#local/open-retention.ts');
+  const interrupt = new AbortController();
+  const stopListening = onInterrupt(() => interrupt.abort());
+  try {
+    await using retention = await openRetention({
+      stateDirectory: resolve(workingDirectory, state),
+      dimensions: manifest.embedding.dimensions,
+    });
+    return await use(retention, interrupt.signal);
+  } finally {
+    stopListening();
+  }
+}
