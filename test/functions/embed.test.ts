@@ -21,7 +21,13 @@ describe('Embed', () => {
     expect(embedder.texts).toEqual(['a red ball over the sea', 'a red ball', 'the sea']);
     expect(embedding).toMatchObject({ objectPhrase: 'a red ball', backgroundPhrase: 'the sea' });
     expect(Float32Array.from(embedding.vectors.whole)[0]).toBe(Math.fround(1 / Math.sqrt(2)));
-    expect(usage).toMatchObject({ step: 'embed', tableWriteUnits: 1 });
+    expect(usage).toMatchObject({
+      step: 'embed',
+      run: expect.stringMatching(/^[0-9a-f]{12}$/),
+      // The job was started, and this record entered.
+      tableWriteUnits: 2,
+      stateTransitions: 1,
+    });
   });
 
   it('has no vector for a part that the prompt does not name', async () => {

@@ -13,6 +13,8 @@ import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Notification, NotificationQueue } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';
+import { meterUse } from '#stores/usage-meter.ts';
+import { meterVectorPut } from '#stores/vector-records.ts';
 import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
 import { sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
 
@@ -47,11 +49,13 @@ export class FakeVectors implements VectorIndex {
   readonly records = new Map<string, VectorRecord>();
 
   async put(records: readonly VectorRecord[]): Promise<void> {
+    meterVectorPut(records);
     for (const record of records) this.records.set(`${record.part}#${record.entryId}`, record);
   }
 
   async query(scope: VectorScope): Promise<VectorMatch[]> {
     this.queries.push(scope);
+    meterUse({ vectorQueries: 1 });
     return this.matches[scope.part] ?? [];
   }
 

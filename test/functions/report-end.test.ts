@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { GenerationRequest } from '#core/generation.ts';
+import type { Job } from '#core/generation.ts';
+import { randomVideoId } from '#core/identity.ts';
 import { priceBookOf } from '#core/prices.ts';
 import type { MetricDimensions } from '#core/metric-names.ts';
-import { reportingEnd, type ReportServices } from '#functions/report-end.ts';
+import { createCommitHandler } from '#functions/commit/handler.ts';
+import { createFailHandler } from '#functions/fail/handler.ts';
+import { endReporter, type ReportServices } from '#functions/report-end.ts';
 import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
-import { sampleResult } from '../stores/samples.ts';
-import { submit, tableWith, useTable } from './fixture.ts';
+import { sampleJob, sampleResult } from '../stores/samples.ts';
+import { commitInput, servicesOn, submit, useTable } from './fixture.ts';
 
 const table = useTable();
 
@@ -14,7 +17,17 @@ interface Measured {
   dimensions: MetricDimensions;
 }
 
-describe('reportingEnd', () => {
+/** 9 s x 0.8048 / 3600 = 0.002012 dollars */
+const GENERATION = {
+  step: 'generate',
+  gpuSeconds: 9,
+  denoiseSeconds: 8,
+  networkEvaluations: 4,
+  instanceType: 'g6.xlarge',
+  purchaseOption: 'on-demand',
+} as const;
+
+describe('endReporter', () => {
   let measured: Measured[];
   let events: TelemetryEvent[];
   let services: ReportServices;
@@ -26,32 +39,20 @@ describe('reportingEnd', () => {
       measure: (amounts, dimensions) =>
         void measured.push({ amounts: { ...amounts }, dimensions: { ...dimensions } }),
     };
-    services = {
-      table: table(),
-      telemetry,
-      model: 'demo-world',
-      priceBook: priceBookOf('us-east-1'),
-    };
+    services = { telemetry, model: 'demo-world', priceBook: priceBookOf('us-east-1') };
   });
 
-  async function complete({ videoId }: GenerationRequest): Promise<void> {
-    await table().recordUsage(videoId, {
-      step: 'generate',
-      gpuSeconds: 9,
-      denoiseSeconds: 8,
-      networkEvaluations: 4,
-      instanceType: 'g6.xlarge',
-      purchaseOption: 'on-demand',
-    });
-    await table().completeJob(videoId, sampleResult({ hit: 'whole', stepsRun: 4, fullSteps: 12 }));
+  function completed(changes: Partial<Job> = {}): Job {
+    const result = sampleResult({ hit: 'whole', stepsRun: 4, fullSteps: 12 });
+    return sampleJob({ status: 'completed', result, usage: [GENERATION], ...changes });
   }
 
-  test('a completed video is measured by hit, model and pool, and by pool alone', async () => {
-    const request = await submit(table());
+  test('a completed video is measured by hit, model and pool, and by pool alone', () => {
+    const job = completed();
 
-    await reportingEnd(services, () => complete(request))({ request });
+    endReporter(services)(job);
 
-    // 9 s x 0.8048 / 3600 = 0.002012; saved (12 - 4) x 8 / 4 = 16 s = 0.003576888...
+    // saved (12 - 4) x 8 / 4 = 16 s = 0.003576888...
     const amounts = {
       videos: 1,
       skippedShare: 1 - 4 / 12,
@@ -63,79 +64,64 @@ describe('reportingEnd', () => {
     };
     expect(measured).toEqual([
       { amounts, dimensions: { hit: 'whole', model: 'demo-world', pool: 'interactive' } },
-      { amounts, dimensions: { pool: 'interactive' } },
+      { amounts: { ...amounts, dollarsWasted: 0 }, dimensions: { pool: 'interactive' } },
     ]);
-    expect(events).toMatchObject([{ event: 'video_completed', videoId: request.videoId }]);
+    expect(events).toMatchObject([{ event: 'video_completed', videoId: job.videoId }]);
   });
 
-  test('a second call for the same end counts nothing', async () => {
-    const request = await submit(table());
-    await complete(request);
+  test('what an attempt took is measured with its own end', () => {
+    const usage = [GENERATION, { ...GENERATION, attempt: 2, gpuSeconds: 18 }];
 
-    await reportingEnd(services, () => complete(request))({ request });
+    endReporter(services)(completed({ attempt: 2, usage }));
 
-    expect(measured).toEqual([]);
+    expect(measured[0]!.amounts).toMatchObject({ gpuSeconds: 18, dollars: 0.004024 });
   });
 
   test.each([
-    ['failed', false, [{ amounts: { failures: 1 }, dimensions: { pool: 'interactive' } }]],
-    ['cancelled', true, []],
-  ])('a %s job', async (_, isCancelled, expected) => {
-    const request = await submit(table());
-    const fail = () =>
-      table().failJob(request.videoId, { code: 'internal', message: 'broken' }, isCancelled);
+    ['failed', { failures: 1, dollarsWasted: 0.002012 }],
+    ['cancelled', { dollarsWasted: 0.002012 }],
+  ] as const)('a %s job has wasted all of it', (status, amounts) => {
+    endReporter(services)(completed({ status }));
 
-    await reportingEnd(services, fail)({ request });
-
-    expect(measured).toEqual(expected);
+    expect(measured).toEqual([{ amounts, dimensions: { pool: 'interactive' } }]);
   });
 
-  test('without a price book nothing is said of dollars', async () => {
-    const request = await submit(table());
-
-    await reportingEnd({ ...services, priceBook: null }, () => complete(request))({ request });
+  test('without a price book nothing is said of dollars', () => {
+    endReporter({ ...services, priceBook: null })(completed());
 
     expect(measured[0]!.amounts).not.toHaveProperty('dollars');
     expect(measured[0]!.amounts).toHaveProperty('gpuSeconds', 9);
   });
 
-  test('what cannot be priced is logged and undoes nothing', async () => {
-    const request = await submit(table());
-    const handle = async (): Promise<string> => {
-      await table().recordUsage(request.videoId, { step: 'generate', gpuSeconds: 9 });
-      await table().completeJob(request.videoId, sampleResult());
-      return 'done';
-    };
+  test('what cannot be priced is logged and throws nothing', () => {
+    endReporter(services)(completed({ usage: [{ step: 'generate', gpuSeconds: 9 }] }));
 
-    await expect(reportingEnd(services, handle)({ request })).resolves.toBe('done');
-
+    expect(measured).toEqual([]);
     expect(events).toMatchObject([{ level: 'warn', event: 'metrics_missing' }]);
   });
 
-  test("the handler's own error is passed on", async () => {
-    const request = await submit(table());
-    const error = new Error('broken');
+  test('Commit and Fail report the end that they wrote, once', async () => {
+    // Prepare
+    const ended: [videoId: string, status: string][] = [];
+    const reporting = {
+      ...servicesOn(table()),
+      reportEnd: ({ videoId, status }: Job) => void ended.push([videoId, status]),
+    };
+    const made = await submit(table(), { videoId: randomVideoId() });
+    const broken = await submit(table(), { videoId: randomVideoId() });
+    const error = { Error: 'internal', Cause: 'broken' };
 
-    const handling = reportingEnd(services, async () => Promise.reject(error))({ request });
+    // Act
+    for (let call = 0; call < 2; call++) {
+      await createCommitHandler(reporting)(commitInput(made));
+      await createFailHandler(reporting)({ request: broken, error });
+      await createFailHandler(reporting)({ execution: made.videoId, error });
+    }
 
-    await expect(handling).rejects.toBe(error);
-    expect(measured).toEqual([]);
-  });
-
-  test.each([1, 2])('a table that does not answer its read %d fails nothing', async (failing) => {
-    const request = await submit(table());
-    let reads = 0;
-    const unsteady = tableWith(table(), {
-      getJob: async (videoId) => {
-        if (++reads === failing) throw new Error('unreachable');
-        return table().getJob(videoId);
-      },
-    });
-
-    const handle = reportingEnd({ ...services, table: unsteady }, () => complete(request));
-
-    await expect(handle({ request })).resolves.toBeUndefined();
-    expect(measured).toEqual([]);
-    expect(events).toMatchObject([{ event: 'metrics_missing' }]);
+    // Assess
+    expect(ended).toEqual([
+      [made.videoId, 'completed'],
+      [broken.videoId, 'failed'],
+    ]);
   });
 });
