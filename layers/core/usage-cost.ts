@@ -168,11 +168,14 @@ function objectReads(record: UsageRecord): [PriceId, Quantity][] {
     const { value, scale } = bytesOf(record, field);
     return { value, scale: scale * BYTES_PER_GB };
   };
+  // These two first: whichever cannot be is the one that is named.
+  const infrequent = count(infrequentAccessGets, 'infrequentAccessGets');
+  const instant = count(instantRetrievalGets, 'instantRetrievalGets');
   const gets = objectGets - infrequentAccessGets - instantRetrievalGets;
   return [
     ['s3.get-request', count(gets, 'objectGets')],
-    ['s3.get-request.standard-ia', count(infrequentAccessGets, 'infrequentAccessGets')],
-    ['s3.get-request.glacier-ir', count(instantRetrievalGets, 'instantRetrievalGets')],
+    ['s3.get-request.standard-ia', infrequent],
+    ['s3.get-request.glacier-ir', instant],
     ['s3.retrieval.standard-ia', gigabytes('infrequentAccessBytes')],
     ['s3.retrieval.glacier-ir', gigabytes('instantRetrievalBytes')],
   ];
