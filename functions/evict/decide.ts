@@ -1,4 +1,5 @@
 import type { PolicyContext } from '#core/policy/appraise.ts';
+import { betterClass } from '#core/policy/better-class.ts';
 import type { EvictionReason } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
@@ -10,7 +11,6 @@ import { doublesOf, surplusOf, type DuplicateGroups } from './duplicates.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import { weigh } from './measure.ts';
 import type { Pass, Weighed } from './pass.ts';
-import { betterClass } from './better-class.ts';
 
 export interface DecideStores {
   table: Pick<Table, 'getEntry' | 'moveEntry' | 'setStorageClass'>;
@@ -61,7 +61,7 @@ export class Decider {
         continue;
       }
       const { verdict } = weighed.appraisal;
-      const to = this.#settings.movesStorageClasses ? betterClass(weighed, this.#context) : null;
+      const to = this.#settings.movesStorageClasses ? cheaperClassOf(weighed, this.#context) : null;
       if (to !== null) {
         changes.push(() => this.#moveTo(weighed, to));
       } else {
@@ -143,4 +143,14 @@ export class Decider {
     const moved = { ...weighed, state: { ...weighed.state, storageClass: to } };
     this.#pass.stay('move', moved);
   }
+}
+
+/** Where the latent of an entry would be cheaper, if anywhere. */
+export function cheaperClassOf(
+  { entry, state, appraisal }: Weighed,
+  context: PolicyContext,
+): StorageClass | null {
+  // When it was moved is not known: all of its least duration may be left.
+  const storedAt = entry.storageClass === undefined ? state.createdAt : context.now;
+  return betterClass(state, appraisal, storedAt, context);
 }
