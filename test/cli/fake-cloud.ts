@@ -202,6 +202,7 @@ export class FakeCloud implements EmbeddedCloud {
       fullSteps: 12,
       videoBytes: mp4.length,
       latentBytes: 6,
+      admission: { stored: true },
       seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
     };
   }

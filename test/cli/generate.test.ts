@@ -47,6 +47,8 @@ test('--json prints one object of the documented shape', async () => {
       donors: [{ id: expect.stringMatching(/^vid_/), part: 'object', similarity: 0.93 }],
       similarity: { whole: null, object: 0.93, background: null },
       t0: 0.6,
+      stored: true,
+      reason: null,
     },
     steps: { run: 7, full: 12 },
     seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
@@ -187,7 +189,7 @@ test('an interrupt cancels the video and exits with 130', async () => {
 test('an error of opening keeps its code, and one that nobody foresaw is internal', async () => {
   const failWith = async (error: Error): Promise<{ exitCode: number; stderr: string }> => {
     let stderr = '';
-    const exitCode = await run(['cache', 'ls'], {
+    const exitCode = await run(['cache', 'rm', `vid_${'0'.repeat(26)}`], {
       open: () => Promise.reject(error),
       stdout: { write: () => undefined },
       stderr: { write: (text) => (stderr += text) },
