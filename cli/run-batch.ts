@@ -12,7 +12,7 @@ import { isInvalidInputCode, type ErrorReport } from './error-line.ts';
 import type { RequestFile } from './open-requests.ts';
 import { isCompleted, readOrRemake } from './stored-video.ts';
 import { submitFile } from './submit-file.ts';
-import { failureReport, videoReport } from './video-report.ts';
+import { failureReport, rejection, videoReport } from './video-report.ts';
 import type { FailureReport, VideoReport } from './video-report.ts';
 import { writeFileAtomically } from './write-file-atomically.ts';
 
@@ -172,7 +172,7 @@ function requireCompleted(job: Job | null, { line }: ReadableItem): Job & { resu
 }
 
 function rejected(line: number, prompt: string, error: ErrorReport): LineOutcome {
-  return { line, report: { id: null, status: 'failed', prompt, error }, alreadyThere: false };
+  return { line, report: rejection(prompt, error), alreadyThere: false };
 }
 
 function errorOf({ error }: LineEnd): FlexCacheError {

@@ -1,5 +1,8 @@
+import { costOfJob } from '#core/cost.ts';
+import { costReport, type CostReport } from '#core/cost-report.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
+import { embeddedPrices } from '#functions/deployed-prices.ts';
 import type { ErrorReport } from './error-line.ts';
 
 /** One finished video as `--json` prints it. Its shape is part of the public contract. */
@@ -24,6 +27,7 @@ export interface VideoReport {
   steps: { run: number; full: number };
   seconds: JobResult['seconds'];
   bytes: { latent: number; video: number };
+  cost: CostReport;
   /** Revision of the model package. */
   model: string;
 }
@@ -34,6 +38,8 @@ export interface FailureReport {
   status: 'failed' | 'cancelled';
   prompt: string;
   error: ErrorReport;
+  /** Of what was done all the same; null where nothing was begun. */
+  cost: CostReport | null;
 }
 
 export function videoReport(job: Job, result: JobResult, video: string): VideoReport {
@@ -68,6 +74,7 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
     steps: { run: result.stepsRun, full: result.fullSteps },
     seconds: result.seconds,
     bytes: { latent: result.latentBytes, video: result.videoBytes },
+    cost: costOf(job),
     model: job.modelRevision,
   };
 }
@@ -83,5 +90,15 @@ export function failureReport(job: Job): FailureReport {
       field: job.error?.field ?? null,
       fix: null,
     },
+    cost: costOf(job),
   };
+}
+
+/** Of a request that never became a video. */
+export function rejection(prompt: string, error: ErrorReport): FailureReport {
+  return { id: null, status: 'failed', prompt, error, cost: null };
+}
+
+function costOf(job: Job): CostReport {
+  return costReport(costOfJob(job, embeddedPrices()));
 }

@@ -11,7 +11,7 @@ import { errorLine, errorReport } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import { isCompleted, readOrRemake } from '../stored-video.ts';
-import { failureReport, videoReport } from '../video-report.ts';
+import { failureReport, rejection, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
 import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
@@ -34,7 +34,7 @@ export async function generate(
     return await makeVideo(context, prompt, options);
   } catch (error) {
     if (options.json) {
-      print(context, { id: null, status: 'failed', prompt, error: errorReport(error) });
+      print(context, rejection(prompt, errorReport(error)));
     }
     throw error;
   }

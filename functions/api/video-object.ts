@@ -1,7 +1,7 @@
-import { costOfJob, type JobCost } from '#core/cost.ts';
+import { costOfJob } from '#core/cost.ts';
+import { costReport, type CostReport } from '#core/cost-report.ts';
 import type { Donor, Job, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
-import { formatUsd } from '#core/money.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { Table } from '#stores/table.ts';
@@ -36,7 +36,7 @@ export async function videoObject(services: VideoObjectServices, job: Job): Prom
     min_similarity: job.minSimilarity,
     max_reuse: job.maxReuse,
     cache: await cacheUse(services, job),
-    cost: hasEnded(job) ? wireCost(costOfJob(job, prices)) : null,
+    cost: hasEnded(job) ? wireCost(costReport(costOfJob(job, prices))) : null,
     metadata: job.metadata,
     webhook: job.webhook,
     backfill: job.backfill && { id: job.backfill.backfillId, line: job.backfill.line },
@@ -124,17 +124,18 @@ function cosine(similarity: number): number {
   return Math.min(1, Math.max(-1, similarity));
 }
 
-function wireCost(cost: JobCost): WireVideo['cost'] {
-  const { instanceType, purchaseOption, isReference } = cost.basis;
+function wireCost({ total, coldStart, pricedAs, prices, ...cost }: CostReport): WireCost {
   return {
-    amount: formatUsd(cost.total),
-    saved: formatUsd(cost.saved),
-    currency: 'USD',
+    ...cost,
+    amount: total,
+    cold_start: coldStart,
     priced_as: {
-      instance_type: instanceType,
-      purchase_option: purchaseOption,
-      is_reference: isReference,
+      instance_type: pricedAs.instanceType,
+      purchase_option: pricedAs.purchaseOption,
+      is_reference: pricedAs.isReference,
     },
-    prices: { region: cost.region, as_of: cost.asOf },
+    prices: { region: prices.region, as_of: prices.asOf },
   };
 }
+
+type WireCost = NonNullable<WireVideo['cost']>;

@@ -112,12 +112,35 @@ export const dollarsField = z
 
 export const costSchema = z
   .strictObject({
-    amount: dollarsField,
+    amount: dollarsField.meta({
+      description: 'List prices of all that was used for this video; the items add up to it.',
+    }),
+    wasted: dollarsField.meta({
+      description:
+        'The part of `amount` that came to nothing: repeated steps, failed attempts, machines that were taken away.',
+    }),
+    idle: dollarsField.meta({ description: 'Machines that waited for this video without work.' }),
+    cold_start: dollarsField.meta({ description: 'Machines that started for this video.' }),
+    loaded: dollarsField.meta({ description: '`amount`, `idle` and `cold_start` together.' }),
+    full: dollarsField.meta({
+      description: 'What the same video would have cost without the cache.',
+    }),
     saved: dollarsField.meta({
       description:
-        'What the same request would have cost without the cache, less `amount`; negative when looking for donors cost more than it saved.',
+        '`full` less `amount`: the GPU seconds of the network evaluations that the cache skipped.',
     }),
     currency: z.literal('USD'),
+    items: z
+      .array(
+        z.strictObject({
+          id: z.string().meta({ examples: ['ec2.g6.xlarge.spot'] }),
+          unit: z.string(),
+          quantity: z.number().min(0),
+          amount: dollarsField,
+          wasted: dollarsField,
+        }),
+      )
+      .meta({ description: 'One for each price.' }),
     priced_as: z
       .strictObject({
         instance_type: z.string(),
@@ -126,13 +149,14 @@ export const costSchema = z
       })
       .meta({
         description:
-          'The machine whose list price the GPU seconds were given; `is_reference` when nobody bills for the one that did the work.',
+          'The machine that finished the video; `is_reference` when nobody bills for the one that did the work, and its GPU seconds were given the list price of this one.',
       }),
     prices: z.strictObject({ region: z.string(), as_of: z.string() }),
   })
   .meta({
     id: 'Cost',
-    description: 'List prices of what the work used; idle machines are not in it.',
+    description:
+      'In exact digits: parts add up to their sum. Idle and starting machines are in `loaded` alone.',
   });
 
 /** Lists are read in pages. */
