@@ -9,7 +9,6 @@ import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
-import { ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
@@ -17,6 +16,7 @@ import { DenoiseClock, type DenoiseWork } from './denoise-clock.ts';
 import { donorParts, loadDonors } from './donors.ts';
 import type { GenerationControl } from './generation-control.ts';
 import { encodeMedia } from './media.ts';
+import { putNew } from './put-new.ts';
 import { Resumption } from './resumption.ts';
 import { sample, SamplingStoppedError } from './sampler.ts';
 
@@ -46,7 +46,7 @@ const SAMPLING_PERCENT = 90;
 
 /**
  * Makes the video of one request and stores it: donors -> start latent -> denoise -> decode ->
- * objects. Objects are written under keys that carry their hash, so running it twice is harmless.
+ * objects. Each run writes objects of its own, so running it twice is harmless.
  * A shutdown leaves a checkpoint, from which the next run of the same plan goes on.
  *
  * @throws FlexCacheError `cancelled` when `control.shouldStop` said so.
@@ -99,15 +99,19 @@ export async function generateVideo(
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 
-  const keys = videoObjectKeys(request.videoId, media.mp4);
-  await put(objects, keys.videoKey, media.mp4, 'video/mp4');
-  await put(objects, keys.animationKey, media.webp, 'image/webp');
-  await put(objects, keys.posterKey, media.png, 'image/png');
-  await put(objects, keys.spritesheetKey, media.spritesheet, 'image/jpeg');
+  const put = (key: string, body: Uint8Array, contentType: string): Promise<string> =>
+    putNew(objects, key, body, { contentType });
+  const names = videoObjectKeys(request.videoId, media.mp4);
+  const keys = {
+    videoKey: await put(names.videoKey, media.mp4, 'video/mp4'),
+    animationKey: await put(names.animationKey, media.webp, 'image/webp'),
+    posterKey: await put(names.posterKey, media.png, 'image/png'),
+    spritesheetKey: await put(names.spritesheetKey, media.spritesheet, 'image/jpeg'),
+  };
   let latentKey: string | null = null;
   if (stored !== null) {
-    latentKey = latentObjectKey(request.videoId, stored.container);
-    await put(objects, latentKey, stored.container, 'application/octet-stream');
+    const name = latentObjectKey(request.videoId, stored.container);
+    latentKey = await put(name, stored.container, 'application/octet-stream');
   }
 
   return {
@@ -157,18 +161,4 @@ const FLOAT32_DIGITS = 9;
 async function embed(model: VideoModel, latent: Tensor): Promise<number[]> {
   const vector = await model.embedVideo(latent);
   return Array.from(vector, (element) => Number(element.toPrecision(FLOAT32_DIGITS)));
-}
-
-/** Writes an object whose key carries its content's hash: a key that is taken holds these bytes. */
-async function put(
-  objects: Pick<ObjectStore, 'put'>,
-  key: string,
-  body: Uint8Array,
-  contentType: string,
-): Promise<void> {
-  try {
-    await objects.put(key, body, { contentType, ifNoneMatch: true });
-  } catch (error) {
-    if (!(error instanceof ObjectExistsError)) throw error;
-  }
 }
