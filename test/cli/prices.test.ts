@@ -9,6 +9,7 @@ const BOOKS = new URL('../../layers/core/prices', import.meta.url).pathname;
 const LISTS = new URL('../price-lists', import.meta.url).pathname;
 const S3_FILE = join(LISTS, 'AmazonS3-us-east-1.json');
 const EC2_FILE = join(LISTS, 'AmazonEC2-get-products.json');
+const LISTED = ['--region', 'us-east-1', '--from', S3_FILE, '--from', EC2_FILE];
 
 type Book = { prices: Record<string, Record<string, unknown>> };
 
@@ -45,8 +46,12 @@ describe('prices show', () => {
     const { prices } = await withBooks();
 
     const then = await prices(
-      ...['show', '--region', 'eu-west-1', '--filter', 'write-unit'],
-      ...['--day', '2024-10-31', '--override', 'dynamodb.read-unit=0.0000001', '--json'],
+      'show',
+      '--region=eu-west-1',
+      '--filter=write-unit',
+      '--day=2024-10-31',
+      '--override=dynamodb.read-unit=0.0000001',
+      '--json',
     );
 
     expect(then.stdout.trim().split('\n')).toHaveLength(1);
@@ -133,9 +138,7 @@ describe('prices update', () => {
     const { prices, read } = await withBooks(slip);
     const before = await read();
 
-    const { exitCode, stdout, stderr } = await prices(
-      ...['update', '--region', 'us-east-1', '--from', S3_FILE, '--from', EC2_FILE],
-    );
+    const { exitCode, stdout, stderr } = await prices('update', ...LISTED);
 
     expect(exitCode).toBe(0);
     expect(stdout).toContain('corrected  s3.put-request  $0.000004 -> $0.000005  (AmazonS3');
@@ -150,11 +153,7 @@ describe('prices update', () => {
 
   test('writes it when asked to, once', async () => {
     const { prices, read } = await withBooks(slip);
-    const update = () =>
-      prices(
-        ...['update', '--region', 'us-east-1', '--from', S3_FILE, '--from', EC2_FILE],
-        ...['--write', '--json'],
-      );
+    const update = () => prices('update', ...LISTED, '--write', '--json');
 
     await update();
     const once = await read();

@@ -26,7 +26,7 @@ function variablesOf(context: Record<string, unknown>): Set<string> {
   const functions = synthesizeStacks(context)
     .stacks.flatMap(({ template }) => Object.values<Resource>(template.Resources))
     .filter(({ Type, Properties }) => {
-      return Type === 'AWS::Lambda::Function' && /\.handler$/.test(Properties.Handler ?? '');
+      return Type === 'AWS::Lambda::Function' && (Properties.Handler ?? '').endsWith('.handler');
     });
   return new Set(
     functions.map(({ Properties }) => {
