@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { videoIdForKey } from '#core/identity.ts';
+import { parseUsd } from '#core/money.ts';
 import { deletedVideoSchema, videoListSchema, videoSchema } from '#functions/api/schemas/video.ts';
+import type { Table } from '#stores/table.ts';
 import { sampleEntry } from '../stores/samples.ts';
 import { sampleResult, useApi } from './fixture.ts';
 
@@ -244,6 +246,50 @@ describe('reading videos', () => {
       },
       cost: { currency: 'USD', priced_as: { is_reference: true } },
     });
+  });
+
+  test('says what one cost, in parts that add up to the last digit', async () => {
+    // Prepare: a worker that was taken away, and the one that made the video.
+    const { create, complete, call, services } = api();
+    const { body } = await create();
+    const table = services.table as Table;
+    const worker = {
+      step: 'generate',
+      instanceType: 'g6.xlarge',
+      purchaseOption: 'spot',
+      tableReadUnits: 2.5,
+    } as const;
+    await table.recordUsage(body.id, { ...worker, run: 'a', startedAt: 1, gpuSeconds: 1.234 });
+    await table.recordUsage(body.id, {
+      ...worker,
+      run: 'b',
+      startedAt: 2,
+      gpuSeconds: 7.001,
+      denoiseSeconds: 6,
+      networkEvaluations: 3,
+      idleSeconds: 11.5,
+      coldStartSeconds: 60,
+    });
+    await complete(body.id, { hit: 'whole', stepsRun: 3, fullSteps: 10 });
+
+    // Act
+    const read = await call('GET', `/v1/videos/${body.id}`);
+
+    // Assess
+    const { cost } = videoSchema.parse(read.body);
+    const usd = (text: string): bigint => parseUsd(text, 'cost');
+    const sum = (texts: string[]): bigint => texts.map(usd).reduce((one, other) => one + other);
+    expect(cost!.items.map(({ id }) => id)).toEqual(['ec2.g6.xlarge.spot', 'dynamodb.read-unit']);
+    expect(sum(cost!.items.map(({ amount }) => amount))).toBe(usd(cost!.amount));
+    expect(sum(cost!.items.map(({ wasted }) => wasted))).toBe(usd(cost!.wasted));
+    expect(sum([cost!.amount, cost!.idle, cost!.cold_start])).toBe(usd(cost!.loaded));
+    expect(sum([cost!.amount, cost!.saved])).toBe(usd(cost!.full));
+    // 60 s and 11.5 s of the same machine.
+    expect(Number(cost!.cold_start) / Number(cost!.idle)).toBeCloseTo(60 / 11.5, 6);
+    // 7 evaluations of 2 s were skipped, 7.001 s and 1.234 s were run.
+    const { amount } = cost!.items[0]!;
+    expect(Number(cost!.saved) / Number(amount)).toBeCloseTo(14 / 8.235, 6);
+    expect(Number(cost!.wasted)).toBeGreaterThan((Number(amount) * 1.234) / 8.235);
   });
 
   test('says why one failed', async () => {

@@ -6,6 +6,21 @@ import { run } from '#cli/program.ts';
 import { asFileError, writeFileAtomically } from '#cli/write-file-atomically.ts';
 import { inProcess, interruptAtVideo, temporaryFolder } from './harness.ts';
 
+/** The fake cloud uses nothing. */
+const COST_OF_NOTHING = {
+  total: '0.00',
+  wasted: '0.00',
+  idle: '0.00',
+  coldStart: '0.00',
+  loaded: '0.00',
+  full: '0.00',
+  saved: '0.00',
+  currency: 'USD',
+  items: [],
+  pricedAs: { instanceType: 'g6.xlarge', purchaseOption: 'on-demand', isReference: true },
+  prices: { region: 'us-east-1', asOf: expect.stringMatching(/^\d{4}-\d{2}/) },
+};
+
 test('generate writes the video and prints where it is and how it was made', async () => {
   const { flexcache, folder } = await inProcess();
 
@@ -53,6 +68,7 @@ test('--json prints one object of the documented shape', async () => {
     steps: { run: 7, full: 12 },
     seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
     bytes: { latent: 6, video: expect.any(Number) },
+    cost: COST_OF_NOTHING,
     model: 'fake-revision',
   });
 });
@@ -159,6 +175,7 @@ test('a failed video prints one error line, and with --json the failure as an ob
     status: 'failed',
     prompt: 'explode now',
     error: { code: 'workflow_failed', message: 'the worker\nexploded', field: null, fix: null },
+    cost: COST_OF_NOTHING,
   });
   expect((await readdir(folder)).filter((name) => name.endsWith('.mp4'))).toEqual([]);
 });
@@ -173,6 +190,7 @@ test('a refused request is an object too with --json', async () => {
     id: null,
     status: 'failed',
     error: { code: 'prompt_empty', field: 'prompt', fix: expect.any(String) },
+    cost: null,
   });
 });
 
