@@ -13,7 +13,7 @@ import { serveObject } from './serve-object.ts';
 
 export interface ApiServerOptions extends Pick<
   EmbeddedCloudOptions,
-  'stateDirectory' | 'modelDirectory' | 'executionProvider' | 'log'
+  'stateDirectory' | 'modelDirectory' | 'executionProvider' | 'log' | 'cacheBudgetUsd'
 > {
   open: (options: EmbeddedCloudOptions) => Promise<EmbeddedCloud>;
   host: string;
@@ -57,11 +57,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const prices = embeddedPrices();
   let notifications: EmbeddedNotifications | undefined;
   const { open, stateDirectory, modelDirectory, executionProvider, log, telemetry } = options;
+  const { cacheBudgetUsd = null } = options;
   const cloud = await open({
     stateDirectory,
     modelDirectory,
     ...(executionProvider !== undefined && { executionProvider }),
     ...(log !== undefined && { log }),
+    cacheBudgetUsd,
     presign: (key, presigning) => `${url}${links.sign(key, presigning)}`,
     notifications(parts) {
       // Whoever may only be called from this machine may call this machine.

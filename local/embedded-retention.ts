@@ -40,11 +40,7 @@ export interface RetentionPeriods {
   sweep: number;
 }
 
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-
-/** As `evictSchedule` and `sweepSchedule` of a deployment. */
-export const STANDARD_PERIODS: RetentionPeriods = { evict: HOUR, sweep: 7 * DAY };
+const DAY = 24 * 3_600_000;
 
 /**
  * This machine has one cache, and whoever holds its state folder is the only one who weighs it: what a

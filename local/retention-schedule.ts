@@ -68,7 +68,7 @@ export class RetentionSchedule implements AsyncDisposable {
         await turn();
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
-        this.#options.log({ level: 'warn', event: `${pass.name}_failed`, error });
+        this.#options.log({ level: 'warn', event: 'retention_failed', pass: pass.name, error });
         this.#wait(pass, pass.everyMilliseconds);
       }
     });

@@ -4,18 +4,26 @@ import { newApiKey } from '#core/api-key.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { newTenant } from '#core/tenant.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
+import { parseCacheBudget } from '#local/cache-budget.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
+import { parsePeriod } from '../retention/periods.ts';
 import { remark } from '../with-cloud.ts';
 
 export interface ServeOptions extends GlobalOptions {
   host: string;
   port: string;
   publicUrl?: string;
+  /** False with `--no-retention`: then nothing is weighed or swept but on demand. */
+  retention: boolean;
+  evictEvery: string;
+  sweepEvery: string;
+  /** Dollars a month. */
+  cacheBudget?: string;
 }
 
 export const DEFAULT_PORT = 8080;
@@ -26,6 +34,14 @@ const MAX_PORT = 65_535;
 export async function serve(context: CliContext, options: ServeOptions): Promise<ExitCode> {
   const port = parsePort(options.port);
   const publicUrl = parsePublicUrl(options.publicUrl);
+  const periods = {
+    evict: parsePeriod(options.evictEvery, 'evict-every'),
+    sweep: parsePeriod(options.sweepEvery, 'sweep-every'),
+  };
+  const cacheBudgetUsd =
+    options.cacheBudget === undefined
+      ? null
+      : parseCacheBudget(options.cacheBudget, 'cache-budget');
   const interrupt = new AbortController();
   const stopListening = context.onInterrupt(() => interrupt.abort());
   const { workingDirectory, stdout, stderr } = context;
@@ -41,6 +57,7 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
       host: options.host,
       port,
       ...(publicUrl !== undefined && { publicUrl }),
+      cacheBudgetUsd,
       telemetry: { log: (event) => report(context, event) },
     });
     try {
@@ -53,6 +70,9 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
         stderr.write('flexcache: keep the key now: only its hash is stored\n');
       }
       stdout.write(`serving  ${server.url}/v1\n`);
+      if (options.retention) {
+        server.cloud.retention.schedule(periods, (event) => report(context, event));
+      }
       if (!interrupt.signal.aborted) await once(interrupt.signal, 'abort');
       stderr.write('flexcache: closing; what is unfinished goes on when it is served again\n');
     } finally {

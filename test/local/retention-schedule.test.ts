@@ -57,9 +57,9 @@ test('a pass that fails is logged and tried again at its next turn; others go on
 
   await pass(1.5);
 
-  expect(events.map(({ event, error }) => [event, (error as Error).message])).toEqual([
-    ['sweep_failed', 'try 1'],
-    ['sweep_failed', 'try 2'],
+  expect(events).toMatchObject([
+    { event: 'retention_failed', pass: 'sweep', error: { message: 'try 1' } },
+    { event: 'retention_failed', pass: 'sweep', error: { message: 'try 2' } },
   ]);
   expect(other.runs).toEqual([0, 1]);
 });
