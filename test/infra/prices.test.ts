@@ -1,8 +1,10 @@
+import { Stack } from 'aws-cdk-lib';
+import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
 import { createApp } from '#infra/create-app.ts';
+import { HouseFunction } from '#infra/house-function.ts';
 import { priceVariables } from '#infra/prices.ts';
-import { synthesizeStacks } from './stack-template.ts';
 
 const IRELAND = {
   bundle: 'false',
@@ -21,25 +23,21 @@ function refusal(context: Record<string, unknown>): InvalidInputError {
   throw new Error('the app was created');
 }
 
-/** Price variables of every function of a stack. */
+/** Price variables of every function of ours, by what they are told; templates are not needed for it. */
 function variablesOf(context: Record<string, unknown>): Set<string> {
-  const functions = synthesizeStacks(context)
-    .stacks.flatMap(({ template }) => Object.values<Resource>(template.Resources))
-    .filter(({ Type, Properties }) => {
-      return Type === 'AWS::Lambda::Function' && (Properties.Handler ?? '').endsWith('.handler');
-    });
+  const { app } = createApp({ context });
+  const functions = app.node.findAll().filter((construct) => construct instanceof HouseFunction);
+  expect(functions.length).toBeGreaterThan(10);
   return new Set(
-    functions.map(({ Properties }) => {
-      const { FLEXCACHE_PRICE_REGION: region, FLEXCACHE_PRICE_OVERRIDES: overrides } =
-        Properties.Environment?.Variables ?? {};
+    functions.map((construct) => {
+      const { environment } = construct.node.defaultChild as CfnFunction;
+      const { variables } = Stack.of(construct).resolve(environment) as {
+        variables: Record<string, string>;
+      };
+      const { FLEXCACHE_PRICE_REGION: region, FLEXCACHE_PRICE_OVERRIDES: overrides } = variables;
       return `${region ?? '-'} ${overrides ?? '-'}`;
     }),
   );
-}
-
-interface Resource {
-  Type: string;
-  Properties: { Handler?: string; Environment?: { Variables: Record<string, string> } };
 }
 
 describe('the price region of a deployment', () => {
