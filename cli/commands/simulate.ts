@@ -13,12 +13,8 @@ import { embedTrace } from '../simulate/embed-trace.ts';
 import { ASSUMED_START } from '../simulate/import-prompts.ts';
 import { openTrace, type OpenedTrace } from '../simulate/open-trace.ts';
 import { parseCapacities, parseCapacity, parsePolicies } from '../simulate/parse-lists.ts';
-import {
-  givenVectors,
-  openPackageVectors,
-  openSentenceVectors,
-  type PromptVectors,
-} from '../simulate/prompt-vectors.ts';
+import { givenVectors } from '../simulate/given-vectors.ts';
+import type { PromptVectors } from '../simulate/prompt-vectors.ts';
 import {
   countDistinct,
   runSimulation,
@@ -26,7 +22,6 @@ import {
   type TierName,
 } from '../simulate/run-simulation.ts';
 import { simulationJson } from '../simulate/simulation-json.ts';
-import { simulationPage } from '../simulate/simulation-page.ts';
 import { simulationTable } from '../simulate/simulation-table.ts';
 import { parseVideoProfile } from '../simulate/video-profile.ts';
 import type { Simulation } from '../simulate/describe-simulation.ts';
@@ -53,12 +48,6 @@ export interface SimulateOptions extends GlobalOptions {
   out?: string;
 }
 
-const RENDER: Readonly<Record<SimulateOptions['format'], (simulation: Simulation) => string>> = {
-  table: simulationTable,
-  json: simulationJson,
-  html: simulationPage,
-};
-
 /** Says what a trace would have cost with other caches and other policies, without a GPU. */
 export async function simulate(
   context: CliContext,
@@ -77,7 +66,8 @@ export async function simulate(
   const { requests, embedder } = embedded;
   const question = questionOf(options, countDistinct(requests));
   const answer = await runSimulation(requests, embedder, question);
-  const text = RENDER[options.format]({ path: file, trace, embedder, question, answer });
+  const simulation = { path: file, trace, embedder, question, answer };
+  const text = await render(simulation, options.format);
   if (out === null) {
     context.stdout.write(text);
   } else {
@@ -85,6 +75,20 @@ export async function simulate(
     context.stderr.write(`flexcache: wrote ${out}\n`);
   }
   return EXIT.success;
+}
+
+async function render(simulation: Simulation, format: SimulateOptions['format']): Promise<string> {
+  switch (format) {
+    case 'table':
+      return simulationTable(simulation);
+    case 'json':
+      return simulationJson(simulation);
+    case 'html': {
+      // What draws charts is large, and few ask for them.
+      const { simulationPage } = await import('../simulate/simulation-page.ts');
+      return simulationPage(simulation);
+    }
+  }
 }
 
 function questionOf(options: SimulateOptions, distinctRequests: number): SimulationQuestion {
@@ -146,6 +150,8 @@ async function embed(
   requests: NonNullable<Awaited<ReturnType<typeof embedTrace>>>;
   embedder: PromptVectors;
 } | null> {
+  // Models are large: commands that do without them start without them.
+  const { openPackageVectors, openSentenceVectors } = await import('../simulate/prompt-vectors.ts');
   const folder = (name: string): string => resolve(context.workingDirectory, name);
   const embedder =
     options.embedder === undefined

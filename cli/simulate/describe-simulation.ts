@@ -12,28 +12,55 @@ export interface Simulation {
   answer: SimulationAnswer;
 }
 
-/** What a reader must know before the figures, one fact a line. */
-export function factsOf({ path, trace, embedder, question, answer }: Simulation): string[] {
+/** Something that a reader must know before the figures. */
+export interface Fact {
+  about: string;
+  says: string[];
+}
+
+/** From what the figures were made. */
+export function factsOf({ path, trace, embedder, question, answer }: Simulation): Fact[] {
   const { profile } = question;
   const { book, machine } = answer;
   const days = (answer.to - answer.from) / 86_400_000;
+  const size = `${path}: ${answer.requests} requests in ${days.toFixed(1)} days`;
   return [
-    `trace    ${path}: ${answer.requests} requests in ${days.toFixed(1)} days${trace.isSynthetic ? ', SYNTHETIC' : ''}`,
-    ...(trace.about === null ? [] : [`         ${trace.about}`]),
-    ...(trace.rejectedLines === 0
-      ? []
-      : [`         ${trace.rejectedLines} lines hold no prompt and are left out`]),
-    `vectors  ${embedder.name}: ${embedder.rules}`,
-    ...(embedder.knowsParts
-      ? []
-      : ['         It knows whole prompts only: no object or background is reused.']),
-    '         An entry is found by the vectors of its prompt; that a video may fail to show it is not modelled.',
-    `video    ${profile.name}: ${profile.latentBytes} bytes a latent, ${profile.secondsPerEvaluation} s an evaluation, ${profile.steps} evaluations${profile.hasTunedSteps ? '' : '; hits run their share of them'}`,
-    `         from ${profile.source}`,
-    `prices   ${book.region} as of ${book.asOf}; GPU ${machine.instanceType} ${machine.purchaseOption}, ${answer.dollarsPerGpuHour} $ an hour`,
-    ...(question.isShuffled
-      ? ['order    SHUFFLED: the requests in drawn order at the times of the trace']
-      : []),
+    {
+      about: 'trace',
+      says: [
+        `${size}${trace.isSynthetic ? ', SYNTHETIC' : ''}`,
+        ...(trace.about === null ? [] : [trace.about]),
+        ...(trace.rejectedLines === 0
+          ? []
+          : [`Left out are ${trace.rejectedLines} lines that hold no prompt.`]),
+        ...(question.isShuffled
+          ? ['SHUFFLED: its requests are replayed in drawn order, at its times.']
+          : []),
+      ],
+    },
+    {
+      about: 'vectors',
+      says: [
+        `${embedder.name}: ${embedder.rules}`,
+        ...(embedder.knowsParts
+          ? []
+          : ['It knows whole prompts only: no object and no background is reused.']),
+        'An entry is found by its prompt; that a video may fail to show its prompt is not modelled.',
+      ],
+    },
+    {
+      about: 'video',
+      says: [
+        `${profile.name}: ${profile.latentBytes} bytes a latent, ${profile.secondsPerEvaluation} s an evaluation, ${profile.steps} evaluations${profile.hasTunedSteps ? '' : '; hits run their share of them'}`,
+        `From ${profile.source}`,
+      ],
+    },
+    {
+      about: 'prices',
+      says: [
+        `${book.region} as of ${book.asOf}; GPU ${machine.instanceType} ${machine.purchaseOption}, ${answer.dollarsPerGpuHour} $ an hour`,
+      ],
+    },
   ];
 }
 

@@ -4,10 +4,7 @@ import {
   type SimilarityThresholds,
 } from '#core/calibration.ts';
 import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
-import type { TraceRequest, TraceVectors } from '#core/simulate/traces/trace-request.ts';
-import { InvalidInputError } from '#core/errors.ts';
-import { promptForKeys } from '#core/prompt.ts';
-import type { ReplayedRequest } from '#core/simulate/types.ts';
+import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
 import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
 import type { TextEmbedding } from '#models/model.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
@@ -93,27 +90,6 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
       })),
     close: () => embedder.close(),
   };
-}
-
-/**
- * The vectors that the trace itself brings, looked up by the embedder's rules.
- *
- * @throws InvalidInputError when they are not of the embedder's length.
- */
-export function givenVectors(
-  requests: readonly TraceRequest[],
-  { name, dimensions }: Pick<PromptVectors, 'name' | 'dimensions'>,
-): ReplayedRequest[] {
-  return requests.map(({ vectors, prompt, ...request }) => {
-    if (vectors?.whole.length === dimensions) {
-      return { ...request, prompt: promptForKeys(prompt), vectors };
-    }
-    throw new InvalidInputError(
-      'embedding',
-      `the trace has embeddings of ${vectors?.whole.length} numbers, ${name} gives ${dimensions}`,
-      'name the embedder that made them with --embedder or --model, or leave them out of the trace',
-    );
-  });
 }
 
 function describeThresholds({ whole, object, background }: SimilarityThresholds): string {

@@ -1,58 +1,131 @@
+import { LYING, lyingAmountsAxis, rowsAxis } from '../report/html/axes.ts';
+import { drawChart } from '../report/html/draw-chart.ts';
 import { escapeHtml } from '../report/html/escape-html.ts';
+import { chartSection, COLORS, type HtmlTable } from '../report/html/sections.ts';
+import { STYLE } from '../report/html/style.ts';
 import { factsOf, remarksOf, type Simulation } from './describe-simulation.ts';
 import type { NamedResult } from './run-simulation.ts';
-import { dollarColumns, hitColumns, type Column } from './simulation-rows.ts';
+import { dollarColumns, dollarDigits, hitColumns, HITS, type Column } from './simulation-rows.ts';
 
-/** A simulation as one page that needs nothing else. */
+/** A part of a lying bar. */
+interface Stack {
+  name: string;
+  color: string;
+  valueOf(row: NamedResult): number;
+}
+
+/** A simulation as one page that needs nothing beside it and runs no script. */
 export function simulationPage(simulation: Simulation): string {
+  const facts = factsOf(simulation);
+  const title = `What ${simulation.path} would have cost`;
   const { results } = simulation.answer;
-  const title = `Simulation of ${simulation.path}`;
+  const digits = dollarDigits(simulation.answer);
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
 <title>${escapeHtml(title)}</title>
+<link rel="icon" href="data:,">
 <style>${STYLE}</style>
 </head>
 <body>
-<main>
+<header>
 <h1>${escapeHtml(title)}</h1>
-<pre>${escapeHtml(factsOf(simulation).join('\n'))}</pre>
-<h2>Dollars</h2>
-${tableOf(dollarColumns(simulation.answer), results)}
-<h2>Hits, share of the requests</h2>
-${tableOf(hitColumns(), results)}
-<ul>
-${remarksOf(simulation)
-  .map((remark) => `<li>${escapeHtml(remark)}</li>`)
-  .join('\n')}
-</ul>
+<p>${escapeHtml(facts[0]!.says[0]!)}</p>
+</header>
+<main>
+${stackedSection(
+  'Dollars by cache',
+  'What the same requests cost with each policy, by capacity and tier.',
+  DOLLARS,
+  results,
+  dollarColumns(simulation.answer),
+  (value) => `$${value.toFixed(value === 0 ? 0 : Math.min(2, digits))}`,
+)}
+${stackedSection(
+  'Hits by kind',
+  'Of all requests, how many began with what. What is left of a bar is misses.',
+  HIT_STACKS,
+  results,
+  hitColumns(),
+  (value) => `${Math.round(100 * value)} %`,
+  1,
+)}
+${listSection('How to read this', remarksOf(simulation))}
+${listSection(
+  'What this was made from',
+  facts.flatMap(({ about, says }) => says.map((line) => `${about}: ${line}`)),
+)}
 </main>
 </body>
 </html>
 `;
 }
 
-const STYLE = `
-:root { color-scheme: light dark; --line: light-dark(#ddd, #444); }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0; }
-main { max-width: 75rem; margin: 0 auto; padding: 1rem; }
-pre { white-space: pre-wrap; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-.text { text-align: left; }
-`;
+const DOLLARS: readonly Stack[] = [
+  { name: 'GPU', color: COLORS[0]!, valueOf: ({ result }) => result.dollars.gpu },
+  { name: 'requests', color: COLORS[1]!, valueOf: ({ result }) => result.dollars.requests },
+  { name: 'storage', color: COLORS[2]!, valueOf: ({ result }) => result.dollars.storage },
+];
 
-function tableOf(columns: readonly Column[], rows: readonly NamedResult[]): string {
-  const cell = (tag: 'th' | 'td', column: Column, text: string): string =>
-    `<${tag}${column.isText ? ' class="text"' : ''}>${escapeHtml(text)}</${tag}>`;
-  const line = (cells: string[]): string => `<tr>${cells.join('')}</tr>`;
-  return `<div class="wide"><table>
-<thead>${line(columns.map((column) => cell('th', column, column.name)))}</thead>
-<tbody>
-${rows.map((row) => line(columns.map((column) => cell('td', column, column.of(row))))).join('\n')}
-</tbody>
-</table></div>`;
+const HIT_STACKS: readonly Stack[] = HITS.filter(([hit]) => hit !== 'miss').map(
+  ([hit, name], index) => ({
+    name,
+    color: COLORS[index]!,
+    valueOf: ({ result }) => result.hits[hit] / result.requests,
+  }),
+);
+
+function listSection(title: string, lines: readonly string[]): string {
+  const items = lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('\n');
+  return `<section><h2>${title}</h2><ul>\n${items}\n</ul></section>`;
+}
+
+function stackedSection(
+  title: string,
+  says: string,
+  stacks: readonly Stack[],
+  rows: readonly NamedResult[],
+  columns: readonly Column[],
+  label: (value: number) => string,
+  most?: number,
+): string {
+  const chart = drawChart(
+    title,
+    (size) => ({
+      grid: LYING,
+      xAxis: { ...lyingAmountsAxis(label), ...(most === undefined ? {} : { max: most }) },
+      yAxis: rowsAxis(rows.map(nameOf), size),
+      series: stacks.map(({ color, valueOf }) => ({
+        type: 'bar',
+        stack: 'all',
+        data: rows.map(valueOf),
+        itemStyle: { color },
+        barMaxWidth: 18,
+        silent: true,
+      })),
+    }),
+    rows.length,
+  );
+  return chartSection(title, says, { chart, legend: stacks, table: tableOf(title, columns, rows) });
+}
+
+function nameOf({ policy, capacity, tier }: NamedResult): string {
+  return `${policy}, ${capacity}${tier === 'fast' ? ', fast' : ''}`;
+}
+
+function tableOf(
+  caption: string,
+  columns: readonly Column[],
+  rows: readonly NamedResult[],
+): HtmlTable {
+  return {
+    caption,
+    head: columns.map(({ name }) => name),
+    texts: columns.flatMap(({ isText }, index) => (isText ? [index] : [])),
+    rows: rows.map((row) => columns.map((column) => column.of(row))),
+  };
 }

@@ -8,7 +8,8 @@ export interface Column {
   of(row: NamedResult): string;
 }
 
-const HITS: readonly (readonly [SimulatedHit, string])[] = [
+/** Kinds of hits, the best first, and what they are called in a table. */
+export const HITS: readonly (readonly [SimulatedHit, string])[] = [
   ['exact', 'exact'],
   ['same-prompt', 'same prompt'],
   ['whole', 'whole'],

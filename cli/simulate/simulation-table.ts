@@ -3,11 +3,15 @@ import { factsOf, remarksOf, type Simulation } from './describe-simulation.ts';
 import type { NamedResult } from './run-simulation.ts';
 import { dollarColumns, hitColumns, type Column } from './simulation-rows.ts';
 
+const ABOUT_WIDTH = 9;
+
 /** A simulation for the terminal. */
 export function simulationTable(simulation: Simulation): string {
   const { results } = simulation.answer;
   return [
-    ...factsOf(simulation),
+    ...factsOf(simulation).flatMap(({ about, says }) =>
+      says.map((line, index) => `${(index === 0 ? about : '').padEnd(ABOUT_WIDTH)}${line}`),
+    ),
     '',
     tableOf(dollarColumns(simulation.answer), results),
     '',

@@ -96,8 +96,9 @@ describe('flexcache simulate', () => {
     const { exitCode } = await simulate('prompts.txt', '--format', 'html', '--out', 'page.html');
     expect(exitCode).toBe(0);
     const page = await readFile(join(harness.folder, 'page.html'), 'utf8');
-    expect(page).toContain('<title>Simulation of prompts.txt</title>');
-    expect(page).not.toMatch(/(src|href)=/);
+    expect(page).toContain('<title>What prompts.txt would have cost</title>');
+    expect(page).toContain('<svg');
+    expect(page).not.toMatch(/(src|href)="(?!data:)|<script|@import/);
   });
 
   test('takes a general sentence encoder, and says that it knows no parts', async () => {

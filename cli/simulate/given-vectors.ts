@@ -1,0 +1,26 @@
+import { InvalidInputError } from '#core/errors.ts';
+import { promptForKeys } from '#core/prompt.ts';
+import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import type { ReplayedRequest } from '#core/simulate/types.ts';
+import type { PromptVectors } from './prompt-vectors.ts';
+
+/**
+ * The vectors that the trace itself brings, looked up by the embedder's rules.
+ *
+ * @throws InvalidInputError when they are not of the embedder's length.
+ */
+export function givenVectors(
+  requests: readonly TraceRequest[],
+  { name, dimensions }: Pick<PromptVectors, 'name' | 'dimensions'>,
+): ReplayedRequest[] {
+  return requests.map(({ vectors, prompt, ...request }) => {
+    if (vectors?.whole.length === dimensions) {
+      return { ...request, prompt: promptForKeys(prompt), vectors };
+    }
+    throw new InvalidInputError(
+      'embedding',
+      `the trace has embeddings of ${vectors?.whole.length} numbers, ${name} gives ${dimensions}`,
+      'name the embedder that made them with --embedder or --model, or leave them out of the trace',
+    );
+  });
+}
