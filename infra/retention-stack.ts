@@ -94,7 +94,6 @@ export class RetentionStack extends Stack {
     const { evict, sweep, report } = this;
     storage.allowTable(
       evict,
-      'dynamodb:BatchGetItem',
       'dynamodb:GetItem',
       'dynamodb:PutItem',
       'dynamodb:UpdateItem',

@@ -83,16 +83,16 @@ export class Decider {
       [this.#groups.alike(), doublesOf],
       [this.#groups.ofOnePrompt(), surplusOf],
     ] as const) {
-      for (const group of groups) {
-        if (!hasTime()) return;
+      // Every entry is in one group of a kind at most.
+      await inParallel(groups, CHANGES_AT_ONCE, async (group) => {
         const left = group.filter(({ entry }) => !gone.has(entry.entryId));
-        if (left.length === 0) continue;
+        if (left.length === 0 || !hasTime()) return;
         for (const weighed of await choose(left, startedAt, read)) {
           if (!(await this.#leaves(weighed, 'duplicate'))) continue;
           gone.add(weighed.entry.entryId);
           this.#pass.leaveAfterAll('keep', 'duplicate', weighed);
         }
-      }
+      });
     }
   }
 

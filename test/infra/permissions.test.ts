@@ -116,12 +116,13 @@ const EXPECTED: Record<string, Permissions> = {
     WebhooksQueue: CONSUME,
   },
   Evict: {
-    Table: TABLE('DeleteItem', 'Scan', 'UpdateItem'),
+    Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'),
+    'Table/index/entries-by-state': QUERY,
     VectorIndex: VECTORS('DeleteVectors'),
     'Latents/latents/*': OBJECTS('Delete'),
   },
   Sweep: {
-    Table: TABLE('GetItem', 'Scan', 'UpdateItem'),
+    Table: TABLE('GetItem', 'PutItem', 'Scan', 'UpdateItem'),
     VectorIndex: VECTORS('DeleteVectors', 'ListVectors', 'PutVectors'),
     Latents: LIST,
     'Latents/latents/*': OBJECTS('Delete', 'Get'),
