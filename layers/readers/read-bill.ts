@@ -44,8 +44,9 @@ export async function* readBill(path: string): AsyncGenerator<BillLine> {
     },
     relax_quotes: true,
   });
+  const isCompressed = await isGzipped(path);
   const file = createReadStream(path);
-  const source = (await isGzipped(path)) ? file.pipe(createGunzip()) : file;
+  const source = isCompressed ? file.pipe(createGunzip()) : file;
   for (const stream of [file, source]) {
     stream.on('error', (error: Error) => parser.destroy(error));
   }

@@ -25,6 +25,9 @@ export const INK = 'var(--ink)';
 export const SOFT = 'var(--soft)';
 export const LINE = 'var(--line)';
 
+/** What a chart that is clicked on would need. */
+const OF_NO_USE = / ecmeta_\w+="[^"]*"| class="zr[^"]*"|<style ?>[^]*?<\/style>/g;
+
 use([BarChart, LineChart, GridComponent, SVGRenderer]);
 
 /**
@@ -41,10 +44,12 @@ export function drawChart(
   return SIZES.map(({ height, ...size }) => {
     const fitting = { ...size, height: rows === undefined ? height : 46 + 30 * rows };
     const svg = render(optionFor(fitting), fitting);
-    return svg.replace(
-      /^<svg [^>]*>/,
-      `<svg class="chart ${size.isNarrow ? 'narrow' : 'wide'}" role="img" aria-label="${escapeHtml(describe)}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${fitting.width} ${fitting.height}">`,
-    );
+    return svg
+      .replaceAll(OF_NO_USE, '')
+      .replace(
+        /^<svg [^>]*>/,
+        `<svg class="chart ${size.isNarrow ? 'narrow' : 'wide'}" role="img" aria-label="${escapeHtml(describe)}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${fitting.width} ${fitting.height}">`,
+      );
   }).join('');
 }
 
