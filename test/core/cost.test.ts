@@ -300,6 +300,113 @@ describe('costOfJob', () => {
     expect(total).toBe(usd('0.004471111111'));
   });
 
+  test('a machine that was taken away is waste, and one that was gone on with is not', () => {
+    const spot = book.prices.get('ec2.g6.xlarge.spot')!.amount;
+    const taken = { ...generate, run: 'a', startedAt: 1, gpuSeconds: 36 };
+    const first = {
+      ...generate,
+      run: 'b',
+      startedAt: 2,
+      gpuSeconds: 72,
+      instanceType: 'g6.xlarge',
+      purchaseOption: 'spot',
+    } as const;
+    const last = { ...generate, run: 'c', startedAt: 3, gpuSeconds: 18, continues: ['b'] };
+
+    const cost = costOfJob({ usage: [taken, first, last], result: resultOf({}) }, book);
+
+    // 36 s x 1.861 / 3600 = 0.01861; 18 s x 1.861 / 3600 = 0.009305; 72 s are a fiftieth of an hour
+    expect(cost.items.map(({ priceId, useful, wasted }) => [priceId, useful, wasted])).toEqual([
+      ['ec2.g6e.xlarge.on-demand', usd('0.009305'), usd('0.01861')],
+      ['ec2.g6.xlarge.spot', spot / 50n, 0n],
+    ]);
+    expect(cost.wasted).toBe(usd('0.01861'));
+    expect(cost.total).toBe(usd('0.027915') + spot / 50n);
+    expect(cost.basis.instanceType).toBe('g6e.xlarge');
+    expect(cost.machines).toEqual([
+      { instanceType: 'g6e.xlarge', purchaseOption: 'on-demand', isReference: false },
+      { instanceType: 'g6.xlarge', purchaseOption: 'spot', isReference: false },
+    ]);
+  });
+
+  test('what several machines would have taken is saved at their own speeds and prices', () => {
+    const spot = book.prices.get('ec2.g6.xlarge.spot')!.amount;
+    // Ran 10 of 50: 6 in 12 s on one machine, 4 in 20 s on the other; 40 / 10 times that was saved.
+    const first = {
+      ...generate,
+      run: 'a',
+      startedAt: 1,
+      networkEvaluations: 6,
+      denoiseSeconds: 12,
+      instanceType: 'g6.xlarge',
+      purchaseOption: 'spot',
+    } as const;
+    const last = {
+      ...generate,
+      run: 'b',
+      startedAt: 2,
+      networkEvaluations: 4,
+      denoiseSeconds: 20,
+      continues: ['a'],
+    };
+
+    const { saved } = costOfJob({ usage: [first, last], result: resultOf({ stepsRun: 10 }) }, book);
+
+    // 80 s x 1.861 / 3600 = 0.041355555556; 48 s are a seventy-fifth of an hour
+    expect(saved).toBe(usd('0.041355555556') + spot / 75n);
+  });
+
+  test('machines that waited and started are in the loaded cost alone, wasted runs and all', () => {
+    // 10 s x 1.861 / 3600 = 0.005169444444; 36 s = 0.01861; 180 s = 0.09305
+    const usage: UsageRecord[] = [
+      { ...generate, run: 'a', startedAt: 1, idleSeconds: 10, coldStartSeconds: 180 },
+      { ...generate, run: 'b', startedAt: 2, idleSeconds: 36 },
+    ];
+
+    const cost = costOfJob({ usage }, book);
+
+    // 2 x 20 s x 1.861 / 3600, each to the pico-dollar
+    expect(cost.total).toBe(2n * usd('0.010338888889'));
+    expect(cost.idle).toBe(usd('0.023779444444'));
+    expect(cost.coldStart).toBe(usd('0.09305'));
+    expect(cost.loaded).toBe(cost.total + usd('0.116829444444'));
+  });
+
+  test('nobody pays a machine of this kind to wait', () => {
+    const usage: UsageRecord[] = [
+      { ...generate, purchaseOption: 'embedded', idleSeconds: 10, coldStartSeconds: 10 },
+    ];
+
+    expect(costOfJob({ usage }, book)).toMatchObject({ idle: 0n, coldStart: 0n });
+  });
+
+  test.each(['idleSeconds', 'coldStartSeconds'])(
+    '%s that cannot be are refused by name',
+    (field) => {
+      for (const seconds of [-1, NaN, Infinity, 1e9]) {
+        const usage = [{ ...generate, [field]: seconds }];
+
+        expect(() => costOfJob({ usage }, book)).toThrow(`generate.${field}`);
+      }
+    },
+  );
+
+  test('is by the prices of the day on which the video was asked for', () => {
+    const hour = 'ec2.g6e.xlarge.on-demand';
+    const price = book.prices.get(hour)!;
+    const changed = {
+      ...book,
+      prices: new Map(book.prices).set(hour, {
+        ...price,
+        history: [{ until: '2026-11-15', amount: price.amount * 2n, source: 'the list before' }],
+      }),
+    };
+    const on = (createdAt: string) => costOfJob({ usage: [generate], createdAt }, changed).total;
+
+    expect(on('2026-11-14T23:59:59.999Z')).toBe(usd('0.020677777778'));
+    expect(on('2026-11-15T00:00:00.000Z')).toBe(usd('0.010338888889'));
+  });
+
   test('services are listed largest first and add up', () => {
     const usage: UsageRecord[] = [
       { step: 'commit', stateTransitions: 5, tableWriteUnits: 8, tableReadUnits: 2 },
