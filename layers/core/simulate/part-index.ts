@@ -17,6 +17,7 @@ export class PartIndex {
   }
 
   add(vector: number, entry: SimulatedEntry): void {
+    this.#space.holdAgain(vector);
     const held = this.#entries[vector];
     if (held === undefined) this.#entries[vector] = [entry];
     else held.push(entry);
@@ -26,6 +27,7 @@ export class PartIndex {
     const held = this.#entries[vector]!;
     if (held.length === 1) this.#entries[vector] = undefined;
     else held.splice(held.indexOf(entry), 1);
+    this.#space.release(vector);
   }
 
   /** The nearest entries, nearest first, of equals the newest first. */

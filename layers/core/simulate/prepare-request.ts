@@ -38,7 +38,12 @@ export class RequestPreparer {
     };
   }
 
-  /** @throws InvalidInputError when it is before the request before it, or its vectors are unlike the others'. */
+  /**
+   * Holds the request's vectors until it is released.
+   *
+   * @throws InvalidInputError when it is before the request before it, or its vectors are unlike the
+   * others'.
+   */
   prepare(request: ReplayedRequest): PreparedRequest {
     const now = request.time * 1000;
     if (!(now >= this.#last)) throw disordered(request.time, this.#last / 1000);
@@ -48,7 +53,7 @@ export class RequestPreparer {
     const spaces = this.#spaces[partition]!;
     const numberOf = (part: LookupPart): number | null => {
       const vector = request.vectors[part];
-      return vector === null ? null : spaces[part].idOf(vector);
+      return vector === null ? null : spaces[part].hold(vector);
     };
     const { prompt, seed } = request;
     return {
@@ -65,6 +70,12 @@ export class RequestPreparer {
       seed: seed ?? index,
       exactKey: seed === null ? null : JSON.stringify([partition, prompt, seed]),
     };
+  }
+
+  release({ spaces, vectors }: PreparedRequest): void {
+    for (const part of LOOKUP_PARTS) {
+      if (vectors[part] !== null) spaces[part].release(vectors[part]);
+    }
   }
 
   #partitionOf(name: string): number {

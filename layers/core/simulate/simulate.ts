@@ -22,6 +22,7 @@ export async function simulate(
     if (requests++ === 0) from = prepared.now;
     to = prepared.now;
     for (const cache of caches) cache.serve(prepared);
+    preparer.release(prepared);
   }
   if (requests === 0) {
     throw new InvalidInputError('trace', 'the trace has no request', 'give at least one');
