@@ -12,11 +12,17 @@ import {
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
+import { measuredIndexSize } from '#stores/measured-index-size.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
-import { S3VectorIndex } from '#stores/s3-vector-index.ts';
+import {
+  S3VectorIndex,
+  type IndexSizer,
+  type S3VectorIndexOptions,
+} from '#stores/s3-vector-index.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
@@ -47,8 +53,17 @@ export function deployedTable(): Table {
   return new DynamoTable({ tableName: variable(ENVIRONMENT.tableName) });
 }
 
-export function deployedVectors(): VectorIndex {
-  return new S3VectorIndex({ index: { indexArn: variable(ENVIRONMENT.vectorIndexArn) } });
+export function deployedVectors(options: Pick<S3VectorIndexOptions, 'size'> = {}): VectorIndex {
+  return new S3VectorIndex({
+    index: { indexArn: variable(ENVIRONMENT.vectorIndexArn) },
+    ...options,
+  });
+}
+
+/** For the bill of those who query the index. */
+export function deployedIndexSize(): IndexSizer {
+  const retention = new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) });
+  return measuredIndexSize({ retention });
 }
 
 export function deployedTenants(): TenantTable {

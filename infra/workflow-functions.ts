@@ -8,6 +8,7 @@ import { HouseFunction } from './house-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, type StorageStack } from './storage-stack.ts';
+import { weighingVariables } from './weighing.ts';
 
 export interface WorkflowFunctions {
   embed: lambda.Function;
@@ -92,7 +93,14 @@ export function createWorkflowFunctions(
     commit: new HouseFunction(stack, 'Commit', {
       description: 'Makes a finished video visible: entry, vectors, job',
       folder: 'commit',
-      environment: { ...table, ...vectors, ...modelPackage, ...webhooks },
+      environment: {
+        ...table,
+        ...vectors,
+        ...modelPackage,
+        ...webhooks,
+        ...weighingVariables(stack),
+        [ENVIRONMENT.storageClass]: storageClass,
+      },
       layers: embedder,
       timeout: TIMEOUT,
     }),
@@ -163,11 +171,11 @@ export function createWorkflowFunctions(
 
 function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunctions): void {
   const { embed, lookup, dispatch, commit, fail, prepare, submit, close, fleet } = functions;
-  for (const reader of [embed, lookup, commit, fail, prepare, submit, close, fleet]) {
+  for (const reader of [embed, lookup, dispatch, commit, fail, prepare, submit, close, fleet]) {
     storage.allowTable(reader, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
   }
-  storage.allowTable(dispatch, 'dynamodb:UpdateItem');
-  storage.allowTable(lookup, 'dynamodb:BatchGetItem');
+  // Records of passes say how large the index is that its queries are charged for.
+  storage.allowTable(lookup, 'dynamodb:BatchGetItem', 'dynamodb:Query');
   storage.allowQuery(lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
   for (const writer of [commit, fail, submit, close]) {
     storage.allowTable(writer, 'dynamodb:PutItem');

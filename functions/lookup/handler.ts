@@ -8,7 +8,13 @@ import {
   type Plan,
   type PromptEmbedding,
 } from '#core/generation.ts';
-import { exactKey, isSamePartition, promptKey, type CachePartition } from '#core/identity.ts';
+import {
+  exactKey,
+  executionName,
+  isSamePartition,
+  promptKey,
+  type CachePartition,
+} from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
 import { PATIENCE } from '#core/patience.ts';
 import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
@@ -17,6 +23,7 @@ import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import { cosine } from './cosine.ts';
 import {
+  deployedIndexSize,
   deployedModel,
   deployedTable,
   deployedVectors,
@@ -79,7 +86,9 @@ export function createLookupHandler(
           'the request was cancelled before donors were looked up',
         );
       }
-      const lookup = new Lookup(services, request, embed.embedding);
+      const attempt = job?.attempt ?? 1;
+      const holder = executionName(videoId, attempt);
+      const lookup = new Lookup(services, request, embed.embedding, holder);
       const plan = await lookup.plan();
       const { neighbours, conflicts } = lookup;
       if (conflicts > 0) telemetry?.measure({ leaseConflicts: conflicts }, { pool });
@@ -87,6 +96,7 @@ export function createLookupHandler(
       await meter.enter();
       return {
         plan,
+        ...(attempt > 1 && { attempt }),
         ...(neighbours !== null && { neighbours }),
         seconds,
         usage: meter.usage(),
@@ -99,6 +109,8 @@ class Lookup {
   readonly #services: LookupServices;
   readonly #request: GenerationRequest;
   readonly #embedding: PromptEmbedding;
+  /** Leases are held in the name of the execution: another attempt has others. */
+  readonly #holder: string;
   /** The package's, within the bounds of the request. */
   readonly #calibration: Calibration;
   /** Entries that gave no lease: they are gone, or on their way. */
@@ -108,10 +120,16 @@ class Lookup {
   /** Entries that could be donors of the request; null where they were not looked for. */
   neighbours: number | null = null;
 
-  constructor(services: LookupServices, request: GenerationRequest, embedding: PromptEmbedding) {
+  constructor(
+    services: LookupServices,
+    request: GenerationRequest,
+    embedding: PromptEmbedding,
+    holder: string,
+  ) {
     this.#services = services;
     this.#request = request;
     this.#embedding = embedding;
+    this.#holder = holder;
     this.#calibration = limitReuse(services.calibration, request);
   }
 
@@ -226,7 +244,7 @@ class Lookup {
     const now = Date.now();
     const lease: LeaseRequest = {
       entryId,
-      holder: this.#request.videoId,
+      holder: this.#holder,
       now,
       // A donor must not be evicted before the worker has read it.
       leaseUntil: now + PATIENCE[this.#request.pool].totalSeconds * 1000,
@@ -337,7 +355,7 @@ export const handler = lazily(async () => {
     telemetry,
     createLookupHandler({
       table: deployedTable(),
-      vectors: deployedVectors(),
+      vectors: deployedVectors({ size: deployedIndexSize() }),
       ...reuseRules(await deployedModel()),
       telemetry,
     }),

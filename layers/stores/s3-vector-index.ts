@@ -30,13 +30,16 @@ const VECTORS_PER_CALL = 500;
 export type S3VectorIndexName =
   { indexArn: string } | { vectorBucketName: string; indexName: string };
 
+/** @param dimensions of the vectors */
+export type IndexSizer = (dimensions: number) => Promise<VectorIndexSize | null>;
+
 export interface S3VectorIndexOptions {
   index: S3VectorIndexName;
   /**
    * How much the index holds, which every query is charged for; S3 Vectors itself does not say. Null, or
    * without it: unknown, and a query's usage says so.
    */
-  size?: () => Promise<VectorIndexSize | null>;
+  size?: IndexSizer;
   client?: S3VectorsClient;
 }
 
@@ -51,7 +54,7 @@ export interface S3VectorIndexOptions {
 export class S3VectorIndex implements VectorIndex {
   readonly #index: S3VectorIndexName;
   readonly #client: S3VectorsClient;
-  readonly #size: () => Promise<VectorIndexSize | null>;
+  readonly #size: IndexSizer;
 
   constructor({ index, client, size }: S3VectorIndexOptions) {
     this.#index = index;
@@ -106,7 +109,7 @@ export class S3VectorIndex implements VectorIndex {
           }),
         ),
       );
-      await this.#meterQuery();
+      await this.#meterQuery(vector.length);
       for (const { key, distance } of page.vectors ?? []) {
         matches.push({ entryId: entryIdOfVectorKey(key!), similarity: 1 - (distance ?? 1) });
       }
@@ -144,8 +147,8 @@ export class S3VectorIndex implements VectorIndex {
   }
 
   /** Each page of an answer is a query of its own. */
-  async #meterQuery(): Promise<void> {
-    const size = await this.#size();
+  async #meterQuery(dimensions: number): Promise<void> {
+    const size = await this.#size(dimensions);
     meterUse({
       vectorQueries: 1,
       ...(size === null

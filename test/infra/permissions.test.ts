@@ -44,13 +44,13 @@ const worker = (queue: string): Permissions => ({
 const EXPECTED: Record<string, Permissions> = {
   Embed: { Table: TABLE('GetItem', 'UpdateItem') },
   Lookup: {
-    Table: TABLE('BatchGetItem', 'GetItem', 'UpdateItem'),
+    Table: TABLE('BatchGetItem', 'GetItem', 'Query', 'UpdateItem'),
     'Table/index/ready-by-exact-key': QUERY,
     'Table/index/ready-by-prompt-key': QUERY,
     VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
   },
   Dispatch: {
-    Table: TABLE('UpdateItem'),
+    Table: TABLE('GetItem', 'UpdateItem'),
     InteractiveQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
     BackfillQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
     ...WAKE,
