@@ -1,8 +1,9 @@
 import { dayOf } from '#core/day.ts';
-import type { Job, Plan } from '#core/generation.ts';
+import type { Job } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
 import type { Services } from './services.ts';
+import type { LookupOutput } from './states.ts';
 import type { MeteringServices } from './step-meter.ts';
 
 export type EndJobServices = Pick<
@@ -16,9 +17,16 @@ export interface EndingServices extends EndJobServices, Pick<MeteringServices, '
   reportEnd?: (ended: Job) => void;
 }
 
-export interface JobEnd {
-  /** Entries that are leased for the job still. Those that nobody knows of any more lapse by themselves. */
+/** What an execution has leased: an earlier one of the same video must not let go of it. */
+export interface Leases {
+  /** Name of the execution. */
+  holder: string;
   donorIds: readonly string[];
+}
+
+export interface JobEnd {
+  /** What is leased still. Leases that nobody knows of any more lapse by themselves. */
+  leases?: Leases | undefined;
   /** False when somebody else has announced the end already, as far as we know. */
   isAnnounced?: boolean;
 }
@@ -34,13 +42,13 @@ export interface JobEnd {
 export async function endJob(
   services: EndJobServices,
   job: Job,
-  { donorIds, isAnnounced = true }: JobEnd,
+  { leases, isAnnounced = true }: JobEnd = {},
 ): Promise<void> {
   const { table, tenants, backfills, notifications } = services;
   const { videoId, tenant } = job;
   const cost = (): bigint => costOfAttempt(services, job);
   const outcomes = await Promise.allSettled([
-    ...[...new Set(donorIds)].map((entryId) => table.releaseEntry(entryId, videoId)),
+    ...(leases?.donorIds ?? []).map((entryId) => table.releaseEntry(entryId, leases!.holder)),
     tenants.freePlace(tenant, videoId),
     (async () =>
       tenants.settle({
@@ -67,20 +75,24 @@ export async function endJob(
  */
 export async function releaseDonors(
   { table }: Pick<EndJobServices, 'table'>,
-  videoId: string,
-  donorIds: readonly string[],
-): Promise<string[]> {
-  const unique = [...new Set(donorIds)];
+  { holder, donorIds }: Leases,
+): Promise<Leases> {
   const outcomes = await Promise.allSettled(
-    unique.map((entryId) => table.releaseEntry(entryId, videoId)),
+    donorIds.map((entryId) => table.releaseEntry(entryId, holder)),
   );
-  return unique.filter((_, index) => outcomes[index]!.status === 'rejected');
+  const left = donorIds.filter((_, index) => outcomes[index]!.status === 'rejected');
+  return { holder, donorIds: left };
 }
 
-/** Entries that Lookup leased for a plan. */
-export function leasedFor({ donors, exactVideoId }: Plan): string[] {
+/** What Lookup leased for its plan. */
+export function leasesOf(
+  videoId: string,
+  { plan, attempt = 1 }: Pick<LookupOutput, 'plan' | 'attempt'>,
+): Leases {
+  const { donors, exactVideoId } = plan;
   const entryIds = donors.map(({ entryId }) => entryId);
-  return exactVideoId === null ? entryIds : [...entryIds, exactVideoId];
+  if (exactVideoId !== null) entryIds.push(exactVideoId);
+  return { holder: executionName(videoId, attempt), donorIds: [...new Set(entryIds)] };
 }
 
 function costOfAttempt({ costOf }: EndJobServices, job: Job): bigint {

@@ -25,6 +25,8 @@ export interface LookupInput extends EmbedInput {
 
 export interface LookupOutput {
   plan: Plan;
+  /** Of the job, from the second on: the execution of this attempt holds the leases. */
+  attempt?: number;
   /** Entries that could have been its donors; absent where none were looked for. */
   neighbours?: number;
   seconds: number;

@@ -81,7 +81,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     workflow: cloud.workflow,
     backfillStarter: cloud.backfills,
     predictor: embeddedPredictor(cloud, prices),
-    endJob: (job) => endJob(cloud.services, job, { donorIds: [] }),
+    endJob: (job) => endJob(cloud.services, job),
     manifest: cloud.manifest,
     modelRevision: cloud.modelRevision,
     prices,

@@ -58,7 +58,7 @@ export const handler = lazily(async () => {
       stateMachineArn: variable(ENVIRONMENT.backfillArn),
     }),
     predictor: new LambdaPredictor({ functionName: variable(ENVIRONMENT.predictFunction) }),
-    endJob: (job) => endJob({ table, ...jobEnd }, job, { donorIds: [] }),
+    endJob: (job) => endJob({ table, ...jobEnd }, job),
     manifest: modelPackage.manifest,
     modelRevision: modelPackage.revision,
     compatibilityKey: reuseRules(modelPackage).compatibilityKey,

@@ -1,9 +1,10 @@
-import { FlexCacheError } from '#core/errors.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type {
   Admission,
   Entry,
   GenerationRequest,
   GenerationResult,
+  Job,
   JobResult,
   Plan,
   ReplacedWork,
@@ -11,18 +12,34 @@ import type {
 } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { generationWork } from '#core/ledger.ts';
+import { removeEntry, type RemovalStores } from '#stores/remove-entry.ts';
+import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { usageName } from '#stores/table-items.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
-import { deployedModel, deployedVectors, lazily, reuseRules, type Services } from '../services.ts';
+import { ENVIRONMENT } from '../environment.ts';
+import { deployedEvictSettings } from '../evict/deployed-evict-settings.ts';
+import {
+  deployedModel,
+  deployedVectors,
+  lazily,
+  reuseRules,
+  variable,
+  type Services,
+} from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasedFor, releaseDonors, type EndingServices } from '../end-job.ts';
+import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';
 import { ofAttempt, StepMeter } from '../step-meter.ts';
 import { namingErrors } from '../task-error.ts';
+import { admissionRule, type AdmissionRule } from './admission.ts';
 import { observed } from '../telemetry.ts';
 
-type CommitServices = Pick<Services, 'vectors' | 'compatibilityKey'> & EndingServices;
+type CommitServices = Pick<Services, 'vectors' | 'compatibilityKey'> &
+  EndingServices & {
+    /** Every entry is stored unless given. */
+    addsLittle?: AdmissionRule;
+  };
 
 export interface CommitOutput {
   videoId: string;
@@ -54,13 +71,19 @@ async function commit(
 ): Promise<CommitOutput> {
   const { request, embed, lookup, generation } = input;
   const { videoId } = request;
-  const donorIds = leasedFor(lookup.plan);
+  const leases = leasesOf(videoId, lookup);
 
   const job = await requireJob(services, videoId);
   if (job.status === 'completed') {
     // An earlier run stopped after its last write: the ledger is closed.
-    await endJob(services, job, { donorIds });
+    await endJob(services, job, { leases });
     return { videoId, result: job.result! };
+  }
+  if ((lookup.attempt ?? 1) < job.attempt) {
+    throw new FlexCacheError(
+      'condition_failed',
+      `attempt ${lookup.attempt ?? 1} at the video has ended: attempt ${job.attempt} is under way`,
+    );
   }
   meter.attempt = job.attempt;
   if (job.cancelRequested) {
@@ -75,7 +98,7 @@ async function commit(
     usage: [...withoutRewritten(job.usage, made), ...made, { step: 'commit', continues }],
   });
   const outcome = await storeOutcome(services, input, work);
-  const leased = await releaseDonors(services, videoId, donorIds);
+  const leased = await releaseDonors(services, leases);
   const result: JobResult = {
     ...outcome,
     fullSteps: lookup.plan.fullSteps,
@@ -88,11 +111,39 @@ async function commit(
     },
   };
   const usage = meter.usage(continues.length > 0 ? { continues } : {});
-  const completed = await services.table.completeJob(videoId, result, [...made, usage]);
+  const completed = await complete(services, videoId, result, [...made, usage]);
   meter.close();
   services.reportEnd?.(completed);
-  await endJob(services, completed, { donorIds: leased });
+  await endJob(services, completed, { leases: leased });
   return { videoId, result };
+}
+
+/**
+ * @throws ConditionFailedError when the job was ended otherwise since we looked; then nothing of it
+ * stays in the cache.
+ */
+async function complete(
+  { table, vectors }: CommitServices,
+  videoId: string,
+  result: JobResult,
+  usage: UsageRecord[],
+): Promise<Job> {
+  try {
+    return await table.completeJob(videoId, result, usage);
+  } catch (conflict) {
+    if (!(conflict instanceof ConditionFailedError)) throw conflict;
+    if (result.hit !== 'exact') await takeBack({ table, vectors }, videoId);
+    throw conflict;
+  }
+}
+
+/** Whoever reads the entry already may do so to the end. */
+async function takeBack(stores: RemovalStores, videoId: string): Promise<void> {
+  try {
+    await removeEntry(stores, videoId);
+  } catch (inUse) {
+    if (!(inUse instanceof ConditionFailedError)) throw inUse;
+  }
 }
 
 /** The records of a ledger but for those that these stand for by now. */
@@ -118,11 +169,32 @@ async function storeOutcome(
     }
     return { ...exactOutcome(entry), admission: exactAdmission(entry, request) };
   }
-  const entry = await entryOf(services, input, generation, work);
-  if (entry !== null) await store(services, entry);
-  const admission: Admission =
-    entry === null ? { stored: false, reason: 'cache_mode' } : { stored: true };
+  const admission = await admit(services, input, generation, work);
   return { ...generatedOutcome(generation), admission };
+}
+
+/**
+ * Stores what a generation leaves behind, unless its cache mode forbids it or it adds too little. The
+ * latent of a video that is refused stays to the sweep: nothing is named that might be deleted.
+ */
+async function admit(
+  services: CommitServices,
+  input: CommitInput,
+  generation: GenerationResult,
+  work: ReplacedWork | null,
+): Promise<Admission> {
+  const { table, addsLittle } = services;
+  const donors = await Promise.all(generation.donors.map(({ entryId }) => table.getEntry(entryId)));
+  const made = entryOf(services, input, generation, work, donors);
+  if (made === null) return { stored: false, reason: 'cache_mode' };
+  const { fullSteps } = input.lookup.plan;
+  const question = { made, donors, isWhole: generation.hit === 'whole', fullSteps };
+  // What an earlier run has stored, stays.
+  if ((await addsLittle?.(question)) && (await table.getEntry(made.entryId)) === null) {
+    return { stored: false, reason: 'adds_little' };
+  }
+  await store(services, made);
+  return { stored: true };
 }
 
 /** What earlier workers of the video did was no waiting. */
@@ -137,7 +209,8 @@ function workerSeconds(
 
 async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise<Entry> {
   const entry = plan.exactVideoId === null ? null : await table.getEntry(plan.exactVideoId);
-  if (entry !== null) return entry;
+  // Of a tombstone nothing is left, its video neither where its job was deleted.
+  if (entry !== null && entry.state !== 'TOMBSTONE') return entry;
   throw new FlexCacheError(
     'not_found',
     `the video ${plan.exactVideoId} that answers this request is gone from the cache`,
@@ -146,18 +219,18 @@ async function requireExactEntry({ table }: CommitServices, plan: Plan): Promise
 }
 
 /** The entry that a generation leaves behind; null when its cache mode forbids it. */
-async function entryOf(
-  { table, compatibilityKey }: CommitServices,
+function entryOf(
+  { compatibilityKey }: CommitServices,
   { request, embed, lookup }: CommitInput,
   generation: GenerationResult,
   work: ReplacedWork | null,
-): Promise<Entry | null> {
+  donors: readonly (Entry | null)[],
+): Entry | null {
   const { latentKey, latentSha256, vectors } = generation;
   const { prompt, seed, steps, tenant, scope, remixOf, cache } = request;
   if (cache === 'off' || cache === 'readonly') return null;
   if (latentKey === null || latentSha256 === null || vectors.whole === null) return null;
   const partition = { compatibilityKey, scope, tenant };
-  const donors = await Promise.all(generation.donors.map(({ entryId }) => table.getEntry(entryId)));
   return {
     entryId: request.videoId,
     state: 'READY',
@@ -241,6 +314,14 @@ export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
   const ending = deployedEnding(modelPackage);
   const { compatibilityKey } = reuseRules(modelPackage);
-  const services = { ...ending, vectors: deployedVectors(), compatibilityKey };
+  const services = {
+    ...ending,
+    vectors: deployedVectors(),
+    compatibilityKey,
+    addsLittle: admissionRule({
+      retention: new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) }),
+      settings: deployedEvictSettings(),
+    }),
+  };
   return observed('commit', ending.telemetry, createCommitHandler(services));
 });

@@ -3,7 +3,7 @@ import type { Job, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
 import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasedFor, releaseDonors, type EndingServices } from '../end-job.ts';
+import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';
 import { lazily } from '../services.ts';
 import type { EndedExecution, FailInput } from '../states.ts';
@@ -47,14 +47,20 @@ async function fail(
     return { videoId, status: job.status };
   }
   // Nothing is known to be leased where Lookup was not reached.
-  const donorIds = !isFromOutside && input.lookup ? leasedFor(input.lookup.plan) : [];
+  const lookedUp = isFromOutside ? undefined : input.lookup;
+  const leases = lookedUp && leasesOf(videoId, lookedUp);
+  if (lookedUp !== undefined && (lookedUp.attempt ?? 1) < job.attempt) {
+    // An earlier run of this state ended the job, which was submitted again since.
+    await releaseDonors(services, leases!);
+    return { videoId, status: job.status };
+  }
   if (hasEnded(job)) {
-    await endJob(services, job, { donorIds, isAnnounced: !isFromOutside });
+    await endJob(services, job, { leases, isAnnounced: !isFromOutside });
     return { videoId, status: job.status };
   }
 
   meter.attempt = job.attempt;
-  const leased = await releaseDonors(services, videoId, donorIds);
+  const leased = leases && (await releaseDonors(services, leases));
   const { embed, lookup, generation }: Partial<FailInput> = isFromOutside ? {} : input;
   // No state is entered for what is told from outside.
   const usage = meter.usage(isFromOutside ? { stateTransitions: 0 } : {});
@@ -73,7 +79,7 @@ async function fail(
     ended = await requireJob(services, videoId);
   }
   meter.close();
-  await endJob(services, ended, { donorIds: leased });
+  await endJob(services, ended, { leases: leased });
   return { videoId, status: ended.status };
 }
 

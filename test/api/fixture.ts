@@ -151,8 +151,7 @@ async function createFixture(
     workflow,
     backfillStarter,
     predictor: nothingPredicted,
-    endJob: (job) =>
-      endJob({ table, tenants, backfills, notifications, costOf }, job, { donorIds: [] }),
+    endJob: (job) => endJob({ table, tenants, backfills, notifications, costOf }, job),
     manifest,
     modelRevision: revision,
     compatibilityKey: 'compatible',

@@ -283,6 +283,7 @@ describe('Commit', () => {
     const failed = (await table().getJob(videoId))!;
     await table().resubmitJob(videoId);
     await table().startJob(videoId);
+    input.lookup.attempt = 2;
 
     // Act
     await createCommitHandler(services)(input);
@@ -303,6 +304,67 @@ describe('Commit', () => {
     expect(await services.tenants.getSpending(tenant, '2026-01-01')).toBe(
       services.costOf(failed) + second,
     );
+  });
+
+  it('of an earlier attempt leaves the present one and its leases alone', async () => {
+    // Prepare
+    const tenant = unique('tenant-');
+    const videoId = randomVideoId();
+    const request = await submit(table(), { tenant, videoId });
+    const services = servicesOn(table());
+    const { entryId, latentKey } = await storedEntry(table(), { tenant });
+    const input = commitInput(request);
+    input.lookup.plan.donors = [{ entryId, part: 'whole', similarity: 1, latentKey }];
+    await table().failJob(videoId, { code: 'timeout', message: 'too late' }, false);
+    await table().resubmitJob(videoId);
+    const lease = { entryId, holder: `${videoId}-2`, now: 0, leaseUntil: Date.now() + 1e6 };
+    await table().leaseEntry(lease);
+
+    // Act
+    const late = createCommitHandler(services)(input);
+
+    // Assess
+    await expect(late).rejects.toMatchObject({ name: 'condition_failed' });
+    expect(await table().getEntry(videoId)).toBeNull();
+    expect(await table().getJob(videoId)).toMatchObject({ status: 'queued', attempt: 2 });
+    expect(await table().moveEntry(entryId, 'READY', 'EVICTING', Date.now())).toBe(false);
+  });
+
+  it('leaves nothing in the cache of a job that was ended meanwhile', async () => {
+    // Prepare
+    const request = await submit(table());
+    const { videoId } = request;
+    const ending = tableWith(table(), {
+      completeJob: async (...given) => {
+        await table().failJob(videoId, { code: 'cancelled', message: 'cancelled' }, true);
+        return table().completeJob(...given);
+      },
+    });
+    const vectors = new FakeVectors();
+    const deleted: string[] = [];
+    vectors.delete = async (entryIds) => void deleted.push(...entryIds);
+
+    // Act
+    const commit = createCommitHandler(servicesOn(ending, vectors))(commitInput(request));
+
+    // Assess
+    await expect(commit).rejects.toMatchObject({ name: 'condition_failed' });
+    expect(await table().getEntry(videoId)).toMatchObject({ state: 'EVICTING' });
+    expect(deleted).toEqual([videoId]);
+  });
+
+  it('does not answer with a video of which only a tombstone is left', async () => {
+    // Prepare
+    const request = await submit(table());
+    const { entryId } = await storedEntry(table(), { state: 'TOMBSTONE' });
+    const { generation: _, ...input } = commitInput(request);
+    input.lookup.plan = { ...input.lookup.plan, hit: 'exact', exactVideoId: entryId };
+
+    // Act
+    const commit = createCommitHandler(servicesOn(table()))(input);
+
+    // Assess
+    await expect(commit).rejects.toMatchObject({ name: 'not_found' });
   });
 
   it('keeps the vectors of the entry that is stored when a rerun made another latent', async () => {

@@ -4,7 +4,7 @@ import { explainFailure } from '#functions/fail/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { collect } from '../collect.ts';
 import { sampleBackfill, sampleResult, unique } from '../stores/samples.ts';
-import { lookupInput, servicesOn, storedEntry, submit, useTable } from './fixture.ts';
+import { commitInput, lookupInput, servicesOn, storedEntry, submit, useTable } from './fixture.ts';
 
 function lambdaCause(errorType: string, errorMessage: string): string {
   return JSON.stringify({ errorType, errorMessage, trace: ['at somewhere'] });
@@ -102,6 +102,31 @@ describe('Fail', () => {
     // Assess
     expect(ofFirst.status).toBe('queued');
     expect(ofSecond.status).toBe('failed');
+  });
+
+  it('run again after the job was submitted again leaves the present attempt and its leases alone', async () => {
+    // Prepare
+    const videoId = randomVideoId();
+    const request = await submit(table(), { videoId });
+    const { entryId, latentKey } = await storedEntry(table());
+    const input = commitInput(request);
+    input.lookup.plan.donors = [{ entryId, part: 'whole', similarity: 1, latentKey }];
+    const failing = { ...input, error: { Error: 'internal', Cause: 'the first' } };
+    const fail = createFailHandler(servicesOn(table()));
+    await fail(failing);
+    await table().resubmitJob(videoId);
+    const lease = { entryId, now: 0, leaseUntil: Date.now() + 1e6 };
+    await table().leaseEntry({ ...lease, holder: videoId });
+    await table().leaseEntry({ ...lease, holder: `${videoId}-2` });
+
+    // Act
+    const again = await fail(failing);
+
+    // Assess
+    expect(again).toEqual({ videoId, status: 'queued' });
+    expect(await table().moveEntry(entryId, 'READY', 'EVICTING', Date.now())).toBe(false);
+    await table().releaseEntry(entryId, `${videoId}-2`);
+    expect(await table().moveEntry(entryId, 'READY', 'EVICTING', Date.now())).toBe(true);
   });
 
   it('lets donors go and does what follows the end of a job, announcing it once', async () => {

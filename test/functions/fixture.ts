@@ -59,7 +59,7 @@ export class FakeVectors implements VectorIndex {
     return this.matches[scope.part] ?? [];
   }
 
-  async delete(): Promise<void> {}
+  async delete(_entryIds: readonly string[]): Promise<void> {}
 
   async *list(): AsyncIterable<string> {}
 }

@@ -37,6 +37,26 @@ describe('Lookup', () => {
     );
   });
 
+  it('leases in the name of the execution, so that an earlier attempt does not let go', async () => {
+    // Prepare
+    const prompt = unique('again ');
+    const request = await submit(table(), { prompt });
+    const { videoId } = request;
+    const { entryId } = await storedEntry(table(), {}, request);
+    await table().failJob(videoId, { code: 'internal', message: 'no' }, false);
+    await table().resubmitJob(videoId);
+
+    // Act
+    const { attempt } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
+    await table().releaseEntry(entryId, videoId);
+
+    // Assess
+    expect(attempt).toBe(2);
+    expect(await table().moveEntry(entryId, 'READY', 'EVICTING', Date.now())).toBe(false);
+    await table().releaseEntry(entryId, `${videoId}-2`);
+    expect(await table().moveEntry(entryId, 'READY', 'EVICTING', Date.now())).toBe(true);
+  });
+
   it('starts from the same prompt with another seed', async () => {
     // Prepare
     const request = await submit(table(), { prompt: unique('same ') });
