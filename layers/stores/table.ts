@@ -13,7 +13,7 @@ import type {
 
 export interface LeaseRequest {
   entryId: string;
-  /** Video id of the request that holds the lease; leasing again counts no second hit. */
+  /** Name of the execution that holds the lease; leasing again counts no second hit. */
   holder: string;
   /** Epoch milliseconds now and until when the entry must stay. */
   now: number;
