@@ -5,9 +5,9 @@ import { ENVIRONMENT } from '#functions/environment.ts';
 import { DAY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
-import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import type { StorageStack } from './storage-stack.ts';
+import { weighingVariables } from './weighing.ts';
 
 export interface RetentionStackProps extends StackProps {
   storage: StorageStack;
@@ -41,7 +41,7 @@ export class RetentionStack extends Stack {
     this.evict = new HouseFunction(this, 'Evict', {
       description: 'Lets go of entries that no longer pay their rent',
       folder: 'evict',
-      environment: { ...environment, ...this.#weighing() },
+      environment: { ...environment, ...weighingVariables(this) },
       memoryMegabytes: EVICT_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
@@ -74,20 +74,6 @@ export class RetentionStack extends Stack {
       expression: reportSchedule,
       function: this.report,
     });
-  }
-
-  /** What entries are weighed by. */
-  #weighing(): Record<string, string> {
-    const settings = settingsOf(this);
-    const { cacheBudgetUsd, moveStorageClasses, evictOtherModels } = settings;
-    return {
-      [ENVIRONMENT.cacheBudgetUsd]: cacheBudgetUsd === null ? '' : String(cacheBudgetUsd),
-      [ENVIRONMENT.moveStorageClasses]: String(moveStorageClasses),
-      [ENVIRONMENT.onlyCompatibilityKey]: evictOtherModels ? deployedCompatibilityKey(this) : '',
-      [ENVIRONMENT.embeddingDimensions]: String(readModelManifest(this).embedding.dimensions),
-      [ENVIRONMENT.pricedInstanceType]: settings.interactiveInstanceTypes[0]!,
-      [ENVIRONMENT.pricedPurchase]: settings.interactivePurchase,
-    };
   }
 
   #allow(storage: StorageStack): void {

@@ -324,7 +324,11 @@ class LocalCloud implements EmbeddedCloud {
         Lookup: createLookupHandler({ ...services, telemetry }),
         Generate: dispatch,
         GenerateInBackfill: dispatch,
-        Commit: createCommitHandler({ ...services, telemetry }),
+        Commit: createCommitHandler({
+          ...services,
+          telemetry,
+          addsLittle: this.retention.addsLittle,
+        }),
         Fail: this.#fail,
       },
       onTask: (videoId, state) => this.#progress.onTask(videoId, state),

@@ -1,5 +1,6 @@
 import { dayOf } from '#core/day.ts';
 import { FlexCacheError } from '#core/errors.ts';
+import { admissionRule, type AdmissionRule } from '#functions/commit/admission.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { evict, type EvictOutcome, type EvictStores } from '#functions/evict/evict.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
@@ -71,6 +72,8 @@ export function embeddedEvictSettings(
 
 /** The deployed passes over the embedded stores: one at a time, until it is closed. */
 export class EmbeddedRetention {
+  /** By what the passes have learned. */
+  readonly addsLittle: AdmissionRule;
   readonly #options: EmbeddedRetentionOptions;
   readonly #closing = new AbortController();
   #turns: Promise<unknown> = Promise.resolve();
@@ -78,6 +81,12 @@ export class EmbeddedRetention {
 
   constructor(options: EmbeddedRetentionOptions) {
     this.#options = options;
+    const { stores, dimensions, now } = options;
+    this.addsLittle = admissionRule({
+      retention: stores.retention,
+      settings: embeddedEvictSettings(dimensions),
+      ...(now && { now }),
+    });
   }
 
   /** Weighs entries when that is due or forced, and lets go of what has been leaving for long enough. */

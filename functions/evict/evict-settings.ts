@@ -22,7 +22,7 @@ export interface EvictSettings {
 
 /** Dollars of the GPU seconds that reuse saves. @throws UnknownPriceError */
 export function gpuSecondUsd(
-  { book, machine = book.reference }: EvictSettings,
+  { book, machine = book.reference }: Pick<EvictSettings, 'book' | 'machine'>,
   rates: DollarRates,
 ): number {
   return rates(machinePriceId(machine)) / 3600;

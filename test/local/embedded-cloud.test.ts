@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTick } from 'node:timers/promises';
+import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Job } from '#core/generation.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
@@ -84,7 +84,10 @@ describe('the embedded cloud', () => {
 
   it('starts another seed of the same prompt from the latent of the first', async () => {
     // Prepare
-    const cloud = await open(await temporaryFolder());
+    const video = new FakeVideoModel();
+    // What takes so long is worth storing, near as it is to its donor.
+    video.beforeStep = () => sleep(20);
+    const cloud = await open(await temporaryFolder(), video);
     const first = await cloud.generate({ prompt: PROMPT, seed: 1 });
 
     // Act
@@ -96,8 +99,30 @@ describe('the embedded cloud', () => {
       startTime: 0.3,
       stepsRun: 3,
       donors: [{ entryId: first.videoId, part: 'whole' }],
+      admission: { stored: true },
     });
     expect((await cloud.table.getEntry(second.videoId))!.generation).toBe(1);
+  });
+
+  it('stores no twin of a video that is made anew in no time, and still answers with it', async () => {
+    // Prepare
+    const cloud = await open(await temporaryFolder());
+    const first = await cloud.generate({ prompt: PROMPT, seed: 1 });
+
+    // Act
+    const second = await cloud.generate({ prompt: PROMPT, seed: 2 });
+    const again = await cloud.generate({ prompt: PROMPT, seed: 2 });
+
+    // Assess
+    expect(first.result!.admission).toEqual({ stored: true });
+    for (const { result } of [second, again]) {
+      expect(result).toMatchObject({
+        hit: 'whole',
+        admission: { stored: false, reason: 'adds_little' },
+      });
+      expect((await cloud.objects.get(result!.videoKey)).byteLength).toBe(result!.videoBytes);
+    }
+    expect(await collect(cloud.vectors.list())).toEqual([first.videoId]);
   });
 
   it('keeps what it made for the next process, even when the vectors are lost', async () => {
