@@ -2,7 +2,7 @@ import { dollarRates } from '../charges.ts';
 import { SECONDS_PER_MONTH, type PolicyContext } from '../policy/appraise.ts';
 import { ReuseModel } from '../policy/reuse-model.ts';
 import { KEY_RULES, KeyPolicy } from './key-policies.ts';
-import { RentPolicy } from './rent-policy.ts';
+import { FastTierRentPolicy, RentPolicy } from './rent-policy.ts';
 import type { ReplacementPolicy } from './replacement.ts';
 import type { CacheSetup, SimulationOptions } from './types.ts';
 
@@ -17,7 +17,7 @@ export function policiesOf(
     return { main: new KeyPolicy(rule()), fast: new KeyPolicy(rule()) };
   }
   const context = contextOf(options, requests);
-  return { main: new RentPolicy(context, false), fast: new RentPolicy(context, true) };
+  return { main: new RentPolicy(context), fast: new FastTierRentPolicy(context) };
 }
 
 function contextOf(

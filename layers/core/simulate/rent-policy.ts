@@ -1,6 +1,4 @@
 import { appraise, rentOf, savingsOf, type PolicyContext } from '../policy/appraise.ts';
-import type { ReuseModel } from '../policy/reuse-model.ts';
-import { ageOf, lastUseOf } from '../policy/entry-state.ts';
 import type { ReplacementPolicy } from './replacement.ts';
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 
@@ -8,22 +6,22 @@ import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 const QUEUE_SHARE = 0.01;
 
 /**
- * The product's policy: it ranks by what `appraise` says, and drops what does not pay its rent. Over
- * object storage, in a tier that only saves waiting, every hit saves the same, so it ranks by the rate.
+ * The product's policy: it learns by what passes see of entries, ranks by what `savingsOf` says over
+ * the rent, and drops what `appraise` finds not worth its rent.
  */
 export class RentPolicy implements ReplacementPolicy {
-  /** With their rents, dollars a month, as of the last review. */
-  readonly #entries = new Map<SimulatedEntry, number>();
   readonly #context: (now: number) => PolicyContext;
-  /** Least worthy last; null once it was hit or is gone. */
-  #queue: SimulatedEntry[] = [];
-  readonly #touched = new Set<SimulatedEntry>();
+  /** With their rents, dollars a month, as of the last review. */
+  readonly #rents = new Map<SimulatedEntry, number>();
+  readonly #queue: EvictionQueue;
+  #reviewedAt = -Infinity;
 
-  readonly #isFastTier: boolean;
-
-  constructor(context: (now: number) => PolicyContext, isFastTier: boolean) {
+  constructor(context: (now: number) => PolicyContext) {
     this.#context = context;
-    this.#isFastTier = isFastTier;
+    this.#queue = new EvictionQueue((entry, now) => {
+      const { valuePerMonth } = savingsOf(entry, this.#context(now));
+      return valuePerMonth / this.#rents.get(entry)!;
+    });
   }
 
   admits(): boolean {
@@ -31,65 +29,113 @@ export class RentPolicy implements ReplacementPolicy {
   }
 
   inserted(entry: SimulatedEntry, now: number): void {
-    this.#entries.set(entry, rentOf(entry, this.#context(now)).total);
+    this.#rents.set(entry, rentOf(entry, this.#context(now)).total);
   }
 
-  hit(entry: SimulatedEntry, { now, credit }: EntryUse): void {
-    this.#touched.add(entry);
-    if (this.#isFastTier) return;
-    const { model } = this.#context(now);
-    observeWait(model, entry, now);
-    model.addHit(entry.reuseClass, ageOf(entry, now), credit);
+  hit(entry: SimulatedEntry): void {
+    this.#queue.spare(entry);
   }
 
   removed(entry: SimulatedEntry, now: number): void {
-    if (!this.#isFastTier) observeWait(this.#context(now).model, entry, now);
-    this.#entries.delete(entry);
+    this.#context(now).model.observe(entry, this.#reviewedAt, now);
+    this.#rents.delete(entry);
+    this.#queue.spare(entry);
   }
 
   victim(now: number): SimulatedEntry {
-    for (;;) {
-      const next = this.#queue.pop();
-      if (next === undefined) this.#refill(now);
-      else if (this.#entries.has(next) && !this.#touched.has(next)) return next;
-    }
+    return this.#queue.next(this.#rents, now);
   }
 
   review(now: number): SimulatedEntry[] {
-    if (this.#isFastTier) return [];
     const context = this.#context(now);
     context.model.advanceTo(now);
+    for (const entry of this.#rents.keys()) context.model.observe(entry, this.#reviewedAt, now);
+    this.#reviewedAt = now;
     const unpaid: SimulatedEntry[] = [];
-    for (const entry of this.#entries.keys()) {
-      observeWait(context.model, entry, now);
+    for (const entry of this.#rents.keys()) {
       const { verdict, rentPerMonth } = appraise(entry, context);
-      this.#entries.set(entry, rentPerMonth);
+      this.#rents.set(entry, rentPerMonth);
       if (verdict === 'rent') unpaid.push(entry);
     }
     return unpaid;
   }
+}
 
-  #refill(now: number): void {
-    const context = this.#context(now);
-    const ranked: { entry: SimulatedEntry; density: number }[] = [];
-    for (const [entry, rent] of this.#entries) {
-      const { valuePerMonth, rate } = savingsOf(entry, context);
-      const density = this.#isFastTier ? rate / entry.latentBytes : valuePerMonth / rent;
-      ranked.push({ entry, density });
-    }
-    ranked.sort((one, other) => one.density - other.density);
-    const count = Math.max(1, Math.floor(ranked.length * QUEUE_SHARE));
-    this.#queue = ranked
-      .slice(0, count)
-      .map(({ entry }) => entry)
-      .reverse();
-    this.#touched.clear();
+/**
+ * The same policy in a fast tier over the cache: there every hit saves the same wait, so it ranks by
+ * the rate alone, as the cache's own policy has learned it.
+ */
+export class FastTierRentPolicy implements ReplacementPolicy {
+  readonly #held = new Set<SimulatedEntry>();
+  readonly #queue: EvictionQueue;
+
+  constructor(context: (now: number) => PolicyContext) {
+    this.#queue = new EvictionQueue(
+      (entry, now) => savingsOf(entry, context(now)).rate / entry.latentBytes,
+    );
+  }
+
+  admits(): boolean {
+    return true;
+  }
+
+  inserted(entry: SimulatedEntry): void {
+    this.#held.add(entry);
+  }
+
+  hit(entry: SimulatedEntry, _use: EntryUse): void {
+    this.#queue.spare(entry);
+  }
+
+  removed(entry: SimulatedEntry): void {
+    this.#held.delete(entry);
+    this.#queue.spare(entry);
+  }
+
+  victim(now: number): SimulatedEntry {
+    return this.#queue.next(this.#held, now);
+  }
+
+  review(): SimulatedEntry[] {
+    return [];
   }
 }
 
-/** Tells the model how long an entry has waited since it was told last. */
-function observeWait(model: ReuseModel, entry: SimulatedEntry, now: number): void {
-  const from = Math.max(0, entry.observedUntil - lastUseOf(entry)) / 1000;
-  model.addWait(entry.reuseClass, from, ageOf(entry, now));
-  entry.observedUntil = now;
+/**
+ * The least worthy entries, by a look at all of them whenever the last look's are used up. What an
+ * entry is worth changes with time, so no order of them can be kept.
+ */
+class EvictionQueue {
+  readonly #worth: (entry: SimulatedEntry, now: number) => number;
+  readonly #least: SimulatedEntry[] = [];
+  readonly #spared = new Set<SimulatedEntry>();
+
+  constructor(worth: (entry: SimulatedEntry, now: number) => number) {
+    this.#worth = worth;
+  }
+
+  /** It was hit, or is gone. */
+  spare(entry: SimulatedEntry): void {
+    if (this.#least.length > 0) this.#spared.add(entry);
+  }
+
+  next(
+    held: { readonly size: number; keys(): Iterable<SimulatedEntry> },
+    now: number,
+  ): SimulatedEntry {
+    for (;;) {
+      const least = this.#least.pop();
+      if (least === undefined) this.#look(held, now);
+      else if (!this.#spared.has(least)) return least;
+    }
+  }
+
+  #look(held: { readonly size: number; keys(): Iterable<SimulatedEntry> }, now: number): void {
+    const ranked: { entry: SimulatedEntry; worth: number }[] = [];
+    for (const entry of held.keys()) ranked.push({ entry, worth: this.#worth(entry, now) });
+    ranked.sort((one, other) => other.worth - one.worth);
+    const count = Math.max(1, Math.floor(ranked.length * QUEUE_SHARE));
+    for (const { entry } of ranked.slice(-count)) this.#least.push(entry);
+    this.#spared.clear();
+  }
 }

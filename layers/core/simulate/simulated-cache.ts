@@ -3,7 +3,6 @@ import { LOOKUP_PARTS } from '../generation.ts';
 import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
 import { creditsOf, neighboursOf } from '../policy/credits.ts';
 import { decayWeight } from '../policy/decay.ts';
-import { reuseClassOf } from '../policy/entry-state.ts';
 import { entryBytes } from '../entry-rent.ts';
 import { CacheBill } from './cache-bill.ts';
 import { PartIndex } from './part-index.ts';
@@ -153,8 +152,6 @@ export class SimulatedCache {
       const weight = decayWeight(now);
       entry.decayedHits += weight;
       entry.decayedCredit += credit * weight;
-      entry.reuseClass = reuseClassOf(entry);
-      entry.observedUntil = now;
       donors.push(entry);
     }
     return donors;
@@ -216,8 +213,6 @@ export class SimulatedCache {
       exactKey,
       vectors,
       partition,
-      reuseClass: 0,
-      observedUntil: now,
       paidUntil: now,
       createdAt: now,
       lastHitAt: null,
@@ -234,7 +229,6 @@ export class SimulatedCache {
       ...entryBytes(request.vectors.whole.length, parts),
       isPinned: false,
     };
-    entry.reuseClass = reuseClassOf(entry);
     return entry;
   }
 
@@ -266,8 +260,8 @@ export class SimulatedCache {
   }
 }
 
-/** How often a policy looks at everything: as the evictor does, by day. */
-const REVIEW_EVERY_MILLISECONDS = 6 * 3_600_000;
+/** How often a policy looks at everything: as often as the evictor does. */
+const REVIEW_EVERY_MILLISECONDS = 24 * 3_600_000;
 
 function partsOf({ vectors }: Pick<SimulatedEntry, 'vectors'>): LookupPart[] {
   return LOOKUP_PARTS.filter((part) => vectors[part] !== null);

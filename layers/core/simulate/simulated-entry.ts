@@ -10,9 +10,6 @@ export interface SimulatedEntry extends EntryState {
   /** Numbers of its vectors in the spaces of its partition. */
   vectors: { readonly [Part in LookupPart]: number | null };
   partition: number;
-  reuseClass: number;
-  /** Epoch milliseconds until which its waiting was told to the learned model. */
-  observedUntil: number;
   /** Epoch milliseconds until which its rent was paid. */
   paidUntil: number;
 }
