@@ -113,6 +113,9 @@ export async function deployOnMoto(
       [ENVIRONMENT.jobQueue]: 'none',
       [ENVIRONMENT.jobDefinition]: 'none',
       [ENVIRONMENT.backfillMax]: '1',
+      [ENVIRONMENT.embeddingDimensions]: '128',
+      [ENVIRONMENT.pricedInstanceType]: 'g6.xlarge',
+      [ENVIRONMENT.pricedPurchase]: 'on-demand',
     },
   };
 }
