@@ -7,11 +7,13 @@ import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import { createPrepareHandler } from '#functions/prepare/handler.ts';
+import { reserveMoney } from '#functions/reserve-money.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { reuseRules, type Services } from '#functions/services.ts';
 import { SILENT_TELEMETRY, type Telemetry } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import { estimateCost } from '#core/cost.ts';
+import { dayOf } from '#core/day.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
@@ -392,11 +394,17 @@ class LocalCloud implements EmbeddedCloud {
 
   async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
     this.#requireOpen();
-    const request = this.#requestOf(input);
-    const { job, created } = await this.table.createJob(newJob(request, this));
-    if (!created) this.#requireSame(job, input);
+    const wanted = newJob(this.#requestOf(input), this);
+    const { videoId } = wanted;
+    const present = await this.table.getJob(videoId);
+    if (present !== null) this.#requireSame(present, input);
+    if (present === null || (hasEnded(present) && present.status !== 'completed')) {
+      await this.#reserve(present ?? wanted, present === null ? 1 : present.attempt + 1);
+    }
+    const job = present ?? (await this.table.createJob(wanted)).job;
+    // Somebody may have used the same key at the same time.
+    if (present === null) this.#requireSame(job, input);
     if (job.status === 'completed') return job;
-    const { videoId } = job;
     const stopListening = onProgress && this.#progress.listen(videoId, onProgress);
     try {
       const { attempt } = hasEnded(job) ? await this.table.resubmitJob(videoId) : job;
@@ -506,6 +514,20 @@ class LocalCloud implements EmbeddedCloud {
   #requestOf(input: GenerateInput): GenerationRequest {
     const { steps } = this.manifest.scheduler;
     return newRequest({ ...input, tenant: input.tenant ?? DEFAULT_TENANT }, { steps });
+  }
+
+  /** Money of the day, where the tenant was given a budget. */
+  async #reserve({ tenant, videoId, steps, createdAt }: Job, attempt: number): Promise<void> {
+    const { tenants } = this.services;
+    const { budgetPerDay = NO_LIMITS.budgetPerDay } = (await tenants.getTenant(tenant)) ?? {};
+    if (budgetPerDay === null) return;
+    const reservation = {
+      tenant,
+      day: dayOf(createdAt),
+      videoId: executionName(videoId, attempt),
+      amount: estimateCost({ networkEvaluations: steps }, embeddedPrices()).total,
+    };
+    await reserveMoney(tenants, reservation, budgetPerDay);
   }
 
   /** The key of another request must not be answered with that one's video. */

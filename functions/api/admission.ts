@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { estimateCost } from '#core/cost.ts';
 import { dayOf } from '#core/day.ts';
+import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
-import { formatUsd } from '#core/money.ts';
 import { requestOf } from '#core/new-job.ts';
 import { executionName } from '#core/identity.ts';
 import type { Reservation } from '#stores/tenants.ts';
+import { reserveMoney } from '../reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
 import type { ApiServices } from './services.ts';
@@ -174,14 +175,12 @@ async function reserve(
   budget: bigint,
   reservation: Reservation,
 ): Promise<void> {
-  if (await tenants.reserve(reservation, budget)) return;
-  const { tenant, day, amount } = reservation;
-  const spent = await tenants.getSpending(tenant, day);
-  throw new ApiError(
-    402,
-    'budget_exceeded',
-    `$${formatUsd(spent, 4)} of the $${formatUsd(budget, 4)} of ${day} (UTC) are spent or reserved, and this video may take $${formatUsd(amount, 4)}: try again tomorrow, or have the budget raised`,
-  );
+  try {
+    await reserveMoney(tenants, reservation, budget);
+  } catch (error) {
+    if (!(error instanceof FlexCacheError) || error.code !== 'budget_exceeded') throw error;
+    throw new ApiError(402, 'budget_exceeded', messageWithFix(error));
+  }
 }
 
 async function requireJob({ table }: AdmissionServices, videoId: string): Promise<Job> {

@@ -5,7 +5,7 @@ import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { BackfillReference, GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
-import { formatUsd, parseUsd } from '#core/money.ts';
+import { parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
@@ -32,6 +32,7 @@ import {
   type Services,
 } from '../services.ts';
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
+import { reserveMoney } from '../reserve-money.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
@@ -166,16 +167,13 @@ async function reserve(
   const { budgetPerDay } = (await tenants.getTenant(tenant)) ?? {};
   const budget = budgetPerDay === undefined ? defaultBudgetPerDay : budgetPerDay;
   if (budget === null) return;
-  const day = dayOf(createdAt);
-  const amount = estimate(steps);
-  const name = executionName(videoId, attempt);
-  if (await tenants.reserve({ tenant, day, videoId: name, amount }, budget)) return;
-  const spent = await tenants.getSpending(tenant, day);
-  throw new FlexCacheError(
-    'budget_exceeded',
-    `$${formatUsd(spent, 4)} of the $${formatUsd(budget, 4)} of ${day} (UTC) are spent or reserved, and this video may take $${formatUsd(amount, 4)}`,
-    { fix: 'submit the file again tomorrow, or have the budget raised' },
-  );
+  const reservation = {
+    tenant,
+    day: dayOf(createdAt),
+    videoId: executionName(videoId, attempt),
+    amount: estimate(steps),
+  };
+  await reserveMoney(tenants, reservation, budget);
 }
 
 export const handler = lazily(async () => {
