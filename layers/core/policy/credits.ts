@@ -22,17 +22,17 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
   const credits = new Map<string, number>();
   const donors = new Set(plan.donors.map(({ entryId }) => entryId));
   if (plan.exactVideoId !== null) donors.add(plan.exactVideoId);
-  const cost = costOf(input, plan);
   for (const entryId of donors) {
     const nextBest = makePlan(without(input, entryId));
-    credits.set(entryId, Math.max(0, costOf(input, nextBest) - cost));
+    const saved =
+      plan.hit === 'exact' ? nextBest.steps : costOf(input, nextBest) - costOf(input, plan);
+    credits.set(entryId, Math.max(0, saved));
   }
   return credits;
 }
 
-/** Evaluations of a plan less what its result is worth as a donor; an exact hit has no new result. */
+/** Evaluations of a plan less what its result is worth as a donor. */
 function costOf(input: PlanInput, plan: Plan): number {
-  if (plan.hit === 'exact') return 0;
   const share = Math.min(1, generationAfter(input, plan) / MAX_GENERATION);
   return plan.steps - WORTH_AS_DONOR * plan.fullSteps * (1 - share ** 2);
 }
