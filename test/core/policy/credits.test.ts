@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '#core/plan.ts';
+import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
+
+const FULL = 12;
+
+const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
+  entryId,
+  similarity: 0.9,
+  latentKey: `latents/${entryId}/0.fcl`,
+  generation: 0,
+  ...overrides,
+});
+
+const input = (
+  candidates: Partial<PlanInput['candidates']>,
+  overrides: Partial<PlanInput> = {},
+): PlanInput => ({
+  request: { seed: 7, steps: FULL, cache: 'auto', minSimilarity: 0, maxReuse: 1 },
+  exactVideoId: null,
+  candidates: { whole: [], object: [], background: [], ...candidates },
+  calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
+  ...overrides,
+});
+
+const creditsFor = (given: PlanInput): Record<string, number> =>
+  Object.fromEntries(creditsOf(given, makePlan(given)));
+
+describe('credits', () => {
+  it('are none where nothing was reused', () => {
+    expect(creditsFor(input({}))).toEqual({});
+  });
+
+  it('of an only donor are what it skips, less what its result loses as a donor', () => {
+    // 12 - 3 evaluations; a result of generation 1 keeps 1 - (1/3)^2 of 0.4 x 12.
+    expect(creditsFor(input({ whole: [candidate('w')] }))['w']).toBeCloseTo(9 - 4.8 / 9, 9);
+  });
+
+  it('of a donor whose equal is at hand are none', () => {
+    const equals = [candidate('a'), candidate('b')];
+    const credits = Object.values(creditsFor(input({ whole: equals })));
+
+    expect(credits).toEqual([0]);
+  });
+
+  it('are for the step to the next best hit where there is one', () => {
+    const found = { whole: [candidate('w')], object: [candidate('o')], background: [candidate('b')] };
+
+    // 5 evaluations from both parts instead of 3; the results are of the same generation.
+    expect(creditsFor(input(found))).toEqual({ w: 2 });
+  });
+
+  it('of a pair are for each what it adds to the other', () => {
+    const found = { object: [candidate('o')], background: [candidate('b')] };
+
+    // Without either, 8 instead of 5.
+    expect(creditsFor(input(found))).toEqual({ o: 3, b: 3 });
+  });
+
+  it('take an entry out of all its parts at once', () => {
+    const found = { object: [candidate('x')], background: [candidate('x')] };
+
+    expect(creditsFor(input(found))['x']).toBeCloseTo(FULL - 5 - 4.8 / 9, 9);
+  });
+
+  it('of the end of a line are less than of a full generation', () => {
+    const [first, last] = [0, MAX_GENERATION - 1].map((generation) =>
+      creditsFor(input({ object: [candidate('o', { generation })] })),
+    );
+
+    expect(last!['o']).toBeLessThan(first!['o']!);
+    // 12 - 8 evaluations are less than what is lost: the result is no donor.
+    expect(last!['o']).toBe(0);
+  });
+
+  it('prefer what leaves a better donor behind though it skips as much', () => {
+    const found = {
+      whole: [candidate('near', { generation: 2 }), candidate('far', { similarity: 0.85 })],
+    };
+
+    // Without `near` the plan takes `far`, whose result is worth more: nothing would be lost.
+    expect(creditsFor(input(found))).toEqual({ near: 0 });
+  });
+
+  it('of an exact answer are what the next best plan would run', () => {
+    const given = input({ whole: [candidate('w')] }, { exactVideoId: 'e' });
+
+    expect(creditsFor(given)).toEqual({ e: 3 });
+    expect(creditsFor(input({}, { exactVideoId: 'e' }))).toEqual({ e: FULL });
+  });
+
+  it('of a remix are against a full generation', () => {
+    const remix = candidate('r', { similarity: 0.1 });
+    const given = input({ whole: [remix] }, { remix });
+
+    expect(makePlan(given).hit).toBe('whole');
+    expect(creditsFor(given)['r']).toBeGreaterThan(0);
+  });
+});
+
+describe('neighbours', () => {
+  it('are the entries that could be donors, each once', () => {
+    const found = {
+      whole: [candidate('a'), candidate('far', { similarity: 0.5 })],
+      object: [candidate('a'), candidate('b')],
+      background: [candidate('old', { generation: MAX_GENERATION })],
+    };
+
+    expect(neighboursOf(input(found))).toBe(2);
+  });
+});
