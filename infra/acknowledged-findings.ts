@@ -57,7 +57,7 @@ export const ACKNOWLEDGED_FINDINGS: readonly AcknowledgedFinding[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::.*\/(latents|checkpoints|videos|backfills|uploads)\/\*\]$/,
+      /^AwsSolutions-IAM5\[Resource::.*\/(latents|checkpoints|videos|backfills|uploads|reports)\/\*\]$/,
     path: /Role\/DefaultPolicy\//,
     reason: 'Objects under one prefix of one bucket; they get their names when they are written.',
   },
