@@ -1,3 +1,4 @@
+import type { LookupPart } from '../generation.ts';
 import type { SimulatedEntry } from './simulated-entry.ts';
 import type { VectorSpace } from './vector-space.ts';
 
@@ -8,11 +9,13 @@ export interface Found {
 
 /** The vectors of one part of one partition that a simulated cache holds. */
 export class PartIndex {
+  readonly #part: LookupPart;
   readonly #space: VectorSpace;
   /** By number of the vector, oldest first. */
   readonly #entries: (SimulatedEntry[] | undefined)[] = [];
 
-  constructor(space: VectorSpace) {
+  constructor(part: LookupPart, space: VectorSpace) {
+    this.#part = part;
     this.#space = space;
   }
 
@@ -37,13 +40,17 @@ export class PartIndex {
     for (let index = 0; index < count; index++) {
       const held = this.#entries[ids[index]!];
       if (held === undefined) continue;
-      const similarity = similarities[index]!;
+      // The very same prompt is known by its words, whatever its video shows.
+      const isSamePrompt = this.#part === 'whole' && ids[index] === vector;
       for (let last = held.length - 1; last >= 0; last--) {
-        if (found.length === limit && found[limit - 1]!.similarity >= similarity) break;
+        const entry = held[last]!;
+        const similarity = isSamePrompt ? 1 : similarities[index]! * entry.shown[this.#part];
+        if (similarity < this.#space.least) continue;
+        if (found.length === limit && found[limit - 1]!.similarity >= similarity) continue;
         if (found.length === limit) found.pop();
         let place = found.length;
         while (place > 0 && found[place - 1]!.similarity < similarity) place--;
-        found.splice(place, 0, { entry: held[last]!, similarity });
+        found.splice(place, 0, { entry, similarity });
       }
     }
     return found;

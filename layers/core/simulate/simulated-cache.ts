@@ -10,7 +10,16 @@ import { policiesOf } from './policies.ts';
 import type { PreparedRequest } from './prepare-request.ts';
 import type { SimulatedEntry } from './simulated-entry.ts';
 import { SimulatedTier } from './simulated-tier.ts';
-import type { CacheResult, CacheSetup, SimulatedHit, SimulationOptions } from './types.ts';
+import type {
+  CacheResult,
+  CacheSetup,
+  Shown,
+  SimulatedHit,
+  SimulationOptions,
+} from './types.ts';
+
+/** Of videos of which it is not said how well they show their prompts. */
+const ALL_SHOWN: Shown = { whole: 1, object: 1, background: 1 };
 
 /** Candidates asked for each part, as look-ups do. */
 const CANDIDATES_PER_PART = 8;
@@ -184,9 +193,9 @@ export class SimulatedCache {
     this.#byId.set(entry.entryId, entry);
     if (entry.exactKey !== null) this.#byExactKey.set(entry.exactKey, entry);
     const index = (this.#indexes[partition] ??= {
-      whole: new PartIndex(prepared.spaces.whole),
-      object: new PartIndex(prepared.spaces.object),
-      background: new PartIndex(prepared.spaces.background),
+      whole: new PartIndex('whole', prepared.spaces.whole),
+      object: new PartIndex('object', prepared.spaces.object),
+      background: new PartIndex('background', prepared.spaces.background),
     });
     if (entry.generation < MAX_GENERATION) {
       for (const part of partsOf(entry)) index[part].add(entry.vectors[part]!, entry);
@@ -213,6 +222,7 @@ export class SimulatedCache {
       exactKey,
       vectors,
       partition,
+      shown: request.shown ?? ALL_SHOWN,
       paidUntil: now,
       createdAt: now,
       lastHitAt: null,

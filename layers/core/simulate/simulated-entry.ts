@@ -1,5 +1,6 @@
 import type { EntryState } from '../policy/entry-state.ts';
 import type { LookupPart } from '../generation.ts';
+import type { Shown } from './types.ts';
 
 /** An entry of a simulated cache: what the policy knows of it, and what it is found by. */
 export interface SimulatedEntry extends EntryState {
@@ -10,6 +11,7 @@ export interface SimulatedEntry extends EntryState {
   /** Numbers of its vectors in the spaces of its partition. */
   vectors: { readonly [Part in LookupPart]: number | null };
   partition: number;
+  shown: Shown;
   /** Epoch milliseconds until which its rent was paid. */
   paidUntil: number;
 }

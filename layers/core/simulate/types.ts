@@ -1,11 +1,21 @@
 import type { Calibration } from '../calibration.ts';
-import type { HitKind, Scope } from '../generation.ts';
+import type { HitKind, LookupPart, Scope } from '../generation.ts';
 import type { PriceBook } from '../prices.ts';
 import type { StorageClass } from '../storage-class.ts';
 import type { TraceRequest, TraceVectors } from './traces/trace-request.ts';
 
 /** A request whose prompt was embedded. */
-export type ReplayedRequest = TraceRequest & { vectors: TraceVectors };
+export type ReplayedRequest = TraceRequest & {
+  vectors: TraceVectors;
+  /** How much of its prompt the video will show; all of it unless said. */
+  shown?: Shown;
+};
+
+/**
+ * Cosine of the vectors of a video and of its own prompt, by part. Another prompt is as near to the
+ * video as it is to the prompt, times this.
+ */
+export type Shown = { readonly [Part in LookupPart]: number };
 
 export const POLICY_NAMES = ['rent', 'lru', 'lfu', 'fifo', 'lcbfu', 'gdsf', 'none', 'all'] as const;
 

@@ -18,7 +18,8 @@ export interface Neighbours {
  * search runs once for each distinct vector while it is held, and all caches share it.
  */
 export class VectorSpace {
-  readonly #least: number;
+  /** Cosine of a neighbour, at least. */
+  readonly least: number;
   readonly #ids = new Map<string, number>();
   readonly #keys: (string | null)[] = [];
   readonly #neighbours: Neighbours[] = [];
@@ -28,9 +29,8 @@ export class VectorSpace {
   #dimensions = 0;
   #rows: VectorRows | null = null;
 
-  /** @param least cosine of a neighbour */
   constructor(least: number) {
-    this.#least = least;
+    this.least = least;
   }
 
   /** How many vectors are held. */
@@ -88,7 +88,7 @@ export class VectorSpace {
   #refuse(vector: Float32Array): void {
     if (this.#dimensions === 0) {
       this.#dimensions = vector.length;
-      this.#rows = new VectorRows(vector.length, this.#least);
+      this.#rows = new VectorRows(vector.length, this.least);
     }
     const length = lengthOf(vector);
     const isUnit = Math.abs(length - 1) <= LENGTH_TOLERANCE;
