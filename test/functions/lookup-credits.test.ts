@@ -19,9 +19,6 @@ const FULL_STEPS = 12;
 /** Of the default calibration. */
 const STEPS = { whole: 3, pair: 5, part: 8 };
 
-/** What a result loses as a donor by being one generation further from a full one; see `creditsOf`. */
-const ONE_GENERATION = (0.4 * FULL_STEPS) / 9;
-
 const table = useTable();
 
 /** Network evaluations that the hits of an entry have saved so far. */
