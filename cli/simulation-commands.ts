@@ -39,6 +39,7 @@ export function addSimulationCommands(
       '480p-1.3b',
     )
     .option('--embedder <dir>', 'a sentence encoder, for prompts that are not of the demo world')
+    .option('--thresholds <list>', 'cosines from which prompts stand in, e.g. whole=0.95')
     .option('--embeddings <file>', 'where vectors are kept (default: beside the trace), or none')
     .addOption(
       new Option('--scope <scope>', 'whose entries serve whom').choices(SCOPES).default('tenant'),

@@ -13,6 +13,7 @@ import { embedTrace } from '../simulate/embed-trace.ts';
 import { ASSUMED_START } from '../simulate/import-prompts.ts';
 import { openTrace, type OpenedTrace } from '../simulate/open-trace.ts';
 import { parseCapacities, parseCapacity, parsePolicies } from '../simulate/parse-lists.ts';
+import { promptThresholds } from '../simulate/prompt-thresholds.ts';
 import { givenVectors } from '../simulate/given-vectors.ts';
 import type { PromptVectors } from '../simulate/prompt-vectors.ts';
 import {
@@ -38,6 +39,7 @@ export interface SimulateOptions extends GlobalOptions {
   override?: string;
   videoProfile: string;
   embedder?: string;
+  thresholds?: string;
   embeddings?: string;
   scope: string;
   storageClass: string;
@@ -47,6 +49,8 @@ export interface SimulateOptions extends GlobalOptions {
   format: (typeof SIMULATION_FORMATS)[number];
   out?: string;
 }
+
+const NO_THRESHOLDS = { whole: 1, object: 1, background: 1 };
 
 /** Says what a trace would have cost with other caches and other policies, without a GPU. */
 export async function simulate(
@@ -58,6 +62,7 @@ export async function simulate(
   const out = options.out === undefined ? null : resolve(context.workingDirectory, options.out);
   // Everything that can be wrong is looked at before the work.
   questionOf(options, 1);
+  checkThresholds(options);
   const times = { requestsPerDay: Number(options.rate), start: ASSUMED_START };
   if (out !== null) await checkWritable(out);
   const trace = await openTrace(path, times);
@@ -89,6 +94,17 @@ async function render(simulation: Simulation, format: SimulateOptions['format'])
       return simulationPage(simulation);
     }
   }
+}
+
+function checkThresholds({ thresholds, embedder }: SimulateOptions): void {
+  if (thresholds === undefined) return;
+  promptThresholds(NO_THRESHOLDS, thresholds);
+  if (embedder === undefined) return;
+  throw new InvalidInputError(
+    'thresholds',
+    'a sentence encoder brings its own ladder',
+    'change ladder in its embedder.json, or leave --thresholds out',
+  );
 }
 
 function questionOf(options: SimulateOptions, distinctRequests: number): SimulationQuestion {
@@ -155,7 +171,9 @@ async function embed(
   const folder = (name: string): string => resolve(context.workingDirectory, name);
   const embedder =
     options.embedder === undefined
-      ? await openPackageVectors(folder(options.model))
+      ? await openPackageVectors(folder(options.model), ({ lookup }) =>
+          promptThresholds(lookup.thresholds, options.thresholds),
+        )
       : await openSentenceVectors(folder(options.embedder));
   const bar = progressBar(context, 'embedding {bar} {value}/{total} prompts');
   let isInterrupted = false;

@@ -7,7 +7,7 @@ import { dollarDigits, percent, semanticHits } from './simulation-rows.ts';
 export interface Simulation {
   path: string;
   trace: OpenedTrace;
-  embedder: Pick<PromptVectors, 'name' | 'revision' | 'knowsParts' | 'rules'>;
+  embedder: Pick<PromptVectors, 'name' | 'revision' | 'knowsParts' | 'rules' | 'shows'>;
   question: SimulationQuestion;
   answer: SimulationAnswer;
 }
@@ -45,7 +45,7 @@ export function factsOf({ path, trace, embedder, question, answer }: Simulation)
         ...(embedder.knowsParts
           ? []
           : ['It knows whole prompts only: no object and no background is reused.']),
-        'An entry is found by its prompt; that a video may fail to show its prompt is not modelled.',
+        embedder.shows,
       ],
     },
     {

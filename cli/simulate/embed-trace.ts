@@ -43,8 +43,17 @@ export async function embedTrace(
   if (done < missing.length) return null;
   return requests.map((request) => ({
     ...request,
+    ...shownOf(embedder, request.prompt),
     // As keys see it: what differs in case only is the same prompt.
     prompt: promptForKeys(request.prompt),
     vectors: embedded.get(request.prompt)!,
   }));
+}
+
+/** What a request says of its video, if anything. */
+export function shownOf(
+  { shownBy }: Pick<PromptVectors, 'shownBy'>,
+  prompt: string,
+): Pick<ReplayedRequest, 'shown'> {
+  return shownBy === null ? {} : { shown: shownBy(promptForKeys(prompt)) };
 }

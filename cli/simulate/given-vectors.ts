@@ -2,6 +2,7 @@ import { InvalidInputError } from '#core/errors.ts';
 import { promptForKeys } from '#core/prompt.ts';
 import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
 import type { ReplayedRequest } from '#core/simulate/types.ts';
+import { shownOf } from './embed-trace.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 
 /**
@@ -11,11 +12,13 @@ import type { PromptVectors } from './prompt-vectors.ts';
  */
 export function givenVectors(
   requests: readonly TraceRequest[],
-  { name, dimensions }: Pick<PromptVectors, 'name' | 'dimensions'>,
+  embedder: Pick<PromptVectors, 'name' | 'dimensions' | 'shownBy'>,
 ): ReplayedRequest[] {
+  const { name, dimensions } = embedder;
   return requests.map(({ vectors, prompt, ...request }) => {
     if (vectors?.whole.length === dimensions) {
-      return { ...request, prompt: promptForKeys(prompt), vectors };
+      const known = { ...request, prompt: promptForKeys(prompt), vectors };
+      return { ...known, ...shownOf(embedder, prompt) };
     }
     throw new InvalidInputError(
       'embedding',

@@ -79,7 +79,8 @@ export function parseCapacity(name: string, distinctRequests: number): NamedCapa
   );
 }
 
-function items(field: string, text: string): string[] {
+/** What commas separate. @throws InvalidInputError when nothing stands between two. */
+export function items(field: string, text: string): string[] {
   const found = text.split(',').map((item) => item.trim());
   if (found.every((item) => item !== '')) return found;
   throw new InvalidInputError(field, `"${text}" has an empty item`, 'put one comma between two');

@@ -4,12 +4,14 @@ import {
   type SimilarityThresholds,
 } from '#core/calibration.ts';
 import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
+import type { Shown } from '#core/simulate/types.ts';
 import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
-import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
+import { EMBEDDER_FILES, loadManifest, type ModelManifest } from '#models/manifest.ts';
 import type { TextEmbedding } from '#models/model.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { SentenceEmbedder } from '#models/sentence-embedder.ts';
+import { shownBy } from './shown-by-videos.ts';
 
 /** Turns prompts into the vectors that they are looked up by. */
 export interface PromptVectors {
@@ -23,15 +25,24 @@ export interface PromptVectors {
   calibration: Calibration;
   /** The calibration in a sentence. */
   rules: string;
+  /** How well videos show their prompts; null when that is not known or does not matter. */
+  shownBy: ((prompt: string) => Shown) | null;
+  /** The same in a sentence. */
+  shows: string;
   /** Best called with some dozen prompts at once. */
   embed(prompts: readonly string[]): Promise<TraceVectors[]>;
   close(): Promise<void>;
 }
 
 /** The text tower and the splitter of a model package: what a deployment of it looks up by. */
-export async function openPackageVectors(directory: string): Promise<PromptVectors> {
+export async function openPackageVectors(
+  directory: string,
+  thresholdsOf: (manifest: ModelManifest) => SimilarityThresholds,
+): Promise<PromptVectors> {
   const modelPackage = await loadManifest(directory, { files: EMBEDDER_FILES });
   const { manifest, revision } = modelPackage;
+  const thresholds = thresholdsOf(manifest);
+  const shown = shownBy(revision);
   const embedder = await OnnxTextEmbedder.open(modelPackage);
   const vectorOf = new Map<string, Float32Array>();
 
@@ -49,8 +60,13 @@ export async function openPackageVectors(directory: string): Promise<PromptVecto
     revision,
     dimensions: manifest.embedding.dimensions,
     knowsParts: true,
-    calibration: new DefaultCalibration(manifest.lookup.thresholds),
-    rules: describeThresholds(manifest.lookup.thresholds),
+    calibration: new DefaultCalibration(thresholds),
+    rules: describeThresholds(thresholds),
+    shownBy: shown,
+    shows:
+      shown === null
+        ? 'Videos are taken to show their prompts fully, which was not measured: hits are overstated.'
+        : 'How well videos show their prompts is drawn from 60 that were measured.',
     embed: async (prompts) => {
       const embeddings = await embedder.embedTexts(prompts);
       const known = new Map(prompts.map((prompt, index) => [prompt, embeddings[index]!]));
@@ -82,6 +98,8 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
     knowsParts: false,
     calibration: new LadderCalibration(ladder),
     rules: describeLadder(ladder),
+    shownBy: null,
+    shows: 'Donors are found by their prompts, as the ladder was measured.',
     embed: async (prompts) =>
       (await embedder.embedTexts(prompts)).map((whole) => ({
         whole,

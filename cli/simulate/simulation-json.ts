@@ -19,6 +19,7 @@ export function simulationJson({ path, trace, embedder, question, answer }: Simu
       revision: embedder.revision,
       knowsParts: embedder.knowsParts,
       rules: embedder.rules,
+      shows: embedder.shows,
     },
     prices: {
       region: book.region,

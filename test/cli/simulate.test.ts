@@ -151,6 +151,12 @@ describe('flexcache simulate says what is wrong and what to do', () => {
     ],
     ['a rate', ['prompts.txt', '--rate', '-1'], /-1 requests a day are not between/],
     ['a seed', ['prompts.txt', '--seed', 'x'], /seed "x" is not an integer/],
+    ['a threshold', ['prompts.txt', '--thresholds', 'whole=2'], /threshold "whole=2" is no cosine/],
+    [
+      'thresholds for an encoder that has its own',
+      ['prompts.txt', '--thresholds', 'whole=0.9', '--embedder', 'any'],
+      /a sentence encoder brings its own ladder/,
+    ],
     ['no embedder', ['prompts.txt', '--embedder', 'gone'], /model_missing: .*embedder.json cannot/],
     ['no model', ['prompts.txt', '--model', 'gone'], /model_missing: there is no model package/],
   ])('%s', async (_, args, message) => {
