@@ -48,8 +48,9 @@ export async function openRetention({
 }
 
 function holders(stateDirectory: string, locked: FlexCacheError): OpenRetention {
-  const call = async (name: string, { signal: _, ...request }: EvictRequest): Promise<unknown> => {
-    const answer = await callHolder(stateDirectory, name, request);
+  const call = async (name: string, request: EvictRequest): Promise<unknown> => {
+    const { isDryRun, isForced, budgetUsd } = request;
+    const answer = await callHolder(stateDirectory, name, { isDryRun, isForced, budgetUsd });
     if (answer === null) throw locked;
     return answer.value;
   };
