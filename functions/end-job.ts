@@ -2,6 +2,7 @@ import { dayOf } from '#core/day.ts';
 import type { Job } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
+import type { TenantTable } from '#stores/tenants.ts';
 import type { Services } from './services.ts';
 import type { LookupOutput } from './states.ts';
 import type { MeteringServices } from './step-meter.ts';
@@ -46,18 +47,10 @@ export async function endJob(
 ): Promise<void> {
   const { table, tenants, backfills, notifications } = services;
   const { videoId, tenant } = job;
-  const cost = (): bigint => costOfAttempt(services, job);
   const outcomes = await Promise.allSettled([
     ...(leases?.donorIds ?? []).map((entryId) => table.releaseEntry(entryId, leases!.holder)),
     tenants.freePlace(tenant, videoId),
-    (async () =>
-      tenants.settle({
-        tenant,
-        day: dayOf(job.createdAt),
-        // Each attempt is charged once.
-        videoId: executionName(videoId, job.attempt),
-        amount: cost(),
-      }))(),
+    settleAttempt(services, job),
     (async () => {
       const { backfill } = job;
       if (backfill !== null) await backfills.putLine(lineOfJob(services, job, backfill, false));
@@ -95,6 +88,18 @@ export function leasesOf(
   return { holder: executionName(videoId, attempt), donorIds: [...new Set(entryIds)] };
 }
 
-function costOfAttempt({ costOf }: EndJobServices, job: Job): bigint {
-  return costOf({ ...job, usage: usageOfAttempt(job) });
+/**
+ * Charges the tenant what the attempt that the job is in has cost, in the place of what was reserved for
+ * it; each attempt once.
+ */
+export async function settleAttempt(
+  { tenants, costOf }: { tenants: Pick<TenantTable, 'settle'> } & Pick<Services, 'costOf'>,
+  job: Job,
+): Promise<void> {
+  await tenants.settle({
+    tenant: job.tenant,
+    day: dayOf(job.createdAt),
+    videoId: executionName(job.videoId, job.attempt),
+    amount: costOf({ ...job, usage: usageOfAttempt(job) }),
+  });
 }

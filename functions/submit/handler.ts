@@ -1,6 +1,6 @@
 import type { Backfill } from '#core/backfill.ts';
 import { estimateCost } from '#core/cost.ts';
-import { dayOf } from '#core/day.ts';
+import { addDays, dayAt, dayOf } from '#core/day.ts';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { BackfillReference, GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
@@ -32,6 +32,7 @@ import {
   type Services,
 } from '../services.ts';
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
+import { settleAttempt } from '../end-job.ts';
 import { reserveMoney } from '../reserve-money.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
@@ -39,7 +40,7 @@ import { traced } from '../telemetry.ts';
 export interface SubmitServices
   extends JobModel, Pick<Services, 'costOf'>, Pick<MeteringServices, 'telemetry'> {
   table: Pick<Table, 'getJob' | 'createJob' | 'resubmitJob' | 'recordUsage'>;
-  tenants: Pick<TenantTable, 'getTenant' | 'reserve' | 'getSpending'>;
+  tenants: Pick<TenantTable, 'getTenant' | 'reserve' | 'getSpending' | 'settle'>;
   backfills: Pick<BackfillTable, 'getBackfill' | 'putLine'>;
   /** What a video of so many network evaluations may take, pico-dollars. */
   estimate: (steps: number) => bigint;
@@ -136,6 +137,7 @@ async function submit(
       fix: 'ask for another seed to make another',
     });
   }
+  if (present !== null) await chargeEnd(services, present);
   if (present === null || (hasEnded(present) && present.status !== 'completed')) {
     await reserve(services, present ?? wanted, present === null ? 1 : present.attempt + 1);
   }
@@ -156,6 +158,15 @@ async function submit(
     executionName: executionName(videoId, job.attempt),
     request: requestOf(job),
   };
+}
+
+/** Charges are known for longer, so that none is written a second time. */
+const CHARGED_AGAIN_WITHIN_DAYS = 30;
+
+/** A crash may have come between the end of a job and its charge: what is charged already stays as it is. */
+async function chargeEnd(services: SubmitServices, job: Job): Promise<void> {
+  const oldest = addDays(dayAt(Date.now()), -CHARGED_AGAIN_WITHIN_DAYS);
+  if (hasEnded(job) && dayOf(job.createdAt) >= oldest) await settleAttempt(services, job);
 }
 
 /** Sets money of the tenant's day aside; the end of the job replaces it by what was spent. */

@@ -220,7 +220,10 @@ export class FakeCloud implements EmbeddedCloud {
     const submit = createSubmitHandler({
       table,
       backfills,
-      tenants: { getTenant: async () => null } as unknown as TenantTable,
+      tenants: {
+        getTenant: async () => null,
+        settle: async () => {},
+      } as unknown as TenantTable,
       modelRevision,
       compatibilityKey,
       costOf: () => 0n,

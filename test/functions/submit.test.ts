@@ -191,6 +191,37 @@ describe('Submit', () => {
     expect(await tenants.getSpending(tenant, day)).toBe(2n * VIDEO_COST);
   });
 
+  it.each(['completed', 'failed'] as const)(
+    'charges what %s without being charged, once, before it goes on',
+    async (status) => {
+      // Prepare
+      const { submit, tenants, tenant, videoId, costOf } = await prepare();
+      await submit();
+      await table().recordUsage(videoId, {
+        step: 'generate',
+        run: 'run',
+        gpuSeconds: 3600,
+        purchaseOption: 'embedded',
+      });
+      if (status === 'completed') await table().completeJob(videoId, sampleResult());
+      else await table().failJob(videoId, { code: 'internal', message: 'no' }, false);
+      const ended = (await table().getJob(videoId))!;
+      const day = ended.createdAt.slice(0, 10);
+      const before = await tenants.getSpending(tenant, day);
+
+      // Act
+      await submit();
+      const after = await tenants.getSpending(tenant, day);
+      await submit();
+
+      // Assess
+      expect(before).toBe(0n);
+      expect(after).toBe(costOf(ended));
+      expect(after).toBeGreaterThan(0n);
+      expect(await tenants.getSpending(tenant, day)).toBe(after);
+    },
+  );
+
   it("prefers the tenant's own budget to the deployment's", async () => {
     // Prepare
     const { submit, tenants, tenant } = await prepare({}, 0n);
