@@ -47,7 +47,8 @@ export function nameOfClass(reuseClass: number): string {
       : limit === Infinity
         ? `hit more than ${above} times`
         : `hit ${Math.max(1, above)}-${limit} times`;
-  return `${hits}, made in about ${steps} evaluations`;
+  const evaluations = steps === 1 ? '1 evaluation' : `about ${steps} evaluations`;
+  return `${hits}, made in ${evaluations}`;
 }
 
 /** Waiting times are told apart by factors of two, from a minute to some four years. */

@@ -122,8 +122,8 @@ export class ReuseModel {
 
   /**
    * What a pass over the cache sees of an entry: when it was hit last, and how long it has waited. Of
-   * several hits since the pass before, the gap before the last one stands for the others, as often
-   * as it fits in and as the decayed hits allow.
+   * several hits since the pass before, the gap before the last one stands for the others, of which
+   * there were as many as the entry has in such a time on average.
    *
    * @param since epoch milliseconds of the pass before; whatever was earlier it has seen
    */
@@ -134,7 +134,8 @@ export class ReuseModel {
       const gap = Math.max(0, entry.lastHitAt - begin) / 1000;
       const seenFrom = Math.max(0, since - begin) / 1000;
       const unseen = Math.max(0, begin - Math.max(since, entry.createdAt)) / 1000;
-      const more = Math.min(unseen / Math.max(1, gap), Math.max(0, entry.hits - 2));
+      const meanGap = (entry.lastHitAt - entry.createdAt) / 1000 / entry.hits;
+      const more = meanGap > 0 ? Math.min(unseen / meanGap, Math.max(0, entry.hits - 2)) : 0;
       const margin = entry.decayedHits > 0 ? entry.decayedCredit / entry.decayedHits : 0;
       const before = classBeforeHit(entry);
       this.addWait(before, seenFrom, gap, 1 + more);

@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../errors.ts';
+import { checkOptions } from './check-options.ts';
 import { RequestPreparer } from './prepare-request.ts';
 import { SimulatedCache } from './simulated-cache.ts';
 import type { ReplayedRequest, SimulationOptions, SimulationResult } from './types.ts';
@@ -13,6 +14,7 @@ export async function simulate(
   trace: AsyncIterable<ReplayedRequest> | Iterable<ReplayedRequest>,
   options: SimulationOptions,
 ): Promise<SimulationResult> {
+  checkOptions(options);
   const preparer = new RequestPreparer(options.scope, options.calibration);
   const caches = options.caches.map((setup) => new SimulatedCache(setup, options));
   let requests = 0;

@@ -10,13 +10,7 @@ import { policiesOf } from './policies.ts';
 import type { PreparedRequest } from './prepare-request.ts';
 import type { SimulatedEntry } from './simulated-entry.ts';
 import { SimulatedTier } from './simulated-tier.ts';
-import type {
-  CacheResult,
-  CacheSetup,
-  Shown,
-  SimulatedHit,
-  SimulationOptions,
-} from './types.ts';
+import type { CacheResult, CacheSetup, Shown, SimulatedHit, SimulationOptions } from './types.ts';
 
 /** Of videos of which it is not said how well they show their prompts. */
 const ALL_SHOWN: Shown = { whole: 1, object: 1, background: 1 };

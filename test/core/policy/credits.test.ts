@@ -45,7 +45,11 @@ describe('credits', () => {
   });
 
   it('are for the step to the next best hit where there is one', () => {
-    const found = { whole: [candidate('w')], object: [candidate('o')], background: [candidate('b')] };
+    const found = {
+      whole: [candidate('w')],
+      object: [candidate('o')],
+      background: [candidate('b')],
+    };
 
     // 5 evaluations from both parts instead of 3; the results are of the same generation.
     expect(creditsFor(input(found))).toEqual({ w: 2 });

@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
-import {
-  decayedTo,
-  decayWeight,
-  HALF_LIFE_MILLISECONDS,
-  LANDMARK,
-} from '#core/policy/decay.ts';
+import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/policy/decay.ts';
 
 const YEAR = 365 * 24 * 3_600_000;
 const times = fc.integer({ min: LANDMARK - 5 * YEAR, max: LANDMARK + 10 * YEAR });
@@ -21,10 +16,13 @@ describe('decayed sums', () => {
   it('are what adding up decayed events one by one gives', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ time: times, amount: fc.double({ min: 0.01, max: 50, noNaN: true }) }), {
-          minLength: 1,
-          maxLength: 30,
-        }),
+        fc.array(
+          fc.record({ time: times, amount: fc.double({ min: 0.01, max: 50, noNaN: true }) }),
+          {
+            minLength: 1,
+            maxLength: 30,
+          },
+        ),
         (events) => {
           const now = Math.max(...events.map(({ time }) => time));
           const sum = events.reduce((all, { time, amount }) => all + amount * decayWeight(time), 0);
