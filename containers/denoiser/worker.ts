@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FlexCacheError, messageWithFix } from '#core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import { TaskGoneError } from '#stores/errors.ts';
 import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import { UsageMeter } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
-import { deleteCheckpoint } from './checkpoint-store.ts';
+import { answerFailure, forgetCheckpoint } from './answer-failure.ts';
+import { backoffSeconds, isTransient, messageOf } from './failures.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
 import { MachineTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
@@ -68,8 +68,6 @@ export interface Worker {
    */
   run(signal: AbortSignal): Promise<void>;
 }
-
-const LONGEST_BACKOFF_SECONDS = 60;
 
 /**
  * The GPU worker: receive, generate, answer the workflow, delete.
@@ -230,90 +228,8 @@ async function generate(
   return { result: { ...video, seconds: { queue, generate: usage.gpuSeconds }, usage }, stepsHere };
 }
 
-/** What stays behind when this fails expires in the store. */
-async function forgetCheckpoint(
-  { objects }: WorkerDependencies,
-  log: (event: WorkerEvent) => void,
-  videoId: string,
-): Promise<void> {
-  try {
-    await deleteCheckpoint(objects, videoId);
-  } catch (error) {
-    log({ level: 'warn', event: 'checkpoint_kept', videoId, message: messageOf(error) });
-  }
-}
-
-async function answerFailure(
-  dependencies: WorkerDependencies,
-  settings: WorkerSettings,
-  log: (event: WorkerEvent) => void,
-  received: ReceivedMessage,
-  hold: MessageHold,
-  error: unknown,
-): Promise<void> {
-  const { queue, callbacks } = dependencies;
-  const { message, receipt, deliveries } = received;
-  const { videoId } = message.request;
-  const reason = error instanceof TaskGoneError ? 'gone' : hold.stopReason;
-  // Before the answer: whoever gets it settles what the job has cost.
-  await hold.enterWork();
-  if (reason === 'taken') {
-    log({ level: 'warn', event: 'message_taken', videoId });
-    return;
-  }
-  if (reason === 'gone') {
-    log({ level: 'warn', event: 'task_gone', videoId });
-    await queue.delete(receipt);
-    await forgetCheckpoint(dependencies, log, videoId);
-    return;
-  }
-  if (reason === 'shutdown') {
-    log({ level: 'info', event: 'returned', videoId });
-    await queue.extend(receipt, 0);
-    return;
-  }
-  if (isTransient(error) && deliveries < settings.maximumDeliveries) {
-    const seconds = backoffSeconds(deliveries);
-    log({ level: 'warn', event: 'retried', videoId, seconds, message: messageOf(error) });
-    await queue.extend(receipt, seconds);
-    return;
-  }
-  const code = error instanceof FlexCacheError ? error.code : 'internal';
-  const level = code === 'cancelled' ? 'info' : 'error';
-  log({ level, event: 'failed', videoId, code, message: messageOf(error), stack: stackOf(error) });
-  try {
-    await callbacks.sendTaskFailure(message.taskToken, code, causeOf(error));
-  } catch (answerError) {
-    if (!(answerError instanceof TaskGoneError)) throw answerError;
-  }
-  await queue.delete(receipt);
-  await forgetCheckpoint(dependencies, log, videoId);
-}
-
-function isTransient(error: unknown): boolean {
-  return error instanceof FlexCacheError && error.transient;
-}
-
-/** 2, 4, 8, ... seconds. */
-function backoffSeconds(attempt: number): number {
-  return Math.min(2 ** attempt, LONGEST_BACKOFF_SECONDS);
-}
-
 async function pause(seconds: number, signal: AbortSignal): Promise<void> {
   await sleep(seconds * 1000, undefined, { signal }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** What whoever waits for the video is told. */
-function causeOf(error: unknown): string {
-  return error instanceof FlexCacheError ? messageWithFix(error) : messageOf(error);
-}
-
-function stackOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.stack : undefined;
 }

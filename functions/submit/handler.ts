@@ -107,11 +107,12 @@ async function recordFailure(
 
 function requestOfLine(
   { tenant, defaults: { scope, minSimilarity, maxReuse } }: Backfill,
-  { line: _, ...asked }: ReadableItem,
+  { idempotencyKey, prompt, seed, cache, steps }: ReadableItem,
 ): GenerationRequest {
+  const asked = { idempotencyKey, prompt, seed, cache, steps };
   return newRequest(
     { ...asked, tenant, scope, minSimilarity, maxReuse, pool: 'backfill' },
-    { steps: asked.steps },
+    { steps },
   );
 }
 

@@ -1,7 +1,8 @@
 import { dayOf } from './day.ts';
-import type { Job, ReplacedWork, UsageRecord } from './generation.ts';
+import type { Job, UsageRecord } from './generation.ts';
 import { ledgerOf, type LedgerJob, type LedgerLine } from './ledger.ts';
-import { priceOf, quantityOf, type Quantity } from './money.ts';
+import { priceOf, quantityOf } from './money.ts';
+import { savedBy, MOST_EVALUATIONS } from './savings.ts';
 import { bookOn, machinePriceId, priceIn, type Machine, type PriceBook } from './prices.ts';
 import { billedMachine, costOfUsage, gpuHours, type CostItem } from './usage-cost.ts';
 
@@ -210,8 +211,6 @@ export function estimateCost(question: CostQuestion, book: PriceBook): CostEstim
   };
 }
 
-const MOST_EVALUATIONS = 1_000_000;
-
 /** A worker renews its message this often. */
 const SECONDS_PER_QUEUE_REQUEST = 20;
 
@@ -264,60 +263,6 @@ function typicalUsage({
   return records;
 }
 
-/** Pico-dollars for the evaluations that reuse skipped; 0 while nothing says what one takes. */
-function savedBy(
-  { result }: Pick<Job, 'result'>,
-  useful: readonly UsageRecord[],
-  book: PriceBook,
-): bigint {
-  if (result === undefined) return 0n;
-  const fullSteps = exact(result.fullSteps, 'result.fullSteps');
-  if (useful.length === 0) return savedByVideo(result.replaced, fullSteps, book);
-  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
-  const skipped = atLeastZero(fullSteps - exact(result.stepsRun, 'result.stepsRun'));
-  const timed = useful.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
-  const evaluations = timed.reduce(
-    (sum, { networkEvaluations }) => sum + exact(networkEvaluations!, 'networkEvaluations'),
-    0n,
-  );
-  // Each machine with its share of the evaluations that were run, at its own speed and price.
-  return timed.reduce((sum, record) => {
-    const { value, scale } = denoiseHours(record);
-    const hour = priceIn(book, machinePriceId(billedMachine(record, book)!)).amount;
-    return sum + priceOf(hour, { value: value * skipped, scale: scale * evaluations });
-  }, 0n);
-}
-
-/** An exact hit saves all of a full generation: the work that was measured, its evaluations made full. */
-function savedByVideo(
-  replaced: ReplacedWork | undefined,
-  fullSteps: bigint,
-  book: PriceBook,
-): bigint {
-  if (replaced === undefined || replaced.networkEvaluations === 0) return 0n;
-  const evaluations = exact(replaced.networkEvaluations, 'networkEvaluations');
-  const skipped = atLeastZero(fullSteps - evaluations);
-  const seconds = gpuHours(replaced.gpuSeconds, 'gpuSeconds');
-  const denoise = denoiseHours(replaced);
-  // seconds + skipped * denoise / evaluations, over one denominator
-  return priceOf(priceIn(book, machinePriceId(referenceMachine(book))).amount, {
-    value: seconds.value * denoise.scale * evaluations + skipped * denoise.value * seconds.scale,
-    scale: seconds.scale * denoise.scale * evaluations,
-  });
-}
-
-/** Without a measure of its own the denoiser is taken for all of the work: little of it is not. */
-function denoiseHours({
-  denoiseSeconds,
-  gpuSeconds,
-}: Pick<UsageRecord, 'denoiseSeconds' | 'gpuSeconds'>): Quantity {
-  return gpuHours(denoiseSeconds ?? gpuSeconds, 'denoiseSeconds');
-}
-
-function atLeastZero(count: bigint): bigint {
-  return count > 0n ? count : 0n;
-}
-
 function basisOf(generate: UsageRecord | undefined, book: PriceBook): CostBasis {
   const machine = generate === undefined ? null : billedMachine(generate, book);
   if (machine === null) return { ...referenceMachine(book), isReference: true };
@@ -335,11 +280,6 @@ function machinesOf(worked: readonly LedgerLine[], book: PriceBook): CostBasis[]
 
 function referenceMachine({ reference }: PriceBook): Machine {
   return { instanceType: reference.instanceType, purchaseOption: reference.purchaseOption };
-}
-
-function exact(count: number, field: string): bigint {
-  const { value, scale } = quantityOf(count, field, MOST_EVALUATIONS);
-  return value / scale;
 }
 
 function byService(items: readonly CostItem[]): ServiceCost[] {

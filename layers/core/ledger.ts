@@ -32,16 +32,24 @@ function usefulRecords({ usage, attempt, status }: LedgerJob): ReadonlySet<Usage
   const last = Math.max(attempt ?? 1, ...usage.map(attemptOf));
   const records = usage.filter((record) => attemptOf(record) === last);
   const byStep = Map.groupBy(records, ({ step }) => step);
-  const named = closure(latest(byStep.get('commit') ?? []), records);
+  const ends = latest(byStep.get('commit') ?? []);
+  const named = closure(ends, records);
+  const isNaming = ends.some(({ continues = [] }) => continues.length > 0);
   const useful = new Set<UsageRecord>();
-  for (const runs of byStep.values()) {
+  for (const [step, runs] of byStep) {
     const chosen = runs.filter((record) => named.has(record));
-    for (const root of chosen.length > 0 ? chosen : latest(runs)) {
+    // The end names all that went into it; what it does not name came to nothing, if it has a name.
+    const unnamed =
+      isNaming && INPUTS.has(step) ? runs.filter(({ run }) => run === undefined) : runs;
+    for (const root of chosen.length > 0 ? chosen : latest(unnamed)) {
       for (const record of closure([root], records)) useful.add(record);
     }
   }
   return useful;
 }
+
+/** Steps whose results the end of a job is made of. */
+const INPUTS: ReadonlySet<UsageRecord['step']> = new Set(['embed', 'lookup', 'generate']);
 
 /** The last of the runs, as a list; none of none. */
 function latest(runs: readonly UsageRecord[]): UsageRecord[] {

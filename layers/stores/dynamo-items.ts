@@ -1,6 +1,5 @@
 import {
   BatchGetItemCommand,
-  ConditionalCheckFailedException,
   DeleteItemCommand,
   DynamoDBClient,
   GetItemCommand,
@@ -9,19 +8,14 @@ import {
   ScanCommand,
   UpdateItemCommand,
   type AttributeValue,
-  type ConsumedCapacity,
 } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall as unmarshallItem } from '@aws-sdk/util-dynamodb';
-import { fromAws } from './aws-errors.ts';
+import { ifConditionHolds, MEASURED, read, write } from './dynamo-requests.ts';
 import type { TableIndex } from './table-definition.ts';
 import type { Attributes, ItemKey } from './table-items.ts';
-import { meterUse } from './usage-meter.ts';
 
 /** Sums that grow for years pass 2^53, above which the SDK will not have numbers unless asked. */
 const ANY_NUMBER = { removeUndefinedValues: true, allowImpreciseNumbers: true };
-
-/** Every answer says what it is charged; indexes are in it. */
-const MEASURED = { ReturnConsumedCapacity: 'TOTAL' } as const;
 
 /** BatchGetItem takes no more (DynamoDB quotas). */
 const BATCH_GET_ITEMS = 100;
@@ -297,57 +291,6 @@ function unmarshall(item: Record<string, AttributeValue>): Attributes {
 
 function nameOf({ pk, sk }: ItemKey): string {
   return JSON.stringify([pk, sk]);
-}
-
-interface Answer {
-  ConsumedCapacity?: ConsumedCapacity | ConsumedCapacity[] | undefined;
-}
-
-async function read<Output extends Answer>(
-  doing: string,
-  request: () => Promise<Output>,
-): Promise<Output> {
-  const answer = await send(doing, request);
-  meterUnits('tableReadUnits', answer);
-  return answer;
-}
-
-async function write<Output extends Answer>(
-  doing: string,
-  request: () => Promise<Output>,
-): Promise<Output> {
-  const answer = await send(doing, request);
-  meterUnits('tableWriteUnits', answer);
-  return answer;
-}
-
-async function send<Output>(doing: string, request: () => Promise<Output>): Promise<Output> {
-  try {
-    return await request();
-  } catch (error) {
-    throw error instanceof ConditionalCheckFailedException ? error : fromAws(error, doing);
-  }
-}
-
-async function ifConditionHolds(doing: string, request: () => Promise<Answer>): Promise<boolean> {
-  try {
-    await write(doing, request);
-    return true;
-  } catch (error) {
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
-    // Charged by the size of the item, a unit at least, and the answer does not say how much.
-    meterUse({ tableWriteUnits: 1, unmeasuredRequests: 1 });
-    return false;
-  }
-}
-
-function meterUnits(
-  field: 'tableReadUnits' | 'tableWriteUnits',
-  { ConsumedCapacity: consumed }: Answer,
-): void {
-  const parts = [consumed ?? []].flat();
-  const units = parts.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
-  meterUse(parts.length === 0 ? { unmeasuredRequests: 1 } : { [field]: units });
 }
 
 /** Every `#name` of the expressions stands for the attribute of that name: no reserved word bites. */

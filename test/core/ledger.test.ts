@@ -66,6 +66,17 @@ describe('ledgerOf', () => {
     expect(useful({ usage })).toEqual(['e1', 'slow', 'c2', 'd2']);
   });
 
+  test('a worker whose video was there in the end came to nothing', () => {
+    const usage: UsageRecord[] = [
+      { step: 'lookup', run: 'l1', startedAt: 1 },
+      worker('killed', 10),
+      { step: 'lookup', run: 'l2', startedAt: 20 },
+      { step: 'commit', run: 'exact', startedAt: 30, continues: ['l2'] },
+    ];
+
+    expect(useful({ usage })).toEqual(['l2', 'exact']);
+  });
+
   test('an attempt that was followed by another was in vain', () => {
     const usage: UsageRecord[] = [
       worker('a', 10),

@@ -146,6 +146,7 @@ describe('the ledger of a video', () => {
     // Act
     await createCommitHandler(services)({
       ...input,
+      lookup: { ...input.lookup, attempt: 2 },
       generation: generationOf(request, {
         usage: { ...generationOf(request).usage, run: 'second', attempt: 2 },
       }),
