@@ -46,80 +46,78 @@ const PARAMETERS = [I32, I32, I32, I32, I32, F32, F32, I32];
 const [QUERY, HEADS, TAILS, COUNT, HEAD_BYTES, TAIL, BOUND, FOUND] = [0, 1, 2, 3, 4, 5, 6, 7];
 const [ROW, OFFSET, BEGIN, FIRST, SECOND] = [8, 9, 10, 11, 12];
 
+/** Instructions and their operands, in one row. */
+const code = (...parts: (number | number[])[]): number[] => parts.flat();
+
 const get = (local: number): number[] => [0x20, local];
 const set = (local: number): number[] => [0x21, local];
 const tee = (local: number): number[] => [0x22, local];
 const i32 = (value: number): number[] => [0x41, value];
-const simd = (instruction: number): number[] => [0xfd, ...unsigned(instruction)];
-const lane = (index: number): number[] => [...simd(0x1f), index];
+const simd = (instruction: number): number[] => code(0xfd, unsigned(instruction));
+const lane = (index: number): number[] => code(simd(0x1f), index);
 const [ALIGN_4, ALIGN_16] = [2, 4];
-const loadV128 = (offset: number): number[] => [...simd(0x00), ALIGN_16, offset];
+const loadV128 = (offset: number): number[] => code(simd(0x00), ALIGN_16, offset);
 const LOAD_F32 = [0x2a, ALIGN_4, 0];
 const STORE_I32 = [0x36, ALIGN_4, 0];
-const [I32_ADD, I32_SUB, I32_SHIFT_RIGHT, I32_LESS] = [0x6a, 0x6b, 0x76, 0x49];
+const [I32_IS_0, I32_LESS, I32_ADD, I32_SUB, I32_SHIFT_RIGHT] = [0x45, 0x49, 0x6a, 0x6b, 0x76];
 const [F32_ADD, F32_MULTIPLY, F32_AT_LEAST] = [0x92, 0x94, 0x60];
 const [V_ADD, V_MULTIPLY] = [simd(0xe4), simd(0xe6)];
-const ZERO_V128 = [...simd(0x0c), ...new Array<number>(16).fill(0)];
+const ZERO_V128 = code(
+  simd(0x0c),
+  Array.from({ length: 16 }, () => 0),
+);
 const [BLOCK, LOOP, IF, END, NOTHING] = [0x02, 0x03, 0x04, 0x0b, 0x40];
-const continueIf = (depth: number): number[] => [0x0d, depth];
+/** Leaves a block, goes back to the begin of a loop; 0 is the innermost. */
+const branchIf = (depth: number): number[] => [0x0d, depth];
 
-const advance = (local: number, bytes: number): number[] => [
-  ...get(local),
-  ...i32(bytes),
-  I32_ADD,
-  ...set(local),
-];
+const advance = (local: number, bytes: number): number[] =>
+  code(get(local), i32(bytes), I32_ADD, set(local));
 
-const accumulate = (sum: number, offset: number): number[] => [
-  ...get(sum),
-  ...get(QUERY),
-  ...get(OFFSET),
-  I32_ADD,
-  ...loadV128(offset),
-  ...get(HEADS),
-  ...loadV128(offset),
-  ...V_MULTIPLY,
-  ...V_ADD,
-  ...set(sum),
-];
+const accumulate = (sum: number, offset: number): number[] =>
+  code(
+    get(sum),
+    code(get(QUERY), get(OFFSET), I32_ADD, loadV128(offset)),
+    code(get(HEADS), loadV128(offset)),
+    code(V_MULTIPLY, V_ADD, set(sum)),
+  );
 
 const EIGHT_FLOATS = 32;
 
-const BODY = [
-  ...get(FOUND),
-  ...set(BEGIN),
-  ...[BLOCK, NOTHING, ...get(COUNT), 0x45, ...continueIf(0)],
-  ...[LOOP, NOTHING],
-  ...[...ZERO_V128, ...tee(FIRST), ...set(SECOND), ...i32(0), ...set(OFFSET)],
-  ...[LOOP, NOTHING],
-  ...[...accumulate(FIRST, 0), ...accumulate(SECOND, 16)],
-  ...advance(HEADS, EIGHT_FLOATS),
-  ...[...get(OFFSET), ...i32(EIGHT_FLOATS), I32_ADD, ...tee(OFFSET)],
-  ...[...get(HEAD_BYTES), I32_LESS, ...continueIf(0), END],
-  ...[...get(FIRST), ...get(SECOND), ...V_ADD, ...tee(FIRST), ...lane(0)],
-  ...[...get(FIRST), ...lane(1), F32_ADD],
-  ...[...get(FIRST), ...lane(2), F32_ADD],
-  ...[...get(FIRST), ...lane(3), F32_ADD],
-  ...[...get(TAIL), ...get(TAILS), ...LOAD_F32, F32_MULTIPLY, F32_ADD],
-  ...[...get(BOUND), F32_AT_LEAST, IF, NOTHING],
-  ...[...get(FOUND), ...get(ROW), ...STORE_I32, ...advance(FOUND, 4), END],
-  ...advance(TAILS, 4),
-  ...[...get(ROW), ...i32(1), I32_ADD, ...tee(ROW), ...get(COUNT), I32_LESS, ...continueIf(0)],
-  ...[END, END],
-  ...[...get(FOUND), ...get(BEGIN), I32_SUB, ...i32(2), I32_SHIFT_RIGHT, END],
-];
+const DOT = code(
+  code(ZERO_V128, tee(FIRST), set(SECOND), i32(0), set(OFFSET)),
+  code(LOOP, NOTHING),
+  code(accumulate(FIRST, 0), accumulate(SECOND, 16), advance(HEADS, EIGHT_FLOATS)),
+  code(get(OFFSET), i32(EIGHT_FLOATS), I32_ADD, tee(OFFSET)),
+  code(get(HEAD_BYTES), I32_LESS, branchIf(0), END),
+  code(get(FIRST), get(SECOND), V_ADD, tee(FIRST), lane(0)),
+  [1, 2, 3].flatMap((index) => code(get(FIRST), lane(index), F32_ADD)),
+);
 
-const LOCALS = [...[3, I32], ...[2, V128]];
+const BODY = code(
+  code(get(FOUND), set(BEGIN)),
+  code(BLOCK, NOTHING, get(COUNT), I32_IS_0, branchIf(0), LOOP, NOTHING),
+  DOT,
+  code(get(TAIL), get(TAILS), LOAD_F32, F32_MULTIPLY, F32_ADD, get(BOUND), F32_AT_LEAST),
+  code(IF, NOTHING, get(FOUND), get(ROW), STORE_I32, advance(FOUND, 4), END),
+  advance(TAILS, 4),
+  code(get(ROW), i32(1), I32_ADD, tee(ROW), get(COUNT), I32_LESS, branchIf(0)),
+  code(END, END, get(FOUND), get(BEGIN), I32_SUB, i32(2), I32_SHIFT_RIGHT, END),
+);
+
+/** Three more whole numbers and two rows of four floats. */
+const LOCALS = [2, 3, I32, 2, V128];
 
 const MODULE = new WebAssembly.Module(
-  Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, ...counted(PARAMETERS), 1, I32]),
-    ...section(2, [1, ...name('env'), ...name('memory'), 0x02, 0x00, 1]),
-    ...section(3, [1, 0]),
-    ...section(7, [1, ...name('scan'), 0x00, 0]),
-    ...section(10, [1, ...counted([2, ...LOCALS, ...BODY])]),
-  ]),
+  Uint8Array.from(
+    code(
+      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+      section(1, code(1, 0x60, counted(PARAMETERS), 1, I32)),
+      section(2, code(1, name('env'), name('memory'), 0x02, 0x00, 1)),
+      section(3, [1, 0]),
+      section(7, code(1, name('scan'), 0x00, 0)),
+      section(10, code(1, counted(code(LOCALS, BODY)))),
+    ),
+  ),
 );
 
 /** A memory of one page, and the loop over it. */

@@ -126,7 +126,10 @@ describe('a stored model', () => {
     { ...new ReuseModel(NOW).toJSON(), format: 'flexcache-reuse/0' },
     { ...new ReuseModel(NOW).toJSON(), asOf: 'yesterday' },
     { ...new ReuseModel(NOW).toJSON(), hits: [1, 2] },
-    { ...new ReuseModel(NOW).toJSON(), waited: new Array(REUSE_CLASSES * AGE_BINS).fill(-1) },
+    {
+      ...new ReuseModel(NOW).toJSON(),
+      waited: Array.from({ length: REUSE_CLASSES * AGE_BINS }, () => -1),
+    },
   ])('is refused when it is something else (%#)', (stored) => {
     expect(() => ReuseModel.from(stored)).toThrow(InvalidInputError);
   });
