@@ -57,6 +57,8 @@ export class Execution {
   generation: GenerationResult | null = null;
   #answeredAt = Infinity;
   #suffix = 0;
+  /** A latent is lost from outside. */
+  mayLackDonors = false;
   /** Nothing more is begun for it. */
   isStopped = false;
 
@@ -226,7 +228,7 @@ export class Execution {
       return bytes;
     };
     const { dropped } = await loadDonors(donors, { get }, COMPATIBILITY_KEY);
-    if (dropped.length === 0 || this.#world.now > this.leasedUntil) return;
+    if (dropped.length === 0 || this.#world.now > this.leasedUntil || this.mayLackDonors) return;
     const [{ donor, error }] = dropped as [(typeof dropped)[number]];
     const is = error instanceof ObjectMissingError ? 'gone' : `no donor (${error.message})`;
     throw new Violation(`the latent of ${donor.entryId} is ${is} while it is leased`);

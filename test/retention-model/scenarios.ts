@@ -166,6 +166,22 @@ export const SCENARIOS: readonly Scenario[] = [
     mostCrashes: 1,
   },
   {
+    name: 'reader of a latent that was lost, sweeper, evictor',
+    fill: async (world) => {
+      await withDonor(READER)(world);
+      await world.objects.delete(madeFor(DONOR).latentKey);
+    },
+    cast: (world) => {
+      const execution = reading(world);
+      execution.mayLackDonors = true;
+      return [...execution.actors('reader'), sweeper(), evictor()];
+    },
+    waits: [GRACE],
+    mostWaits: 1,
+    mostCrashes: 1,
+    rules: { mayLoseLatents: true },
+  },
+  {
     name: 'repeater, deleter, evictor',
     fill: withDonor(REPEATER),
     cast: (world) => [...repeating(world).actors('repeater'), deleter(world, DONOR), evictor()],
