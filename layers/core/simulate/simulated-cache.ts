@@ -264,8 +264,8 @@ export class SimulatedCache {
   }
 }
 
-/** How often a policy looks at everything: as often as the evictor unless a deployment says otherwise. */
-const REVIEW_EVERY_MILLISECONDS = 3_600_000;
+/** How often a policy looks at everything: as often as the evictor weighs the cache. */
+const REVIEW_EVERY_MILLISECONDS = 24 * 3_600_000;
 
 function partsOf({ vectors }: Pick<SimulatedEntry, 'vectors'>): LookupPart[] {
   return LOOKUP_PARTS.filter((part) => vectors[part] !== null);
