@@ -15,19 +15,27 @@ export interface MachineClaims {
   claimMachine(machineId: string, workerId: string, expiresAt: number): Promise<boolean>;
 }
 
+/** How long ago a machine was booted, seconds, and what that boot is called; null where nobody says. */
+export interface Boot {
+  sinceBoot: number;
+  bootId: string | null;
+}
+
 /**
  * How long it took until this worker was ready, which it is now: from the boot of its machine for the
  * first worker on it, from the start of the process for the others. Between two workers of a machine
  * nobody measures.
+ *
+ * @param boot asked of the machine unless given
  */
 export async function coldStartSeconds(
   claims: MachineClaims,
   workerId: string,
   log: (event: WorkerEvent) => void,
+  boot?: Boot,
 ): Promise<number> {
-  const sinceBoot = uptime();
+  const { sinceBoot, bootId } = boot ?? { sinceBoot: uptime(), bootId: await readBootId() };
   const sinceStart = process.uptime();
-  const bootId = await readBootId();
   if (bootId === null || sinceBoot > LONGEST_BOOT_SECONDS) return toMilliseconds(sinceStart);
   try {
     const expiresAt = Math.floor(Date.now() / 1000) + CLAIM_IS_KEPT_SECONDS;

@@ -12,6 +12,7 @@ import { checkpointObjectKey } from '#core/identity.ts';
 import { newJob } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
+import { ledgerOf } from '#core/ledger.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
@@ -274,7 +275,15 @@ describeOnMoto('the worker as its image starts it', (endpoint) => {
       stepsHere: STEPS,
     });
     expect(aws.successes).toHaveLength(1);
-    expect(aws.successes[0]!.output.usage.networkEvaluations).toBe(STEPS);
+    const { usage } = aws.successes[0]!.output;
+    expect(usage.networkEvaluations).toBe(STEPS);
+    // The killed one's time is in the ledger beside the other's, as waste.
+    const job = (await table.getJob(request.videoId))!;
+    const [lost, ...others] = ledgerOf(job).filter(({ isUseful }) => !isUseful);
+    expect(others).toEqual([]);
+    expect(lost!.record.run).not.toBe(usage.run);
+    expect(lost!.record.gpuSeconds).toBeGreaterThan(0);
+    expect(ledgerOf(job).find(({ isUseful }) => isUseful)!.record.run).toBe(usage.run);
     const stored = await collect(objects.list(`videos/${request.videoId}/`));
     expect(stored.map(({ key }) => key.split('.').at(-1)).sort()).toEqual([
       'jpg',
