@@ -80,6 +80,16 @@ describe('flexcache simulate', () => {
     });
   });
 
+  test('can be interrupted while it embeds, and goes on where it stopped', async () => {
+    const prompts = Array.from({ length: 120 }, (_, index) => `a red ball number ${index}`);
+    await write('prompts.txt', prompts.join('\n'));
+    const interrupting = setInterval(() => harness.interrupt(), 5);
+    const stopped = await simulate('prompts.txt', '--policies', 'all');
+    clearInterval(interrupting);
+    expect(stopped).toEqual({ exitCode: 130, stdout: '', stderr: '' });
+    expect(await simulate('prompts.txt', '--policies', 'all')).toMatchObject({ exitCode: 0 });
+  });
+
   test('prints dollars apart, hits by kind, and what the order is worth', async () => {
     await write('prompts.txt', 'a red ball over a meadow\na blue star at night in space\n');
     const { stdout, exitCode } = await simulate('prompts.txt', '--capacity', '50%,1MB,unlimited');
