@@ -206,9 +206,8 @@ describe('flexcache report', () => {
   test('--out writes the file whole, or not at all', async () => {
     const { flexcache, folder } = await filled();
 
-    const { exitCode, stdout, stderr } = await flexcache(
-      ...['report', '--by', 'video', ...DAYS, '--format', 'csv', '--out', 'deep/report.csv'],
-    );
+    const asked = ['--by', 'video', ...DAYS, '--format', 'csv', '--out', 'deep/report.csv'];
+    const { exitCode, stdout, stderr } = await flexcache('report', ...asked);
 
     expect([exitCode, stdout]).toEqual([0, '']);
     expect(stderr).toContain('deep/report.csv');
