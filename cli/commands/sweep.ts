@@ -39,6 +39,10 @@ function describeSweep(summary: SweepSummary): string[] {
       summary.entriesWithoutLatent,
       `entries whose latent is gone, ${isDryRun ? 'would leave' : 'leave'} the cache`,
     ],
+    [
+      summary.entriesOfDeletedVideos,
+      `entries of deleted videos, ${isDryRun ? 'would leave' : 'leave'} the cache`,
+    ],
   ];
   const lines = found.filter(([amount]) => amount > 0);
   return [

@@ -16,8 +16,10 @@ export function createSweepHandler(
   return traced('sweep', async (input) => {
     const summary = await recordedSweep(stores, input);
     telemetry.log({ level: 'info', event: 'swept', ...summary });
-    const { orphanedObjects, orphanedVectors, restoredVectors, entriesWithoutLatent } = summary;
-    const orphans = orphanedObjects + orphanedVectors + restoredVectors + entriesWithoutLatent;
+    const { orphanedObjects, orphanedVectors, restoredVectors } = summary;
+    const { entriesWithoutLatent, entriesOfDeletedVideos } = summary;
+    const entries = entriesWithoutLatent + entriesOfDeletedVideos;
+    const orphans = orphanedObjects + orphanedVectors + restoredVectors + entries;
     if (!summary.isDryRun && orphans > 0) telemetry.measure({ orphans }, {});
     return summary;
   });

@@ -48,12 +48,28 @@ async function removeUnnamed(turn: Sweep, unnamed: Map<string, ObjectHead>): Pro
   });
 }
 
-async function isNamedByItsOwn({ stores }: Sweep, { key }: ObjectHead): Promise<boolean> {
+async function isNamedByItsOwn(turn: Sweep, { key }: ObjectHead): Promise<boolean> {
+  const { table } = turn.stores;
   const videoId = ownerOfKey(key);
-  const job = await stores.table.getJob(videoId);
+  const job = await table.getJob(videoId);
   if (isUnfinished(job) || keysOfJob(job).includes(key)) return true;
-  const entry = await stores.table.getEntry(videoId);
-  return entry !== null && entry.state !== 'TOMBSTONE' && keysOf(entry).includes(key);
+  const entry = await table.getEntry(videoId);
+  if (entry === null || entry.state === 'TOMBSTONE' || !keysOf(entry).includes(key)) return false;
+  if (job?.deletedAt !== undefined && entry.videoKey === key) await letGo(turn, entry);
+  return true;
+}
+
+/**
+ * Deleting a video takes its entry along. One that a Commit wrote later, of an execution that had been
+ * stopped, leaves here.
+ */
+async function letGo({ stores, summary, now, change }: Sweep, entry: Entry): Promise<void> {
+  const { entryId, state } = entry;
+  if (state !== 'READY') return;
+  const isMoved = await change(() => stores.table.moveEntry(entryId, 'READY', 'EVICTING', now()));
+  if (isMoved === false) return;
+  await change(() => stores.vectors.delete([entryId]));
+  summary.entriesOfDeletedVideos++;
 }
 
 /** A deleted job gives up its video. */

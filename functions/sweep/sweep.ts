@@ -39,6 +39,8 @@ export interface SweepSummary {
   restoredVectors: number;
   /** READY entries whose latent is missing, moved out of the cache. */
   entriesWithoutLatent: number;
+  /** READY entries of videos that their owners deleted, moved out of the cache. */
+  entriesOfDeletedVideos: number;
 }
 
 /** A turn of work: what it may touch, what it found, and whether it may go on. */
@@ -83,6 +85,7 @@ export async function sweep(
     orphanedVectors: 0,
     restoredVectors: 0,
     entriesWithoutLatent: 0,
+    entriesOfDeletedVideos: 0,
   };
   const turn: Sweep = {
     stores,

@@ -29,6 +29,7 @@ const CLEAN: Partial<SweepSummary> = {
   orphanedVectors: 0,
   restoredVectors: 0,
   entriesWithoutLatent: 0,
+  entriesOfDeletedVideos: 0,
 };
 
 function orphans(count: number): Partial<SweepSummary> {
@@ -184,6 +185,21 @@ describe('sweep', () => {
     expect(summary).toMatchObject({ ...CLEAN, ...orphans(4 + 3) });
     for (const key of deleted.keys) expect(await exists(key)).toBe(false);
     expect(await exists(shared.videoKey)).toBe(true);
+  });
+
+  test('an entry that came into the cache behind the deletion of its video leaves it', async () => {
+    const { videoId, videoKey } = await storeVideo();
+    await stores().table.deleteJob(videoId);
+    await storeEntry(stores(), {}, { entryId: videoId, videoKey });
+
+    const dry = await sweep(stores(), { now: tomorrow, isDryRun: true });
+    const summary = await sweep(stores(), { now: tomorrow });
+
+    expect(dry).toMatchObject({ entriesOfDeletedVideos: 1 });
+    expect(summary).toMatchObject({ entriesOfDeletedVideos: 1 });
+    expect(await stores().table.getEntry(videoId)).toMatchObject({ state: 'EVICTING' });
+    expect(await isIndexed(stores(), videoId)).toBe(false);
+    expect(await exists(videoKey)).toBe(true);
   });
 
   test('the video of a failed job goes, that of one under way and that of an entry stay', async () => {

@@ -292,6 +292,7 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     waits: [DAY],
     mostWaits: 1,
+    mostCrashes: 1,
     atEnd: (world) => {
       const isDeleted = world.job(OWN)!['deletedAt'] !== undefined;
       if (isDeleted && world.entry(OWN)) throw new Violation(`${OWN} was deleted and is a donor`);
