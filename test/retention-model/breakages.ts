@@ -2,8 +2,9 @@ import { UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import type { ObjectHead } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import { evictor } from './cast.ts';
-import { scenarioNamed, writing, without, WRITER } from './scenarios.ts';
-import type { Breakage, Scenario } from './simulation.ts';
+import { without, WRITER, writing } from './beginnings.ts';
+import { scenarioNamed } from './scenarios.ts';
+import type { Breakage, Scenario } from './scenario.ts';
 import type { Stores } from './world.ts';
 
 /** A protocol that is broken on purpose, where that shows, and what is then seen. */

@@ -1,5 +1,6 @@
 import { sweepUp } from './sweep-up.ts';
-import { Simulation, type Choice, type Scenario } from './simulation.ts';
+import type { Choice, Scenario } from './scenario.ts';
+import { Simulation } from './simulation.ts';
 import { Violation } from './watch.ts';
 
 export interface Bounds {

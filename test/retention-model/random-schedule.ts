@@ -1,4 +1,5 @@
-import { Simulation, type Choice, type Scenario } from './simulation.ts';
+import type { Choice, Scenario } from './scenario.ts';
+import { Simulation } from './simulation.ts';
 import { sweepUp } from './sweep-up.ts';
 
 /**

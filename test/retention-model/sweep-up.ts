@@ -7,7 +7,8 @@ import {
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
 import { sweep } from '#functions/sweep/sweep.ts';
 import { onClock } from './model-clock.ts';
-import type { Scenario, Simulation } from './simulation.ts';
+import type { Scenario } from './scenario.ts';
+import type { Simulation } from './simulation.ts';
 import { Violation } from './watch.ts';
 import type { World } from './world.ts';
 
