@@ -23,7 +23,9 @@ test('cache ls and show print the entries without their vectors, with what each 
   const shown = await flexcache('cache', 'show', hit!.entryId, '--json');
   const text = await flexcache('cache', 'show', hit!.entryId);
 
-  expect(list.stdout).toMatch(/vid_0+1 │ READY +│ INTELLIGENT_TIERING │ a ball │ whole │ +1 │ +9 │ +\$\d/);
+  expect(list.stdout).toMatch(
+    /vid_0+1 │ READY +│ INTELLIGENT_TIERING │ a ball │ whole │ +1 │ +9 │ +\$\d/,
+  );
   expect(list.stdout).toMatch(/vid_0+2 │ READY, pinned │ GLACIER_IR +│ a cube/);
   expect(list.stdout).toContain('2 entries, 200 bytes of latents');
   const [first, second] = listed.stdout

@@ -42,7 +42,13 @@ describe('flexcache simulate', () => {
   test('replays a trace through the planner, each tenant by itself', async () => {
     await write('trace.jsonl', TRACE);
     const outcome = await simulate(
-      ...['trace.jsonl', '--policies', 'all,none,lru', '--capacity', '2', '--format', 'json'],
+      'trace.jsonl',
+      '--policies',
+      'all,none,lru',
+      '--capacity',
+      '2',
+      '--format',
+      'json',
     );
     expect(outcome.stderr).toBe('');
     const answer = JSON.parse(outcome.stdout) as {

@@ -51,8 +51,15 @@ describe('flexcache trace import', () => {
     const { flexcache, folder } = await inProcess();
     await writeFile(join(folder, 'prompts.txt'), 'a red ball\n!!!\na blue star\n\n');
     const outcome = await flexcache(
-      ...['trace', 'import', 'prompts.txt', '--rate', '24', '--start', '2026-03-01T00:00:00Z'],
-      ...['--out', 'trace.jsonl'],
+      'trace',
+      'import',
+      'prompts.txt',
+      '--rate',
+      '24',
+      '--start',
+      '2026-03-01T00:00:00Z',
+      '--out',
+      'trace.jsonl',
     );
     expect(outcome).toMatchObject({
       exitCode: 0,
