@@ -235,9 +235,33 @@ export class DynamoItems {
         ),
       );
       const items = (page.Items ?? []).map((item) => unmarshall(item));
-      yield index ? await this.getAll(items as ItemKey[], doing) : items;
+      yield index ? await this.#current(index, items as ItemKey[], doing) : items;
       from = page.LastEvaluatedKey;
     } while (from);
+  }
+
+  /**
+   * The items that rows of an index stand for. A row whose item has other index keys by now, or none,
+   * stands for nothing: the index is behind, or, embedded, a process was killed between the two.
+   */
+  async #current(
+    { partitionKey, sortKey }: TableIndex,
+    rows: readonly ItemKey[],
+    doing: string,
+  ): Promise<Attributes[]> {
+    const unique = new Map(rows.map((row) => [nameOf(row), row]));
+    const items = new Map(
+      (await this.getAll([...unique.values()], doing)).map((item) => [
+        nameOf(item as ItemKey),
+        item,
+      ]),
+    );
+    return rows.flatMap((row) => {
+      const item = items.get(nameOf(row));
+      const isCurrent =
+        item?.[partitionKey] === row[partitionKey] && item?.[sortKey] === row[sortKey];
+      return item !== undefined && isCurrent ? [item] : [];
+    });
   }
 
   /** One page of what an index itself holds, oldest first by its sort key, as it was a moment ago. */
@@ -286,7 +310,13 @@ export class DynamoItems {
 }
 
 function unmarshall(item: Record<string, AttributeValue>): Attributes {
-  return unmarshallItem(item, { wrapNumbers: Number });
+  return unmarshallItem(item, { wrapNumbers: exactNumber });
+}
+
+/** Money keeps every digit: a whole number beyond what a float holds is a bigint, a broken one is as near as a float is. */
+function exactNumber(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) || !/^-?\d+$/.test(text) ? number : BigInt(text);
 }
 
 function nameOf({ pk, sk }: ItemKey): string {

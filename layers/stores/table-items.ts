@@ -63,6 +63,8 @@ export function entryToItem(entry: Entry): ItemKey {
   };
 }
 
+const DECAYED_SUMS = ['decayedHits', 'decayedCredit'] as const satisfies readonly (keyof Entry)[];
+
 export function itemToEntry(item: Attributes): Entry {
   const packed = item['vectors'] as Record<'whole' | 'object' | 'background', Uint8Array | null>;
   const attributes = without(item, [
@@ -73,6 +75,10 @@ export function itemToEntry(item: Attributes): Entry {
     ...STATE_INDEX_ATTRIBUTES,
     'holders',
   ]);
+  // A sum of weights may be large and is no money: it is read as the float that it is.
+  for (const sum of DECAYED_SUMS) {
+    if (attributes[sum] !== undefined) attributes[sum] = Number(attributes[sum]);
+  }
   return {
     ...attributes,
     vectors: {
