@@ -1,19 +1,14 @@
 import type { LookupPart, Plan } from '../generation.ts';
-import { LOOKUP_PARTS } from '../generation.ts';
 import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
 import { creditsOf, neighboursOf } from '../policy/credits.ts';
 import { decayWeight } from '../policy/decay.ts';
-import { entryBytes } from '../entry-rent.ts';
 import { CacheBill } from './cache-bill.ts';
 import { PartIndex } from './part-index.ts';
 import { policiesOf } from './policies.ts';
 import type { PreparedRequest } from './prepare-request.ts';
-import type { SimulatedEntry } from './simulated-entry.ts';
+import { newEntry, partsOf, type SimulatedEntry } from './simulated-entry.ts';
 import { SimulatedTier } from './simulated-tier.ts';
-import type { CacheResult, CacheSetup, Shown, SimulatedHit, SimulationOptions } from './types.ts';
-
-/** Of videos of which it is not said how well they show their prompts. */
-const ALL_SHOWN: Shown = { whole: 1, object: 1, background: 1 };
+import type { CacheResult, CacheSetup, SimulatedHit, SimulationOptions } from './types.ts';
 
 /** Candidates asked for each part, as look-ups do. */
 const CANDIDATES_PER_PART = 8;
@@ -176,7 +171,7 @@ export class SimulatedCache {
     donors: readonly SimulatedEntry[],
   ): void {
     const { now, partition } = prepared;
-    const entry = this.#newEntry(prepared, plan, neighbours, donors);
+    const entry = newEntry({ prepared, plan, neighbours, donors }, this.#options);
     const gone = this.#tier.insert(entry, now);
     if (gone === null) {
       this.#counts.refused++;
@@ -200,40 +195,6 @@ export class SimulatedCache {
     for (const victim of gone) this.#forget(victim, now);
     this.#counts.most = Math.max(this.#counts.most, this.#byId.size);
     this.#mostBytes = Math.max(this.#mostBytes, this.#tier.bytes);
-  }
-
-  #newEntry(
-    { request, index, now, partition, vectors, exactKey }: PreparedRequest,
-    plan: Plan,
-    neighbours: number,
-    donors: readonly SimulatedEntry[],
-  ): SimulatedEntry {
-    const { latentBytes, storageClass, secondsPerEvaluation } = this.#options;
-    const parts = LOOKUP_PARTS.filter((part) => vectors[part] !== null).length;
-    const entry: SimulatedEntry = {
-      entryId: `e${index}`,
-      prompt: request.prompt,
-      exactKey,
-      vectors,
-      partition,
-      shown: request.shown ?? ALL_SHOWN,
-      paidUntil: now,
-      createdAt: now,
-      lastHitAt: null,
-      previousHitAt: null,
-      hits: 0,
-      decayedHits: 0,
-      decayedCredit: 0,
-      neighbours,
-      generation: 1 + Math.max(-1, ...donors.map(({ generation }) => generation)),
-      stepsRun: plan.steps,
-      secondsPerEvaluation,
-      latentBytes,
-      storageClass,
-      ...entryBytes(request.vectors.whole.length, parts),
-      isPinned: false,
-    };
-    return entry;
   }
 
   #review(now: number): void {
@@ -266,7 +227,3 @@ export class SimulatedCache {
 
 /** How often a policy looks at everything: as often as the evictor weighs the cache. */
 const REVIEW_EVERY_MILLISECONDS = 24 * 3_600_000;
-
-function partsOf({ vectors }: Pick<SimulatedEntry, 'vectors'>): LookupPart[] {
-  return LOOKUP_PARTS.filter((part) => vectors[part] !== null);
-}
