@@ -35,7 +35,9 @@ export async function motoIsReady(endpoint: string): Promise<void> {
   const giveUpAt = Date.now() + READY_SECONDS * 1000;
   for (;;) {
     try {
-      await fetch(`${endpoint}/moto-api/data.json`);
+      const answer = await fetch(`${endpoint}/moto-api/data.json`);
+      // An answer that nobody reads trips the client over its connection's end, whenever that comes.
+      await answer.arrayBuffer();
       return;
     } catch (error) {
       if (Date.now() > giveUpAt) throw new Error(`moto does not answer`, { cause: error });

