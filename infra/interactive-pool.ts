@@ -111,19 +111,19 @@ export class InteractivePool extends Construct {
     });
     allow(
       role,
-      ['ecs:RegisterContainerInstance', 'ecs:DeregisterContainerInstance'],
+      [
+        'ecs:RegisterContainerInstance',
+        'ecs:DeregisterContainerInstance',
+        // Requests for these name their cluster as the resource and carry no `ecs:cluster`.
+        'ecs:SubmitAttachmentStateChanges',
+        'ecs:SubmitContainerStateChange',
+        'ecs:SubmitTaskStateChange',
+      ],
       [this.cluster.clusterArn],
     );
     role.addToPolicy(
       new iam.PolicyStatement({
-        actions: [
-          'ecs:Poll',
-          'ecs:StartTelemetrySession',
-          'ecs:SubmitAttachmentStateChanges',
-          'ecs:SubmitContainerStateChange',
-          'ecs:SubmitTaskStateChange',
-          'ecs:UpdateContainerInstancesState',
-        ],
+        actions: ['ecs:Poll', 'ecs:StartTelemetrySession', 'ecs:UpdateContainerInstancesState'],
         resources: ['*'],
         conditions: { ArnEquals: { 'ecs:cluster': this.cluster.clusterArn } },
       }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { conditionedActionsOf } from './condition-keys.ts';
 import { permissionsOf, type Permissions } from './permissions.ts';
 import { synthesizeStacks } from './stack-template.ts';
 
@@ -191,5 +192,25 @@ describe('what may be done', () => {
     expect(managed.map(([logicalId]) => logicalId)).toEqual([
       expect.stringMatching(/^BackfillMachineRole/),
     ]);
+  });
+
+  it('is under no condition whose key the requests for that action do not carry', () => {
+    // Prepare
+    const conditioned = conditionedActionsOf(assembly.stacks);
+
+    // Assess
+    expect(conditioned.map(({ key }) => key)).toContain('ecs:cluster');
+    expect(conditioned.filter(({ isKnown }) => !isKnown)).toEqual([]);
+  });
+
+  it('lets the agent of an interactive machine report what became of its tasks', () => {
+    // Assess
+    expect(roles['InteractiveMachineRole']).toMatchObject({
+      InteractiveCluster: expect.arrayContaining([
+        'ecs:SubmitAttachmentStateChanges',
+        'ecs:SubmitContainerStateChange',
+        'ecs:SubmitTaskStateChange',
+      ]),
+    });
   });
 });
