@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
@@ -10,7 +10,7 @@ import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
-import { checkWritable } from '../write-file-atomically.ts';
+import { checkFolderWritable } from '../write-file-atomically.ts';
 
 export interface BackfillOptions extends GlobalOptions {
   out: string;
@@ -29,7 +29,7 @@ export async function backfill(
   const concurrency = parseConcurrency(options.concurrency);
   const requests = await openRequests(resolve(context.workingDirectory, file));
   const outDirectory = resolve(context.workingDirectory, options.out);
-  await checkWritable(join(outDirectory, 'video.mp4'));
+  await checkFolderWritable(outDirectory);
   const total = context.showProgress ? await count(requests.lines()) : 0;
 
   return withCloud(context, options, async (cloud) => {

@@ -1,7 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { InvalidInputError } from '#core/errors.ts';
 import { validatePrompt } from '#core/prompt.ts';
 import { MAX_SEED, validateCacheMode, validateSeed, validateSteps } from '#core/request.ts';
 import type { Progress } from '#local/embedded-cloud.ts';
@@ -14,7 +12,11 @@ import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, rejection, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import {
+  checkFolderWritable,
+  checkWritable,
+  writeFileAtomically,
+} from '../write-file-atomically.ts';
 
 export interface GenerateOptions extends GlobalOptions {
   seed?: string;
@@ -53,8 +55,8 @@ async function makeVideo(
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
   };
   const { workingDirectory } = context;
-  if (options.out !== undefined) await refuseFolder(resolve(workingDirectory, options.out));
-  await checkWritable(resolve(workingDirectory, options.out ?? 'video.mp4'));
+  if (options.out === undefined) await checkFolderWritable(workingDirectory);
+  else await checkWritable(resolve(workingDirectory, options.out));
 
   return withCloud(context, options, async (cloud) => {
     const bar = progressBar(context, '{stage} [{bar}] {percentage}%');
@@ -116,11 +118,4 @@ function describeVideo({ id, video, seed, cache, steps, seconds, bytes }: VideoR
     `stored  ${bytes.latent} bytes of latent, ${bytes.video} bytes of video`,
     '',
   ].join('\n');
-}
-
-async function refuseFolder(path: string): Promise<void> {
-  const stats = await stat(path).catch(() => null);
-  if (stats?.isDirectory()) {
-    throw new InvalidInputError('out', `${path} is a folder`, 'name a file with --out');
-  }
 }
