@@ -1,4 +1,4 @@
-import { Duration, Size, Tags } from 'aws-cdk-lib';
+import { Duration, Size, Stack, Tags } from 'aws-cdk-lib';
 import * as batch from 'aws-cdk-lib/aws-batch';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -35,7 +35,8 @@ const NO_CAPACITY_AFTER = Duration.hours(4);
  */
 export class BackfillPool extends Construct {
   readonly jobQueue: batch.JobQueue;
-  readonly jobDefinition: batch.EcsJobDefinition;
+  /** Whoever submits a job names it by this, and Batch takes the newest active revision. */
+  readonly jobDefinitionName: string;
 
   constructor(scope: Construct, id: string, { network, worker }: BackfillPoolProps) {
     super(scope, id);
@@ -59,7 +60,8 @@ export class BackfillPool extends Construct {
       ...(backfillPurchase === 'spot' ? [] : [environment('OnDemand', false)]),
     ];
     this.jobQueue = this.#createJobQueue(environments);
-    this.jobDefinition = this.#createJobDefinition(worker);
+    this.jobDefinitionName = `${Stack.of(this).stackName}-drain`;
+    this.#createJobDefinition(worker);
     Tags.of(this).add('workload', 'backfill');
   }
 
@@ -149,9 +151,10 @@ export class BackfillPool extends Construct {
     });
   }
 
-  #createJobDefinition(worker: Worker): batch.EcsJobDefinition {
+  #createJobDefinition(worker: Worker): void {
     const { backfillInstanceTypes, workerMemoryMebibytes } = settingsOf(this);
-    return new batch.EcsJobDefinition(this, 'Drain', {
+    new batch.EcsJobDefinition(this, 'Drain', {
+      jobDefinitionName: this.jobDefinitionName,
       container: new batch.EcsEc2ContainerDefinition(this, 'Container', {
         image: worker.image,
         cpu: Math.min(...backfillInstanceTypes.map(vcpusOf)) - SYSTEM_VCPUS,

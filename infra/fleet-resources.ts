@@ -6,9 +6,13 @@ export interface FleetResources {
   clusterName: string;
   serviceName: string;
   serviceArn: string;
-  /** Batch job queue and definition of the backfill pool. */
+  /** Batch job queue of the backfill pool. */
   jobQueueArn: string;
-  jobDefinitionArn: string;
+  /**
+   * What a drain job of the backfill pool is, whatever its revision: every change to a worker makes
+   * another one and takes the one before it away.
+   */
+  jobDefinitionName: string;
   /** Whom the workers act as. */
   workerRoles: iam.IRole[];
 }

@@ -39,7 +39,7 @@ export class GpuStack extends Stack {
       serviceName: this.interactive.service.serviceName,
       serviceArn: this.interactive.service.serviceArn,
       jobQueueArn: this.backfill.jobQueue.jobQueueArn,
-      jobDefinitionArn: this.backfill.jobDefinition.jobDefinitionArn,
+      jobDefinitionName: this.backfill.jobDefinitionName,
       workerRoles: this.workers.map(({ role }) => role),
     };
   }

@@ -65,7 +65,7 @@ export function createWorkflowFunctions(
     [ENVIRONMENT.interactiveMax]: String(interactiveMax),
     [ENVIRONMENT.idleMinutes]: String(idleMinutes),
     [ENVIRONMENT.jobQueue]: fleet.jobQueueArn,
-    [ENVIRONMENT.jobDefinition]: fleet.jobDefinitionArn,
+    [ENVIRONMENT.jobDefinition]: fleet.jobDefinitionName,
     [ENVIRONMENT.backfillMax]: String(backfillMax),
   };
   const functions: WorkflowFunctions = {
@@ -159,10 +159,13 @@ export function createWorkflowFunctions(
   }
   const workQueues = POOLS.map((pool) => storage.work[pool].queue.queueArn);
   allow(dispatch, ['sqs:SendMessage'], workQueues);
+  const jobDefinitions = [fleet.jobDefinitionName, `${fleet.jobDefinitionName}:*`].map((name) =>
+    stack.formatArn({ service: 'batch', resource: 'job-definition', resourceName: name }),
+  );
   for (const waking of [dispatch, functions.fleet]) {
     allow(waking, ['sqs:GetQueueAttributes'], workQueues);
     allow(waking, ['ecs:DescribeServices', 'ecs:UpdateService'], [fleet.serviceArn]);
-    allow(waking, ['batch:SubmitJob'], [fleet.jobQueueArn, fleet.jobDefinitionArn]);
+    allow(waking, ['batch:SubmitJob'], [fleet.jobQueueArn, ...jobDefinitions]);
     // Jobs are listed of an account; the API knows no narrower resource.
     allow(waking, ['batch:ListJobs'], ['*']);
   }

@@ -23,10 +23,13 @@ const CONSUME = [
   'GetQueueUrl',
   'ReceiveMessage',
 ].map((action) => `sqs:${action}`);
+const DRAIN_JOB =
+  'arn:AWS::Partition:batch:AWS::Region:AWS::AccountId:job-definition/FlexCacheGpu-drain';
 const WAKE: Permissions = {
   InteractiveService: ['ecs:DescribeServices', 'ecs:UpdateService'],
   BackfillJobs: ['batch:SubmitJob'],
-  BackfillDrain: ['batch:SubmitJob'],
+  [DRAIN_JOB]: ['batch:SubmitJob'],
+  [`${DRAIN_JOB}:*`]: ['batch:SubmitJob'],
   '*': ['batch:ListJobs'],
 };
 const EXECUTIONS = 'arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:';

@@ -4,6 +4,7 @@ import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '#infra/create-app.ts';
 import { REPOSITORY_ROOT } from '#infra/repository-root.ts';
+import { stackReferencesOf } from './stack-references.ts';
 import { scrubbedTemplate, STACKS, synthesizeStacks, templateOf } from './stack-template.ts';
 
 /** What holds data: under another logical id CloudFormation would make another one, empty. */
@@ -26,6 +27,15 @@ const LOGICAL_IDS = [
   'Videos88AE8DA0',
   'WebhooksDeadLetters34CF3D9E',
   'WebhooksQueue53D37C2C',
+];
+
+/** What another deployment gives another name, and takes the one before it away. */
+const REVISED = [
+  'AWS::Batch::JobDefinition',
+  'AWS::ECS::TaskDefinition',
+  'AWS::EC2::LaunchTemplate',
+  'AWS::Lambda::LayerVersion',
+  'AWS::Lambda::Version',
 ];
 
 /** CloudFormation takes no larger template. */
@@ -87,6 +97,13 @@ describe('the app', () => {
 
     // Assess
     expect([storage.account, storage.region]).toEqual(['123456789012', 'us-west-2']);
+  });
+
+  it('takes nothing from another stack that a deployment of that one alone would replace', () => {
+    // Assess
+    const taken = stackReferencesOf(assembly).map(({ resourceType }) => resourceType);
+    expect(taken).toContain('AWS::Batch::JobQueue');
+    expect(taken.filter((type) => REVISED.includes(type))).toEqual([]);
   });
 
   it('exports nothing, so that no stack locks what another one uses', () => {
