@@ -61,8 +61,8 @@ export function resolveIntrinsics(
       }
       break;
     }
-    case 'Fn::GetStackOutput':
-      return exampleName((argument as { OutputName: string }).OutputName);
+    case 'Fn::ImportValue':
+      return exampleName(argument as string);
     case 'Ref': {
       if (argument === 'AWS::Partition') return 'aws';
       const known = references[String(argument)];
@@ -73,9 +73,9 @@ export function resolveIntrinsics(
   throw new Error(`the definition uses ${JSON.stringify(value)}, which has no example value`);
 }
 
-/** What another stack puts out is the name of a bucket: lower case, at most 63 characters. */
-function exampleName(outputName: string): string {
-  return outputName
+/** What the storage stack exports to a definition is the name of a bucket: lower case, at most 63 characters. */
+function exampleName(exportName: string): string {
+  return exportName
     .replaceAll(/[^A-Za-z0-9]+/g, '-')
     .toLowerCase()
     .slice(0, 63);

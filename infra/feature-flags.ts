@@ -9,7 +9,7 @@ export const FEATURE_FLAGS: Readonly<Record<string, unknown>> = {
   '@aws-cdk/core:explicitStackTags': true,
   '@aws-cdk/core:includePrefixInUniqueNameGeneration': true,
   // A stack reads another's outputs when it is deployed. Imports of exports would lock every value
-  // that a later stack uses, such as the revision of a job definition.
+  // that a later stack uses; what the storage stack holds is there for good and exported.
   '@aws-cdk/core:defaultCrossStackReferences': 'weak',
   '@aws-cdk/core:validateAgainstDefaultRules': true,
   '@aws-cdk/aws-lambda:recognizeLayerVersion': true,

@@ -1,4 +1,13 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import {
+  CfnOutput,
+  CfnResource,
+  CrossStackReferences,
+  Duration,
+  ReferenceStrength,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -93,6 +102,28 @@ export class StorageStack extends Stack {
       description: 'Files of prompts are put here, under uploads/TENANT/',
       value: this.latents.bucketName,
     });
+    this.#exportEverything();
+  }
+
+  /**
+   * Nothing here is ever replaced, and most of what other stacks refer to is here. CloudFormation asks
+   * for the outputs of a stack anew at each weak reference, once a second at most. Everything is
+   * exported, used or not: an export cannot go while a stack that is deployed later still imports it.
+   */
+  #exportEverything(): void {
+    for (const resource of this.node.findAll().filter(CfnResource.isCfnResource)) {
+      CrossStackReferences.of(resource).produce(ReferenceStrength.STRONG);
+    }
+    const { table, latents, videos, vectorIndex, work, webhooks } = this;
+    const queues = [...POOLS.map((pool) => work[pool]), webhooks].flatMap(
+      ({ queue, deadLetters }) => [queue, deadLetters],
+    );
+    const values = [
+      ...[table.tableArn, table.tableName, vectorIndex.attrIndexArn],
+      ...[latents, videos].flatMap(({ bucketArn, bucketName }) => [bucketArn, bucketName]),
+      ...queues.flatMap(({ queueArn, queueName, queueUrl }) => [queueArn, queueName, queueUrl]),
+    ];
+    for (const value of values) this.exportValue(value);
   }
 
   /** Lets somebody do this with the table's items, by their keys. */

@@ -2,7 +2,7 @@ import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 
 interface Template {
   Resources: Record<string, { Type: string; Properties: Record<string, unknown> }>;
-  Outputs?: Record<string, { Value: unknown }>;
+  Outputs?: Record<string, { Value: unknown; Export?: { Name: string } }>;
 }
 
 interface Statement {
@@ -73,6 +73,12 @@ function nameOf(value: unknown, templates: Map<string, Template>): string {
     case 'Fn::GetStackOutput': {
       const { StackName: stack, OutputName: output } = argument as Record<string, string>;
       return nameOf(templates.get(stack!)!.Outputs![output!]!.Value, templates);
+    }
+    case 'Fn::ImportValue': {
+      const outputs = [...templates.values()].flatMap(({ Outputs: all = {} }) =>
+        Object.values(all),
+      );
+      return nameOf(outputs.find(({ Export: as }) => as?.Name === argument)!.Value, templates);
     }
   }
   throw new Error(`${JSON.stringify(value)} has no name`);
