@@ -51,6 +51,7 @@ export async function memoryApi(): Promise<{
         return { job: jobs.get(job.videoId)!, created: present === undefined };
       },
       getJob: async (videoId) => jobs.get(videoId) ?? null,
+      readQueue: async () => [],
       listJobs: async (_, { limit }) => ({
         items: [...jobs.values()].slice(0, limit),
         hasMore: jobs.size > limit,

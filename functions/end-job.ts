@@ -50,6 +50,10 @@ export async function endJob(
   const outcomes = await Promise.allSettled([
     ...(leases?.donorIds ?? []).map((entryId) => table.releaseEntry(entryId, leases!.holder)),
     tenants.freePlace(tenant, videoId),
+    // The worker that took it has taken it out.
+    job.takenAt === undefined && job.result?.hit !== 'exact'
+      ? table.leaveQueue(job.pool, videoId)
+      : Promise.resolve(),
     settleAttempt(services, job),
     (async () => {
       const { backfill } = job;

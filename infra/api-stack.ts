@@ -114,6 +114,7 @@ export class ApiStack extends Stack {
     storage.allowTable(
       api,
       'dynamodb:BatchGetItem',
+      'dynamodb:DeleteItem',
       'dynamodb:GetItem',
       'dynamodb:PutItem',
       'dynamodb:Query',

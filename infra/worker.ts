@@ -53,7 +53,7 @@ export class Worker extends Construct {
 
   /** Answering task tokens is allowed where the state machine is known, in the workflow stack. */
   #allow(storage: StorageStack, pool: Pool): void {
-    storage.allowTable(this.role, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
+    storage.allowTable(this.role, 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem');
     storage.allowObjects(this.role, 'latents/', 's3:GetObject', 's3:PutObject');
     storage.allowObjects(
       this.role,

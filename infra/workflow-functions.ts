@@ -180,9 +180,11 @@ function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunction
   // Records of passes say how large the index is that its queries are charged for.
   storage.allowTable(lookup, 'dynamodb:BatchGetItem', 'dynamodb:Query');
   storage.allowQuery(lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
-  for (const writer of [commit, fail, submit, close]) {
+  for (const writer of [dispatch, commit, fail, submit, close]) {
     storage.allowTable(writer, 'dynamodb:PutItem');
   }
+  // A job that ends without a worker leaves the queue.
+  for (const ending of [commit, fail]) storage.allowTable(ending, 'dynamodb:DeleteItem');
   storage.allowTable(close, 'dynamodb:Query');
   storage.allowVectors(lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
   storage.allowVectors(commit, 's3vectors:PutVectors');

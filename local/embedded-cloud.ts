@@ -379,6 +379,7 @@ class LocalCloud implements EmbeddedCloud {
       table: {
         getJob: (videoId) => table.getJob(videoId),
         recordUsage: (videoId, usage) => table.recordUsage(videoId, usage),
+        leaveQueue: (pool, videoId) => table.leaveQueue(pool, videoId),
         setJobProgress: async (videoId, percent, usage) => {
           await table.setJobProgress(videoId, percent, usage);
           this.#progress.onGenerated(videoId, percent);

@@ -14,7 +14,7 @@ import type { Machine } from './machine.ts';
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
 
 /** The part of the table that a worker touches. */
-export type JobTable = Pick<Table, 'getJob' | 'setJobProgress' | 'recordUsage'>;
+export type JobTable = Pick<Table, 'getJob' | 'setJobProgress' | 'recordUsage' | 'leaveQueue'>;
 
 interface HoldDependencies {
   queue: WorkQueue;
@@ -88,6 +88,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
    * @throws TaskGoneError when the workflow does not wait; `cancelled` or `not_found` by the job.
    */
   async start(): Promise<void> {
+    await this.#leaveQueue();
     await this.#dependencies.callbacks.sendTaskHeartbeat(this.#received.message.taskToken);
     this.#dependencies.onAlive?.();
     const job = await this.#readJob();
@@ -99,6 +100,16 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
       this.#renewal = this.#renewal.then(() => this.#renew());
     }, period);
     await this.#writeProgress(job?.progress ?? 0);
+  }
+
+  /** Where the job stood in the queue is told to people; no video depends on it. */
+  async #leaveQueue(): Promise<void> {
+    const { videoId, pool } = this.#received.message.request;
+    try {
+      await this.#dependencies.table.leaveQueue(pool, videoId);
+    } catch (error) {
+      this.#warn('place_not_recorded', error);
+    }
   }
 
   /** Null while the generation may go on. */

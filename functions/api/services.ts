@@ -18,6 +18,7 @@ export interface ApiServices {
     Table,
     | 'createJob'
     | 'getJob'
+    | 'readQueue'
     | 'listJobs'
     | 'resubmitJob'
     | 'failJob'

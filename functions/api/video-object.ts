@@ -5,22 +5,32 @@ import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { Table } from '#stores/table.ts';
+import { isWaiting, QueuePlaces } from './queue-places.ts';
 import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
 
 export interface VideoObjectServices {
-  table: Pick<Table, 'getJob'>;
+  table: Pick<Table, 'getJob' | 'readQueue'>;
   /** Of the model package that makes the videos. */
   manifest: Pick<ModelManifest, 'name' | 'video'>;
   prices: PriceBook;
 }
 
-/** A job as its owner is shown it. Nothing in it says anything of another tenant. */
-export async function videoObject(services: VideoObjectServices, job: Job): Promise<WireVideo> {
+/**
+ * A job as its owner is shown it. Nothing in it says anything of another tenant.
+ *
+ * @param places of all videos of one answer
+ */
+export async function videoObject(
+  services: VideoObjectServices,
+  job: Job,
+  places: QueuePlaces = new QueuePlaces(services.table),
+): Promise<WireVideo> {
   const { manifest, prices } = services;
   return {
     id: job.videoId,
     object: 'video',
-    status: wireStatus(job.status),
+    status: isWaiting(job) ? 'queued' : wireStatus(job.status),
+    queue_position: await places.placeOf(job),
     progress: job.status === 'completed' ? 100 : job.progress,
     created_at: epochSeconds(job.createdAt),
     completed_at: job.completedAt === undefined ? null : epochSeconds(job.completedAt),

@@ -8,6 +8,7 @@ import { endpoint, type Call, type Endpoint } from './endpoint.ts';
 import { findVideo } from './find-video.ts';
 import { newRemix, newVideo } from './new-video.ts';
 import { pageObject } from './page-object.ts';
+import { QueuePlaces } from './queue-places.ts';
 import {
   contentQuerySchema,
   createVideoSchema,
@@ -80,7 +81,8 @@ const listVideos = endpoint({
       order,
       ...(after !== undefined && { after }),
     });
-    const videos = await Promise.all(page.items.map((job) => videoObject(services, job)));
+    const places = new QueuePlaces(services.table);
+    const videos = await Promise.all(page.items.map((job) => videoObject(services, job, places)));
     return pageObject(videos, page.hasMore);
   },
 });

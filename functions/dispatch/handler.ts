@@ -11,7 +11,7 @@ import { namingErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
 
 export interface DispatchServices {
-  table: Pick<Table, 'getJob' | 'recordUsage'>;
+  table: Pick<Table, 'getJob' | 'recordUsage' | 'enterQueue'>;
   queues: Readonly<Record<Pool, Pick<WorkQueue, 'send'>>>;
   fleet: Pick<Fleet, 'wake'>;
   telemetry: Pick<Telemetry, 'log'>;
@@ -36,6 +36,13 @@ export function createDispatchHandler(
       } catch (error) {
         // Without the attempt nothing is entered: a request that cannot be booked is dispatched all the same.
         telemetry.log({ level: 'warn', event: 'usage_not_recorded', videoId, error });
+      }
+      try {
+        // Before the message: whoever takes that at once takes the job out of the queue again.
+        await table.enterQueue(pool, videoId);
+      } catch (error) {
+        // The place in the queue is told to people; no video depends on it.
+        telemetry.log({ level: 'warn', event: 'place_not_recorded', videoId, pool, error });
       }
       await queues[pool].send({ ...input, sentAt: Date.now() });
       try {

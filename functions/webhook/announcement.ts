@@ -9,7 +9,7 @@ import { backfillObject, type BackfillObjectServices } from '../api/backfill-obj
 import { videoObject, type VideoObjectServices } from '../api/video-object.ts';
 
 export interface AnnouncementServices extends VideoObjectServices, BackfillObjectServices {
-  table: Pick<Table, 'getJob'>;
+  table: Pick<Table, 'getJob' | 'readQueue'>;
   backfills: Pick<BackfillTable, 'getBackfill' | 'listLines'>;
 }
 

@@ -210,6 +210,8 @@ export interface Job extends GenerationRequest {
   createdAt: string;
   updatedAt: string;
   completedAt?: string;
+  /** ISO 8601, UTC: when a worker first took the running attempt; absent while it waits for one. */
+  takenAt?: string;
   /** 0..100 */
   progress: number;
   cancelRequested: boolean;

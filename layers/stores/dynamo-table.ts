@@ -5,6 +5,7 @@ import type {
   EntryState,
   Job,
   JobResult,
+  Pool,
   UsageRecord,
 } from '../core/generation.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
@@ -29,6 +30,8 @@ import {
   jobsOfDayKey,
   ownerKey,
   ownerSortKey,
+  queueItemKey,
+  queueKey,
   usageName,
   type Attributes,
 } from './table-items.ts';
@@ -83,6 +86,9 @@ const ENTER_INDEXES =
 const LEAVE_INDEXES = 'SET #state = :to, #stateSort = :stateSort, #leavingAt = :now';
 const LEFT_INDEXES = 'REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
+/** A job that waits in a queue has ended long before. */
+const LONGEST_WAIT_SECONDS = 3 * 24 * 60 * 60;
+
 /** Of a day, in memory: a page of keys would name thousands. */
 const JOBS_AT_ONCE = 100;
 
@@ -101,6 +107,8 @@ const JOBS_AT_ONCE = 100;
  * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
  * | take a job out of the listings | deleteJob      | UpdateItem, only ended; leaves `by-owner`           | 1 per KB + 1      |
  * | usage, once per run of a step  | recordUsage    | UpdateItem of `usage.<step>_<run>`                  | 1 write per KB    |
+ * | wait for a worker, stop        | enterQueue,... | PutItem, DeleteItem of `QUEUE#pool`                 | 1 write each      |
+ * | who waits for a worker         | readQueue      | Query `QUEUE#pool`, consistent                      | 1 read per 30 ids |
  * | add an entry once              | putEntry       | PutItem `ENTRY#id`, only if free                    | 3-4 + 3 (indexes) |
  * | read an entry                  | getEntry       | GetItem `ENTRY#id`, consistent                      | 1 read            |
  * | the exact answer               | findExact      | Query `ready-by-exact-key`, GetItem                 | 0.5 + 1 read      |
@@ -192,13 +200,43 @@ export class DynamoTable implements Table {
 
   async startJob(videoId: string): Promise<Job> {
     const running = await this.#items.update(jobItemKey(videoId), `start job ${videoId}`, {
-      update: 'SET #status = :running, #updatedAt = :updatedAt',
+      update: 'SET #status = :running, #updatedAt = :updatedAt REMOVE #takenAt',
       condition: IS_UNFINISHED,
       values: { ...this.#statuses('queued', 'running'), ':updatedAt': this.#items.timestamp() },
     });
     if (running) return itemToJob(running);
     const { status } = await this.#requireJob(videoId);
     throw new ConditionFailedError(`job ${videoId} cannot start: it is ${status}`);
+  }
+
+  /** What a crash leaves behind leaves by itself, behind the longest wait that there is. */
+  async enterQueue(pool: Pool, videoId: string): Promise<void> {
+    const now = Date.parse(this.#items.timestamp());
+    const item = {
+      ...queueItemKey(pool, videoId),
+      enteredAt: now,
+      expiresAt: Math.ceil(now / 1000) + LONGEST_WAIT_SECONDS,
+    };
+    await this.#items.put(item, `queue job ${videoId}`);
+  }
+
+  async leaveQueue(pool: Pool, videoId: string): Promise<void> {
+    await this.#items.delete(queueItemKey(pool, videoId), `take job ${videoId} out of the queue`);
+  }
+
+  async readQueue(pool: Pool): Promise<string[]> {
+    const now = Date.parse(this.#items.timestamp()) / 1000;
+    const waiting: { videoId: string; enteredAt: number }[] = [];
+    const query = { key: queueKey(pool) };
+    for await (const page of this.#items.query(query, `read the queue of pool ${pool}`)) {
+      for (const { sk, enteredAt, expiresAt } of page) {
+        if ((expiresAt as number) < now) continue;
+        waiting.push({ videoId: sk as string, enteredAt: enteredAt as number });
+      }
+    }
+    return waiting
+      .sort((one, other) => one.enteredAt - other.enteredAt)
+      .map(({ videoId }) => videoId);
   }
 
   /** A report for a job that is not running any more is void. */
@@ -208,7 +246,7 @@ export class DynamoTable implements Table {
       jobItemKey(videoId),
       `record the progress of job ${videoId}`,
       {
-        update: `SET #progress = :progress, #updatedAt = :updatedAt${entered.update}`,
+        update: `SET #progress = :progress, #updatedAt = :updatedAt, #takenAt = if_not_exists(#takenAt, :updatedAt)${entered.update}`,
         condition: IS_RUNNING,
         values: {
           ...this.#statuses('running'),

@@ -1,5 +1,11 @@
 import { dayOf } from '../core/day.ts';
-import { USAGE_STEPS, type Entry, type Job, type UsageRecord } from '../core/generation.ts';
+import {
+  USAGE_STEPS,
+  type Entry,
+  type Job,
+  type Pool,
+  type UsageRecord,
+} from '../core/generation.ts';
 import { STATE_INDEX_ATTRIBUTES, stateIndexItem } from './entry-items.ts';
 import {
   DAY_INDEX,
@@ -27,6 +33,15 @@ export function entryItemKey(entryId: string): ItemKey {
 
 export function jobItemKey(videoId: string): ItemKey {
   return { [PARTITION_KEY]: `JOB#${videoId}`, [SORT_KEY]: JOB_SORT_KEY } as ItemKey;
+}
+
+/** Partition of the jobs that wait for a worker of the pool. */
+export function queueKey(pool: Pool): string {
+  return `QUEUE#${pool}`;
+}
+
+export function queueItemKey(pool: Pool, videoId: string): ItemKey {
+  return { [PARTITION_KEY]: queueKey(pool), [SORT_KEY]: videoId } as ItemKey;
 }
 
 /** Value of the owner index for one kind of what a tenant owns. */

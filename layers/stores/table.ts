@@ -8,6 +8,7 @@ import type {
   EntryState,
   Job,
   JobResult,
+  Pool,
   UsageRecord,
 } from '../core/generation.ts';
 
@@ -84,9 +85,18 @@ export interface Table {
    * any other status, or a deleted one, is returned as it is.
    */
   resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job>;
-  /** Queued or running -> running. @throws ConditionFailedError when it has ended. */
+  /** Queued or running -> running, taken by no worker yet. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
-  /** Of a job that runs; with it what its worker has used so far, as `recordUsage` enters it. */
+  /** Enters a job into the queue of its pool, behind the others; once more moves it there. */
+  enterQueue(pool: Pool, videoId: string): Promise<void>;
+  /** A worker has the job, or it has ended without one. Idempotent. */
+  leaveQueue(pool: Pool, videoId: string): Promise<void>;
+  /** Ids of the jobs that wait for a worker of the pool, in the order in which they entered. */
+  readQueue(pool: Pool): Promise<string[]>;
+  /**
+   * Of a job that runs and that a worker has taken; with it what its worker has used so far, as
+   * `recordUsage` enters it.
+   */
   setJobProgress(videoId: string, progress: number, usage?: UsageRecord): Promise<void>;
   /** Enters a usage record into the job's ledger; the same run of a step overwrites its own record. */
   recordUsage(videoId: string, usage: UsageRecord): Promise<void>;

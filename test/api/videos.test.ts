@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { videoIdForKey } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
-import { deletedVideoSchema, videoListSchema, videoSchema } from '#functions/api/schemas/video.ts';
+import {
+  deletedVideoSchema,
+  videoListSchema,
+  videoSchema,
+  type WireVideo,
+} from '#functions/api/schemas/video.ts';
 import type { Table } from '#stores/table.ts';
 import { sampleEntry } from '../stores/samples.ts';
 import { sampleResult, useApi } from './fixture.ts';
@@ -290,6 +295,45 @@ describe('reading videos', () => {
     const { amount } = cost!.items[0]!;
     expect(Number(cost!.saved) / Number(amount)).toBeCloseTo(14 / 8.235, 6);
     expect(Number(cost!.wasted)).toBeGreaterThan((Number(amount) * 1.234) / 8.235);
+  });
+
+  test('is queued, at its place, until a worker has taken it', async () => {
+    // Prepare
+    const { create, call, table } = api();
+    const shown = async (id: string): Promise<[string, number | null]> => {
+      const { body } = await call('GET', `/v1/videos/${id}`);
+      return [body.status, body.queue_position];
+    };
+    const ahead = (await table.readQueue('interactive')).length;
+    const first = (await create()).body.id;
+    const second = (await create()).body.id;
+
+    // Act and assess: neither has been dispatched.
+    expect(await shown(first)).toEqual(['queued', ahead + 1]);
+
+    for (const id of [first, second]) {
+      await table.startJob(id);
+      await table.enterQueue('interactive', id);
+    }
+    expect(await shown(first)).toEqual(['queued', ahead + 1]);
+    expect(await shown(second)).toEqual(['queued', ahead + 2]);
+    const { body: list } = await call('GET', '/v1/videos');
+    expect(list.data.map((video: WireVideo) => video.queue_position)).toEqual([
+      ahead + 2,
+      ahead + 1,
+    ]);
+
+    await table.leaveQueue('interactive', first);
+    await table.setJobProgress(first, 0);
+    expect(await shown(first)).toEqual(['in_progress', null]);
+    expect(await shown(second)).toEqual(['queued', ahead + 1]);
+
+    // Cancelled before a worker had it: nobody waits behind it.
+    await call('DELETE', `/v1/videos/${second}`);
+    await table.failJob(second, { code: 'cancelled', message: 'cancelled' }, true);
+    await api().services.endJob((await table.getJob(second))!);
+    expect(await shown(second)).toEqual(['cancelled', null]);
+    expect(await table.readQueue('interactive')).toHaveLength(ahead);
   });
 
   test('says why one failed', async () => {

@@ -6,6 +6,7 @@ import type {
   GenerationResult,
   Job,
   Plan,
+  Pool,
   UsageRecord,
 } from '#core/generation.ts';
 import { ObjectMissingError } from '#core/errors.ts';
@@ -147,6 +148,7 @@ export class MemoryJobs {
   /** What was entered with each progress, oldest first. */
   readonly soFar: UsageRecord[] = [];
   readonly usage: UsageRecord[] = [];
+  readonly leftQueue: string[] = [];
 
   async getJob(): Promise<Job | null> {
     meterUse({ tableReadUnits: 1 });
@@ -162,6 +164,11 @@ export class MemoryJobs {
   async recordUsage(_: string, usage: UsageRecord): Promise<void> {
     meterUse({ tableWriteUnits: 1 });
     this.usage.push(usage);
+  }
+
+  async leaveQueue(_: Pool, videoId: string): Promise<void> {
+    meterUse({ tableWriteUnits: 1 });
+    this.leftQueue.push(videoId);
   }
 }
 

@@ -11,7 +11,7 @@ const table = useTable();
 
 function dispatcher(
   wake: (pool: Pool) => Promise<void> = async () => {},
-  jobs: Pick<Table, 'getJob' | 'recordUsage'> = table(),
+  jobs: Pick<Table, 'getJob' | 'recordUsage' | 'enterQueue'> = table(),
 ) {
   const queues = { interactive: new EmbeddedQueue(), backfill: new EmbeddedQueue() };
   const woken: Pool[] = [];
@@ -93,8 +93,9 @@ it('enters what it took into the ledger of the attempt', async () => {
       run: expect.stringMatching(/^[0-9a-f]{12}$/),
       startedAt: expect.any(Number),
       lambdaMilliseconds: expect.any(Number),
-      // The job was read, the message sent.
+      // The job was read, its place in the queue written, the message sent.
       tableReadUnits: 1,
+      tableWriteUnits: 1,
       queueRequests: 1,
       stateTransitions: 1,
     },

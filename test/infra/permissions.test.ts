@@ -35,7 +35,7 @@ const WAKE: Permissions = {
 const EXECUTIONS = 'arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:';
 
 const worker = (queue: string): Permissions => ({
-  Table: TABLE('GetItem', 'UpdateItem'),
+  Table: TABLE('DeleteItem', 'GetItem', 'UpdateItem'),
   Latents: LIST,
   'Latents/latents/*': OBJECTS('Get', 'Put'),
   'Latents/checkpoints/*': OBJECTS('Delete', 'Get', 'Put'),
@@ -54,17 +54,17 @@ const EXPECTED: Record<string, Permissions> = {
     VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
   },
   Dispatch: {
-    Table: TABLE('GetItem', 'UpdateItem'),
+    Table: TABLE('GetItem', 'PutItem', 'UpdateItem'),
     InteractiveQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
     BackfillQueue: ['sqs:GetQueueAttributes', 'sqs:SendMessage'],
     ...WAKE,
   },
   Commit: {
-    Table: TABLE('GetItem', 'PutItem', 'UpdateItem'),
+    Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'),
     VectorIndex: VECTORS('PutVectors'),
     WebhooksQueue: SEND,
   },
-  Fail: { Table: TABLE('GetItem', 'PutItem', 'UpdateItem'), WebhooksQueue: SEND },
+  Fail: { Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'), WebhooksQueue: SEND },
   Prepare: {
     Table: TABLE('GetItem', 'UpdateItem'),
     Latents: LIST,
@@ -90,7 +90,7 @@ const EXPECTED: Record<string, Permissions> = {
     Generate: ['states:SendTaskFailure'],
   },
   Api: {
-    Table: TABLE('BatchGetItem', 'GetItem', 'PutItem', 'Query', 'UpdateItem'),
+    Table: TABLE('BatchGetItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query', 'UpdateItem'),
     'Table/index/by-owner': QUERY,
     VectorIndex: VECTORS('DeleteVectors'),
     Latents: LIST,

@@ -117,6 +117,7 @@ test('a table that fails for a moment is not the end of an announcement', async 
     ...services(),
     pauseAfter: () => 0.01,
     table: {
+      readQueue: async () => [],
       getJob: (videoId: string) =>
         failures-- > 0 ? Promise.reject(new Error('no table')) : table.getJob(videoId),
     },

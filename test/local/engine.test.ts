@@ -49,7 +49,7 @@ describe('the embedded engine', () => {
         return output();
       };
     const dispatch = createDispatchHandler({
-      table: { getJob: async () => null, recordUsage: async () => {} },
+      table: { getJob: async () => null, recordUsage: async () => {}, enterQueue: async () => {} },
       queues: { interactive: queue, backfill: queue },
       fleet: { wake: async () => {} },
       telemetry: SILENT_TELEMETRY,

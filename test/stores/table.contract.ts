@@ -32,6 +32,38 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(await open().getJob('vid_nobody')).toBeNull();
     });
 
+    test('a queue has those that wait for a worker, in the order in which they came', async () => {
+      const [pool, ids] = ['backfill', [unique('vid_'), unique('vid_'), unique('vid_')]] as const;
+      const ours = async (): Promise<string[]> =>
+        (await open().readQueue(pool)).filter((id) => ids.includes(id));
+      for (const id of ids) {
+        await open().enterQueue(pool, id);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(await ours()).toEqual(ids);
+      expect(await open().readQueue('interactive')).not.toContain(ids[0]);
+
+      await open().leaveQueue(pool, ids[1]);
+      await open().leaveQueue(pool, ids[1]);
+      expect(await ours()).toEqual([ids[0], ids[2]]);
+
+      await open().enterQueue(pool, ids[0]);
+      expect(await ours()).toEqual([ids[2], ids[0]]);
+      for (const id of ids) await open().leaveQueue(pool, id);
+    });
+
+    test('a job that runs again was taken by no worker', async () => {
+      const { videoId } = sampleJob();
+      await open().createJob(sampleJob({ videoId }));
+      await open().startJob(videoId);
+      expect((await open().getJob(videoId))!.takenAt).toBeUndefined();
+      await open().setJobProgress(videoId, 0);
+      const { takenAt } = (await open().getJob(videoId))!;
+      await open().setJobProgress(videoId, 50);
+      expect((await open().getJob(videoId))!.takenAt).toBe(takenAt);
+      expect((await open().startJob(videoId)).takenAt).toBeUndefined();
+    });
+
     test('creating a job twice returns the first one', async () => {
       const job = sampleJob();
       await open().createJob(job);

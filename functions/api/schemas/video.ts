@@ -111,7 +111,12 @@ export const videoSchema = z
   .strictObject({
     id: videoIdField,
     object: z.literal('video'),
-    status: z.enum(WIRE_STATUSES),
+    status: z.enum(WIRE_STATUSES).meta({
+      description: '`queued` until a worker has taken it, then `in_progress` until it has ended.',
+    }),
+    queue_position: z.int().min(1).nullable().meta({
+      description: 'Place in the queue while `queued`; 1 is next. Null afterwards.',
+    }),
     progress: z.number().min(0).max(100),
     created_at: secondsSinceEpoch,
     completed_at: secondsSinceEpoch.nullable(),
