@@ -10,9 +10,27 @@ export function validate<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
 ): z.output<Schema> {
+  refuseNameOfPrototypes(value);
   const checked = schema.safeParse(value, { reportInput: true });
   if (checked.success) return checked.data;
   throw fromIssue(checked.error.issues[0]!);
+}
+
+const PROTOTYPE = '__proto__';
+
+/** No object can be relied on to keep a field of this name: it would be lost without a word. */
+function refuseNameOfPrototypes(value: unknown): void {
+  const rest = [value];
+  while (rest.length > 0) {
+    const next = rest.pop();
+    if (typeof next !== 'object' || next === null) continue;
+    if (Object.hasOwn(next, PROTOTYPE)) {
+      throw new ApiError(400, 'unknown_parameter', `no field can be called "${PROTOTYPE}"`, {
+        param: PROTOTYPE,
+      });
+    }
+    for (const inner of Object.values(next)) rest.push(inner);
+  }
 }
 
 function fromIssue(issue: z.core.$ZodIssue): ApiError {

@@ -1,4 +1,5 @@
 import { InvalidInputError } from './errors.ts';
+import { validatePlainText } from './plain-text.ts';
 
 /** Longest prompt, in Unicode code points after normalisation. */
 export const MAX_PROMPT_CHARACTERS = 2000;
@@ -25,7 +26,8 @@ export function promptForKeys(prompt: string): string {
  * Checks a prompt and returns it normalised.
  *
  * @throws InvalidInputError `prompt_empty`, `prompt_too_long`, `prompt_without_words` (no letter and
- * no digit in any script), or `invalid_input` when it is not a string.
+ * no digit in any script), or `invalid_input` when it is not a string, or has a lone surrogate or a
+ * control character that is not white space.
  */
 export function validatePrompt(prompt: unknown): string {
   if (typeof prompt !== 'string') {
@@ -35,6 +37,7 @@ export function validatePrompt(prompt: unknown): string {
       'give the prompt as text',
     );
   }
+  if (prompt.length <= LONGEST_RAW_PROMPT_UNITS) validatePlainText('prompt', prompt);
   const normalised = prompt.length > LONGEST_RAW_PROMPT_UNITS ? prompt : normalisePrompt(prompt);
   const characters = countCodePoints(normalised);
   if (characters > MAX_PROMPT_CHARACTERS) {

@@ -1,3 +1,4 @@
+import { storedNumber } from './decimals.ts';
 import { InvalidInputError } from './errors.ts';
 import {
   CACHE_MODES,
@@ -65,7 +66,7 @@ export function validateVideoId(videoId: unknown): string {
 
 /** @throws InvalidInputError unless it is an integer 0..4294967295. */
 export function validateSeed(seed: unknown): number {
-  if (isIntegerIn(seed, 0, MAX_SEED)) return seed;
+  if (isIntegerIn(seed, 0, MAX_SEED)) return storedNumber(seed);
   throw new InvalidInputError(
     'seed',
     `seed ${shown(seed)} is not an integer from 0 to ${MAX_SEED}`,
@@ -110,7 +111,7 @@ export function validatePool(pool: unknown): Pool {
 
 /** @throws InvalidInputError naming the field unless it is a number 0..1. */
 export function validateShare(field: 'minSimilarity' | 'maxReuse', share: unknown): number {
-  if (typeof share === 'number' && share >= 0 && share <= 1) return share;
+  if (typeof share === 'number' && share >= 0 && share <= 1) return storedNumber(share);
   throw new InvalidInputError(
     field,
     `${field} ${shown(share)} is not a number from 0 to 1`,

@@ -14,8 +14,15 @@ import { ifConditionHolds, MEASURED, read, write } from './dynamo-requests.ts';
 import type { TableIndex } from './table-definition.ts';
 import type { Attributes, ItemKey } from './table-items.ts';
 
-/** Sums that grow for years pass 2^53, above which the SDK will not have numbers unless asked. */
-const ANY_NUMBER = { removeUndefinedValues: true, allowImpreciseNumbers: true };
+/**
+ * Sums that grow for years pass 2^53, above which the SDK will not have numbers unless asked. A caller
+ * may call a label "constructor": an object is a map whatever it says it was constructed by.
+ */
+const ANY_VALUE = {
+  removeUndefinedValues: true,
+  allowImpreciseNumbers: true,
+  convertClassInstanceToMap: true,
+};
 
 /** BatchGetItem takes no more (DynamoDB quotas). */
 const BATCH_GET_ITEMS = 100;
@@ -133,7 +140,7 @@ export class DynamoItems {
         new PutItemCommand({
           TableName: this.#tableName,
           ...MEASURED,
-          Item: marshall(item, ANY_NUMBER),
+          Item: marshall(item, ANY_VALUE),
         }),
       ),
     );
@@ -147,7 +154,7 @@ export class DynamoItems {
         new PutItemCommand({
           TableName: this.#tableName,
           ...MEASURED,
-          Item: marshall(item, ANY_NUMBER),
+          Item: marshall(item, ANY_VALUE),
           ConditionExpression: condition,
           ExpressionAttributeNames: attributeNames(condition),
         }),
@@ -173,7 +180,7 @@ export class DynamoItems {
           ...(condition !== undefined && { ConditionExpression: condition }),
           ExpressionAttributeNames: attributeNames(update, condition ?? ''),
           ...(Object.keys(used).length > 0 && {
-            ExpressionAttributeValues: marshall(used, ANY_NUMBER),
+            ExpressionAttributeValues: marshall(used, ANY_VALUE),
           }),
           ReturnValues: 'ALL_NEW',
         }),

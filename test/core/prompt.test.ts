@@ -55,6 +55,9 @@ describe('validatePrompt', () => {
     ['?!', 'prompt_without_words'],
     [undefined, 'invalid_input'],
     [7, 'invalid_input'],
+    ['a \u001b[31mred ball', 'invalid_input'],
+    ['a ball\u0000', 'invalid_input'],
+    ['a \ud83c ball', 'invalid_input'],
   ])('refuses %j with %s', (prompt, code) => {
     expect(codeOf(() => validatePrompt(prompt))).toBe(code);
   });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { BACKFILL_FORMATS } from '#core/backfill.ts';
 import {
   backfillIdField,
+  boundedNumber,
   dollarsField,
   extensionFields,
   HIT_KINDS,
@@ -70,10 +71,7 @@ export const createBackfillSchema = z
       .max(MAX_CONCURRENCY)
       .optional()
       .meta({ description: `Videos in the making at once (default ${DEFAULT_CONCURRENCY}).` }),
-    tolerated_failure_percentage: z
-      .number()
-      .min(0)
-      .max(100)
+    tolerated_failure_percentage: boundedNumber(100)
       .optional()
       .meta({
         description: `More failed lines than this end the backfill (default ${DEFAULT_TOLERATED_FAILURE_PERCENTAGE}: none does).`,

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { storedNumber } from '#core/decimals.ts';
 import { InvalidInputError, messageWithFix } from '#core/errors.ts';
 import { CACHE_MODES, SCOPES, type HitKind } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
+import { validatePlainText } from '#core/plain-text.ts';
 import { MAX_PROMPT_CHARACTERS, validatePrompt } from '#core/prompt.ts';
 import { MAX_SEED, MAX_STEPS } from '#core/request.ts';
 
@@ -43,13 +45,23 @@ export const promptField = z
     examples: ['a red ball rolling over a meadow'],
   });
 
+/** A number from 0 to `highest`, as it is stored. */
+export function boundedNumber(highest: number): z.ZodNumber {
+  return z.number().min(0).max(highest).overwrite(storedNumber);
+}
+
 export const seedField = z
   .int()
   .min(0)
   .max(MAX_SEED)
+  .overwrite(storedNumber)
   .meta({ description: 'Which of the videos of this prompt to make. Drawn when left out.' });
 
-const label = z.string().overwrite((text) => text.toWellFormed());
+function plainText(field: string): z.ZodString {
+  return z.string().superRefine(holds((text) => validatePlainText(field, text)));
+}
+
+const label = plainText('the label');
 
 export const metadataField = z
   .record(label.min(1).max(MAX_LABEL_NAME), label.max(MAX_LABEL_VALUE))
@@ -61,7 +73,7 @@ export const metadataField = z
   });
 
 /** Which addresses are allowed is a matter of who serves; see `WebhookPolicy`. */
-export const webhookField = z.string().meta({
+export const webhookField = plainText('webhook').meta({
   description:
     'https address on a public host that is told when the work has ended; see docs/webhooks.md.',
   format: 'uri',
@@ -73,10 +85,10 @@ export const extensionFields = {
     description:
       '`auto` (default) reads and writes the cache; `readonly` writes nothing; `refresh` reads nothing; `off` neither.',
   }),
-  min_similarity: z.number().min(0).max(1).meta({
+  min_similarity: boundedNumber(1).meta({
     description: 'Least similarity of a video to start from (default 0: the model decides).',
   }),
-  max_reuse: z.number().min(0).max(1).meta({
+  max_reuse: boundedNumber(1).meta({
     description:
       'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is.',
   }),
