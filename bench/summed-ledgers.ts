@@ -140,7 +140,8 @@ async function reportCsv(folder: string, by: Grouping): Promise<string> {
     open: () => Promise.reject(new Error('a report needs no models')),
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
-    showProgress: false,
+    progress: null,
+    columns: undefined,
     workingDirectory: folder,
     onInterrupt: () => () => undefined,
   };

@@ -19,6 +19,7 @@ export function addCacheCommands(
     .description('list the entries')
     .option(...TABLE)
     .option('--json', 'print one JSON object an entry')
+    .option('--wide', 'every column, whole, however wide the terminal is')
     .action(async (_, command: Command) => {
       exitWith(await listEntries(context, command.optsWithGlobals()));
     });

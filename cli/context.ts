@@ -11,8 +11,10 @@ export interface CliContext {
   stdout: TextOutput;
   /** Errors, progress and remarks. */
   stderr: TextOutput;
-  /** Whether somebody watches stderr. */
-  showProgress: boolean;
+  /** Where progress is drawn: stderr where it is a terminal, else null. */
+  progress: NodeJS.WritableStream | null;
+  /** Characters in a row of the terminal that stdout is; undefined where it is none. */
+  columns: number | undefined;
   workingDirectory: string;
   /** Calls back at every SIGINT or SIGTERM; returns how to stop listening. */
   onInterrupt(listener: () => void): () => void;

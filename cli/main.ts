@@ -22,7 +22,8 @@ export async function main(open: CliContext['open'] = openOnDemand): Promise<voi
     open,
     stdout: process.stdout,
     stderr: process.stderr,
-    showProgress: process.stderr.isTTY,
+    progress: process.stderr.isTTY ? process.stderr : null,
+    columns: process.stdout.columns,
     workingDirectory: process.cwd(),
     onInterrupt,
   });

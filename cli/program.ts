@@ -10,8 +10,10 @@ import { generate } from './commands/generate.ts';
 import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXECUTION_PROVIDERS, EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
+import { refuseEmptyValues } from './empty-values.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
 import { addPriceCommands } from './price-commands.ts';
+import { printableOutput } from './printable.ts';
 import { addReportCommands } from './report-commands.ts';
 import { addSimulationCommands } from './simulation-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
@@ -19,7 +21,12 @@ import { addTenantCommands } from './tenant-commands.ts';
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
 
 /** Runs one command line (without node and script) and says how to exit. Never throws. */
-export async function run(args: readonly string[], context: CliContext): Promise<ExitCode> {
+export async function run(args: readonly string[], world: CliContext): Promise<ExitCode> {
+  const context: CliContext = {
+    ...world,
+    stdout: printableOutput(world.stdout),
+    stderr: printableOutput(world.stderr),
+  };
   let exitCode: ExitCode = EXIT.success;
   const program = buildProgram(context, (code) => {
     exitCode = code;
@@ -50,6 +57,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
         EXECUTION_PROVIDERS,
       ),
     )
+    .hook('preAction', (_, command) => refuseEmptyValues(command))
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),

@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { CliContext } from './context.ts';
+import { printable } from './printable.ts';
 
 export interface ProgressBar {
   update(value: number, total: number, fields: Readonly<Record<string, string>>): void;
@@ -7,10 +8,10 @@ export interface ProgressBar {
 }
 
 /** A bar on stderr where somebody watches, else nothing. It appears with the first update. */
-export function progressBar(context: CliContext, format: string): ProgressBar {
-  if (!context.showProgress) return { update: () => undefined, stop: () => undefined };
+export function progressBar({ progress }: CliContext, format: string): ProgressBar {
+  if (progress === null) return { update: () => undefined, stop: () => undefined };
   const bar = new SingleBar({
-    stream: context.stderr as NodeJS.WritableStream,
+    stream: progress,
     format,
     hideCursor: true,
     clearOnComplete: true,
@@ -20,8 +21,11 @@ export function progressBar(context: CliContext, format: string): ProgressBar {
   let isShown = false;
   return {
     update: (value, total, fields) => {
-      if (!isShown) bar.start(total, value, fields);
-      else bar.update(value, fields);
+      const shown = Object.fromEntries(
+        Object.entries(fields).map(([name, text]) => [name, printable(text)]),
+      );
+      if (!isShown) bar.start(total, value, shown);
+      else bar.update(value, shown);
       isShown = true;
     },
     stop: () => {

@@ -35,6 +35,7 @@ export function addReportCommands(
     .addOption(
       new Option('--format <name>', 'how to write it').choices(REPORT_FORMATS).default('table'),
     )
+    .addOption(new Option('--json', 'the same as --format json').conflicts('format'))
     .option('--out <file>', 'where to write it (default: print it)')
     .option(...TABLE)
     .action(async (_, command: Command) => {

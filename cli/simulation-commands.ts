@@ -57,6 +57,7 @@ export function addSimulationCommands(
         .choices(SIMULATION_FORMATS)
         .default('table'),
     )
+    .addOption(new Option('--json', 'the same as --format json').conflicts('format'))
     .option('--out <file>', 'where to write it (default: standard output)')
     .action(async (file: string, _, command: Command) => {
       exitWith(await simulate(context, file, command.optsWithGlobals()));

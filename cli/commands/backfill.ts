@@ -30,7 +30,7 @@ export async function backfill(
   const requests = await openRequests(resolve(context.workingDirectory, file));
   const outDirectory = resolve(context.workingDirectory, options.out);
   await checkFolderWritable(outDirectory);
-  const total = context.showProgress ? await count(requests.lines()) : 0;
+  const total = context.progress !== null ? await count(requests.lines()) : 0;
 
   return withCloud(context, options, async (cloud) => {
     const bar = progressBar(context, '[{bar}] {value}/{total} lines, {failed} failed');

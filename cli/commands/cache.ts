@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { Entry } from '#core/generation.ts';
 import { validateVideoId } from '#core/request.ts';
@@ -8,7 +7,9 @@ import { removeEntry } from '#stores/remove-entry.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { collect } from '../collect.ts';
+import { fittedTable, type Column } from '../fitted-table.ts';
 import { withTable, type OpenedTable, type TenantOptions } from '../open-tenants.ts';
+import { printable } from '../printable.ts';
 import { dollars, rounded } from '../retention/amounts.ts';
 import { describeExplanation } from '../retention/describe-explanation.ts';
 import { entryNotFound, explainerOf } from '../retention/explain.ts';
@@ -23,13 +24,60 @@ export type CacheTableOptions = TenantOptions;
 
 type EntryTable = Pick<EmbeddedCloud['table'], 'scanEntries' | 'getEntry' | 'pinEntry'>;
 
-const RIGHT_ALIGNED = Array.from({ length: 5 }, () => 'right' as const);
+export interface ListOptions extends CacheTableOptions {
+  /** Every column, whole, however wide the terminal is. */
+  wide?: boolean;
+}
+
+/** Where no terminal says how wide it is. */
+const DEFAULT_COLUMNS = 80;
+
+type EntryRow = { entry: Entry } & ReturnType<typeof valueOf>;
+
+const DAY_CHARACTERS = '2026-11-22'.length;
+
+const COLUMNS: readonly Column<EntryRow>[] = [
+  { head: 'id', align: 'left', rank: 0, cell: ({ entry }) => entry.entryId },
+  {
+    head: 'state',
+    align: 'left',
+    rank: 6,
+    cell: ({ entry }) => (entry.pinnedAt === undefined ? entry.state : `${entry.state}, pinned`),
+  },
+  { head: 'class', align: 'left', rank: 9, cell: ({ storageClass }) => storageClass ?? '-' },
+  {
+    head: 'prompt',
+    align: 'left',
+    rank: 1,
+    isCut: true,
+    cell: ({ entry }) => printable(entry.prompt),
+  },
+  { head: 'parts', align: 'left', rank: 8, cell: ({ entry }) => partsOf(entry).join(' ') },
+  { head: 'hits', align: 'right', rank: 2, cell: ({ entry }) => String(entry.hits) },
+  { head: 'saved', align: 'right', rank: 10, cell: ({ saved }) => rounded(saved) },
+  {
+    head: 'worth',
+    align: 'right',
+    rank: 3,
+    cell: ({ worth }) => (worth === null ? '-' : dollars(worth)),
+  },
+  {
+    head: 'rent',
+    align: 'right',
+    rank: 4,
+    cell: ({ rent }) => (rent === null ? '-' : dollars(rent)),
+  },
+  { head: 'bytes', align: 'right', rank: 7, cell: ({ entry }) => String(entry.latentBytes) },
+  {
+    head: 'made',
+    align: 'left',
+    rank: 5,
+    cell: ({ entry }) => entry.createdAt.slice(0, DAY_CHARACTERS),
+  },
+];
 
 /** Lists the entries, oldest first, with what each is worth and costs. */
-export async function listEntries(
-  context: CliContext,
-  options: CacheTableOptions,
-): Promise<ExitCode> {
+export async function listEntries(context: CliContext, options: ListOptions): Promise<ExitCode> {
   return withTable(context, options, async (opened) => {
     const entries = await collect((await tableOf(opened)).scanEntries());
     entries.sort((one, other) => one.createdAt.localeCompare(other.createdAt));
@@ -41,43 +89,17 @@ export async function listEntries(
       }
       return EXIT.success;
     }
-    const table = new Table({
-      head: [
-        'id',
-        'state',
-        'class',
-        'prompt',
-        'parts',
-        'hits',
-        'saved',
-        'worth',
-        'rent',
-        'bytes',
-        'made',
-      ],
-      style: { head: [], border: [], compact: true },
-      colAligns: ['left', 'left', 'left', 'left', 'left', ...RIGHT_ALIGNED, 'left'],
-    });
+    const rows: EntryRow[] = [];
     for (const entry of entries) {
-      const { storageClass, saved, worth, rent } = valueOf(entry, await explainer.ofEntry(entry));
-      table.push([
-        entry.entryId,
-        entry.pinnedAt === undefined ? entry.state : `${entry.state}, pinned`,
-        storageClass,
-        entry.prompt,
-        partsOf(entry).join(' '),
-        entry.hits,
-        rounded(saved),
-        worth === null ? '-' : dollars(worth),
-        rent === null ? '-' : dollars(rent),
-        entry.latentBytes,
-        entry.createdAt,
-      ]);
+      rows.push({ entry, ...valueOf(entry, await explainer.ofEntry(entry)) });
     }
+    const width = options.wide ? undefined : (context.columns ?? DEFAULT_COLUMNS);
+    const { text, leftOut } = fittedTable(COLUMNS, rows, width);
     const bytes = entries.reduce((sum, entry) => sum + entry.latentBytes, 0);
-    context.stdout.write(
-      `${table.toString()}\n${entries.length} entries, ${bytes} bytes of latents\n`,
-    );
+    context.stdout.write(`${text}\n${entries.length} entries, ${bytes} bytes of latents\n`);
+    if (leftOut.length > 0) {
+      context.stderr.write(`flexcache: left out ${leftOut.join(', ')}: --wide shows all columns\n`);
+    }
     return EXIT.success;
   });
 }

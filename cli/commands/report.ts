@@ -46,7 +46,7 @@ export async function report(context: CliContext, options: ReportOptions): Promi
   await withTable(context, options, async (opened) => {
     const { book, bookOf } = await pricesOf(opened, options);
     const question: ReportQuestion = { by, range, tenant, book, bookOf, now };
-    const text = await render(opened, question, options.format);
+    const text = await render(opened, question, options.json ? 'json' : options.format);
     if (out !== null) {
       await writeFileAtomically(out, text);
       context.stderr.write(`flexcache: wrote ${out}\n`);

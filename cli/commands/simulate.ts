@@ -47,6 +47,8 @@ export interface SimulateOptions extends GlobalOptions {
   seed: string;
   shuffle?: boolean;
   format: (typeof SIMULATION_FORMATS)[number];
+  /** The same as the format `json`. */
+  json?: boolean;
   out?: string;
 }
 
@@ -72,7 +74,7 @@ export async function simulate(
   const question = questionOf(options, countDistinct(requests));
   const answer = await runSimulation(requests, embedder, question);
   const simulation = { path: file, trace, embedder, question, answer };
-  const text = await render(simulation, options.format);
+  const text = await render(simulation, options.json ? 'json' : options.format);
   if (out === null) {
     context.stdout.write(text);
   } else {

@@ -18,7 +18,7 @@ test('cache ls and show print the entries without their vectors, with what each 
   ]);
   await leaseNow(folder, hit!.entryId);
 
-  const list = await flexcache('cache', 'ls');
+  const list = await flexcache('cache', 'ls', '--wide');
   const listed = await flexcache('cache', 'ls', '--json');
   const shown = await flexcache('cache', 'show', hit!.entryId, '--json');
   const text = await flexcache('cache', 'show', hit!.entryId);

@@ -211,7 +211,8 @@ test('an error of opening keeps its code, and one that nobody foresaw is interna
       open: () => Promise.reject(error),
       stdout: { write: () => undefined },
       stderr: { write: (text) => (stderr += text) },
-      showProgress: false,
+      progress: null,
+      columns: undefined,
       workingDirectory: '/',
       onInterrupt: () => () => undefined,
     });

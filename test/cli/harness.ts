@@ -20,6 +20,8 @@ export interface InProcess {
   clouds: FakeCloud[];
   /** What the next opened cloud is like, before the command gets it. */
   onOpen: (cloud: FakeCloud) => void;
+  /** What stdout says of the terminal that it is. */
+  terminal: { columns: number | undefined };
   interrupt(): void;
   flexcache(...args: string[]): Promise<Outcome & { exitCode: ExitCode }>;
 }
@@ -50,6 +52,7 @@ export async function inProcess(options: FakeOptions = {}): Promise<InProcess> {
     folder: await temporaryFolder(),
     clouds: [],
     onOpen: () => undefined,
+    terminal: { columns: undefined },
     interrupt: () => listeners.forEach((listener) => listener()),
     flexcache: async (...args) => {
       let stdout = '';
@@ -63,7 +66,8 @@ export async function inProcess(options: FakeOptions = {}): Promise<InProcess> {
         },
         stdout: { write: (text) => (stdout += text) },
         stderr: { write: (text) => (stderr += text) },
-        showProgress: false,
+        progress: null,
+        columns: self.terminal.columns,
         workingDirectory: self.folder,
         onInterrupt: (listener) => {
           listeners.add(listener);
