@@ -13,11 +13,17 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
-import { ObjectCorruptError, ObjectExistsError } from '#stores/errors.ts';
+import { ObjectCorruptError, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import { meterObjectRead } from '#stores/object-requests.ts';
 import { meterUse } from '#stores/usage-meter.ts';
-import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
+import type {
+  GetObjectOptions,
+  ObjectHead,
+  ObjectStore,
+  PresignOptions,
+  PutObjectOptions,
+} from '#stores/objects.ts';
 import {
   createFolder,
   createFolderDurably,
@@ -119,13 +125,16 @@ export class FileObjectStore implements ObjectStore {
     return { key, bytes: body.byteLength, sha256, modifiedAt: Date.now() };
   }
 
-  async get(key: string): Promise<Uint8Array> {
+  async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
     validateObjectKey(key);
     meterUse({ objectGets: 1 });
     let file: Buffer;
     try {
-      file = await readFile(this.#path(key));
+      await using handle = await openFile(this.#path(key), 'r');
+      refuseLongObject(key, (await handle.stat()).size - TRAILER_BYTES, atMostBytes);
+      file = await handle.readFile();
     } catch (error) {
+      if (error instanceof ObjectCorruptError) throw error;
       if (isNoObject(error)) throw new ObjectMissingError(key, { cause: error });
       throw fromFileSystem(error, `read object ${key}`, this.#path(key));
     }

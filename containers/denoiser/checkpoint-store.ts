@@ -4,6 +4,7 @@ import type { ObjectStore } from '#stores/objects.ts';
 import {
   decodeCheckpoint,
   encodeCheckpoint,
+  mostCheckpointBytes,
   type Checkpoint,
   type CheckpointSubject,
 } from './checkpoint.ts';
@@ -31,7 +32,8 @@ export async function loadCheckpoint(
   latentShape: readonly number[],
 ): Promise<FoundCheckpoint | null> {
   try {
-    const bytes = await objects.get(checkpointObjectKey(subject.request.videoId));
+    const key = checkpointObjectKey(subject.request.videoId);
+    const bytes = await objects.get(key, { atMostBytes: mostCheckpointBytes(latentShape) });
     return { checkpoint: decodeCheckpoint(bytes, subject, latentShape), ignored: null };
   } catch (error) {
     if (!(error instanceof FlexCacheError)) throw error;

@@ -47,6 +47,11 @@ const DIGEST_BYTES = 32;
 const MOST_RUNS_BYTES = 4096;
 const RUNS = /^[\w-]+(,[\w-]+)*$/;
 
+/** The most bytes that a checkpoint of latents of this shape has. */
+export function mostCheckpointBytes(shape: readonly number[]): number {
+  return RUNS_OFFSET + MOST_RUNS_BYTES + 4 * elementCount(shape) + DIGEST_BYTES;
+}
+
 /** The checkpoint as bytes. */
 export function encodeCheckpoint(subject: CheckpointSubject, checkpoint: Checkpoint): Uint8Array {
   const { data } = checkpoint.latent;
@@ -91,8 +96,9 @@ export function decodeCheckpoint(
 
   const runsBytes = bytes.readUInt32LE(RUNS_LENGTH_OFFSET);
   const latentOffset = RUNS_OFFSET + runsBytes;
+  if (runsBytes > MOST_RUNS_BYTES) throw foreign('it names too many runs');
   const runs = body.toString('latin1', RUNS_OFFSET, Math.min(latentOffset, body.length));
-  if (runsBytes > MOST_RUNS_BYTES || !RUNS.test(runs)) throw foreign('it names no runs');
+  if (!RUNS.test(runs)) throw foreign('it names no runs');
   const count = elementCount(shape);
   if (body.length !== latentOffset + 4 * count) {
     throw foreign(`its latent is not of shape [${shape.join(', ')}]`);

@@ -1,4 +1,5 @@
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
+import { mostContainerBytes, type ExpectedLatent } from '#codec/header.ts';
 import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor } from '#core/generation.ts';
 import type { ObjectStore } from '#stores/objects.ts';
@@ -24,13 +25,15 @@ export interface LoadedDonors {
 const UNUSABLE: ReadonlySet<string> = new Set(['object_missing', 'object_corrupt']);
 
 /**
- * Fetches and decodes the latents of donors. A latent that is missing, torn or foreign drops its
- * donor; any other error is thrown.
+ * Fetches and decodes the latents of donors. A latent that is missing, torn, foreign or longer than
+ * any of its shape drops its donor; any other error is thrown.
+ *
+ * @param expected of the package; nothing beyond its extents is fetched or allocated
  */
 export async function loadDonors(
   donors: readonly Donor[],
   objects: Pick<ObjectStore, 'get'>,
-  compatibilityKey: string,
+  expected: Required<ExpectedLatent>,
 ): Promise<LoadedDonors> {
   const result: LoadedDonors = { loaded: [], dropped: [] };
   const latents = new Map<string, DecodedLatent>();
@@ -38,7 +41,8 @@ export async function loadDonors(
     try {
       let latent = latents.get(donor.latentKey);
       if (latent === undefined) {
-        latent = decodeLatent(await objects.get(donor.latentKey), { compatibilityKey });
+        const atMostBytes = mostContainerBytes(expected.shape);
+        latent = decodeLatent(await objects.get(donor.latentKey, { atMostBytes }), expected);
         latents.set(donor.latentKey, latent);
       }
       result.loaded.push({ donor, latent });

@@ -61,7 +61,8 @@ export async function generateVideo(
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
   }
-  const donors = await loadDonors(plan.donors, objects, compatibilityKey);
+  const shape = latentShape(manifest);
+  const donors = await loadDonors(plan.donors, objects, { compatibilityKey, shape });
   for (const dropped of donors.dropped) control.onDonorDropped(dropped);
   const actual = degradePlan(
     plan,
@@ -71,12 +72,12 @@ export async function generateVideo(
   const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
 
   const resumption = new Resumption(objects, { compatibilityKey, request, plan: actual }, control);
-  const from = await resumption.load(latentShape(manifest));
+  const from = await resumption.load(shape);
   const denoiser = new DenoiseClock(model);
   let latent: Tensor;
   try {
     latent = await sample(denoiser, actual, donorParts(used), {
-      latentShape: latentShape(manifest),
+      latentShape: shape,
       prompt: request.prompt,
       guidance: manifest.scheduler.guidance,
       ...(from && { from }),

@@ -3,7 +3,7 @@ import { composeDonors, dilate, fillDilatedHoles } from '#core/compose.ts';
 import { LatentFormatError } from '#core/errors.ts';
 import type { Part } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { readHeader, type LatentHeader, type SectionName } from './header.ts';
+import { readHeader, type ExpectedLatent, type LatentHeader, type SectionName } from './header.ts';
 import { decodeMask } from './mask-coding.ts';
 import { decodeSection } from './section.ts';
 
@@ -31,14 +31,12 @@ export interface DecodedLatent {
 /**
  * Reads a container.
  *
- * @throws LatentFormatError `latent_foreign` when it belongs to another model or is no container,
- * `latent_corrupt` when it is torn or altered. Never yields a wrong tensor.
+ * @throws LatentFormatError `latent_foreign` when it belongs to another model or shape or is no
+ * container, `latent_corrupt` when it is torn or altered. Never yields a wrong tensor, and takes memory
+ * by `expected.shape`, whatever the file says.
  */
-export function decodeLatent(
-  file: Uint8Array,
-  { compatibilityKey }: { compatibilityKey: string },
-): DecodedLatent {
-  const header = readHeader(file, { compatibilityKey });
+export function decodeLatent(file: Uint8Array, expected: ExpectedLatent): DecodedLatent {
+  const header = readHeader(file, expected);
   if (file.length !== header.bytes) {
     throw new LatentFormatError(
       'latent_corrupt',

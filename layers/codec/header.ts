@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { LatentFormatError } from '#core/errors.ts';
 import type { LatentExtents } from '#core/compose.ts';
+import { elementCount } from '#core/tensor.ts';
 import { ENTROPY_CODES, type EntropyCoding } from './section.ts';
 
 /**
@@ -39,6 +40,30 @@ export type SectionName = (typeof SECTION_NAMES)[number];
 export const BIT_DEPTHS = [8, 6, 5, 4, 3] as const;
 export type BitDepth = (typeof BIT_DEPTHS)[number];
 
+/** What a reader knows of a latent before it looks into the file. */
+export interface ExpectedLatent {
+  compatibilityKey: string;
+  /**
+   * `[C, T, H, W]` of the package's latents: no other extents are read, so that what a file says of
+   * itself decides over no memory. Left out only where the bytes were compared with a known sha256.
+   */
+  shape?: readonly number[];
+}
+
+/** Bytes that a container may take beside its values: the header, and small sections that grow. */
+const CONTAINER_MARGIN_BYTES = 4096;
+
+/**
+ * The most bytes that a container of this shape has: what the latent and its mask take in memory, and
+ * a margin. Anything longer is no container of it, and need not be fetched.
+ *
+ * @param shape `[C, T, H, W]`
+ */
+export function mostContainerBytes(shape: readonly number[]): number {
+  const positions = elementCount(shape.slice(1));
+  return CONTAINER_MARGIN_BYTES + 4 * (elementCount(shape) + positions);
+}
+
 /** Where a section lies in the file. */
 export interface SectionPlace {
   /** From the beginning of the file. */
@@ -73,12 +98,12 @@ export function compatibilityDigest(compatibilityKey: string): string {
  * Reads and checks the header of a container.
  *
  * @param bytes the file, or at least its first `HEADER_READ_BYTES`
- * @throws LatentFormatError `latent_foreign` when it is no container of this version or of another
- * compatibility key, `latent_corrupt` when it is damaged.
+ * @throws LatentFormatError `latent_foreign` when it is no container of this version, or of another
+ * compatibility key or shape, `latent_corrupt` when it is damaged.
  */
 export function readHeader(
   bytes: Uint8Array,
-  { compatibilityKey }: { compatibilityKey: string },
+  { compatibilityKey, shape }: ExpectedLatent,
 ): LatentHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < STEPS_OFFSET + CHECKSUM_BYTES) {
@@ -108,12 +133,25 @@ export function readHeader(
       'the latent was made by another model, geometry or scheduler',
     );
   }
+  const extents: LatentExtents = {
+    channels,
+    frames: view.getUint16(8, true),
+    height: view.getUint16(10, true),
+    width: view.getUint16(12, true),
+  };
+  if (shape !== undefined) requireShape(extents, shape);
   const bits = BIT_DEPTHS.find((depth) => depth === view.getUint8(4));
   const entropy = (['range', 'zstd'] as const).find(
     (name) => ENTROPY_CODES[name] === view.getUint8(5),
   );
   if (bits === undefined || entropy === undefined) {
     throw new LatentFormatError('latent_foreign', 'the latent uses a coding that is not known');
+  }
+  const steps = Float32Array.from({ length: channels }, (_, channel) =>
+    expandStep(view.getUint16(STEPS_OFFSET + 2 * channel, true)),
+  );
+  if (steps.some((step) => !(step >= 0 && Number.isFinite(step)))) {
+    throw new LatentFormatError('latent_corrupt', 'the latent has a step that is no size');
   }
   let offset = checkedBytes + CHECKSUM_BYTES;
   const places = SECTION_NAMES.map((_, index) => {
@@ -126,23 +164,32 @@ export function readHeader(
     offset += place.bytes;
     return place;
   });
+  if (shape !== undefined && offset > mostContainerBytes(shape)) {
+    throw new LatentFormatError('latent_corrupt', `a latent of ${offset} bytes is too long`);
+  }
   const [mask, object, background] = places;
   return {
     bits,
     entropy,
-    extents: {
-      channels,
-      frames: view.getUint16(8, true),
-      height: view.getUint16(10, true),
-      width: view.getUint16(12, true),
-    },
+    extents,
     compatibility,
-    steps: Float32Array.from({ length: channels }, (_, channel) =>
-      expandStep(view.getUint16(STEPS_OFFSET + 2 * channel, true)),
-    ),
+    steps,
     sections: { mask: mask!, object: object!, background: background! },
     bytes: offset,
   };
+}
+
+function requireShape(
+  { channels, frames, height, width }: LatentExtents,
+  shape: readonly number[],
+): void {
+  const found = [channels, frames, height, width];
+  if (found.length === shape.length && found.every((extent, axis) => extent === shape[axis]))
+    return;
+  throw new LatentFormatError(
+    'latent_foreign',
+    `the latent says that its shape is [${found.join(', ')}]; the model's is [${shape.join(', ')}]`,
+  );
 }
 
 /** What `writeContainer` puts together. */

@@ -4,7 +4,7 @@ import { CoefficientCoder } from './coefficient-coder.ts';
 import { RangeDecoder, RangeEncoder } from './range-coder.ts';
 import { findMotion, followTracks, MOTION_CHOICES, type Tracks } from './tracks.ts';
 import { restoreTracks, transformTracks } from './transform.ts';
-import { zstd } from './zstd.ts';
+import { decompressZstd, zstd } from './zstd.ts';
 
 /** How the symbols become bytes; the number is what the file holds. */
 export const ENTROPY_CODES = { range: 0, zstd: 1 } as const;
@@ -114,7 +114,7 @@ export function decodeSection(bytes: Uint8Array, coding: SectionCoding): Float32
   const coder =
     coding.entropy === 'range'
       ? new CoefficientCoder(new RangeDecoder(payload), tracks, channels, bits)
-      : symbolReader(unpackSymbols(decompress(payload)));
+      : symbolReader(unpackSymbols(decompress(payload, mostPackedBytes(latent.length))));
   const coefficients = codeSymbols(coder, tracks, coding, predictors, null);
   for (let channel = 0; channel < channels; channel++) {
     if (steps[channel] === 0) continue;
@@ -288,13 +288,20 @@ function symbolReader(symbols: Int8Array | Int16Array): SymbolCoder {
   return { code: read, codeChange: read };
 }
 
-function decompress(frame: Uint8Array): Uint8Array {
+/** What `packSymbols` makes at most: two bytes for each value, and for each value's change. */
+function mostPackedBytes(values: number): number {
+  return 1 + 2 * (values + values);
+}
+
+function decompress(frame: Uint8Array, mostBytes: number): Uint8Array {
   try {
-    return zstd.decompress(frame);
+    return decompressZstd(frame, mostBytes);
   } catch (cause) {
-    throw new LatentFormatError('latent_corrupt', 'a section of the latent is no zstd frame', {
-      cause,
-    });
+    throw new LatentFormatError(
+      'latent_corrupt',
+      `a section of the latent is no zstd frame of at most ${mostBytes} bytes`,
+      { cause },
+    );
   }
 }
 

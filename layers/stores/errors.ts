@@ -25,6 +25,15 @@ export class ObjectCorruptError extends FlexCacheError {
   }
 }
 
+/** @throws ObjectCorruptError when an object is longer than its reader can use. */
+export function refuseLongObject(key: string, bytes: number, atMostBytes = Infinity): void {
+  if (bytes <= atMostBytes) return;
+  throw new ObjectCorruptError(
+    key,
+    `it has ${bytes} bytes; ${atMostBytes} are the most it can have`,
+  );
+}
+
 /** The workflow no longer waits on a task token: it timed out, ended or was stopped. Drop the work. */
 export class TaskGoneError extends FlexCacheError {
   constructor(options?: ErrorOptions) {

@@ -21,8 +21,11 @@ export interface ObjectStore {
    * @throws ObjectExistsError when `ifNoneMatch` is set and the key is taken.
    */
   put(key: string, body: Uint8Array, options?: PutObjectOptions): Promise<ObjectHead>;
-  /** @throws ObjectMissingError; @throws ObjectCorruptError when the checksum does not match. */
-  get(key: string): Promise<Uint8Array>;
+  /**
+   * @throws ObjectMissingError; @throws ObjectCorruptError when the checksum does not match, or when it
+   * has more than `atMostBytes`, of which none is read.
+   */
+  get(key: string, options?: GetObjectOptions): Promise<Uint8Array>;
   /** Null when the object is not there. */
   head(key: string): Promise<ObjectHead | null>;
   /** Idempotent: deleting what is not there succeeds. */
@@ -36,6 +39,11 @@ export interface ObjectStore {
   list(prefix: string): AsyncIterable<ObjectHead>;
   /** An address from which anybody may read this one object until it expires; the object need not be there. */
   presign(key: string, options: PresignOptions): Promise<string>;
+}
+
+export interface GetObjectOptions {
+  /** No limit unless given. */
+  atMostBytes?: number;
 }
 
 export interface PresignOptions {

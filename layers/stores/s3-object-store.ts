@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
@@ -12,11 +13,17 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { ObjectMissingError } from '../core/errors.ts';
 import { isStorageClass, type StorageClass } from '../core/storage-class.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
-import { ObjectCorruptError, ObjectExistsError } from './errors.ts';
+import { ObjectCorruptError, ObjectExistsError, refuseLongObject } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';
 import { contentDisposition } from './content-disposition.ts';
 import { meterObjectRead } from './object-requests.ts';
-import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from './objects.ts';
+import type {
+  GetObjectOptions,
+  ObjectHead,
+  ObjectStore,
+  PresignOptions,
+  PutObjectOptions,
+} from './objects.ts';
 import { meterUse } from './usage-meter.ts';
 
 /** S3 keeps it as `x-amz-meta-sha256`; the checksum travels with the object wherever it is copied. */
@@ -89,7 +96,7 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
-  async get(key: string): Promise<Uint8Array> {
+  async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
     validateObjectKey(key);
     let body: Uint8Array;
     let expected: string | undefined;
@@ -98,9 +105,17 @@ export class S3ObjectStore implements ObjectStore {
         this.#client.send(new GetObjectCommand({ Bucket: this.#bucketOf(key), Key: key })),
       );
       expected = answer.Metadata?.[SHA256_METADATA];
+      try {
+        refuseLongObject(key, answer.ContentLength ?? 0, atMostBytes);
+      } catch (error) {
+        // An answer that nobody reads would keep its connection.
+        (answer.Body as Readable).destroy();
+        throw error;
+      }
       body = await answer.Body!.transformToByteArray();
       meterObjectRead(body.byteLength, answer.StorageClass);
     } catch (error) {
+      if (error instanceof ObjectCorruptError) throw error;
       if (isMissing(error)) throw new ObjectMissingError(key, { cause: error });
       if (isChecksumMismatch(error)) {
         throw new ObjectCorruptError(key, 'its checksum does not match', { cause: error });

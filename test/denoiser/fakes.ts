@@ -13,7 +13,7 @@ import { ObjectMissingError } from '#core/errors.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { TextCondition, VideoModel } from '#models/model.ts';
-import { ObjectExistsError } from '#stores/errors.ts';
+import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
 import type {
@@ -21,6 +21,7 @@ import type {
   GenerationControl,
   StopReason,
 } from '#denoiser/generation-control.ts';
+import type { GetObjectOptions } from '#stores/objects.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import { meterUse } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
@@ -121,13 +122,14 @@ export class MemoryObjects {
     return { key, bytes: body.byteLength, sha256: '', modifiedAt: 0 };
   }
 
-  async get(key: string): Promise<Uint8Array> {
+  async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
     meterUse({ objectGets: 1 });
     const error = this.nextGetError;
     this.nextGetError = null;
     if (error !== null) throw error;
     const body = this.bodies.get(key);
     if (body === undefined) throw new ObjectMissingError(key);
+    refuseLongObject(key, body.byteLength, atMostBytes);
     meterUse({ objectBytesRead: body.byteLength });
     return body;
   }

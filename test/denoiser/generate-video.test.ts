@@ -234,6 +234,24 @@ describe('generateVideo', () => {
       'latent_foreign',
     ],
     [
+      "of another shape than the package's",
+      async () => {
+        const latent = { data: new Float32Array(2 * 3 * 4 * 4000), shape: [2, 3, 4, 4000] };
+        const mask = { data: new Float32Array(3 * 4 * 4000), shape: [3, 4, 4000] };
+        const container = encodeLatent(
+          { latent, mask, compatibilityKey: COMPATIBILITY_KEY },
+          { bits: 4 },
+        );
+        objects.bodies.set('a', container);
+      },
+      'latent_foreign',
+    ],
+    [
+      'longer than any latent of the package',
+      async () => void objects.bodies.set('a', new Uint8Array(100_000)),
+      'object_corrupt',
+    ],
+    [
       'damaged in the store',
       async () => void (objects.nextGetError = new ObjectCorruptError('a', 'checksum')),
       'object_corrupt',

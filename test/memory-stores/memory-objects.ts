@@ -1,8 +1,14 @@
 import { ObjectMissingError } from '#core/errors.ts';
 import type { StorageClass } from '#core/storage-class.ts';
-import { ObjectExistsError } from '#stores/errors.ts';
+import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
-import type { ObjectHead, ObjectStore, PresignOptions, PutObjectOptions } from '#stores/objects.ts';
+import type {
+  GetObjectOptions,
+  ObjectHead,
+  ObjectStore,
+  PresignOptions,
+  PutObjectOptions,
+} from '#stores/objects.ts';
 
 export interface MemoryObjectsOptions {
   /** Epoch milliseconds: the store's own clock. */
@@ -32,10 +38,11 @@ export class MemoryObjects implements ObjectStore {
     return head;
   }
 
-  async get(key: string): Promise<Uint8Array> {
+  async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
     validateObjectKey(key);
     const object = this.#objects.get(key);
     if (object === undefined) throw new ObjectMissingError(key);
+    refuseLongObject(key, object.head.bytes, atMostBytes);
     return Uint8Array.from(object.body);
   }
 

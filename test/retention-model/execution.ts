@@ -12,7 +12,14 @@ import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { CommitInput, LookupInput, LookupOutput } from '#functions/states.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { Actor } from './scenario.ts';
-import { answerOf, COMPATIBILITY_KEY, madeFor, VECTORS, type Made } from './videos.ts';
+import {
+  answerOf,
+  COMPATIBILITY_KEY,
+  EXPECTED_LATENT,
+  madeFor,
+  VECTORS,
+  type Made,
+} from './videos.ts';
 import { Violation } from './watch.ts';
 import type { Stores, World } from './world.ts';
 
@@ -221,7 +228,7 @@ export class Execution {
       }
       return bytes;
     };
-    const { dropped } = await loadDonors(donors, { get }, COMPATIBILITY_KEY);
+    const { dropped } = await loadDonors(donors, { get }, EXPECTED_LATENT);
     if (dropped.length === 0 || this.#world.now > this.leasedUntil || this.mayLackDonors) return;
     const [{ donor, error }] = dropped as [(typeof dropped)[number]];
     const is = error instanceof ObjectMissingError ? 'gone' : `no donor (${error.message})`;

@@ -13,6 +13,9 @@ export const COMPATIBILITY_KEY = 'c'.repeat(64);
 const ID_CHARACTERS = 26;
 const SHAPE = [1, 1, 2, 2];
 
+/** What workers read latents by. */
+export const EXPECTED_LATENT = { compatibilityKey: COMPATIBILITY_KEY, shape: SHAPE };
+
 /**
  * An id that a schedule can be read by. All are in one segment of the table's index, so that the others
  * are of no concern to anybody.

@@ -46,6 +46,17 @@ export function objectStoreContract(
       expect(await open().head('missing/object')).toBeNull();
     });
 
+    test('an object that is longer than its reader can use is corrupt and is not read', async () => {
+      const key = unique('long/');
+      const body = randomBytes(300_000);
+      await open().put(key, body);
+
+      await expect(open().get(key, { atMostBytes: 299_999 })).rejects.toThrow(
+        /300000 bytes; 299999 are the most/,
+      );
+      expect(Buffer.compare(await open().get(key, { atMostBytes: 300_000 }), body)).toBe(0);
+    });
+
     test('an object that moves to another storage class keeps its bytes and its checksum', async () => {
       const folder = unique('classes/');
       const key = `${folder}/it.fcl`;
