@@ -11,7 +11,7 @@ import { settingsOf } from './settings.ts';
 const DOCKERFILE = 'containers/denoiser/Dockerfile';
 
 /** What the Dockerfile copies, but for the model package. */
-const CONTEXT = ['package.json', 'package-lock.json', '.npmrc', 'layers', 'containers/denoiser'];
+const CONTEXT = ['package.json', 'package-lock.json', 'layers', 'containers/denoiser'];
 
 /** Where the model package is in the context, wherever it is here. */
 const MODEL = 'model';

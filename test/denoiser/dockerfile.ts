@@ -8,6 +8,10 @@ export interface WorkerImage {
   build: { command: string[]; folder: string };
   /** Base image of the stage that runs. */
   base: string;
+  /** The command that ends the build unless the CUDA provider's libraries are there. */
+  linkCheck: string[];
+  /** What the CUDA provider is copied from, and into which folder under the working directory. */
+  provider: { files: string[]; folder: string };
   workingDirectory: string;
   environment: Record<string, string>;
   user: string;
@@ -27,9 +31,13 @@ export function readDockerfile(): WorkerImage {
   const command = only(text, /^RUN (node containers\/.*)$/gm).split(' ');
   const folder = only(runtime, /^COPY --from=build (\S+) \.\/$/gm);
   if (command.at(-1) !== folder) throw new Error(`Dockerfile: ${folder} is not what is built`);
+  const words = (line: string): string[] => line.split(' ').filter((word) => word !== '');
+  const provider = words(only(runtime, /^COPY --from=provider (.*)$/gm));
   return {
     build: { command, folder },
     base: only(runtime, /^FROM (nvidia\S*)/gm),
+    linkCheck: words(only(runtime, /^RUN (sh .*check-links\.sh .*)$/gm)),
+    provider: { files: provider.slice(0, -1), folder: provider.at(-1)! },
     workingDirectory: only(runtime, /^WORKDIR (\S+)$/gm),
     environment: Object.fromEntries(
       [...runtime.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(([, name, value]) => [name, value]),

@@ -1,8 +1,17 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
@@ -27,6 +36,7 @@ import { readDockerfile } from './dockerfile.ts';
 import { COMPATIBILITY_KEY, planFor } from './fakes.ts';
 
 const REPOSITORY_ROOT = new URL('../..', import.meta.url).pathname;
+const MODULES = join(REPOSITORY_ROOT, 'node_modules');
 const STEPS = 6;
 
 const image = readDockerfile();
@@ -68,8 +78,63 @@ describe("the worker's image", () => {
 
   it('runs as somebody who is not root, on a CUDA runtime', () => {
     expect(Number(image.user)).toBeGreaterThan(0);
-    expect(image.base).toMatch(/^nvidia\/cuda:12\..*-cudnn-runtime-/);
+    expect(image.base).toMatch(/^nvidia\/cuda:13\..*-cudnn-runtime-/);
     expect(image.entryPoint[0]).toBe('node');
+  });
+
+  it('has the CUDA provider of its onnxruntime beside it, from a package whose checksum is known', () => {
+    // Prepare
+    const { version } = JSON.parse(
+      readFileSync(join(MODULES, 'onnxruntime-node/package.json'), 'utf8'),
+    ) as { version: string };
+    const requirements = readFileSync(
+      join(REPOSITORY_ROOT, 'containers/denoiser/cuda-provider.txt'),
+      'utf8',
+    ).replaceAll('\\\n', ' ');
+
+    // Assess
+    expect(requirements.split('\n').filter((line) => /^[^#\s]/.test(line))).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^onnxruntime-gpu==${version.replaceAll('.', '\\.')} +--hash=sha256:[0-9a-f]{64}$`,
+        ),
+      ),
+    ]);
+    expect(image.provider.files.map((file) => basename(file))).toEqual([
+      'libonnxruntime_providers_cuda.so',
+      'libonnxruntime_providers_shared.so',
+    ]);
+    expect(image.provider.folder).toBe('node_modules/onnxruntime-node/bin/napi-v6/linux/x64/');
+    expect(existsSync(join(root, image.workingDirectory, image.provider.folder))).toBe(true);
+  });
+
+  it('is built only if every library of the CUDA provider is in it', () => {
+    // Prepare
+    const [, script, library, ...opened] = image.linkCheck;
+    const binaries = join(MODULES, 'onnxruntime-node/bin/napi-v6/linux/x64');
+    const alone = join(root, 'alone.node');
+    cpSync(join(binaries, 'onnxruntime_binding.node'), alone);
+    const check = (...parameters: string[]) =>
+      spawnSync(
+        'sh',
+        [join(REPOSITORY_ROOT, 'containers/denoiser', basename(script!)), ...parameters],
+        {
+          encoding: 'utf8',
+        },
+      );
+
+    // Assess
+    expect(library).toBe(join(image.provider.folder, basename(image.provider.files[0]!)));
+    expect(opened).toEqual(['libcudnn.so.9']);
+    expect(check(join(binaries, 'onnxruntime_binding.node'), 'libc.so.6').status).toBe(0);
+    expect(check(alone)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('libonnxruntime.so.1'),
+    });
+    expect(check(join(binaries, 'onnxruntime_binding.node'), 'libnowhere.so.9')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('libnowhere.so.9'),
+    });
   });
 });
 
