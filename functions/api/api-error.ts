@@ -71,9 +71,13 @@ export function conflict(code: string, message: string, param?: string): ApiErro
 }
 
 /** What is not there and what belongs to somebody else are told in the same words. */
-export function notFound(what: 'video' | 'backfill' | 'model', id: string): ApiError {
+export function notFound(
+  what: 'video' | 'backfill' | 'model',
+  id: string,
+  param: 'id' | 'after' = 'id',
+): ApiError {
   return new ApiError(404, `${what}_not_found`, `there is no ${what} ${JSON.stringify(id)}`, {
-    param: 'id',
+    param,
   });
 }
 

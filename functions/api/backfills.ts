@@ -94,7 +94,7 @@ const listBackfills = endpoint({
   answer: { status: 200, description: 'A page of backfills.', schema: backfillListSchema },
   errors: [404],
   async handle({ services, caller, query: { limit, order, after } }) {
-    if (after !== undefined) await findBackfill(services, caller, after);
+    if (after !== undefined) await findBackfill(services, caller, after, 'after');
     const page = await services.backfills.listBackfills(caller.tenant, {
       limit,
       order,
@@ -140,10 +140,11 @@ async function findBackfill(
   { backfills }: ApiServices,
   { tenant }: Caller,
   id: string,
+  param: 'id' | 'after' = 'id',
 ): Promise<Backfill> {
   const backfill = BACKFILL_ID_PATTERN.test(id) ? await backfills.getBackfill(id) : null;
   if (backfill?.tenant === tenant) return backfill;
-  throw notFound('backfill', id);
+  throw notFound('backfill', id, param);
 }
 
 export const BACKFILL_ENDPOINTS: readonly Endpoint[] = [

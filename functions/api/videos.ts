@@ -5,7 +5,7 @@ import { removeEntry } from '#stores/remove-entry.ts';
 import { admitJob, admitRequest } from './admission.ts';
 import { conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';
-import { findVideo } from './find-video.ts';
+import { findVideo, requirePlaceInList } from './find-video.ts';
 import { newRemix, newVideo } from './new-video.ts';
 import { pageObject } from './page-object.ts';
 import { QueuePlaces } from './queue-places.ts';
@@ -75,7 +75,7 @@ const listVideos = endpoint({
   answer: { status: 200, description: 'A page of videos.', schema: videoListSchema },
   errors: [404],
   async handle({ services, caller, query: { limit, order, after } }) {
-    if (after !== undefined) await findVideo(services.table, caller.tenant, after);
+    if (after !== undefined) await requirePlaceInList(services.table, caller.tenant, after);
     const page = await services.table.listJobs(caller.tenant, {
       limit,
       order,
@@ -146,14 +146,15 @@ const deleteVideo = endpoint({
   tag: 'videos',
   summary: 'Delete a video, or cancel it while it is in the making',
   description:
-    'A video that is not finished is cancelled: the worker stops within one step, nothing is cached, and the video can still be read. A finished one is gone: for its owner at once, and from the cache, so that nothing is made from it any more.',
+    'A video that is not finished is cancelled: the worker stops within one step, nothing is cached, and the video can still be read, however often the request is sent. A finished one is gone: for its owner at once, and from the cache, so that nothing is made from it any more.',
   answer: { status: 200, description: 'What was done.', schema: deletedVideoSchema },
   errors: [404, 409],
   async handle({ services, caller, id }) {
     const job = await findVideo(services.table, caller.tenant, id);
-    if (hasEnded(job)) await forget(services, job);
-    else await cancel(services, job);
-    return { id, object: 'video.deleted', deleted: hasEnded(job) };
+    if (!hasEnded(job)) await cancel(services, job);
+    const isCancelled = !hasEnded(job) || job.status === 'cancelled';
+    if (!isCancelled) await forget(services, job);
+    return { id, object: 'video.deleted', deleted: !isCancelled };
   },
 });
 

@@ -414,10 +414,36 @@ describe('reading videos', () => {
     },
   );
 
+  test('goes on behind a video that was deleted after it was listed, either way round', async () => {
+    const { create, complete, call } = api();
+    const ids: string[] = [];
+    for (let index = 0; index < 5; index++) {
+      ids.push((await create({ prompt: `ball ${index}` })).body.id);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    for (const [order, listed] of [
+      ['asc', ids],
+      ['desc', ids.toReversed()],
+    ] as const) {
+      const { body: first } = await call('GET', `/v1/videos?limit=2&order=${order}`);
+      await complete(first.last_id);
+      expect((await call('DELETE', `/v1/videos/${first.last_id}`)).body.deleted).toBe(true);
+
+      const after = first.last_id;
+      const { body: next } = await call('GET', `/v1/videos?order=${order}&after=${after}`);
+
+      const left = listed.slice(listed.indexOf(after) + 1);
+      expect(next.data.map(({ id }: { id: string }) => id)).toEqual(
+        order === 'asc' ? left : left.filter((id) => id !== ids[1]),
+      );
+    }
+  });
+
   test("does not take another tenant's video as a place in the list", async () => {
     const { create, call, makeTenant } = api();
     const { body } = await create({}, { key: (await makeTenant()).key });
-    expect((await call('GET', `/v1/videos?after=${body.id}`)).status).toBe(404);
+    const { status, body: refused } = await call('GET', `/v1/videos?after=${body.id}`);
+    expect([status, refused.error.param]).toEqual([404, 'after']);
   });
 });
 
@@ -476,6 +502,17 @@ describe('deleting', () => {
       status: 'running',
       cancelRequested: true,
     });
+  });
+
+  test('a cancelled video again changes nothing: it can still be read', async () => {
+    const { call, create } = api();
+    const { body } = await create();
+    for (let times = 0; times < 3; times++) {
+      const answered = await call('DELETE', `/v1/videos/${body.id}`);
+      expect([answered.status, answered.body.deleted]).toEqual([200, false]);
+      const read = await call('GET', `/v1/videos/${body.id}`);
+      expect([read.status, read.body.status]).toEqual([200, 'cancelled']);
+    }
   });
 
   test('a finished video takes its entry out of the cache, vectors too', async () => {

@@ -184,7 +184,9 @@ export function pageQuery(idField: z.ZodString) {
       .max(MAX_PAGE)
       .default(DEFAULT_PAGE)
       .meta({ description: `How many, 1 to ${MAX_PAGE}.` }),
-    after: idField.optional().meta({ description: 'The last id of the page before.' }),
+    after: idField
+      .optional()
+      .meta({ description: 'The last id of the page before, also if it was deleted since.' }),
     order: z.enum(['asc', 'desc']).default('desc').meta({ description: '`desc`: newest first.' }),
   });
 }

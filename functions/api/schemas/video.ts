@@ -149,7 +149,7 @@ export const deletedVideoSchema = z
     object: z.literal('video.deleted'),
     deleted: z.boolean().meta({
       description:
-        'False when the video was not finished: then it was cancelled and can still be read.',
+        'False when the video was not finished: it is cancelled, now or since before, and can still be read.',
     }),
   })
   .meta({ id: 'DeletedVideo' });
