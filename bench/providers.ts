@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { Tensor } from '#core/tensor.ts';
 import { sample } from '#denoiser/sampler.ts';
 import { loadManifest } from '#models/manifest.ts';
-import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/onnx-networks.ts';
+import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
 
 /**

@@ -1,4 +1,5 @@
 import type { EmbeddedCloud, EmbeddedCloudOptions } from '#local/embedded-cloud.ts';
+import type { ExecutionProvider } from '#models/execution-provider.ts';
 
 export interface TextOutput {
   write(text: string): unknown;
@@ -19,10 +20,6 @@ export interface CliContext {
   /** Calls back at every SIGINT or SIGTERM; returns how to stop listening. */
   onInterrupt(listener: () => void): () => void;
 }
-
-export type ExecutionProvider = NonNullable<EmbeddedCloudOptions['executionProvider']>;
-
-export const EXECUTION_PROVIDERS: readonly ExecutionProvider[] = ['cpu', 'webgpu', 'cuda'];
 
 export interface GlobalOptions {
   state: string;

@@ -21,6 +21,7 @@ import { executionName } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
+import type { ExecutionProvider } from '#models/execution-provider.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
@@ -53,7 +54,7 @@ export interface EmbeddedCloudOptions {
   /** Folder of the model package. */
   modelDirectory: string;
   /** onnxruntime execution provider of the worker. */
-  executionProvider?: 'cpu' | 'webgpu' | 'cuda';
+  executionProvider?: ExecutionProvider;
   /** What the worker and the state folder have to say; nothing is written unless asked for. */
   log?: (event: WorkerEvent) => void;
   /** Dollars a month that the cache may cost in rent; null, as unless said, for whatever pays its rent. */

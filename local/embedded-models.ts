@@ -2,7 +2,7 @@ import { loadManifest, verifyPackage, type ModelPackage } from '#models/manifest
 import type { TextEmbedder, VideoModel } from '#models/model.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
-import type { ExecutionProvider } from '#models/onnx-networks.ts';
+import type { ExecutionProvider } from '#models/execution-provider.ts';
 import { ModelPromptSplitter, type PromptSplitter } from '#models/prompt-splitter.ts';
 
 /** A model package at work. */

@@ -2,10 +2,16 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { readFile, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { FlexCacheError } from '#core/errors.ts';
 import { zstd } from '#codec/zstd.ts';
 import type { StateFinding } from '#local/check-state.ts';
 import { isRunning } from '#local/process-identity.ts';
-import { loadManifest, verifyPackage } from '#models/manifest.ts';
+import {
+  checkProviderLibraries,
+  EXECUTION_PROVIDERS,
+  type ExecutionProvider,
+} from '#models/execution-provider.ts';
+import { loadManifest, networkPaths, verifyPackage } from '#models/manifest.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
@@ -25,13 +31,17 @@ interface NodeReport {
 interface DoctorReport {
   /** What runs; `found` is the one that started it where that is too old to run it, else null. */
   node: NodeReport & { found: NodeReport | null };
-  onnxruntime: { version: string; providers: string[] } | { error: ErrorReport };
+  /** Providers whose libraries are there. */
+  onnxruntime: { version: string; providers: ExecutionProvider[] } | { error: ErrorReport };
   zstd: string;
   state: { path: string; exists: boolean; bytes: number; lockedByProcess: number | null };
   model:
     | { path: string; name: string; version: string; revision: string; verified: true }
     | { path: string; error: ErrorReport };
   gpu: { device: boolean; provider: string | null };
+  /** With `--provider`: whether a network of the model can be opened on it. */
+  provider?:
+    { name: ExecutionProvider; usable: true } | { name: ExecutionProvider; error: ErrorReport };
   disk: { freeBytes: number };
   /** With `--deep`, of a state folder that exists. */
   content?: ContentReport;
@@ -50,7 +60,7 @@ const NVIDIA_DEVICE = '/dev/nvidia0';
  */
 export async function doctor(context: CliContext, options: DoctorOptions): Promise<ExitCode> {
   const statePath = resolve(context.workingDirectory, options.state);
-  const onnxruntime = inspectOnnxRuntime();
+  const onnxruntime = await inspectOnnxRuntime();
   const report: DoctorReport = {
     node: inspectNode(),
     onnxruntime,
@@ -60,10 +70,16 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
     gpu: inspectGpu('providers' in onnxruntime ? onnxruntime.providers : []),
     disk: { freeBytes: await freeBytes(statePath) },
   };
+  if (options.provider !== undefined) {
+    report.provider = await inspectProvider(options.provider, report.model.path);
+  }
   if (options.deep && report.state.exists) report.content = await inspectContent(statePath);
   context.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(report));
   const isSound =
-    !('error' in report.model) && !('error' in report.onnxruntime) && !isDamaged(report.content);
+    !('error' in report.model) &&
+    !('error' in report.onnxruntime) &&
+    !(report.provider !== undefined && 'error' in report.provider) &&
+    !isDamaged(report.content);
   return isSound ? EXIT.success : EXIT.failed;
 }
 
@@ -99,15 +115,45 @@ function isDamaged(content: ContentReport | undefined): boolean {
   return content !== undefined && ('error' in content || content.problems.length > 0);
 }
 
-function inspectOnnxRuntime(): DoctorReport['onnxruntime'] {
+async function inspectOnnxRuntime(): Promise<DoctorReport['onnxruntime']> {
   try {
     const require = createRequire(import.meta.url);
-    const runtime = require('onnxruntime-node') as typeof import('onnxruntime-node');
+    // Loads its library, or says why it cannot.
+    require('onnxruntime-node');
     const { version } = require('onnxruntime-node/package.json') as { version: string };
-    const bundled = runtime.listSupportedBackends().filter((backend) => backend.bundled);
-    return { version, providers: bundled.map((backend) => backend.name) };
+    const usable = await Promise.all(EXECUTION_PROVIDERS.map(hasLibraries));
+    return { version, providers: EXECUTION_PROVIDERS.filter((_, index) => usable[index]) };
   } catch (error) {
     return { error: errorReport(error) };
+  }
+}
+
+async function hasLibraries(provider: ExecutionProvider): Promise<boolean> {
+  try {
+    await checkProviderLibraries(provider);
+    return true;
+  } catch (error) {
+    if (error instanceof FlexCacheError) return false;
+    throw error;
+  }
+}
+
+/** Opens one network of the package: only that shows whether driver and device are there too. */
+async function inspectProvider(
+  name: ExecutionProvider,
+  modelPath: string,
+): Promise<NonNullable<DoctorReport['provider']>> {
+  try {
+    await checkProviderLibraries(name);
+    const paths = networkPaths(await loadManifest(modelPath));
+    // onnxruntime is large: only who asks for a provider opens a network.
+    const { OnnxNetworks } = await import('#models/onnx-networks.ts');
+    const networks = new OnnxNetworks(paths, { executionProvider: name });
+    await networks.load('segmenter');
+    await networks.close();
+    return { name, usable: true };
+  } catch (error) {
+    return { name, error: errorReport(error) };
   }
 }
 
@@ -133,9 +179,11 @@ async function inspectModel(path: string): Promise<DoctorReport['model']> {
 }
 
 /** Which provider could use the GPU; null when there is no GPU or none of them is installed. */
-function inspectGpu(providers: readonly string[]): DoctorReport['gpu'] {
+function inspectGpu(providers: readonly ExecutionProvider[]): DoctorReport['gpu'] {
   const device = existsSync(NVIDIA_DEVICE);
-  const provider = device ? ['cuda', 'webgpu'].find((name) => providers.includes(name)) : undefined;
+  const provider = device
+    ? (['cuda', 'webgpu'] as const).find((name) => providers.includes(name))
+    : undefined;
   return { device, provider: provider ?? null };
 }
 
@@ -168,7 +216,7 @@ async function freeBytes(path: string): Promise<number> {
 }
 
 function describe(report: DoctorReport): string {
-  const { node, onnxruntime, zstd, state, model, gpu, disk, content } = report;
+  const { node, onnxruntime, zstd, state, model, gpu, provider, disk, content } = report;
   const onnxruntimeText =
     'error' in onnxruntime
       ? `NOT USABLE: ${onnxruntime.error.message}`
@@ -193,10 +241,19 @@ function describe(report: DoctorReport): string {
     `state        ${state.path}, ${state.exists ? `${state.bytes} bytes, ${lockText}` : 'not created yet'}`,
     `model        ${modelText}`,
     `gpu          ${gpuText}`,
+    ...(provider === undefined
+      ? []
+      : [`provider     ${provider.name} ${describeProvider(provider)}`]),
     `disk         ${(disk.freeBytes / 2 ** 30).toFixed(1)} GiB free`,
     ...(content === undefined ? [] : describeContent(content)),
     '',
   ].join('\n');
+}
+
+function describeProvider(provider: NonNullable<DoctorReport['provider']>): string {
+  if (!('error' in provider)) return 'opens a network of the model';
+  const { code, message, fix } = provider.error;
+  return `NOT USABLE: ${code}: ${message}${fix === null ? '' : `: ${fix}`}`;
 }
 
 function describeContent(content: ContentReport): string[] {

@@ -1,7 +1,7 @@
 import { StorageClass } from '@aws-sdk/client-s3';
 import { InvalidInputError } from '#core/errors.ts';
 import type { UsageRecord } from '#core/generation.ts';
-import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/onnx-networks.ts';
+import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { DEFAULT_HEALTH_FILE, DENOISER_VARIABLES } from './variables.ts';
 
 /** Address of the instance metadata service on every EC2 instance. */

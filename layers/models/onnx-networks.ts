@@ -2,12 +2,12 @@ import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { FlexCacheError } from '#core/errors.ts';
 import { elementCount } from '#core/tensor.ts';
+import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
 import type { NetworkName } from './manifest.ts';
 
-export const EXECUTION_PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
-
-/** Where onnxruntime runs a network. */
-export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
+/** Whatever goes wrong is in the error that is thrown: nothing is written to the terminal beside it. */
+ort.env.logLevel = 'fatal';
+const LOG_FATAL_ONLY = 4;
 
 export interface OnnxOptions {
   /** `cpu` unless said. A provider that is not there is an error, never a silent fallback. */
@@ -46,6 +46,15 @@ export class OnnxNetworks implements NetworkRunner {
       executionProvider: options.executionProvider ?? 'cpu',
       intraOpThreads: options.intraOpThreads ?? availableParallelism(),
     };
+  }
+
+  /**
+   * Loads a network without running it.
+   *
+   * @throws FlexCacheError `gpu_missing`, `model_missing` or `model_corrupt`.
+   */
+  async load(network: NetworkName): Promise<void> {
+    await this.#session(network);
   }
 
   async run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors> {
@@ -90,12 +99,12 @@ export class OnnxNetworks implements NetworkRunner {
       });
     }
     const { executionProvider, intraOpThreads } = this.#options;
+    await checkProviderLibraries(executionProvider);
     try {
       return await ort.InferenceSession.create(path, {
         executionProviders: [executionProvider],
         intraOpNumThreads: intraOpThreads,
-        // 3 is errors only: onnxruntime warns about every node that a GPU leaves to the CPU.
-        logSeverityLevel: 3,
+        logSeverityLevel: LOG_FATAL_ONLY,
       });
     } catch (error) {
       if (executionProvider !== 'cpu' && isProviderFailure(error)) {

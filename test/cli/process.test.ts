@@ -88,6 +88,29 @@ test('doctor names the process that holds the state folder, and none that is gon
   expect(withLiving).toBe(process.pid);
 });
 
+test.skipIf(process.platform !== 'linux' || existsSync('/dev/nvidia0'))(
+  'a provider that is not there is one line with the name of the missing library, and fails doctor',
+  async () => {
+    const folder = await temporaryFolder();
+    const args = ['--provider', 'cuda'];
+
+    const made = await startProcess(folder, ['generate', 'a red ball', ...args], {}, LAUNCHER)
+      .ended;
+    const asked = await startProcess(folder, ['doctor', '--json', ...args], {}, LAUNCHER).ended;
+    const unasked = await startProcess(folder, ['doctor', '--json'], {}, LAUNCHER).ended;
+
+    expect(made.exitCode).toBe(1);
+    expect(made.stderr).toMatch(
+      /^flexcache: gpu_missing: .*libonnxruntime_providers_shared\.so.*\n$/,
+    );
+    expect([asked.exitCode, unasked.exitCode]).toEqual([1, 0]);
+    expect(JSON.parse(asked.stdout)).toMatchObject({
+      provider: { name: 'cuda', error: { code: 'gpu_missing', fix: expect.any(String) } },
+    });
+    expect(JSON.parse(unasked.stdout)).not.toHaveProperty('provider');
+  },
+);
+
 const OTHER_NODES = [
   '/usr/bin/node',
   ...['node-22', 'node-26'].map((name) =>
