@@ -1,16 +1,17 @@
 import { CsvError } from 'csv-parse';
 import { parse } from 'csv-parse/sync';
 import { InvalidInputError } from '#core/errors.ts';
+import { requireKnownFields } from './known-fields.ts';
 import { readLines } from './read-lines.ts';
 import type { ByteSource } from './read-lines.ts';
-import { parseRequestFields, rejectLine } from './request-line.ts';
+import { parseRequestFields, rejectLine, REQUEST_FIELDS } from './request-line.ts';
 import type { ReadLine, RequestFields } from './request-line.ts';
 
 /**
- * CSV with a header that names `prompt` and, if wanted, `seed`, `cache` and `steps`; other columns
- * are ignored. Each line is parsed alone, so that an open quote spoils its own line and no other.
+ * CSV with a header that names `prompt` and, if wanted, `seed`, `cache` and `steps`, each once.
+ * Each line is parsed alone, so that an open quote spoils its own line and no other.
  *
- * @throws InvalidInputError when the header has no `prompt`.
+ * @throws InvalidInputError when the header has no `prompt`, a column that is not known, or one twice.
  */
 export async function* readCsv(source: ByteSource): AsyncGenerator<ReadLine> {
   let columns: string[] | undefined;
@@ -42,6 +43,7 @@ function parseHeader(text: string): string[] {
       'begin the file with a header such as prompt,seed',
     );
   }
+  requireKnownFields('column', columns, REQUEST_FIELDS);
   return columns;
 }
 

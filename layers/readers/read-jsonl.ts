@@ -1,10 +1,11 @@
 import { InvalidInputError } from '#core/errors.ts';
+import { namesInJson, requireKnownFields } from './known-fields.ts';
 import { readLines } from './read-lines.ts';
 import type { ByteSource } from './read-lines.ts';
-import { parseRequestFields, rejectLine } from './request-line.ts';
+import { parseRequestFields, rejectLine, REQUEST_FIELDS } from './request-line.ts';
 import type { ReadLine, RequestFields } from './request-line.ts';
 
-/** One `{prompt, seed?, cache?, steps?}` a line; other fields are ignored, blank lines skipped. */
+/** One `{prompt, seed?, cache?, steps?}` a line; another field spoils its line, blank lines are skipped. */
 export async function* readJsonl(source: ByteSource): AsyncGenerator<ReadLine> {
   for await (const read of readLines(source)) {
     if ('error' in read) {
@@ -31,5 +32,6 @@ function parseObject(text: string): RequestFields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new InvalidInputError('line', 'the line is not an object', 'write {"prompt": "..."}');
   }
+  requireKnownFields('field', namesInJson(text), REQUEST_FIELDS);
   return parseRequestFields(value as Record<string, unknown>);
 }

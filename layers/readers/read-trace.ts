@@ -7,6 +7,7 @@ import {
   type TraceHeader,
   type TraceRequest,
 } from '#core/simulate/traces/trace-request.ts';
+import { namesInJson, requireKnownFields } from './known-fields.ts';
 import { readLines, type ByteSource } from './read-lines.ts';
 import { parseTraceTime } from './trace-time.ts';
 import { parseTraceVectors } from './trace-vectors.ts';
@@ -47,9 +48,12 @@ export async function* readTrace(
       continue;
     }
     isFirst = false;
+    parsing(read.line, () => requireKnownFields('field', namesInJson(read.text), TRACE_FIELDS));
     yield { line: read.line, request: reader.next(read.line, fields) };
   }
 }
+
+const TRACE_FIELDS = ['time', 'tenant', 'prompt', 'seed', 'embedding'];
 
 class TraceReader {
   #last: { line: number; time: number } | undefined;

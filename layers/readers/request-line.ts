@@ -11,6 +11,14 @@ export interface RequestFields {
   steps?: number;
 }
 
+/** The names that a line or a header may give. */
+export const REQUEST_FIELDS = [
+  'prompt',
+  'seed',
+  'cache',
+  'steps',
+] as const satisfies readonly (keyof RequestFields)[];
+
 export interface RequestLine {
   /** 1-based line of the file where the request begins. */
   line: number;

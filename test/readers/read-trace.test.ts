@@ -66,6 +66,7 @@ describe('a line that is no request is refused by its number', () => {
   test.each([
     ['no JSON', 'nonsense', /line 2: the line is not JSON/],
     ['no object', '[1]', /line 2: the line is not an object/],
+    ['with a misspelt field', line({ tenent: 'a' }), /line 2: there is no field "tenent"/],
     ['without a time', line({ time: undefined }), /line 2: time undefined is no time/],
     [
       'in no calendar',

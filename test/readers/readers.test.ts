@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { collect } from '#cli/collect.ts';
 import { readCsv } from '#readers/read-csv.ts';
 import { readJsonl } from '#readers/read-jsonl.ts';
 import { readText } from '#readers/read-text.ts';
-import { MAX_LINE_BYTES } from '#readers/request-line.ts';
+import { MAX_LINE_BYTES, REQUEST_FIELDS } from '#readers/request-line.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 
 function streamOf(content: string | Buffer, chunkBytes = 7): Readable {
@@ -70,10 +71,8 @@ describe('a text file', () => {
 });
 
 describe('a JSON lines file', () => {
-  test('gives prompt, seed, cache and steps and ignores other fields', async () => {
-    const source = streamOf(
-      '{"prompt":"a","seed":7,"cache":"off","steps":4,"id":1}\n\n{"prompt":"b"}',
-    );
+  test('gives prompt, seed, cache and steps', async () => {
+    const source = streamOf('{"prompt":"a","seed":7,"cache":"off","steps":4}\n\n{"prompt":"b"}');
 
     const lines = await collect(readJsonl(source));
 
@@ -97,6 +96,9 @@ describe('a JSON lines file', () => {
     ['{"prompt": "a", "seed": "x"}', 'seed', 'invalid_input'],
     ['{"prompt": "a", "cache": "always"}', 'cache', 'invalid_input'],
     ['{"prompt": "a", "steps": 0}', 'steps', 'invalid_input'],
+    ['{"prompt": "a", "seed": 1, "seed": 2}', 'seed', 'invalid_input'],
+    ['{"prompt": "a", "__proto__": {"seed": 1}}', '__proto__', 'invalid_input'],
+    ['{"promt": "a"}', 'promt', 'invalid_input'],
   ])('reports the bad line %s and reads on', async (bad, field, code) => {
     const source = streamOf(`{"prompt":"a"}\n${bad}\n{"prompt":"b"}\n`);
 
@@ -109,7 +111,7 @@ describe('a JSON lines file', () => {
 
 describe('a CSV file', () => {
   test('is read by its header, in any order and case', async () => {
-    const source = streamOf('\uFEFFSeed, Prompt ,note\r\n7,"a, ""b""",x\r\n,c\r\n');
+    const source = streamOf('\uFEFFSeed, Prompt \r\n7,"a, ""b"""\r\n,c\r\n');
 
     const lines = await collect(readCsv(source));
 
@@ -134,11 +136,84 @@ describe('a CSV file', () => {
     expect(lines[2]).toEqual({ line: 4, request: { prompt: 'b', seed: 2 } });
   });
 
+  test.each([
+    ['prompt,seed,Prompt', 'prompt', /"prompt" is given twice/],
+    ['prompt,seed,seed', 'seed', /"seed" is given twice/],
+    ['prompt,', '', /a column has no name/],
+  ])('with the header %s is refused as a whole', async (header, field, message) => {
+    const reading = collect(readCsv(streamOf(`${header}\na,1,2\n`)));
+
+    await expect(reading).rejects.toMatchObject({ code: 'invalid_input', field, message });
+  });
+
   test('without a prompt column is refused as a whole', async () => {
     const source = streamOf('a red ball\na blue ball\n');
 
     const reading = collect(readCsv(source));
 
     await expect(reading).rejects.toMatchObject({ code: 'invalid_input', field: 'file' });
+  });
+});
+
+describe('a name that no field has', () => {
+  const isUnknown = (name: string): boolean =>
+    !(REQUEST_FIELDS as readonly string[]).includes(name);
+  /** A known name with one slip. */
+  const misspelt = fc
+    .record({
+      name: fc.constantFrom(...REQUEST_FIELDS),
+      at: fc.nat(5),
+      slip: fc.constantFrom('insert', 'leave out', 'replace', 'swap'),
+      letter: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'),
+    })
+    .map(({ name, at, slip, letter }) => {
+      const place = at % (name.length - 1);
+      const [head, here, next, tail] = [
+        name.slice(0, place),
+        name[place]!,
+        name[place + 1]!,
+        name.slice(place + 2),
+      ];
+      const after = { insert: here + letter + next, 'leave out': next, replace: letter + next };
+      return { name, given: head + (slip === 'swap' ? next + here : after[slip]) + tail };
+    })
+    .filter(({ given }) => isUnknown(given));
+
+  test('is reported by itself, with its line and the near name, and the other lines are read', async () => {
+    await fc.assert(
+      fc.asyncProperty(misspelt, fc.anything(), async ({ name, given }, value) => {
+        const wrong = JSON.stringify({ prompt: 'a', [given]: value ?? null });
+        fc.pre(wrong !== '{"prompt":"a"}');
+
+        const lines = await collect(
+          readJsonl(streamOf(`{"prompt":"a"}\n${wrong}\n{"prompt":"b"}`)),
+        );
+
+        expect(brief(lines)).toEqual(['1 a', '2 invalid_input', '3 b']);
+        expect(lines[1]).toMatchObject({
+          error: { field: given, message: expect.stringContaining(`"${given}"`) },
+        });
+        expect(lines[1]).toMatchObject({ error: { fix: expect.stringContaining(`"${name}"`) } });
+        await expect(collect(readCsv(streamOf(`prompt,${given}\na,1\n`)))).rejects.toMatchObject({
+          field: given,
+          fix: expect.stringContaining(`"${name}"`),
+        });
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('is reported whatever it is', async () => {
+    const names = fc.string({ unit: 'binary', maxLength: 30 }).filter(isUnknown);
+    await fc.assert(
+      fc.asyncProperty(names, async (name) => {
+        const line = `{"prompt":"a",${JSON.stringify(name)}:{"seed":["}"]}}`;
+
+        const lines = await collect(readJsonl(streamOf(line)));
+
+        expect(lines).toMatchObject([{ line: 1, error: { field: name } }]);
+      }),
+      { numRuns: 200 },
+    );
   });
 });
