@@ -88,7 +88,7 @@ const SENSIBLE: Readonly<Record<string, Arbitrary<unknown>>> = {
   ),
   model: fc.constant('demo-world'),
   seconds: fc.constantFrom('2', 2, '2.0'),
-  size: fc.constant('128x128'),
+  size: fc.constant('384x384'),
   webhook: fc.oneof(
     fc.constantFrom('https://example.com/hook', 'http://localhost/', 'https://169.254.169.254/'),
     fc.webUrl({ validSchemes: ['https'], withQueryParameters: true }),

@@ -71,7 +71,6 @@ export class ApiStack extends Stack {
       description: 'Tells tenants what they asked to be told',
       folder: 'webhook',
       environment: { ...shared, [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl },
-      layers: embedder,
       timeout: WEBHOOK_TIMEOUT,
     });
     this.webhook.addEventSource(

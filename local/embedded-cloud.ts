@@ -15,7 +15,7 @@ import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/w
 import { estimateCost } from '#core/cost.ts';
 import { dayOf } from '#core/day.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import type { GenerationRequest, Job } from '#core/generation.ts';
+import type { GenerationRequest, Job, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
@@ -23,6 +23,7 @@ import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
@@ -72,7 +73,6 @@ export type NotificationStores = Pick<Services, 'table' | 'tenants' | 'backfills
 export interface NotificationParts extends NotificationStores {
   objects: ObjectStore;
   deliveries: DeliveryLog;
-  manifest: ModelManifest;
 }
 
 /** What a person asks for, before validation; the tenant is this machine's unless said. */
@@ -90,6 +90,8 @@ export interface EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision: string;
   readonly manifest: ModelManifest;
+  /** What its videos are. */
+  readonly facts: VideoFacts;
   /** Of the model package; entries of another key are no donors. */
   readonly compatibilityKey: string;
   readonly table: Table;
@@ -211,7 +213,6 @@ export async function openEmbeddedCloud(
     ...stores,
     objects,
     deliveries: new DynamoDeliveryLog(server.connection),
-    manifest: models.modelPackage.manifest,
   });
   if (notifications) opened.use(notifications);
   const [generate, backfill] = await Promise.all(
@@ -253,6 +254,7 @@ class LocalCloud implements EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision: string;
   readonly manifest: ModelManifest;
+  readonly facts: VideoFacts;
   readonly compatibilityKey: string;
   readonly table: Table;
   readonly objects: ObjectStore;
@@ -281,6 +283,7 @@ class LocalCloud implements EmbeddedCloud {
     this.stateDirectory = options.stateDirectory;
     this.modelRevision = models.modelPackage.revision;
     this.manifest = models.modelPackage.manifest;
+    this.facts = videoFacts(this.manifest);
     this.table = table;
     this.objects = objects;
     this.vectors = vectors;
@@ -353,6 +356,7 @@ class LocalCloud implements EmbeddedCloud {
           ...services,
           telemetry,
           modelRevision: this.modelRevision,
+          facts: this.facts,
           estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
           defaultBudgetPerDay: NO_LIMITS.budgetPerDay,
         }),

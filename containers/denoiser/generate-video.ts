@@ -8,6 +8,7 @@ import { limitReuse } from '#core/limit-reuse.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
@@ -118,6 +119,7 @@ export async function generateVideo(
   return {
     ...keys,
     videoBytes: media.mp4.byteLength,
+    facts: videoFacts(manifest),
     latentKey,
     latentBytes: stored?.container.byteLength ?? 0,
     latentSha256: stored === null ? null : sha256Of(stored.container),

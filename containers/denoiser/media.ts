@@ -3,10 +3,8 @@ import type { H264MP4Encoder } from 'h264-mp4-encoder';
 import sharp from 'sharp';
 import type { Tensor } from '#core/tensor.ts';
 import { InvalidInputError } from '#core/errors.ts';
+import { scaledToSide, shownSize, type Extent } from '#core/shown-size.ts';
 import { finishMp4 } from './mp4-boxes.ts';
-
-/** Smaller videos are enlarged to this side: players enlarge without smoothing, or not at all. */
-export const SHOWN_SIDE_PIXELS = 384;
 
 /** Of 10..51, lower is better; 18 is what x264 calls visually lossless. */
 const QUANTIZATION = 18;
@@ -45,13 +43,12 @@ interface Frames {
  */
 export async function encodeMedia(video: Tensor, framesPerSecond: number): Promise<VideoMedia> {
   const original = toFrames(video);
-  const side = Math.min(original.width, original.height);
-  const frames = await resize(original, Math.max(SHOWN_SIDE_PIXELS, side));
+  const frames = await resize(original, shownSize(original));
   const [mp4, webp, png, spritesheet] = await Promise.all([
     encodeMp4(frames, framesPerSecond),
     encodeWebp(frames, framesPerSecond),
     encodePng(frames),
-    encodeSpritesheet(await resize(original, SPRITE_SIDE_PIXELS)),
+    encodeSpritesheet(await resize(original, scaledToSide(original, SPRITE_SIDE_PIXELS))),
   ]);
   return { mp4, webp, png, spritesheet };
 }
@@ -84,10 +81,7 @@ function toFrames(video: Tensor): Frames {
   return { width: width!, height: height!, rgb };
 }
 
-/** To this many pixels on the shorter side, to even sides in any case: H.264 has no odd ones. */
-async function resize({ width, height, rgb }: Frames, side: number): Promise<Frames> {
-  const factor = side / Math.min(width, height);
-  const size = { width: evenly(width * factor), height: evenly(height * factor) };
+async function resize({ width, height, rgb }: Frames, size: Extent): Promise<Frames> {
   const resized = await Promise.all(
     rgb.map((frame) =>
       sharp(frame, { raw: { width, height, channels: 3 } })
@@ -97,10 +91,6 @@ async function resize({ width, height, rgb }: Frames, side: number): Promise<Fra
     ),
   );
   return { ...size, rgb: resized };
-}
-
-function evenly(extent: number): number {
-  return 2 * Math.round(extent / 2);
 }
 
 type EncoderModule = { createH264MP4Encoder: () => Promise<H264MP4Encoder> };

@@ -3,6 +3,7 @@ import type { Job } from '#core/generation.ts';
 import { newJob } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import { validateWebhookUrl } from '../webhook/webhook-url.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { findVideo } from './find-video.ts';
@@ -87,7 +88,9 @@ function jobOf(
   };
   const request = newRequest(input, { steps: services.manifest.scheduler.steps });
   const { webhook, metadata = {} } = fields;
-  return newJob(request, services, {
+  const { modelRevision, compatibilityKey, manifest } = services;
+  const model = { modelRevision, compatibilityKey, facts: videoFacts(manifest) };
+  return newJob(request, model, {
     webhook: webhook === undefined ? null : validateWebhookUrl(webhook, services.webhookPolicy),
     metadata,
   });
@@ -125,10 +128,11 @@ function definedOf<Fields extends object>(fields: Fields): Defined<Fields> {
 
 function requireModel(manifest: ModelManifest, { model, seconds, size }: CreateVideoBody): void {
   requireAvailable('model', model, manifest.name);
-  const available = secondsOf(manifest);
+  const facts = videoFacts(manifest);
+  const available = secondsOf(facts);
   const isLength = seconds !== undefined && seconds !== '' && Number(seconds) === Number(available);
   requireAvailable('seconds', isLength ? available : seconds, available);
-  requireAvailable('size', size, sizeOf(manifest));
+  requireAvailable('size', size, sizeOf(facts));
 }
 
 function requireAvailable(

@@ -1,4 +1,5 @@
 import type { ModelManifest } from '#models/manifest.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import type { z } from 'zod';
 import { notFound } from './api-error.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
@@ -39,6 +40,7 @@ const getModel = endpoint({
 
 function modelObject(manifest: ModelManifest, revision: string): z.infer<typeof modelSchema> {
   const { name, version, license, video, scheduler } = manifest;
+  const facts = videoFacts(manifest);
   return {
     id: name,
     object: 'model',
@@ -48,8 +50,8 @@ function modelObject(manifest: ModelManifest, revision: string): z.infer<typeof 
     version,
     license,
     revision,
-    seconds: [secondsOf(manifest)],
-    sizes: [sizeOf(manifest)],
+    seconds: [secondsOf(facts)],
+    sizes: [sizeOf(facts)],
     frames_per_second: video.framesPerSecond,
     steps: scheduler.steps,
   };

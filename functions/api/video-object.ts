@@ -1,17 +1,14 @@
 import { costOfJob } from '#core/cost.ts';
 import { costReport, type CostReport } from '#core/cost-report.ts';
-import type { Donor, Job, JobStatus } from '#core/generation.ts';
+import type { Donor, Job, JobStatus, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
-import type { ModelManifest } from '#models/manifest.ts';
 import type { Table } from '#stores/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
 import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
 
 export interface VideoObjectServices {
   table: Pick<Table, 'getJob' | 'readQueue'>;
-  /** Of the model package that makes the videos. */
-  manifest: Pick<ModelManifest, 'name' | 'video'>;
   prices: PriceBook;
 }
 
@@ -25,7 +22,9 @@ export async function videoObject(
   job: Job,
   places: QueuePlaces = new QueuePlaces(services.table),
 ): Promise<WireVideo> {
-  const { manifest, prices } = services;
+  const { prices } = services;
+  // A stored video that is returned as it is may be older than the request.
+  const facts = job.result?.facts ?? job.facts;
   return {
     id: job.videoId,
     object: 'video',
@@ -35,10 +34,10 @@ export async function videoObject(
     created_at: epochSeconds(job.createdAt),
     completed_at: job.completedAt === undefined ? null : epochSeconds(job.completedAt),
     expires_at: null,
-    model: manifest.name,
+    model: facts?.model ?? null,
     prompt: job.prompt,
-    seconds: secondsOf(manifest),
-    size: sizeOf(manifest),
+    seconds: facts === undefined ? null : secondsOf(facts),
+    size: facts === undefined ? null : sizeOf(facts),
     remixed_from_video_id: job.remixOf,
     error: workError(job.error),
     seed: job.seed,
@@ -63,14 +62,14 @@ export function epochSeconds(date: string): number {
   return Math.floor(Date.parse(date) / 1000);
 }
 
-/** Length of a model's videos, as the dialect writes it. */
-export function secondsOf({ video }: Pick<ModelManifest, 'video'>): string {
-  return String(Math.round((video.frames / video.framesPerSecond) * 1000) / 1000);
+/** Length of a video, as the dialect writes it. */
+export function secondsOf({ seconds }: VideoFacts): string {
+  return String(seconds);
 }
 
-/** Extent of a model's videos, as the dialect writes it. */
-export function sizeOf({ video }: Pick<ModelManifest, 'video'>): string {
-  return `${video.width}x${video.height}`;
+/** Extent of a video file, as the dialect writes it. */
+export function sizeOf({ width, height }: VideoFacts): string {
+  return `${width}x${height}`;
 }
 
 export function workError(

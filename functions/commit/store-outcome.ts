@@ -108,6 +108,7 @@ function entryOf(
     animationKey: generation.animationKey,
     spritesheetKey: generation.spritesheetKey,
     videoBytes: generation.videoBytes,
+    facts: generation.facts,
     vectors: { ...vectors, whole: vectors.whole },
     generation:
       donors.length === 0 ? 0 : 1 + Math.max(...donors.map((donor) => donor?.generation ?? 0)),
@@ -143,6 +144,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
     animationKey,
     spritesheetKey,
     videoBytes: entry.videoBytes,
+    ...(entry.facts !== undefined && { facts: entry.facts }),
     latentBytes: entry.latentBytes,
     replaced: {
       gpuSeconds: entry.gpuSeconds,
@@ -155,6 +157,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
 function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | 'fullSteps'> {
   const { hit, donors, startTime, stepsRun } = made;
   const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes, latentBytes } = made;
+  const { facts } = made;
   return {
     hit,
     donors,
@@ -165,6 +168,7 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
     animationKey,
     spritesheetKey,
     videoBytes,
+    facts,
     latentBytes,
   };
 }

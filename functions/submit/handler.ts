@@ -8,6 +8,7 @@ import { executionName } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
@@ -123,12 +124,12 @@ async function submit(
   { line, request }: { line: number; request: GenerationRequest },
   meter: StepMeter,
 ): Promise<SubmitOutput> {
-  const { table, backfills, modelRevision, compatibilityKey } = services;
+  const { table, backfills, modelRevision, compatibilityKey, facts } = services;
   const { metadata } = backfill;
   const reference: BackfillReference = { backfillId: backfill.backfillId, line };
   const wanted = newJob(
     request,
-    { modelRevision, compatibilityKey },
+    { modelRevision, compatibilityKey, facts },
     { metadata, backfill: reference },
   );
   const { videoId } = request;
@@ -200,6 +201,7 @@ export const handler = lazily(async () => {
       tenants: deployedTenants(),
       backfills: deployedBackfills(),
       modelRevision: modelPackage.revision,
+      facts: videoFacts(modelPackage.manifest),
       compatibilityKey: reuseRules(modelPackage).compatibilityKey,
       costOf: costBy(prices),
       estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,

@@ -7,7 +7,6 @@ import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import {
   deployedBackfills,
-  deployedModel,
   deployedObjects,
   deployedTable,
   deployedTenants,
@@ -69,14 +68,12 @@ export function hideIn(
 }
 
 export const handler = lazily(async () => {
-  const { manifest } = await deployedModel();
   return createWebhookHandler({
     table: deployedTable(),
     backfills: deployedBackfills(),
     tenants: deployedTenants(),
     deliveries: new DynamoDeliveryLog({ tableName: variable(ENVIRONMENT.tableName) }),
     objects: deployedObjects(),
-    manifest,
     prices: deployedPrices(),
     log: deployedTelemetry().log,
     hide: hideIn(variable(ENVIRONMENT.webhookQueueUrl)),

@@ -157,6 +157,16 @@ export interface UsageRecord {
   stateTransitions?: number;
 }
 
+/** What a video file is; stored with whatever has the file, because models change. */
+export interface VideoFacts {
+  /** Name of the model package. */
+  model: string;
+  seconds: number;
+  /** Of the file, pixels. */
+  width: number;
+  height: number;
+}
+
 /** What the GPU worker hands back for one video. Keys only, never tensors. */
 export interface GenerationResult {
   videoKey: string;
@@ -164,6 +174,7 @@ export interface GenerationResult {
   animationKey: string;
   spritesheetKey: string;
   videoBytes: number;
+  facts: VideoFacts;
   /** Null when the cache mode forbids storing. */
   latentKey: string | null;
   latentBytes: number;
@@ -205,6 +216,8 @@ export interface Job extends GenerationRequest {
   backfill: BackfillReference | null;
   modelRevision: string;
   compatibilityKey: string;
+  /** What its video will be; absent in jobs from before this was recorded. */
+  facts?: VideoFacts;
   status: JobStatus;
   /** ISO 8601, UTC. */
   createdAt: string;
@@ -236,6 +249,8 @@ export interface JobResult {
   animationKey: string;
   spritesheetKey: string;
   videoBytes: number;
+  /** Of the file; absent in what was completed before this was recorded. */
+  facts?: VideoFacts;
   latentBytes: number;
   seconds: {
     embed: number;
@@ -294,6 +309,8 @@ export interface Entry {
   animationKey: string;
   spritesheetKey: string;
   videoBytes: number;
+  /** Absent in entries from before this was recorded. */
+  facts?: VideoFacts;
   vectors: {
     whole: number[];
     object: number[] | null;

@@ -1,7 +1,7 @@
 import type { GenerationRequest, Job } from './generation.ts';
 
 /** What of the model stands in a job's record. */
-export type JobModel = Pick<Job, 'modelRevision' | 'compatibilityKey'>;
+export type JobModel = Required<Pick<Job, 'modelRevision' | 'compatibilityKey' | 'facts'>>;
 
 /** What a submitter adds to the request. */
 export type JobOrigin = Partial<Pick<Job, 'webhook' | 'metadata' | 'backfill'>>;
@@ -26,6 +26,7 @@ export function newJob(
     backfill: origin.backfill ?? null,
     modelRevision: model.modelRevision,
     compatibilityKey: model.compatibilityKey,
+    facts: model.facts,
     status: 'queued',
     createdAt,
     updatedAt: createdAt,

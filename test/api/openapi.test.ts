@@ -75,7 +75,7 @@ describe('models and health', () => {
         object: 'model',
         revision: services.modelRevision,
         seconds: ['2'],
-        sizes: ['128x128'],
+        sizes: ['384x384'],
         frames_per_second: 8,
       },
     ]);

@@ -7,8 +7,9 @@ import {
   videoSchema,
   type WireVideo,
 } from '#functions/api/schemas/video.ts';
+import { createApi } from '#functions/api/app.ts';
 import type { Table } from '#stores/table.ts';
-import { sampleEntry } from '../stores/samples.ts';
+import { sampleEntry, sampleJob } from '../stores/samples.ts';
 import { sampleResult, useApi } from './fixture.ts';
 
 const api = useApi();
@@ -28,7 +29,7 @@ describe('creating a video', () => {
       prompt: 'a red ball',
       model: 'demo-world',
       seconds: '2',
-      size: '128x128',
+      size: '384x384',
       seed: 7,
       metadata: { shot: '12' },
       cost: null,
@@ -135,9 +136,9 @@ describe('creating a video', () => {
     expect(messages).toEqual([
       expect.stringContaining('"demo-world"'),
       expect.stringContaining('"2"'),
-      expect.stringContaining('"128x128"'),
+      expect.stringContaining('"384x384"'),
     ]);
-    expect((await create({ model: 'demo-world', seconds: 2, size: '128x128' })).status).toBe(200);
+    expect((await create({ model: 'demo-world', seconds: 2, size: '384x384' })).status).toBe(200);
   });
 
   test('refuses a file: there is nothing to make of a picture', async () => {
@@ -295,6 +296,39 @@ describe('reading videos', () => {
     const { amount } = cost!.items[0]!;
     expect(Number(cost!.saved) / Number(amount)).toBeCloseTo(14 / 8.235, 6);
     expect(Number(cost!.wasted)).toBeGreaterThan((Number(amount) * 1.234) / 8.235);
+  });
+
+  test('keeps what it was made as when another model serves', async () => {
+    // Prepare: one in the making, one made, one that was answered with an older file.
+    const { services, table, create, complete, tenant } = api();
+    const made = await create();
+    await complete(made.body.id);
+    const answered = await create();
+    const older = { model: 'elder-world', seconds: 1.5, width: 640, height: 384 };
+    await complete(answered.body.id, { hit: 'exact', facts: older });
+    const unknown = sampleJob({ tenant, videoId: videoIdForKey(tenant, 'old') });
+    delete unknown.facts;
+    await table.createJob(unknown);
+
+    // Act: the next release of the service.
+    const manifest = {
+      ...services.manifest,
+      name: 'later-world',
+      video: { ...services.manifest.video, frames: 999, width: 1024 },
+    };
+    const later = createApi({ ...services, manifest });
+    const shown = async (id: string): Promise<unknown[]> => {
+      const response = await later.request(`/v1/videos/${id}`, {
+        headers: { authorization: `Bearer ${api().key}` },
+      });
+      const { model, seconds, size } = (await response.json()) as WireVideo;
+      return [model, seconds, size];
+    };
+
+    // Assess
+    expect(await shown(made.body.id)).toEqual(['demo-world', '2', '384x384']);
+    expect(await shown(answered.body.id)).toEqual(['elder-world', '1.5', '640x384']);
+    expect(await shown(unknown.videoId)).toEqual([null, null, null]);
   });
 
   test('is queued, at its place, until a worker has taken it', async () => {

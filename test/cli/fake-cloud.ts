@@ -24,6 +24,7 @@ import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { SAMPLE_FACTS } from '../stores/samples.ts';
 
 const DEFINITION = JSON.parse(
   readFileSync(new URL('../../local/backfill.asl.json', import.meta.url), 'utf8'),
@@ -65,6 +66,7 @@ export async function openFakeCloud(
 export class FakeCloud implements EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision = 'fake-revision';
+  readonly facts = SAMPLE_FACTS;
   readonly compatibilityKey = 'fake-key';
   /** The command does without these. */
   readonly manifest = {} as EmbeddedCloud['manifest'];
@@ -216,7 +218,7 @@ export class FakeCloud implements EmbeddedCloud {
         yield await objects.get(key);
       },
     };
-    const { modelRevision, compatibilityKey } = this;
+    const { modelRevision, compatibilityKey, facts } = this;
     const submit = createSubmitHandler({
       table,
       backfills,
@@ -226,6 +228,7 @@ export class FakeCloud implements EmbeddedCloud {
       } as unknown as TenantTable,
       modelRevision,
       compatibilityKey,
+      facts,
       costOf: () => 0n,
       estimate: () => 0n,
       defaultBudgetPerDay: null,

@@ -1,3 +1,4 @@
+import { videoFacts } from '#models/video-facts.ts';
 import { DescribeServicesCommand, ECSClient } from '@aws-sdk/client-ecs';
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { ListVectorsCommand, S3VectorsClient } from '@aws-sdk/client-s3vectors';
@@ -110,7 +111,9 @@ describeOnMoto('a deployment on moto', () => {
     const { manifest, revision: modelRevision } = modelPackage;
     const request = newRequest({ tenant: TENANT, ...input }, manifest.scheduler);
     const { compatibilityKey } = reuseRules(modelPackage);
-    const { job } = await table.createJob(newJob(request, { modelRevision, compatibilityKey }));
+    const { job } = await table.createJob(
+      newJob(request, { modelRevision, compatibilityKey, facts: videoFacts(manifest) }),
+    );
     const starter = new SfnWorkflowStarter({ stateMachineArn: deployment.stateMachineArn });
     await starter.start(request, job.attempt);
     return request;

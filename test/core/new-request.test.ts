@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { VIDEO_ID_PATTERN, videoIdForKey } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
+import { SAMPLE_FACTS } from '../stores/samples.ts';
 
 const DEFAULTS = { steps: 12 };
 
@@ -58,7 +59,7 @@ describe('newRequest', () => {
 
 describe('newJob', () => {
   const request = newRequest({ prompt: 'a red ball', tenant: 'acme' }, DEFAULTS);
-  const model = { modelRevision: 'r', compatibilityKey: 'c' };
+  const model = { modelRevision: 'r', compatibilityKey: 'c', facts: SAMPLE_FACTS };
 
   it('is queued for its first attempt and gives its request back', () => {
     const job = newJob(request, model, {}, 1000);

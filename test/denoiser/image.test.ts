@@ -30,7 +30,7 @@ import { collect } from '../collect.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 import { motoClientOptions } from '../moto.ts';
-import { unique } from '../stores/samples.ts';
+import { SAMPLE_FACTS, unique } from '../stores/samples.ts';
 import { startAwsStandIn, type AwsStandIn } from './aws-stand-in.ts';
 import { readDockerfile } from './dockerfile.ts';
 import { COMPATIBILITY_KEY, planFor } from './fakes.ts';
@@ -220,7 +220,7 @@ describeOnMoto('the worker as its image starts it', (endpoint) => {
   /** What a submitter and the workflow do before a worker's turn. */
   async function submit(prompt: string, taskToken: string): Promise<GenerationRequest> {
     const request = newRequest({ prompt, tenant: 'acme', seed: 7 }, { steps: STEPS });
-    const model = { modelRevision: 'r', compatibilityKey: COMPATIBILITY_KEY };
+    const model = { modelRevision: 'r', compatibilityKey: COMPATIBILITY_KEY, facts: SAMPLE_FACTS };
     await table.createJob(newJob(request, model));
     await table.startJob(request.videoId);
     await new SqsQueue({ queueUrl, client: sqs }).send({

@@ -16,7 +16,7 @@ import type { Table } from '#stores/table.ts';
 import { meterUse } from '#stores/usage-meter.ts';
 import { meterVectorPut } from '#stores/vector-records.ts';
 import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
-import { sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
+import { SAMPLE_FACTS, sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
 
 export const COMPATIBILITY_KEY = 'compatible';
 
@@ -153,6 +153,7 @@ export function generationOf(
     posterKey: `videos/${videoId}/1.png`,
     animationKey: `videos/${videoId}/1.webp`,
     spritesheetKey: `videos/${videoId}/1.jpg`,
+    facts: SAMPLE_FACTS,
     videoBytes: 1000,
     latentKey: `latents/${videoId}/1.fcl`,
     latentBytes: 500,

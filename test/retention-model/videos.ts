@@ -5,7 +5,13 @@ import { standardNormalNoise } from '#core/noise.ts';
 import { segmentOf } from '#stores/entry-items.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
-import { sampleEntry, sampleJob, sampleRequest, sampleResult } from '../stores/samples.ts';
+import {
+  SAMPLE_FACTS,
+  sampleEntry,
+  sampleJob,
+  sampleRequest,
+  sampleResult,
+} from '../stores/samples.ts';
 import { SEGMENT, type World } from './world.ts';
 
 export const COMPATIBILITY_KEY = 'c'.repeat(64);
@@ -105,6 +111,7 @@ export function answerOf(
   const isStored = request.cache === 'auto' || request.cache === 'refresh';
   return {
     ...keysOf(making),
+    facts: SAMPLE_FACTS,
     videoBytes: making.video.byteLength,
     latentKey: isStored ? making.latentKey : null,
     latentBytes: making.latent.byteLength,

@@ -1,5 +1,5 @@
 import type { Backfill } from '#core/backfill.ts';
-import type { Entry, GenerationRequest, Job, JobResult } from '#core/generation.ts';
+import type { Entry, GenerationRequest, Job, JobResult, VideoFacts } from '#core/generation.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 
 let count = 0;
@@ -27,6 +27,13 @@ export function sampleRequest(changes: Partial<GenerationRequest> = {}): Generat
   };
 }
 
+export const SAMPLE_FACTS: VideoFacts = {
+  model: 'sample-world',
+  seconds: 2,
+  width: 384,
+  height: 384,
+};
+
 export function sampleJob(changes: Partial<Job> = {}): Job {
   return {
     ...sampleRequest(),
@@ -36,6 +43,7 @@ export function sampleJob(changes: Partial<Job> = {}): Job {
     backfill: null,
     modelRevision: 'revision',
     compatibilityKey: 'compatible',
+    facts: SAMPLE_FACTS,
     status: 'queued',
     createdAt: '2026-01-01T00:00:00.000Z',
     updatedAt: '2026-01-01T00:00:00.000Z',

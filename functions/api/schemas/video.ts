@@ -45,7 +45,7 @@ export const createVideoSchema = z
       .optional()
       .meta({
         description: '`{width}x{height}`; must be what the model makes.',
-        examples: ['128x128'],
+        examples: ['384x384'],
       }),
     ...optional,
   })
@@ -121,10 +121,13 @@ export const videoSchema = z
     created_at: secondsSinceEpoch,
     completed_at: secondsSinceEpoch.nullable(),
     expires_at: secondsSinceEpoch.nullable(),
-    model: z.string(),
+    model: z.string().nullable().meta({
+      description:
+        'What made it. Like its length and size null for videos from before these were recorded.',
+    }),
     prompt: z.string(),
-    seconds: z.string(),
-    size: z.string(),
+    seconds: z.string().nullable(),
+    size: z.string().nullable().meta({ description: '`{width}x{height}` of the file.' }),
     remixed_from_video_id: videoIdField.nullable(),
     error: wireErrorSchema.nullable(),
     seed: seedField,

@@ -4,12 +4,10 @@ import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
 import { newTenant, type Tenant } from '#core/tenant.ts';
 import type { DeliveryServices } from '#functions/webhook/deliver.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
-import type { ModelManifest } from '#models/manifest.ts';
 import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Table } from '#stores/table.ts';
-import { MANIFEST } from '../../denoiser/fakes.ts';
 import { sampleJob, sampleResult, unique } from '../../stores/samples.ts';
 
 export interface DeliveryFixture extends DeliveryServices {
@@ -32,7 +30,6 @@ export function useDeliveries(): () => DeliveryFixture {
       tenants: new DynamoTenantTable(server.connection),
       deliveries: new DynamoDeliveryLog(server.connection),
       objects: { presign: async (key) => `https://videos.example/${key}` },
-      manifest: MANIFEST as ModelManifest,
       prices: priceBookOf(DEFAULT_PRICE_REGION),
       events,
       log: (event) => events.push(event),
