@@ -14,9 +14,12 @@ type Variables = Readonly<Record<string, string | undefined>>;
  * @throws InvalidInputError naming the variable that is wrong.
  */
 export function deployedPrices(variables: Variables = process.env): PriceBook {
-  const own = variables['AWS_REGION'];
-  const fallback = own !== undefined && PRICE_REGIONS.includes(own) ? own : DEFAULT_PRICE_REGION;
-  return pricesIn(variables, fallback);
+  return pricesIn(variables, bookRegionOf(variables['AWS_REGION'] ?? null));
+}
+
+/** Whose prices are reckoned by in a region when nobody says: its own where they are known. */
+export function bookRegionOf(region: string | null): string {
+  return region !== null && PRICE_REGIONS.includes(region) ? region : DEFAULT_PRICE_REGION;
 }
 
 /** The prices that this machine's work is reckoned by, whatever region its tools are set to. */

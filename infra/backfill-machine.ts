@@ -5,7 +5,7 @@ import type * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { catchAll, invokeState, SPREAD_OUT } from './workflow-states.ts';
+import { catchAll, invokeState, PATIENT } from './workflow-states.ts';
 
 export interface BackfillDefinitionProps {
   prepare: lambda.Function;
@@ -96,7 +96,7 @@ function lineDefinition(
     taskTimeout: sfn.Timeout.duration(generateTimeout),
     resultSelector: { videoId: sfn.JsonPath.stringAt('$.Output.videoId') },
   })
-    .addRetry({ errors: START_ERRORS, ...SPREAD_OUT })
+    .addRetry({ errors: START_ERRORS, ...PATIENT })
     .addCatch(explainedFailure(scope), { errors: [sfn.Errors.ALL], resultPath: '$.error' });
   const isDone = new sfn.Choice(scope, 'IsDone')
     .when(

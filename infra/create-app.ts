@@ -13,6 +13,8 @@ import { WorkflowStack } from './workflow-stack.ts';
 export interface CreateAppOptions {
   /** Settings that differ from their defaults; those of the CDK command line come before them. */
   context?: Record<string, unknown>;
+  /** Where those who deploy are when the settings leave the region open; null while nobody does. */
+  deployingRegion?: string | null;
 }
 
 export interface FlexCacheApp extends ObservedStacks {
@@ -24,7 +26,7 @@ export interface FlexCacheApp extends ObservedStacks {
 export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
   const app = new App({ context: { ...FEATURE_FLAGS, ...options.context } });
   const settings = settingsOf(app);
-  refuseUnpricedMachines(settings);
+  refuseUnpricedMachines(settings, options.deployingRegion ?? null);
   const env = environmentOf(settings);
   const storage = new StorageStack(app, 'FlexCacheStorage', {
     env,

@@ -13,6 +13,7 @@ import {
   modelRevision,
   parseManifest,
   type ModelManifest,
+  type ModelPackage,
 } from '#models/manifest.ts';
 import { ARCHITECTURE, isBundled, RUNTIME } from './house-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
@@ -51,12 +52,16 @@ export function modelDirectory(scope: Construct): string {
   return resolve(REPOSITORY_ROOT, settingsOf(scope).model);
 }
 
-/** Under which the entries of this package are found. */
-export function deployedCompatibilityKey(scope: Construct): string {
+/** The model package that everything is deployed with. */
+export function deployedModel(scope: Construct): ModelPackage {
   const directory = modelDirectory(scope);
   const manifest = parseManifest(directory, readFileSync(join(directory, MANIFEST_FILE), 'utf8'));
-  const revision = modelRevision(manifest);
-  return compatibilityKey(compatibilityOf({ directory, manifest, revision }));
+  return { directory, manifest, revision: modelRevision(manifest) };
+}
+
+/** Under which the entries of this package are found. */
+export function deployedCompatibilityKey(scope: Construct): string {
+  return compatibilityKey(compatibilityOf(deployedModel(scope)));
 }
 
 /** What the infrastructure reads of a model package. */

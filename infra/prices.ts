@@ -7,6 +7,7 @@ import {
   type PriceBook,
   type PurchaseOption,
 } from '#core/prices.ts';
+import { bookRegionOf } from '#functions/deployed-prices.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import type { Settings } from './settings.ts';
 
@@ -25,13 +26,14 @@ export function priceVariables(settings: PriceSettings): Record<string, string> 
 
 /**
  * Whatever a machine is bought as, its work must have a price: a video that cannot be priced cannot be
- * settled. Nothing is known where the region is not.
+ * settled. Where the settings leave the region open, functions reckon by the book of the region that
+ * they come to run in.
  *
+ * @param deployingRegion of whoever deploys; null while nobody does.
  * @throws InvalidInputError naming the setting and the machine.
  */
-export function refuseUnpricedMachines(settings: Settings): void {
-  const region = priceRegionOf(settings);
-  if (region === null) return;
+export function refuseUnpricedMachines(settings: Settings, deployingRegion: string | null): void {
+  const region = priceRegionOf(settings) ?? bookRegionOf(deployingRegion);
   const book = withMeasuredPrices(
     priceBookOf(region),
     parseMeasuredPrices(settings.priceOverrides ?? '', 'priceOverrides'),

@@ -8,6 +8,7 @@ import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import type { Pool } from '#core/generation.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { houseLogGroup } from './house-function.ts';
+import { deployedModel } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, type StorageStack } from './storage-stack.ts';
 
@@ -87,7 +88,10 @@ export class Worker extends Construct {
       [names.videosBucket]: storage.videos.bucketName,
       [names.storageClass]: storageClass,
       [names.queueUrl]: storage.work[pool].queue.queueUrl,
-      ...(modelSource !== null && { [names.modelSource]: modelSource }),
+      ...(modelSource !== null && {
+        [names.modelSource]: modelSource,
+        [names.modelRevision]: deployedModel(this).revision,
+      }),
     };
   }
 }

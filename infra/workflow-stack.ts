@@ -15,7 +15,7 @@ import type { FleetResources } from './fleet-resources.ts';
 import { houseLogGroup } from './house-function.ts';
 import type { StorageStack } from './storage-stack.ts';
 import { createWorkflowFunctions, type WorkflowFunctions } from './workflow-functions.ts';
-import { catchAll, invokeState, SPREAD_OUT, TRANSIENT_ERRORS } from './workflow-states.ts';
+import { catchAll, invokeState, retryingInvocation, SPREAD_OUT } from './workflow-states.ts';
 
 export interface WorkflowStackProps extends StackProps {
   storage: StorageStack;
@@ -129,23 +129,24 @@ export class WorkflowStack extends Stack {
   #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
     const { heartbeatSeconds, totalSeconds } = PATIENCE[pool];
     return (
-      new tasks.LambdaInvoke(this, `${stateName}State`, {
-        stateName,
-        comment: 'Queues the request and waits until a GPU worker answers the token.',
-        lambdaFunction: this.functions.dispatch,
-        integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
-        payload: sfn.TaskInput.fromObject({
-          taskToken: sfn.JsonPath.taskToken,
-          request: sfn.JsonPath.objectAt('$.request'),
-          plan: sfn.JsonPath.objectAt('$.lookup.plan'),
-          embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
+      retryingInvocation(
+        new tasks.LambdaInvoke(this, `${stateName}State`, {
+          stateName,
+          comment: 'Queues the request and waits until a GPU worker answers the token.',
+          lambdaFunction: this.functions.dispatch,
+          integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+          payload: sfn.TaskInput.fromObject({
+            taskToken: sfn.JsonPath.taskToken,
+            request: sfn.JsonPath.objectAt('$.request'),
+            plan: sfn.JsonPath.objectAt('$.lookup.plan'),
+            embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
+          }),
+          retryOnServiceExceptions: false,
+          heartbeatTimeout: sfn.Timeout.duration(Duration.seconds(heartbeatSeconds)),
+          taskTimeout: sfn.Timeout.duration(Duration.seconds(totalSeconds)),
+          resultPath: '$.generation',
         }),
-        retryOnServiceExceptions: false,
-        heartbeatTimeout: sfn.Timeout.duration(Duration.seconds(heartbeatSeconds)),
-        taskTimeout: sfn.Timeout.duration(Duration.seconds(totalSeconds)),
-        resultPath: '$.generation',
-      })
-        .addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT })
+      )
         // A lost message: the next attempt sends another, and the old token is void.
         .addRetry({ errors: [sfn.Errors.HEARTBEAT_TIMEOUT], ...SPREAD_OUT, maxAttempts: 1 })
     );

@@ -6,20 +6,31 @@ import type { Construct } from 'constructs';
 import { TRANSIENT_ERROR } from '#functions/task-error.ts';
 
 /** Errors that the same call may not meet again: ours, and those of the Lambda service itself. */
-export const TRANSIENT_ERRORS = [
+const TRANSIENT_ERRORS = [
   TRANSIENT_ERROR,
   'Lambda.ClientExecutionTimeoutException',
   'Lambda.ServiceException',
   'Lambda.AWSLambdaException',
   'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
 ];
+
+/** More calls at once than the account may have: passes when others have ended, not within seconds. */
+const THROTTLING_ERRORS = ['Lambda.TooManyRequestsException'];
 
 export const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
   interval: Duration.seconds(1),
   maxAttempts: 4,
   backoffRate: 2,
   maxDelay: Duration.seconds(20),
+  jitterStrategy: sfn.JitterType.FULL,
+};
+
+/** Minutes: a burst of a new account, which may run ten functions at once, lasts as long. */
+export const PATIENT: Omit<sfn.RetryProps, 'errors'> = {
+  interval: Duration.seconds(2),
+  maxAttempts: 10,
+  backoffRate: 2,
+  maxDelay: Duration.seconds(60),
   jitterStrategy: sfn.JitterType.FULL,
 };
 
@@ -38,14 +49,23 @@ export function invokeState(
   scope: Construct,
   { stateName, lambdaFunction, resultPath }: InvokeProps,
 ): sfn.TaskStateBase {
-  return new tasks.LambdaInvoke(scope, `${stateName}State`, {
-    stateName,
-    lambdaFunction,
-    payloadResponseOnly: true,
-    retryOnServiceExceptions: false,
-    taskTimeout: sfn.Timeout.duration(lambdaFunction.timeout!.plus(LEEWAY)),
-    ...(resultPath !== undefined && { resultPath }),
-  }).addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT });
+  return retryingInvocation(
+    new tasks.LambdaInvoke(scope, `${stateName}State`, {
+      stateName,
+      lambdaFunction,
+      payloadResponseOnly: true,
+      retryOnServiceExceptions: false,
+      taskTimeout: sfn.Timeout.duration(lambdaFunction.timeout!.plus(LEEWAY)),
+      ...(resultPath !== undefined && { resultPath }),
+    }),
+  );
+}
+
+/** Calls a state's function again while its errors may pass. */
+export function retryingInvocation(invocation: sfn.TaskStateBase): sfn.TaskStateBase {
+  return invocation
+    .addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT })
+    .addRetry({ errors: THROTTLING_ERRORS, ...PATIENT });
 }
 
 /** Brings every error of these states to one that knows what to do about it. */

@@ -19,6 +19,8 @@ export interface DenoiserEnvironment {
   modelDirectory: string;
   /** `s3://bucket/prefix` of a package that is fetched into `modelDirectory` first; null when it is there already. */
   modelSource: string | null;
+  /** Revision of the package that everything else was deployed with; null where nobody says. */
+  modelRevision: string | null;
   /** `cuda` unless said. */
   executionProvider: ExecutionProvider;
   /** For the bill, e.g. `g6.xlarge`; null: the instance metadata service knows. */
@@ -76,6 +78,7 @@ export function readDenoiserEnvironment(
     queueUrl: required(names.queueUrl),
     modelDirectory: required(names.modelDirectory),
     modelSource: optional(names.modelSource),
+    modelRevision: optional(names.modelRevision),
     executionProvider: oneOf(names.executionProvider, EXECUTION_PROVIDERS) ?? 'cuda',
     instanceType: optional(names.instanceType),
     purchaseOption: oneOf(names.purchaseOption, ['on-demand', 'spot']),

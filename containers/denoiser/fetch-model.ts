@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { MANIFEST_FILE, parseManifest } from '#models/manifest.ts';
+import { MANIFEST_FILE, modelRevision, parseManifest } from '#models/manifest.ts';
 import { awsErrorName, fromAws } from '#stores/aws-errors.ts';
 import { DENOISER_VARIABLES } from './variables.ts';
 
@@ -15,9 +15,11 @@ export interface FetchModelOptions {
   source: string;
   /** Where the package is wanted; created when missing. */
   directory: string;
+  /** Of the package that is expected there; any is taken when it is null. */
+  revision: string | null;
   client?: S3Client;
-  /** After every file. */
-  onFile?: (file: { path: string; bytes: number }) => void;
+  /** Whenever something of a file has come or was checked. */
+  onProgress?: () => void;
 }
 
 interface PackageFile {
@@ -33,12 +35,12 @@ const MISSING: ReadonlySet<string> = new Set(['NoSuchBucket', 'NoSuchKey', 'NotF
 /**
  * Fetches a model package into a folder. Each file is checked against the manifest while it is
  * written, and files that are there already are not fetched again. The manifest comes last: a package
- * that has one is whole.
+ * that has one is whole. Nothing is fetched of a package of another revision than the one asked for.
  *
  * @throws FlexCacheError `model_missing` or `model_corrupt` naming the file.
  */
 export async function fetchModel(options: FetchModelOptions): Promise<void> {
-  const { directory, onFile } = options;
+  const { directory, onProgress = () => {} } = options;
   const location = SOURCE.exec(options.source);
   if (location === null) {
     const name = DENOISER_VARIABLES.modelSource;
@@ -55,12 +57,14 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
 
   await mkdir(directory, { recursive: true });
   const text = (await (await open(MANIFEST_FILE)).toArray()).join('');
-  const { files } = parseManifest(options.source, text);
+  const manifest = parseManifest(options.source, text);
+  refuseOtherRevision(options, modelRevision(manifest));
+  const { files } = manifest;
   const failed = new AbortController();
   const fetchUnlessThere = async (file: PackageFile): Promise<void> => {
     try {
-      if (!(await isThere(directory, file))) await fetchFile(directory, file, open, failed.signal);
-      onFile?.(file);
+      if (await isThere(directory, file, onProgress)) return;
+      await fetchFile(directory, file, open, failed.signal, onProgress);
     } catch (error) {
       // The first failure ends the other files, and is what is told: nothing is written after it.
       if (!failed.signal.aborted) failed.abort(error);
@@ -70,6 +74,15 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
   await Promise.all(wanted.map(fetchUnlessThere));
   failed.signal.throwIfAborted();
   await writeFile(join(directory, MANIFEST_FILE), text);
+}
+
+function refuseOtherRevision({ source, revision }: FetchModelOptions, found: string): void {
+  if (revision === null || revision === found) return;
+  throw new FlexCacheError(
+    'model_corrupt',
+    `the model package in ${source} has revision ${found}, expected ${revision}`,
+    { field: MANIFEST_FILE, fix: 'upload the package that was deployed, or deploy with this one' },
+  );
 }
 
 async function openObject(client: S3Client, bucket: string, key: string): Promise<Readable> {
@@ -87,10 +100,17 @@ async function openObject(client: S3Client, bucket: string, key: string): Promis
   }
 }
 
-async function isThere(directory: string, file: PackageFile): Promise<boolean> {
+async function isThere(
+  directory: string,
+  file: PackageFile,
+  onProgress: () => void,
+): Promise<boolean> {
   const digest = createHash('sha256');
   try {
-    await pipeline(createReadStream(join(directory, file.path)), digest);
+    for await (const chunk of createReadStream(join(directory, file.path))) {
+      digest.update(chunk as Buffer);
+      onProgress();
+    }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
@@ -103,6 +123,7 @@ async function fetchFile(
   file: PackageFile,
   open: (path: string) => Promise<Readable>,
   signal: AbortSignal,
+  onProgress: () => void,
 ): Promise<void> {
   const path = join(directory, file.path);
   const partial = `${path}.partial`;
@@ -113,6 +134,7 @@ async function fetchFile(
     async function* (chunks: AsyncIterable<Buffer>) {
       for await (const chunk of chunks) {
         digest.update(chunk);
+        onProgress();
         yield chunk;
       }
     },

@@ -2,19 +2,19 @@ import { statSync, writeFileSync } from 'node:fs';
 
 const BEAT_MILLISECONDS = 5000;
 
-/**
- * A worker that has not got on for this long is taken for dead. The longest that it may be busy with
- * one thing is one network call, or the loading of one.
- */
+/** A worker that has not got on for this long is taken for dead: one network call takes less. */
 const LONGEST_SILENCE_SECONDS = 300;
+
+/** Loading a model of tens of gigabytes from a slow disk, of which nothing is heard before its end. */
+export const LONGEST_LOAD_SECONDS = 1800;
 
 /** A file older than this was left by a process that is gone or stuck. */
 export const OLDEST_BEAT_SECONDS = 30;
 
 /** Keeps a file young while the worker gets on. */
 export interface HealthFile {
-  /** The worker got on. */
-  alive(): void;
+  /** The worker got on, and will not be heard of again for this long; five minutes unless said. */
+  alive(longestSilenceSeconds?: number): void;
   stop(): void;
 }
 
@@ -27,15 +27,18 @@ export function startHealthFile(
   longestSilenceSeconds: number = LONGEST_SILENCE_SECONDS,
   beatMilliseconds: number = BEAT_MILLISECONDS,
 ): HealthFile {
-  let aliveAt = performance.now();
+  let deadAt: number;
+  const alive = (seconds: number = longestSilenceSeconds): void =>
+    void (deadAt = performance.now() + seconds * 1000);
   const beat = (): void => {
-    if (performance.now() - aliveAt > longestSilenceSeconds * 1000) return;
+    if (performance.now() > deadAt) return;
     writeFileSync(path, `${new Date().toISOString()}\n`);
   };
+  alive();
   beat();
   const timer = setInterval(beat, beatMilliseconds).unref();
   return {
-    alive: () => void (aliveAt = performance.now()),
+    alive,
     stop: () => clearInterval(timer),
   };
 }

@@ -14,7 +14,7 @@ import { SqsQueue } from '#stores/sqs-queue.ts';
 import { coldStartSeconds } from './cold-start.ts';
 import { readDenoiserEnvironment, type DenoiserEnvironment } from './environment.ts';
 import { fetchModel } from './fetch-model.ts';
-import { startHealthFile } from './health-file.ts';
+import { LONGEST_LOAD_SECONDS, startHealthFile } from './health-file.ts';
 import { findMachine } from './machine.ts';
 import { videoMetrics } from './video-metrics.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from './worker.ts';
@@ -39,17 +39,23 @@ async function main(): Promise<void> {
   const health = startHealthFile(environment.healthFile);
   const machine = await findMachine(environment);
 
-  const { modelSource, modelDirectory, executionProvider } = environment;
+  const { modelSource, modelRevision, modelDirectory, executionProvider } = environment;
   if (modelSource !== null) {
-    await fetchModel({ source: modelSource, directory: modelDirectory, onFile: health.alive });
+    await fetchModel({
+      source: modelSource,
+      revision: modelRevision,
+      directory: modelDirectory,
+      onProgress: () => health.alive(),
+    });
   }
+  health.alive(LONGEST_LOAD_SECONDS);
   const modelPackage = await loadManifest(modelDirectory);
   if (modelSource === null) await verifyPackage(modelPackage);
   const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
   try {
-    health.alive();
     // Loads a network before the first message is taken: a machine without its GPU must not take any.
     await model.warmUp();
+    health.alive();
     const table = { tableName: environment.tableName };
     const idle = new DynamoIdleTable(table);
     const workerId = newRunId();
@@ -89,7 +95,7 @@ async function main(): Promise<void> {
         isFirst = false;
         writeLine(videoMetrics({ request, plan, result, model: manifest.name, ...cold }));
       },
-      onAlive: health.alive,
+      onAlive: () => health.alive(),
       settings: settingsOf(environment),
     });
     await worker.run(shutdown.signal);

@@ -7,6 +7,7 @@ export const DENOISER_VARIABLES = {
   queueUrl: 'FLEXCACHE_QUEUE_URL',
   modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
   modelSource: 'FLEXCACHE_MODEL_SOURCE',
+  modelRevision: 'FLEXCACHE_MODEL_REVISION',
   executionProvider: 'FLEXCACHE_EXECUTION_PROVIDER',
   instanceType: 'FLEXCACHE_INSTANCE_TYPE',
   purchaseOption: 'FLEXCACHE_PURCHASE_OPTION',

@@ -37,7 +37,7 @@ describeOnMoto('fetchModel from moto', (endpoint) => {
       const directory = join(await temporaryFolder(), 'opt', 'model');
       const source = await upload(prefix);
 
-      await fetchModel({ source, directory, client });
+      await fetchModel({ source, revision: null, directory, client });
 
       const fetched = await loadManifest(directory);
       await verifyPackage(fetched);
@@ -49,14 +49,14 @@ describeOnMoto('fetchModel from moto', (endpoint) => {
     // Prepare
     const directory = await temporaryFolder();
     const source = await upload('models/two/');
-    await fetchModel({ source, directory, client });
+    await fetchModel({ source, revision: null, directory, client });
     const damaged = join(directory, 'denoiser.onnx');
     await writeFile(damaged, 'damaged');
     const kept = await readFile(join(directory, 'segmenter.onnx'));
     await upload('models/two/', (name) => (name === 'segmenter.onnx' ? Buffer.from('!') : null));
 
     // Act
-    await fetchModel({ source, directory, client });
+    await fetchModel({ source, revision: null, directory, client });
 
     // Assess: the segmenter that is uploaded now would not have passed.
     expect(await readFile(damaged)).toEqual(await readFile(join(original, 'denoiser.onnx')));
@@ -69,11 +69,45 @@ describeOnMoto('fetchModel from moto', (endpoint) => {
       name === 'judge.onnx' ? Buffer.from('content of jvdge') : body,
     );
 
-    await expect(fetchModel({ source, directory, client })).rejects.toMatchObject({
+    await expect(fetchModel({ source, revision: null, directory, client })).rejects.toMatchObject({
       code: 'model_corrupt',
       field: 'judge.onnx',
     });
     await expect(loadManifest(directory)).rejects.toMatchObject({ code: 'model_missing' });
+  });
+
+  it('takes the revision that was deployed and fetches nothing of another', async () => {
+    // Prepare
+    const { revision } = await loadManifest(original);
+    const [right, wrong] = [await temporaryFolder(), await temporaryFolder()];
+    const source = await upload('models/five/');
+
+    // Act
+    await fetchModel({ source, revision, directory: right, client });
+    const refused = fetchModel({ source, revision: 'f'.repeat(64), directory: wrong, client });
+
+    // Assess
+    expect((await loadManifest(right)).revision).toBe(revision);
+    await expect(refused).rejects.toMatchObject({ code: 'model_corrupt', field: 'model.json' });
+    expect(await readdir(wrong)).toEqual([]);
+  });
+
+  it('shows that it gets on while a large file comes', async () => {
+    // Prepare
+    const source = await upload('models/six/');
+    const files = (await readdir(original)).length - 1;
+    let signs = 0;
+
+    // Act
+    const directory = await temporaryFolder();
+    const options = { source, revision: null, directory, client, onProgress: () => void signs++ };
+    await fetchModel(options);
+    const signsOfFetching = signs;
+    await fetchModel(options);
+
+    // Assess: while files come, and while those that are there are read.
+    expect(signsOfFetching).toBeGreaterThanOrEqual(files);
+    expect(signs - signsOfFetching).toBeGreaterThanOrEqual(files);
   });
 
   it('names a file that is not there', async () => {
@@ -82,20 +116,27 @@ describeOnMoto('fetchModel from moto', (endpoint) => {
     );
 
     await expect(
-      fetchModel({ source, directory: await temporaryFolder(), client }),
+      fetchModel({ source, revision: null, directory: await temporaryFolder(), client }),
     ).rejects.toMatchObject({ code: 'model_missing', field: 'models/four/tokenizer.json' });
   });
 
   it('names a bucket that is not there', async () => {
     await expect(
-      fetchModel({ source: 's3://absent-bucket/x', directory: await temporaryFolder(), client }),
+      fetchModel({
+        source: 's3://absent-bucket/x',
+        revision: null,
+        directory: await temporaryFolder(),
+        client,
+      }),
     ).rejects.toMatchObject({ code: 'model_missing', field: 'x/model.json' });
   });
 
   it.each(['https://bucket/x', 's3://', 's3:///x', 'models/x'])(
     'refuses %s as a source',
     async (source) => {
-      await expect(fetchModel({ source, directory: '/nowhere', client })).rejects.toMatchObject({
+      await expect(
+        fetchModel({ source, revision: null, directory: '/nowhere', client }),
+      ).rejects.toMatchObject({
         code: 'invalid_input',
         field: 'FLEXCACHE_MODEL_SOURCE',
       });

@@ -2,7 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { OLDEST_BEAT_SECONDS, startHealthFile } from '#denoiser/health-file.ts';
+import {
+  LONGEST_LOAD_SECONDS,
+  OLDEST_BEAT_SECONDS,
+  startHealthFile,
+} from '#denoiser/health-file.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
 const HEALTH = new URL('../../containers/denoiser/health.ts', import.meta.url).pathname;
@@ -72,6 +76,35 @@ describe('startHealthFile', () => {
       expect(await isTouchedWithin(10)).toBe(true);
       health.stop();
       expect(await isTouchedWithin(10)).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('waits as long as a model takes to load when it is told to', async () => {
+    // Prepare
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    const file = join(await temporaryFolder(), 'health');
+    const health = startHealthFile(file);
+    const isThereAfter = async (seconds: number): Promise<boolean> => {
+      await vi.advanceTimersByTimeAsync((seconds - 10) * 1000);
+      await rm(file, { force: true });
+      await vi.advanceTimersByTimeAsync(10_000);
+      return stat(file).then(
+        () => true,
+        () => false,
+      );
+    };
+
+    try {
+      // Act & Assess
+      health.alive(LONGEST_LOAD_SECONDS);
+      expect(await isThereAfter(LONGEST_LOAD_SECONDS - 20)).toBe(true);
+      expect(await isThereAfter(60)).toBe(false);
+      health.alive();
+      expect(await isThereAfter(290)).toBe(true);
+      expect(await isThereAfter(60)).toBe(false);
+      health.stop();
     } finally {
       vi.useRealTimers();
     }

@@ -60,6 +60,7 @@ describe('readDenoiserEnvironment', () => {
       queueUrl: 'http://127.0.0.1:1/queue',
       modelDirectory: DEMO_PACKAGE,
       modelSource: null,
+      modelRevision: null,
       executionProvider: 'cuda',
       instanceType: 'g6.xlarge',
       purchaseOption: 'spot',

@@ -216,6 +216,7 @@ describe('the backfill pool', () => {
     synthesize({
       backfillMax: '10',
       backfillInstanceTypes: 'g6.xlarge,g6.2xlarge',
+      priceOverrides: 'ec2.g6.2xlarge.spot=0.4,ec2.g6.2xlarge.on-demand=0.98',
     }).allResourcesProperties('AWS::Batch::ComputeEnvironment', {
       ComputeResources: Match.objectLike({ MaxvCpus: 10 * 8 }),
     });
@@ -270,6 +271,10 @@ describe('the model package', () => {
     expect(containers[0]!.Environment).toContainEqual({
       Name: 'FLEXCACHE_MODEL_SOURCE',
       Value: 's3://models/wan/2.2',
+    });
+    expect(containers[0]!.Environment).toContainEqual({
+      Name: 'FLEXCACHE_MODEL_REVISION',
+      Value: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
     remote.hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: Match.objectLike({

@@ -13,9 +13,9 @@ const IRELAND = {
   backfillInstanceTypes: 'g5.xlarge,g4dn.xlarge',
 };
 
-function refusal(context: Record<string, unknown>): InvalidInputError {
+function refusal(context: Record<string, unknown>, deployingRegion?: string): InvalidInputError {
   try {
-    createApp({ context });
+    createApp({ context, ...(deployingRegion !== undefined && { deployingRegion }) });
   } catch (error) {
     if (error instanceof InvalidInputError) return error;
     throw error;
@@ -78,6 +78,15 @@ describe('the price region of a deployment', () => {
     expect(unoffered.message).toContain('ec2.g6.xlarge.on-demand in eu-west-1');
     expect(unpriced.field).toBe('backfillInstanceTypes');
     expect(unpriced.fix).toContain('priceOverrides=ec2.g5.4xlarge.spot');
+  });
+
+  it('has them where the settings leave the region to those who deploy, too', () => {
+    const { field, message } = refusal({ bundle: 'false' }, 'eu-west-1');
+    const unknown = refusal({ bundle: 'false', interactiveInstanceTypes: 'g5.24xlarge' });
+
+    expect(field).toBe('interactiveInstanceTypes');
+    expect(message).toContain('ec2.g6.xlarge.on-demand in eu-west-1');
+    expect(unknown.message).toContain('ec2.g5.24xlarge.on-demand in us-east-1');
   });
 
   it('takes a machine that the book does not have once its prices are given', () => {

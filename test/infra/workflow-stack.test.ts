@@ -13,9 +13,24 @@ interface State {
   HeartbeatSeconds?: number;
   ResultPath?: string | null;
   Parameters?: Record<string, unknown>;
-  Retry?: { ErrorEquals: string[]; JitterStrategy?: string; MaxAttempts?: number }[];
+  Retry?: {
+    ErrorEquals: string[];
+    JitterStrategy?: string;
+    MaxAttempts?: number;
+    IntervalSeconds?: number;
+    BackoffRate?: number;
+    MaxDelaySeconds?: number;
+  }[];
   Catch?: { ErrorEquals: string[]; Next: string; ResultPath: string }[];
   [field: string]: unknown;
+}
+
+/** What a retrier waits in all when no jitter shortens it. */
+function longestWaitSeconds(retry: NonNullable<State['Retry']>[number]): number {
+  const { IntervalSeconds: first, BackoffRate: rate, MaxDelaySeconds: most } = retry;
+  return Array.from({ length: retry.MaxAttempts! }, (_, attempt) =>
+    Math.min(most!, first! * rate! ** attempt),
+  ).reduce((sum, seconds) => sum + seconds, 0);
 }
 
 describe('the generate state machine', () => {
@@ -125,6 +140,19 @@ describe('the generate state machine', () => {
     }
     for (const name of ['Generate', 'GenerateInBackfill']) {
       expect(retried(name)).toEqual([...transient, 'States.HeartbeatTimeout', 'Transient']);
+    }
+  });
+
+  it('waits minutes, not seconds, while Lambda has no room for another call', () => {
+    // Prepare
+    const tasks = Object.values(states).filter((state) => state.Type === 'Task');
+
+    // Assess
+    for (const { Retry: retries } of tasks) {
+      const throttled = retries!.find(({ ErrorEquals: errors }) =>
+        errors.includes('Lambda.TooManyRequestsException'),
+      )!;
+      expect(longestWaitSeconds(throttled)).toBeGreaterThan(5 * 60);
     }
   });
 
