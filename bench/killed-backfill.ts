@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { createRandomSource, type RandomSource } from '#core/random.ts';
 import { checkState, openState, type StateCheck } from '#local/check-state.ts';
+import type { HitKind } from '#core/generation.ts';
 import type { VideoReport } from '#cli/video-report.ts';
 import {
   printedObjects,
@@ -15,18 +16,25 @@ import {
 const BALL = 'a small blue ball rising over the ocean at dawn';
 const STAR = 'a large red star falling in front of a brick wall at dusk';
 
+/** One line of the list. */
+export interface KilledLine {
+  prompt: string;
+  seed?: number;
+  cache?: string;
+  steps: number;
+}
+
 /** Repeats and other seeds of few prompts: exact and whole hits occur whatever the model has learnt. */
-export const REQUESTS: readonly { prompt: string; seed?: number; cache?: string; steps: number }[] =
-  [
-    { prompt: BALL, seed: 1, steps: 2 },
-    { prompt: STAR, seed: 1, steps: 3 },
-    { prompt: BALL, seed: 1, steps: 2 },
-    { prompt: 'a small blue ball rising in front of a brick wall at dusk', steps: 4 },
-    { prompt: BALL, seed: 2, steps: 2 },
-    { prompt: STAR, steps: 3, cache: 'readonly' },
-    { prompt: BALL, seed: 2, steps: 2 },
-    { prompt: BALL, seed: 1, steps: 2 },
-  ];
+const REQUESTS: readonly KilledLine[] = [
+  { prompt: BALL, seed: 1, steps: 2 },
+  { prompt: STAR, seed: 1, steps: 3 },
+  { prompt: BALL, seed: 1, steps: 2 },
+  { prompt: 'a small blue ball rising in front of a brick wall at dusk', steps: 4 },
+  { prompt: BALL, seed: 2, steps: 2 },
+  { prompt: STAR, steps: 3, cache: 'readonly' },
+  { prompt: BALL, seed: 2, steps: 2 },
+  { prompt: BALL, seed: 1, steps: 2 },
+];
 
 const STATE = 'state';
 const VIDEOS = 'videos';
@@ -39,13 +47,62 @@ const MOST_FILE_CHANGES = 130;
 
 type LineReport = VideoReport & { line: number; alreadyThere: boolean };
 
-/** When a process is killed: after a time, or at the n-th change of a file, which is when it writes. */
+/** Twenty lines, each prompt with two seeds, and each of those twice. */
+const TWENTY: readonly KilledLine[] = Array.from({ length: 20 }, (_, index) => ({
+  prompt: [BALL, STAR, 'a small green ring over the ocean', 'a red ball at dusk', 'a blue star'][
+    index % 5
+  ]!,
+  seed: 1 + (Math.floor(index / 5) % 2),
+  steps: 2,
+}));
+
+/** A commit changes table and index about as often. */
+const MOST_COMMIT_CHANGES = 6;
+
+/**
+ * When a process is killed: after a time; at the n-th change of a file, which is when it writes; or at
+ * the n-th change of table or index once a line was reported and the next latent was stored, which is
+ * when it commits.
+ */
 export interface KillMoment {
-  after: 'milliseconds' | 'file changes';
+  after: 'milliseconds' | 'file changes' | 'changes of a commit';
   count: number;
 }
 
-export function randomMoment(random: RandomSource): KillMoment {
+export interface KilledBackfill {
+  folder: string;
+  /** What is done. */
+  lines: readonly KilledLine[];
+  /** The command, or one that runs it on other models. */
+  script?: string;
+  seed: number;
+  kills: number;
+  momentOf: (random: RandomSource) => KillMoment;
+  /** What must have occurred among the hits, or it was no test. */
+  hits: readonly HitKind[];
+  say: (line: string) => void;
+}
+
+type Kind = Pick<KilledBackfill, 'lines' | 'momentOf' | 'hits'>;
+
+/** Every kind of hit, killed whenever. */
+export const AT_ANY_TIME: Kind = {
+  lines: REQUESTS,
+  momentOf: randomMoment,
+  hits: ['exact', 'whole', 'miss'],
+};
+
+/** Killed while a video is committed, after another one was reported. */
+export const AT_COMMIT: Kind = {
+  lines: TWENTY,
+  momentOf: (random) => ({
+    after: 'changes of a commit',
+    count: 1 + random.nextBelow(MOST_COMMIT_CHANGES),
+  }),
+  hits: ['exact', 'miss'],
+};
+
+function randomMoment(random: RandomSource): KillMoment {
   if (random.nextBelow(3) === 0) {
     return { after: 'milliseconds', count: random.nextBelow(LATEST_KILL_MILLISECONDS) };
   }
@@ -56,34 +113,32 @@ export function randomMoment(random: RandomSource): KillMoment {
  * Runs a backfill that is killed (SIGKILL) at so many random moments, then to its end, then once
  * more, and says everything that is wrong afterwards.
  */
-export async function killBackfill(
-  folder: string,
-  seed: number,
-  kills: number,
-  say: (line: string) => void,
-): Promise<string[]> {
-  const list = REQUESTS.map((request) => `${JSON.stringify(request)}\n`).join('');
+export async function killBackfill(backfill: KilledBackfill): Promise<string[]> {
+  const { folder, lines, script, seed, kills, momentOf, say } = backfill;
+  const list = lines.map((request) => `${JSON.stringify(request)}\n`).join('');
   await writeFile(join(folder, 'list.jsonl'), list);
   for (const name of [STATE, VIDEOS]) await mkdir(join(folder, name));
   const random = createRandomSource(seed, 'kill');
+  const run = (): RunningCommand => startFlexcache(folder, COMMAND, script);
   for (let kill = 1; kill <= kills; kill++) {
-    const moment = randomMoment(random);
-    const running = startFlexcache(folder, COMMAND);
+    const moment = momentOf(random);
+    const running = run();
     const isKilled = await killAt(running, moment, folder);
     const outcome = await running.ended;
+    const reported = printedObjects(wholeLines(outcome)).length;
     say(
-      `kill ${kill} after ${moment.count} ${moment.after}: ${isKilled ? 'killed' : 'had ended'} after ${printedObjects(wholeLines(outcome)).length} lines`,
+      `kill ${kill} after ${moment.count} ${moment.after}: ${isKilled ? 'killed' : 'had ended'} after ${reported} lines, ${await uncommitted(folder)} latents stored and not delivered`,
     );
     if (!isKilled && outcome.exitCode !== 0) return [`a run failed: ${outcome.stderr}`];
   }
-  const finished = await startFlexcache(folder, COMMAND).ended;
+  const finished = await run().ended;
   const before = await readState(folder);
-  const again = await startFlexcache(folder, COMMAND).ended;
+  const again = await run().ended;
   const after = await readState(folder);
   return [
     ...faultsOfRun('the run to the end', finished),
     ...faultsOfRun('the run after it', again),
-    ...(await faultsOfVideos(folder, finished, before)),
+    ...(await faultsOfVideos(backfill, finished, before)),
     ...before.findings
       .filter(({ severity, kind }) => severity === 'problem' || kind === 'donor_gone')
       .map(({ kind, id, message }) => `${kind} ${id}: ${message}`),
@@ -104,7 +159,12 @@ async function killAt(
     stop.signal.addEventListener('abort', () => clearTimeout(timer));
   } else {
     let changes = 0;
-    const watcher = watch(folder, { recursive: true }, () => {
+    let isCommitting = after === 'file changes';
+    let hasReported = isCommitting;
+    if (!hasReported) void running.printed('\n').then(() => (hasReported = true));
+    const watcher = watch(folder, { recursive: true }, (_, file) => {
+      if (hasReported && file !== null && LATENT.test(file)) isCommitting = true;
+      if (!isCommitting || (after !== 'file changes' && !TABLE_OR_INDEX.test(file ?? ''))) return;
       changes += 1;
       if (changes >= count) reached.resolve();
     });
@@ -117,6 +177,16 @@ async function killAt(
   stop.abort();
   if (isReached) running.kill('SIGKILL');
   return isReached && (await running.ended).exitCode === null;
+}
+
+const LATENT = /^state\/objects\/latents\/.*[.]fcl$/;
+const TABLE_OR_INDEX = /^state\/(table|vectors)\//;
+
+/** Videos whose worker was through and whose file is not there yet: those that a kill met in their commit. */
+async function uncommitted(folder: string): Promise<number> {
+  const latents = await readdir(join(folder, STATE, 'objects', 'latents')).catch(() => []);
+  const files = new Set(await readdir(join(folder, VIDEOS)));
+  return latents.filter((videoId) => !files.has(`${videoId}.mp4`)).length;
 }
 
 /** A killed process may have printed half a line. */
@@ -146,11 +216,15 @@ function faultsOfRun(name: string, { exitCode, stderr }: Outcome): string[] {
 }
 
 /** Every line has one completed job and one file with the bytes of its object. */
-async function faultsOfVideos(folder: string, run: Outcome, state: State): Promise<string[]> {
+async function faultsOfVideos(
+  { folder, lines: expectedLines, hits: expectedHits }: KilledBackfill,
+  run: Outcome,
+  state: State,
+): Promise<string[]> {
   const faults: string[] = [];
   const reports = printedObjects<LineReport>(run);
   const lines = reports.map(({ line }) => line);
-  const expected = REQUESTS.map((_, index) => index + 1);
+  const expected = expectedLines.map((_, index) => index + 1);
   if (!isDeepStrictEqual(lines, expected)) faults.push(`lines ${lines.join(', ')} were reported`);
   const reported = reports.map(({ id }) => id).sort();
   const jobs = state.jobs.map(({ videoId }) => videoId).sort();
@@ -173,7 +247,7 @@ async function faultsOfVideos(folder: string, run: Outcome, state: State): Promi
     if (job?.prompt !== prompt || job.seed !== seed) faults.push(`job ${id} is of another request`);
   }
   const hits = new Set(state.jobs.map(({ result }) => result?.hit));
-  for (const hit of ['exact', 'whole', 'miss'] as const) {
+  for (const hit of expectedHits) {
     if (!hits.has(hit)) faults.push(`no job was a ${hit}`);
   }
   return faults;

@@ -18,9 +18,17 @@ export interface RunningCommand {
   printed(text: string): Promise<void>;
 }
 
-/** Starts the command in a process of its own, as a user does, in this folder. */
-export function startFlexcache(folder: string, args: readonly string[]): RunningCommand {
-  const child = spawn(process.execPath, [LAUNCHER, ...args], {
+/**
+ * Starts the command in a process of its own, as a user does, in this folder.
+ *
+ * @param script the command, or one that runs it on other models
+ */
+export function startFlexcache(
+  folder: string,
+  args: readonly string[],
+  script = LAUNCHER,
+): RunningCommand {
+  const child = spawn(process.execPath, [script, ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
