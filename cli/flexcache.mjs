@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that even an old Node parses: what it starts needs the Node that package.json names.
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -27,7 +27,9 @@ function bundledNode() {
 }
 
 if (isNewEnough(process.version)) {
-  const { main } = await import('./main.ts');
+  // As an installed package it is built.
+  const isSource = existsSync(new URL('main.ts', import.meta.url));
+  const { main } = await import(isSource ? './main.ts' : '../dist/cli/main.js');
   await main();
 } else {
   const node = bundledNode();
