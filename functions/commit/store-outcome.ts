@@ -6,10 +6,12 @@ import type {
   GenerationResult,
   JobResult,
   Plan,
+  PromptEmbedding,
   ReplacedWork,
 } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
+import { unheardWordsOf } from '../lookup/verify-donor.ts';
 import type { Services } from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import type { AdmissionRule } from './admission.ts';
@@ -97,8 +99,7 @@ function entryOf(
     exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
     promptKey: promptKey({ prompt, ...partition }),
     prompt,
-    objectPhrase: embed.embedding.objectPhrase,
-    backgroundPhrase: embed.embedding.backgroundPhrase,
+    ...readingOf(embed.embedding),
     seed,
     latentKey,
     latentBytes: generation.latentBytes,
@@ -118,6 +119,25 @@ function entryOf(
     gpuSeconds: work?.gpuSeconds ?? 0,
     ...(work?.denoiseSeconds !== undefined && { denoiseSeconds: work.denoiseSeconds }),
     stepsRun: generation.stepsRun,
+  };
+}
+
+/** What later prompts are compared with. */
+export function readingOf({
+  objectPhrase,
+  backgroundPhrase,
+  reading,
+  vectors: { object, background },
+}: PromptEmbedding): Pick<
+  Entry,
+  'objectPhrase' | 'backgroundPhrase' | 'promptVectors' | 'unheardWords'
+> {
+  const unheardWords = unheardWordsOf(reading);
+  return {
+    objectPhrase,
+    backgroundPhrase,
+    promptVectors: { object, background },
+    ...(unheardWords.length > 0 && { unheardWords }),
   };
 }
 

@@ -10,13 +10,18 @@ export async function embedPrompt(
   { embedder, splitter }: Pick<Services, 'embedder' | 'splitter'>,
   prompt: string,
 ): Promise<PromptEmbedding> {
-  const { objectPhrase, backgroundPhrase } = await splitter.split(prompt);
+  const { objectPhrase, backgroundPhrase, reading } = await splitter.split(prompt);
   const [whole, object, background] = await Promise.all([
     embed(embedder, prompt),
     objectPhrase === null ? null : embed(embedder, objectPhrase),
     backgroundPhrase === null ? null : embed(embedder, backgroundPhrase),
   ]);
-  return { objectPhrase, backgroundPhrase, vectors: { whole, object, background } };
+  return {
+    objectPhrase,
+    backgroundPhrase,
+    ...(reading !== undefined && { reading }),
+    vectors: { whole, object, background },
+  };
 }
 
 /** The state machine carries vectors as text: digits beyond a float32's would only make it longer. */

@@ -22,6 +22,7 @@ import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import { cosine } from './cosine.ts';
+import { isVerifiedDonor } from './verify-donor.ts';
 import {
   deployedIndexSize,
   deployedModel,
@@ -180,11 +181,11 @@ class Lookup {
     const candidates = noCandidates();
     for (const part of LOOKUP_PARTS) {
       const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
-      if (asked === null || stored === null) continue;
+      if (asked === null || stored === null || !this.#isVerified(part, entry)) continue;
       candidates[part].push(candidateOf(entry, cosine(asked, stored)));
     }
-    const [remix] = candidates.whole;
-    const plan = await this.#leaseDonors({ exactVideoId: null, candidates, remix: remix! });
+    const remix = candidateOf(entry, cosine(this.#embedding.vectors.whole, entry.vectors.whole));
+    const plan = await this.#leaseDonors({ exactVideoId: null, candidates, remix });
     if (plan.donors.length === 0 && this.#refused.has(videoId)) throw remixNotFound(videoId);
     return plan;
   }
@@ -294,6 +295,7 @@ class Lookup {
       for (const [entryId, similarity] of similarities) {
         const entry = entries.get(entryId);
         if (entry === undefined || !this.#isUsable(entry)) continue;
+        if (!this.#isVerified(part, entry)) continue;
         candidates[part].push(candidateOf(entry, similarity));
       }
     }
@@ -310,6 +312,15 @@ class Lookup {
       CANDIDATES_PER_PART,
     );
     return matches.filter(({ similarity }) => this.#calibration.decide(part, similarity, Infinity));
+  }
+
+  /** Whether the entry shows what is asked of the part; an entry of the very same prompt was asked for it. */
+  #isVerified(part: LookupPart, entry: Entry): boolean {
+    const { prompt } = this.#request;
+    const isSamePrompt = entry.promptKey === promptKey({ prompt, ...this.#partition });
+    if (part === 'whole' && isSamePrompt) return true;
+    const { calibration } = this.#services;
+    return isVerifiedDonor(part, { prompt, embedding: this.#embedding, calibration }, entry);
   }
 
   /** A run that crashed may have left the entry of this very video. */

@@ -15,6 +15,7 @@ import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { embedPrompt } from '../embed/embed-prompt.ts';
 import { ENVIRONMENT } from '../environment.ts';
+import { readingOf } from '../commit/store-outcome.ts';
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
 import {
   deployedModel,
@@ -193,8 +194,7 @@ class Forecast {
       exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
       promptKey: promptKey({ prompt, ...partition }),
       prompt,
-      objectPhrase: embedding.objectPhrase,
-      backgroundPhrase: embedding.backgroundPhrase,
+      ...readingOf(embedding),
       seed,
       vectors: embedding.vectors,
       generation:

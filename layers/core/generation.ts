@@ -55,13 +55,27 @@ export interface GenerationRequest {
   pool: Pool;
 }
 
+/** What of a prompt its model could not take in. */
+export interface PromptReading {
+  /** Words that are not in the model's vocabulary, as written, each once. */
+  unknownWords: string[];
+  /** How many tokens were beyond the model's limit, and the words that they were of. */
+  cutTokens: number;
+  cutWords: string[];
+}
+
 /** Unit vectors of the prompt and of its parts; a part the prompt does not name is absent. */
 export interface PromptEmbedding {
   objectPhrase: string | null;
   backgroundPhrase: string | null;
+  /** Absent where nobody told. */
+  reading?: PromptReading;
   /** Each has `embedding.dimensions` of the model package. */
   vectors: { whole: number[]; object: number[] | null; background: number[] | null };
 }
+
+/** Unit vectors of what a prompt says of each part; null where it says nothing. */
+export type PromptPartVectors = Record<Part, number[] | null>;
 
 /** A donor that was confirmed in the table and leased for this request. */
 export interface Donor {
@@ -300,6 +314,12 @@ export interface Entry {
   prompt: string;
   objectPhrase: string | null;
   backgroundPhrase: string | null;
+  /**
+   * Vectors of the two phrases, and the words of the prompt that its model did not take in: what other
+   * words for the same are told by. Without them only the same prompt has the whole of the entry.
+   */
+  promptVectors?: PromptPartVectors;
+  unheardWords?: string[];
   seed: number;
   latentKey: string;
   latentBytes: number;

@@ -1,4 +1,4 @@
-import type { Part } from '#core/generation.ts';
+import type { Part, PromptReading } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { TextEmbedder } from './model.ts';
 import type { PromptTokenizer } from './tokenizer.ts';
@@ -7,6 +7,8 @@ import type { PromptTokenizer } from './tokenizer.ts';
 export interface PromptParts {
   objectPhrase: string | null;
   backgroundPhrase: string | null;
+  /** Absent where the splitter does not know the model's words. */
+  reading?: PromptReading;
 }
 
 /** Finds which words of a prompt speak of the object and which of the background. */
@@ -46,7 +48,7 @@ export class ModelPromptSplitter implements PromptSplitter {
       text,
       label: this.#majorityLabel(positions, partLogits),
     }));
-    return partPhrases(labelled);
+    return { ...partPhrases(labelled), reading: this.#tokenizer.readingOf(prompt) };
   }
 
   /** The part that most tokens name; a tie goes to the one that came first in the word. */

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { FlexCacheError } from '#core/errors.ts';
+import type { PromptReading } from '#core/generation.ts';
 import { packageFilePath, type ModelPackage } from './manifest.ts';
 import type { Tokens } from './model.ts';
 
 const PADDING_TOKEN = '[PAD]';
 const PUNCTUATION = /^[\p{P}\p{S}]+$/u;
+const LETTERS_AND_DIGITS = /[\p{L}\p{N}]+/gu;
 
 /** One white-space separated word of a prompt and the tokens it became. */
 export interface PromptWord {
@@ -13,6 +15,8 @@ export interface PromptWord {
   text: string;
   /** Positions in `Tokens.ids` of the word's tokens; punctuation only when there is nothing else. */
   positions: number[];
+  /** Whether tokens of it did not fit. */
+  isCut: boolean;
 }
 
 /** Token ids together with the words they came from. */
@@ -34,12 +38,16 @@ export class PromptTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #maxTokens: number;
   readonly #paddingId: bigint;
+  /** Null where every text has tokens of its own. */
+  readonly #unknownId: number | null;
 
   /** @param json the parsed `tokenizer.json` */
   constructor(json: object, maxTokens: number) {
     this.#tokenizer = new Tokenizer(json, {});
     this.#maxTokens = maxTokens;
     this.#paddingId = BigInt(this.#tokenizer.token_to_id(PADDING_TOKEN) ?? 0);
+    const unknown = unknownToken(json);
+    this.#unknownId = unknown === null ? null : (this.#tokenizer.token_to_id(unknown) ?? null);
   }
 
   /** @throws FlexCacheError `model_corrupt` when `tokenizer.json` is not a tokenizer. */
@@ -55,6 +63,28 @@ export class PromptTokenizer {
         cause: error,
       });
     }
+  }
+
+  /** What of a prompt the model will not take in: words outside its vocabulary, and beyond its limit. */
+  readingOf(prompt: string): PromptReading {
+    const { words, cut } = this.encodeWords(prompt);
+    const unknownWords = new Map<string, string>();
+    const cutWords: string[] = [];
+    for (const { text, isCut } of words) {
+      if (isCut) cutWords.push(text);
+      for (const [piece] of text.matchAll(LETTERS_AND_DIGITS)) {
+        const key = piece.toLowerCase();
+        if (this.#isUnknown(piece) && !unknownWords.has(key)) unknownWords.set(key, piece);
+      }
+    }
+    return { unknownWords: [...unknownWords.values()], cutTokens: cut, cutWords };
+  }
+
+  #isUnknown(text: string): boolean {
+    if (this.#unknownId === null) return false;
+    return this.#tokenizer
+      .encode(text, { add_special_tokens: false })
+      .ids.includes(this.#unknownId);
   }
 
   /** Padded or cut to `text.maxTokens`. Nothing at all becomes padding whose first mask is 1. */
@@ -80,11 +110,27 @@ export class PromptTokenizer {
         }
         count++;
       }
-      words.push({ text, positions: spoken.length > 0 ? spoken : punctuation });
+      words.push({
+        text,
+        positions: spoken.length > 0 ? spoken : punctuation,
+        isCut: count > this.#maxTokens && encoding.ids.length > 0,
+      });
     }
     const kept = Math.min(count, this.#maxTokens);
     const mask = new BigInt64Array(this.#maxTokens);
     mask.fill(1n, 0, Math.max(kept, 1));
     return { ids, mask, cut: count - kept, words };
   }
+}
+
+/** What a tokenizer says for a text that it has no token for. */
+function unknownToken(json: object): string | null {
+  const { model } = json as {
+    model?: { unk_token?: string | null; unk_id?: number | null; vocab?: unknown };
+  };
+  if (typeof model?.unk_token === 'string') return model.unk_token;
+  const { unk_id: id, vocab } = model ?? {};
+  if (typeof id !== 'number' || !Array.isArray(vocab)) return null;
+  const [token] = (vocab as [string, number][])[id] ?? [];
+  return token ?? null;
 }

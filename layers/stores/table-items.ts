@@ -4,6 +4,7 @@ import {
   type Entry,
   type Job,
   type Pool,
+  type Part,
   type UsageRecord,
 } from '../core/generation.ts';
 import { STATE_INDEX_ATTRIBUTES, stateIndexItem } from './entry-items.ts';
@@ -71,6 +72,9 @@ export function entryToItem(entry: Entry): ItemKey {
       object: object && packVector(object),
       background: background && packVector(background),
     },
+    ...(entry.promptVectors !== undefined && {
+      promptVectors: eachPart(entry.promptVectors, packUnitVector),
+    }),
     ...(entry.state === 'READY' && {
       [EXACT_KEY_INDEX.partitionKey]: entry.exactKey,
       [PROMPT_KEY_INDEX.partitionKey]: entry.promptKey,
@@ -94,8 +98,10 @@ export function itemToEntry(item: Attributes): Entry {
   for (const sum of DECAYED_SUMS) {
     if (attributes[sum] !== undefined) attributes[sum] = Number(attributes[sum]);
   }
+  const ofPrompt = item['promptVectors'] as Record<Part, Uint8Array | null> | undefined;
   return {
     ...attributes,
+    ...(ofPrompt !== undefined && { promptVectors: eachPart(ofPrompt, unpackUnitVector) }),
     vectors: {
       whole: unpackVector(packed.whole!),
       object: packed.object && unpackVector(packed.object),
@@ -164,6 +170,31 @@ export function unpackVector(bytes: Uint8Array): number[] {
   return Array.from({ length: bytes.byteLength / 4 }, (_, index) =>
     view.getFloat32(index * 4, true),
   );
+}
+
+/**
+ * One signed byte an element, scaled to the largest: whoever compares prompts needs no more, and an entry
+ * stays small. A cosine is off by less than 0.001.
+ */
+export function packUnitVector(vector: readonly number[]): Uint8Array {
+  const largest = Math.max(...vector.map(Math.abs), Number.MIN_VALUE);
+  return Uint8Array.from(vector, (value) => Math.round((value / largest) * 127) & 0xff);
+}
+
+export function unpackUnitVector(bytes: Uint8Array): number[] {
+  const elements = Array.from(bytes, (byte) => (byte << 24) >> 24);
+  const length = Math.hypot(...elements) || 1;
+  return elements.map((element) => element / length);
+}
+
+function eachPart<From, To>(
+  { object, background }: Record<Part, From | null>,
+  convert: (from: From) => To,
+): Record<Part, To | null> {
+  return {
+    object: object === null ? null : convert(object),
+    background: background === null ? null : convert(background),
+  };
 }
 
 /** The item without the attributes that only the table knows. */

@@ -115,7 +115,7 @@ describe('the ledger of a video', () => {
     const request = await submit(table(), { tenant });
     const donor = await storedEntry(table(), { tenant });
     const vectors = new FakeVectors();
-    vectors.matches.whole = [{ entryId: donor.entryId, similarity: 0.95 }];
+    vectors.matches.object = [{ entryId: donor.entryId, similarity: 0.95 }];
     const { usage: entered } = await jobOf(request);
 
     // Act

@@ -334,7 +334,7 @@ describe('Lookup', () => {
     const named = await storedEntry(table(), {
       vectors: { whole: [0, 0, 0, 1], object: null, background: [0, 0, 1, 0] },
     });
-    const request = await submit(table(), { prompt: unique('remix '), remixOf: named.entryId });
+    const request = await submit(table(), { prompt: 'a remix of that', remixOf: named.entryId });
     const better = await storedEntry(table(), {}, { ...request, seed: 1 });
     const vectors = new FakeVectors();
     vectors.matches.whole = [{ entryId: better.entryId, similarity: 0.99 }];

@@ -85,7 +85,7 @@ describe('PromptTokenizer', () => {
     const { words } = tokenizer.encodeWords('  A ball, \n rising ! ');
 
     // Assess
-    expect(words).toEqual([
+    expect(words).toMatchObject([
       { text: 'A', positions: [0] },
       { text: 'ball,', positions: [1] },
       { text: 'rising', positions: [3] },
