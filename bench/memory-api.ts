@@ -92,6 +92,8 @@ export async function memoryApi(): Promise<{
       requestBackfillCancel: async () => {},
       async *listLines() {},
     },
+    deliveries: { record: async () => {} },
+    notifications: { send: async () => {} },
     objects: {
       async put(objectKey, body, options) {
         if (options?.ifNoneMatch && objects.has(objectKey)) throw new ObjectExistsError(objectKey);

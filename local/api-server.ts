@@ -77,6 +77,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { table } = cloud.services;
   const api = createApi({
     ...cloud.services,
+    deliveries: cloud.deliveries,
     objects: cloud.objects,
     workflow: cloud.workflow,
     backfillStarter: cloud.backfills,

@@ -97,6 +97,8 @@ export interface EmbeddedCloud {
   readonly table: Table;
   readonly objects: ObjectStore;
   readonly vectors: VectorIndex;
+  /** What became of announcements. */
+  readonly deliveries: DeliveryLog;
   /** What the functions work with. */
   readonly services: Services;
   /** For those who submit jobs themselves; see `finished`. */
@@ -209,11 +211,8 @@ export async function openEmbeddedCloud(
   opened.use(await answerCalls(state.directory, retention.calls));
   // Closes before who answers: a call under way ends with what it has done.
   opened.defer(() => retention.close());
-  const notifications = options.notifications?.({
-    ...stores,
-    objects,
-    deliveries: new DynamoDeliveryLog(server.connection),
-  });
+  const deliveries = new DynamoDeliveryLog(server.connection);
+  const notifications = options.notifications?.({ ...stores, objects, deliveries });
   if (notifications) opened.use(notifications);
   const [generate, backfill] = await Promise.all(
     [GENERATE_DEFINITION, BACKFILL_DEFINITION].map(
@@ -229,6 +228,7 @@ export async function openEmbeddedCloud(
     vectors,
     retention,
     notifications: notifications ?? dropping(options.log),
+    deliveries,
     definitions: { generate: generate!, backfill: backfill! },
     log: options.log,
     parts,
@@ -241,6 +241,7 @@ interface LocalCloudOptions extends NotificationStores {
   models: EmbeddedModels;
   retention: EmbeddedRetention;
   notifications: NotificationQueue;
+  deliveries: DeliveryLog;
   objects: ObjectStore;
   vectors: VectorIndex;
   definitions: { generate: object; backfill: object };
@@ -259,6 +260,7 @@ class LocalCloud implements EmbeddedCloud {
   readonly table: Table;
   readonly objects: ObjectStore;
   readonly vectors: VectorIndex;
+  readonly deliveries: DeliveryLog;
   readonly services: Services;
   readonly workflow: WorkflowStarter;
   readonly backfills: EmbeddedBackfills;
@@ -287,6 +289,7 @@ class LocalCloud implements EmbeddedCloud {
     this.table = table;
     this.objects = objects;
     this.vectors = vectors;
+    this.deliveries = options.deliveries;
     this.retention = options.retention;
     this.#opened = options.opened;
     this.#log = options.log;

@@ -5,7 +5,9 @@ import type { BackfillTable } from '#stores/backfills.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { WireBackfill, WireBackfillSummary } from './schemas/backfill.ts';
 import { noHits } from '../predict/prediction.ts';
-import { epochSeconds, wireStatus, workError } from './video-object.ts';
+import { epochSeconds } from './epoch-seconds.ts';
+import { webhookDelivery } from './webhook-object.ts';
+import { wireStatus, workError } from './video-object.ts';
 
 /** How long an address of a result can be used. */
 export const LINK_SECONDS = 3600;
@@ -32,6 +34,7 @@ export function backfillSummary(backfill: Backfill): WireBackfillSummary {
     error: workError(backfill.error),
     metadata: backfill.metadata,
     webhook: backfill.webhook,
+    webhook_delivery: webhookDelivery(backfill),
   };
 }
 

@@ -13,6 +13,7 @@ import { endpoint, type Endpoint } from './endpoint.ts';
 import { defaultsOf, sourceOf, startBackfill } from './new-backfill.ts';
 import { pageObject } from './page-object.ts';
 import { predictionObject } from './prediction-object.ts';
+import { redeliver } from './redeliver.ts';
 import {
   backfillListSchema,
   backfillOrPredictionSchema,
@@ -136,6 +137,25 @@ const cancelBackfill = endpoint({
   },
 });
 
+const redeliverBackfill = endpoint({
+  method: 'post',
+  path: '/v1/backfills/{id}/webhook/redeliver',
+  operationId: 'redeliverBackfillWebhook',
+  tag: 'backfills',
+  summary: 'Tell the webhook of a backfill once more that it has ended',
+  answer: {
+    status: 200,
+    description: 'The backfill; its webhook is told soon.',
+    schema: backfillSchema,
+  },
+  errors: [404, 409, 429],
+  async handle({ services, caller, id }) {
+    await admitRequest(services.tenants, caller);
+    await redeliver(services, { kind: 'backfill', id }, await findBackfill(services, caller, id));
+    return backfillObject(services, await findBackfill(services, caller, id));
+  },
+});
+
 async function findBackfill(
   { backfills }: ApiServices,
   { tenant }: Caller,
@@ -152,4 +172,5 @@ export const BACKFILL_ENDPOINTS: readonly Endpoint[] = [
   listBackfills,
   getBackfill,
   cancelBackfill,
+  redeliverBackfill,
 ];

@@ -2,6 +2,7 @@ import { handle } from 'hono/aws-lambda';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
 import { parseUsd } from '#core/money.ts';
 import type { TenantLimits } from '#core/tenant.ts';
+import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { SfnBackfillStarter } from '#stores/sfn-backfill-starter.ts';
 import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
 import { deployedPrices } from '../deployed-prices.ts';
@@ -51,6 +52,7 @@ export const handler = lazily(async () => {
   const answer = createApiHandler({
     table,
     ...jobEnd,
+    deliveries: new DynamoDeliveryLog({ tableName: variable(ENVIRONMENT.tableName) }),
     objects: deployedObjects(),
     vectors: deployedVectors(),
     workflow: new SfnWorkflowStarter({ stateMachineArn: variable(ENVIRONMENT.generateArn) }),

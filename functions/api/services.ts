@@ -3,6 +3,8 @@ import type { PriceBook } from '#core/prices.ts';
 import type { TenantLimits } from '#core/tenant.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
+import type { DeliveryLog } from '#stores/deliveries.ts';
+import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
@@ -49,6 +51,9 @@ export interface ApiServices {
     | 'requestBackfillCancel'
     | 'listLines'
   >;
+  /** Where it is written down that an announcement is to be sent again, and who sends it. */
+  deliveries: DeliveryLog;
+  notifications: NotificationQueue;
   objects: Pick<ObjectStore, 'put' | 'head' | 'presign'>;
   vectors: Pick<VectorIndex, 'delete'>;
   workflow: WorkflowStarter;

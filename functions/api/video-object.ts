@@ -5,6 +5,8 @@ import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { Table } from '#stores/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
+import { webhookDelivery } from './webhook-object.ts';
+import { epochSeconds } from './epoch-seconds.ts';
 import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
 
 export interface VideoObjectServices {
@@ -48,6 +50,7 @@ export async function videoObject(
     cost: hasEnded(job) ? wireCost(costReport(costOfJob(job, prices))) : null,
     metadata: job.metadata,
     webhook: job.webhook,
+    webhook_delivery: webhookDelivery(job),
     backfill: job.backfill && { id: job.backfill.backfillId, line: job.backfill.line },
   };
 }
@@ -55,11 +58,6 @@ export async function videoObject(
 /** A job's or a backfill's status in the words of the dialect. */
 export function wireStatus(status: JobStatus): (typeof WIRE_STATUSES)[number] {
   return status === 'running' ? 'in_progress' : status;
-}
-
-/** Unix time, whole seconds, of an ISO date. */
-export function epochSeconds(date: string): number {
-  return Math.floor(Date.parse(date) / 1000);
 }
 
 /** Length of a video, as the dialect writes it. */

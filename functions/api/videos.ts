@@ -9,6 +9,7 @@ import { findVideo, requirePlaceInList } from './find-video.ts';
 import { newRemix, newVideo } from './new-video.ts';
 import { pageObject } from './page-object.ts';
 import { QueuePlaces } from './queue-places.ts';
+import { redeliver } from './redeliver.ts';
 import {
   contentQuerySchema,
   createVideoSchema,
@@ -200,6 +201,22 @@ function askerOf({ caller, idempotencyKey }: Call<unknown, unknown>): {
   return { tenant: caller.tenant, idempotencyKey };
 }
 
+const redeliverVideo = endpoint({
+  method: 'post',
+  path: '/v1/videos/{id}/webhook/redeliver',
+  operationId: 'redeliverVideoWebhook',
+  tag: 'videos',
+  summary: 'Tell the webhook of a video once more that it has ended',
+  answer: { status: 200, description: 'The video; its webhook is told soon.', schema: videoSchema },
+  errors: [404, 409, 429],
+  async handle({ services, caller, id }) {
+    await admitRequest(services.tenants, caller);
+    const job = await findVideo(services.table, caller.tenant, id);
+    await redeliver(services, { kind: 'video', id }, job);
+    return videoObject(services, await findVideo(services.table, caller.tenant, id));
+  },
+});
+
 export const VIDEO_ENDPOINTS: readonly Endpoint[] = [
   createVideo,
   listVideos,
@@ -207,4 +224,5 @@ export const VIDEO_ENDPOINTS: readonly Endpoint[] = [
   deleteVideo,
   getContent,
   remixVideo,
+  redeliverVideo,
 ];

@@ -6,6 +6,8 @@ import type { BackfillTable } from '#stores/backfills.ts';
 import type { Notification } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';
 import { backfillObject, type BackfillObjectServices } from '../api/backfill-object.ts';
+import type { WireBackfill } from '../api/schemas/backfill.ts';
+import type { WireVideo } from '../api/schemas/video.ts';
 import { videoObject, type VideoObjectServices } from '../api/video-object.ts';
 
 export interface AnnouncementServices extends VideoObjectServices, BackfillObjectServices {
@@ -55,7 +57,7 @@ function announcementOfVideo(services: AnnouncementServices, job: Job): Announce
     tenant: job.tenant,
     url: job.webhook!,
     delivery: job.webhookDelivery,
-    body: async () => event('video', job, await videoObject(services, job)),
+    body: async () => event('video', job, unsent(await videoObject(services, job))),
   };
 }
 
@@ -69,14 +71,19 @@ function announcementOfBackfill(
     tenant: backfill.tenant,
     url: backfill.webhook!,
     delivery: backfill.webhookDelivery,
-    body: async () => event('backfill', backfill, await backfillObject(services, backfill)),
+    body: async () => event('backfill', backfill, unsent(await backfillObject(services, backfill))),
   };
 }
 
 /** An attempt ends once, and has an execution of its own. */
-function eventIdOf(ended: Job | Backfill): string {
+export function eventIdOf(ended: Job | Backfill): string {
   const name = 'videoId' in ended ? executionName(ended.videoId, ended.attempt) : ended.backfillId;
   return `evt_${name}`;
+}
+
+/** An announcement is the same each time it is sent: it says nothing of how often it was. */
+function unsent<Told extends WireVideo | WireBackfill>(told: Told): Told {
+  return { ...told, webhook_delivery: null };
 }
 
 function event(

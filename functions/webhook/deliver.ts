@@ -41,6 +41,16 @@ const GONE = 410;
 /** What stands in the way of a receiver for good: asking again would not help. */
 class FinalError extends Error {}
 
+/** The receiver answered, and did not take it. */
+class RefusedError extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the receiver answered ${status}`);
+    this.status = status;
+  }
+}
+
 /**
  * Sends one announcement, signed with its tenant's secret, and writes down what became of it.
  *
@@ -57,14 +67,22 @@ export async function deliver(
   const { eventId, delivery: before } = announcement;
   const attempts = (before?.eventId === eventId ? before.attempts : 0) + 1;
   const record = (delivery: Partial<WebhookDelivery>): Promise<void> =>
-    services.deliveries.record(notification, { eventId, attempts, ...delivery });
+    services.deliveries.record(notification, {
+      eventId,
+      attempts,
+      lastAttemptAt: now.toISOString(),
+      ...delivery,
+    });
   const now = new Date(services.now?.() ?? Date.now());
+  let lastStatus: number;
   try {
-    await send(services, announcement, now, signal);
+    lastStatus = await send(services, announcement, now, signal);
   } catch (error) {
     signal?.throwIfAborted();
     const lastError = explain(error);
-    const isFinal = error instanceof FinalError || error instanceof InvalidInputError;
+    const status = error instanceof RefusedError ? error.status : null;
+    const isFinal =
+      error instanceof FinalError || error instanceof InvalidInputError || status === GONE;
     const retrySeconds = isFinal ? null : (services.pauseAfter ?? pauseAfter)(deliveries);
     services.log({
       level: 'warn',
@@ -74,12 +92,22 @@ export async function deliver(
       attempts,
       lastError,
     });
-    await record({ lastError, ...(retrySeconds === null && { gaveUpAt: now.toISOString() }) });
+    await record({
+      lastError,
+      ...(status !== null && { lastStatus: status }),
+      ...(retrySeconds === null
+        ? { gaveUpAt: now.toISOString() }
+        : { nextAttemptAt: after(now, retrySeconds) }),
+    });
     // Nothing is left to look after where the receiver, or its address, has ruled it out.
     return isFinal ? SETTLED : { status: 'failed', retrySeconds };
   }
-  await record({ deliveredAt: now.toISOString() });
+  await record({ deliveredAt: now.toISOString(), lastStatus });
   return SETTLED;
+}
+
+function after(now: Date, seconds: number): string {
+  return new Date(now.getTime() + seconds * MILLISECONDS_PER_SECOND).toISOString();
 }
 
 async function send(
@@ -87,7 +115,7 @@ async function send(
   { eventId, tenant, url, body }: Announcement,
   now: Date,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<number> {
   const owner = await services.tenants.getTenant(tenant);
   if (owner === null) throw new FinalError(`there is no tenant ${tenant} to sign for`);
   const payload = await body();
@@ -102,8 +130,8 @@ async function send(
     ...services.posting,
     ...(signal && { signal }),
   });
-  if (status === GONE) throw new FinalError(`the receiver answered ${status}`);
-  if (status < 200 || status > 299) throw new Error(`the receiver answered ${status}`);
+  if (status < 200 || status > 299) throw new RefusedError(status);
+  return status;
 }
 
 function explain(error: unknown): string {

@@ -8,6 +8,11 @@ export interface WebhookDelivery {
   deliveredAt?: string;
   /** When it was sent for the last time, without success. */
   gaveUpAt?: string;
+  lastAttemptAt?: string;
+  /** When it is sent again, where that is still to come. */
+  nextAttemptAt?: string;
+  /** HTTP status of the receiver's last answer; absent when the last time brought none. */
+  lastStatus?: number;
   /** What went wrong the last time. */
   lastError?: string;
 }

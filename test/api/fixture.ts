@@ -17,6 +17,7 @@ import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
+import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Notification } from '#stores/notifications.ts';
@@ -146,6 +147,8 @@ async function createFixture(
     table,
     tenants,
     backfills,
+    deliveries: new DynamoDeliveryLog(server.connection),
+    notifications,
     objects,
     vectors,
     workflow,

@@ -67,6 +67,7 @@ export class FakeCloud implements EmbeddedCloud {
   readonly stateDirectory: string;
   readonly modelRevision = 'fake-revision';
   readonly facts = SAMPLE_FACTS;
+  readonly deliveries = { record: async () => {} };
   readonly compatibilityKey = 'fake-key';
   /** The command does without these. */
   readonly manifest = {} as EmbeddedCloud['manifest'];

@@ -12,6 +12,7 @@ import {
   promptField,
   secondsSinceEpoch,
   seedField,
+  webhookDeliverySchema,
   webhookField,
 } from './fields.ts';
 import { WIRE_STATUSES, wireErrorSchema } from './video.ts';
@@ -109,6 +110,7 @@ const summaryFields = {
   error: wireErrorSchema.nullable(),
   metadata: z.record(z.string(), z.string()),
   webhook: z.string().nullable(),
+  webhook_delivery: webhookDeliverySchema.nullable(),
 };
 
 export const backfillSummarySchema = z.strictObject(summaryFields).meta({ id: 'BackfillSummary' });

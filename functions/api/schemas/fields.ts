@@ -117,6 +117,26 @@ export const backfillIdField = z
 
 export const secondsSinceEpoch = z.int().meta({ description: 'Unix time, seconds.' });
 
+const secondsOrNull = secondsSinceEpoch.nullable();
+
+export const webhookDeliverySchema = z
+  .strictObject({
+    event_id: z.string().meta({ description: 'The `webhook-id` of what is sent.' }),
+    attempts: z.int().min(0).meta({ description: 'How often it was sent.' }),
+    delivered_at: secondsOrNull.meta({ description: 'When the receiver took it.' }),
+    gave_up_at: secondsOrNull.meta({ description: 'When it was sent for the last time, in vain.' }),
+    last_attempt_at: secondsOrNull,
+    next_attempt_at: secondsOrNull.meta({ description: 'When it is sent again.' }),
+    last_status: z
+      .int()
+      .nullable()
+      .meta({ description: 'HTTP status of the last answer; null when there was none.' }),
+    last_error: z.string().nullable().meta({ description: 'What went wrong the last time.' }),
+  })
+  .meta({ id: 'WebhookDelivery', description: 'What became of telling the webhook.' });
+
+export type WireWebhookDelivery = z.infer<typeof webhookDeliverySchema>;
+
 export const dollarsField = z
   .string()
   .regex(/^-?\d+\.\d+$/)

@@ -11,6 +11,7 @@ import {
   secondsSinceEpoch,
   seedField,
   videoIdField,
+  webhookDeliverySchema,
 } from './fields.ts';
 
 /** Statuses on the wire: OpenAI's four, and `cancelled`. */
@@ -138,6 +139,7 @@ export const videoSchema = z
     cost: costSchema.nullable().meta({ description: 'Known once the work has ended.' }),
     metadata: z.record(z.string(), z.string()),
     webhook: z.string().nullable(),
+    webhook_delivery: webhookDeliverySchema.nullable(),
     backfill: z.strictObject({ id: backfillIdField, line: z.int().min(1) }).nullable(),
   })
   .meta({ id: 'Video' });

@@ -148,6 +148,8 @@ describe('what became of it', () => {
         eventId: `evt_${job.videoId}`,
         attempts: 1,
         deliveredAt: '2026-11-22T10:00:00.000Z',
+        lastAttemptAt: '2026-11-22T10:00:00.000Z',
+        lastStatus: 204,
       },
     });
   });
@@ -164,6 +166,9 @@ describe('what became of it', () => {
     expect(between?.webhookDelivery).toEqual({
       eventId: `evt_${job.videoId}`,
       attempts: 1,
+      lastAttemptAt: expect.any(String),
+      nextAttemptAt: expect.any(String),
+      lastStatus: status,
       lastError: `the receiver answered ${status}`,
     });
     expect(second).toEqual(SETTLED);
