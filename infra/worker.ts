@@ -66,7 +66,13 @@ export class Worker extends Construct {
     storage.allowObjects(this.role, 'videos/', 's3:PutObject');
     allow(
       this.role,
-      ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility'],
+      [
+        'sqs:ReceiveMessage',
+        'sqs:DeleteMessage',
+        'sqs:ChangeMessageVisibility',
+        // One that is given back is sent anew.
+        'sqs:SendMessage',
+      ],
       [storage.work[pool].queue.queueArn],
     );
     const { modelSource } = settingsOf(this);

@@ -1,6 +1,6 @@
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import { TaskGoneError } from '#stores/errors.ts';
-import type { ReceivedMessage } from '#stores/queue.ts';
+import { fruitlessDeliveries, type ReceivedMessage } from '#stores/queue.ts';
 import { deleteCheckpoint } from './checkpoint-store.ts';
 import { backoffSeconds, isTransient, messageOf } from './failures.ts';
 import type { MessageHold } from './message-hold.ts';
@@ -34,7 +34,7 @@ export async function answerFailure(
   error: unknown,
 ): Promise<void> {
   const { queue, callbacks } = dependencies;
-  const { message, receipt, deliveries } = received;
+  const { message, receipt } = received;
   const { videoId } = message.request;
   const reason = error instanceof TaskGoneError ? 'gone' : hold.stopReason;
   // Before the answer: whoever gets it settles what the job has cost.
@@ -51,9 +51,10 @@ export async function answerFailure(
   }
   if (reason === 'shutdown') {
     log({ level: 'info', event: 'returned', videoId });
-    await queue.extend(receipt, 0);
+    await giveBack(queue, received);
     return;
   }
+  const deliveries = fruitlessDeliveries(received) + 1;
   if (isTransient(error) && deliveries < settings.maximumDeliveries) {
     const seconds = backoffSeconds(deliveries);
     log({ level: 'warn', event: 'retried', videoId, seconds, message: messageOf(error) });
@@ -70,6 +71,20 @@ export async function answerFailure(
   }
   await queue.delete(receipt);
   await forgetCheckpoint(dependencies, log, videoId);
+}
+
+/**
+ * Puts a new message in the place of this one: the queue counts deliveries of a message, and would take
+ * a request for the reason why its workers stop when Spot machines are taken away often. A worker that
+ * ends between the two leaves both, of which the second to be done finds nobody waiting.
+ */
+async function giveBack(
+  queue: WorkerDependencies['queue'],
+  received: ReceivedMessage,
+): Promise<void> {
+  const earlierDeliveries = fruitlessDeliveries(received);
+  await queue.send({ ...received.message, earlierDeliveries });
+  await queue.delete(received.receipt);
 }
 
 /** What whoever waits for the video is told. */

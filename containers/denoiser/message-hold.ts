@@ -34,8 +34,8 @@ export interface HoldLedger {
   receivedAt: number;
 }
 
-/** A message is deleted, or given back, when its record is written: with one request more. */
-const LAST_QUEUE_REQUESTS = 1;
+/** A message is deleted when its record is written; one that is given back is sent anew before. */
+const LAST_QUEUE_REQUESTS = { deleted: 1, givenBack: 2 };
 
 /** Renewals within one visibility period: two may fail before the message is lost. */
 const RENEWALS_PER_VISIBILITY = 3;
@@ -193,7 +193,9 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
   finalUsage(work: DenoiseWork | null = this.#work): UsageRecord & { gpuSeconds: number } {
     const usage = this.#usage(work);
     this.#enteredUntil = this.#measuredUntil;
-    return { ...usage, queueRequests: (usage.queueRequests ?? 0) + LAST_QUEUE_REQUESTS };
+    const { deleted, givenBack } = LAST_QUEUE_REQUESTS;
+    const last = this.stopReason === 'shutdown' ? givenBack : deleted;
+    return { ...usage, queueRequests: (usage.queueRequests ?? 0) + last };
   }
 
   /**

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import { fruitlessDeliveries, type ReceivedMessage, type WorkQueue } from '#stores/queue.ts';
 import { UsageMeter } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import { answerFailure, forgetCheckpoint } from './answer-failure.ts';
@@ -35,7 +35,7 @@ export interface WorkerSettings {
   receiveWaitSeconds: number;
   /** A worker that dies gives its message back after this time. */
   visibilitySeconds: number;
-  /** A message that was handed out more often than this fails its request: it breaks workers. */
+  /** A request that came to nothing so often fails: it breaks workers. */
   maximumDeliveries: number;
   /** Between two writes of a job's progress. */
   progressMilliseconds: number;
@@ -188,12 +188,11 @@ async function answer(
 ): Promise<void> {
   const { videoId } = received.message.request;
   try {
-    if (received.deliveries > settings.maximumDeliveries) {
-      throw new FlexCacheError(
-        'internal',
-        `the request stopped its worker ${received.deliveries - 1} times`,
-        { fix: 'look at the log of the worker for this video id' },
-      );
+    const fruitless = fruitlessDeliveries(received);
+    if (fruitless >= settings.maximumDeliveries) {
+      throw new FlexCacheError('internal', `the request stopped its worker ${fruitless} times`, {
+        fix: 'look at the log of the worker for this video id',
+      });
     }
     await hold.start();
     const { result, stepsHere } = await generate(dependencies, received, hold);

@@ -8,6 +8,12 @@ export interface GenerateMessage {
   embedding: PromptEmbedding;
   /** Epoch milliseconds when the message was sent. */
   sentAt: number;
+  /**
+   * Deliveries of this request that came to nothing before this message took the place of the one
+   * that a worker gave back; none unless said. That a worker is stopped is not the request's doing,
+   * so a delivery that was given back is not among them.
+   */
+  earlierDeliveries?: number;
 }
 
 export interface ReceivedMessage {
@@ -15,6 +21,14 @@ export interface ReceivedMessage {
   receipt: string;
   /** 1 for the first delivery. */
   deliveries: number;
+}
+
+/** Deliveries of a request that came to nothing: its worker was lost, or could not get on. */
+export function fruitlessDeliveries({
+  message,
+  deliveries,
+}: Pick<ReceivedMessage, 'message' | 'deliveries'>): number {
+  return (message.earlierDeliveries ?? 0) + deliveries - 1;
 }
 
 /** Work for the GPU fleet. `SqsQueue` (layers/stores) and `EmbeddedQueue` (local). */

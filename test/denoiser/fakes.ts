@@ -180,13 +180,18 @@ export class ScriptedQueue implements WorkQueue {
   readonly waiting: ReceivedMessage[] = [];
   readonly extended: number[] = [];
   readonly deleted: string[] = [];
+  readonly sent: GenerateMessage[] = [];
   extendError: Error | null = null;
 
   deliver(message: GenerateMessage, deliveries = 1): void {
     this.waiting.push({ message, receipt: `receipt-${this.waiting.length}`, deliveries });
   }
 
-  async send(): Promise<void> {}
+  /** Behind those that wait. */
+  async send(message: GenerateMessage): Promise<void> {
+    this.sent.push(message);
+    this.deliver(message);
+  }
 
   async receive(_waitSeconds?: number): Promise<ReceivedMessage | null> {
     meterUse({ queueRequests: 1 });

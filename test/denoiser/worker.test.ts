@@ -5,7 +5,7 @@ import type { GenerationResult, Plan } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/identity.ts';
 import { ledgerOf } from '#core/ledger.ts';
 import { TaskGoneError } from '#stores/errors.ts';
-import type { GenerateMessage } from '#stores/queue.ts';
+import { fruitlessDeliveries, type GenerateMessage } from '#stores/queue.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import {
   COMPATIBILITY_KEY,
@@ -412,7 +412,6 @@ describe('createWorker', () => {
     await drain({}, shutdown.signal);
     const left = [...objects.bodies.keys()];
     model.times.length = 0;
-    queue.deliver(messageWith(), 2);
 
     // Act
     await drain();
@@ -452,7 +451,6 @@ describe('createWorker', () => {
       if (model.times.length === 1) shutdown.abort();
     };
     await drain({}, shutdown.signal);
-    queue.deliver(messageWith(), 2);
     model.beforeStep = () => Promise.reject(new RangeError('boom'));
 
     // Act
@@ -679,10 +677,45 @@ describe('createWorker', () => {
 
     // Assess
     expect(model.times).toHaveLength(3);
-    expect(queue.extended).toEqual([0]);
-    expect(queue.deleted).toEqual([]);
+    expect(queue.sent).toHaveLength(1);
+    expect(queue.deleted).toEqual(['receipt-0']);
     expect(callbacks).toMatchObject({ successes: [], failures: [] });
-    expect(queue.waiting).toHaveLength(1);
+    expect(queue.waiting).toHaveLength(2);
+  });
+
+  it('is stopped as often as it may be without the request being taken for the reason', async () => {
+    // Prepare: a message that has cost two workers, on machines that are taken away again and again.
+    queue.deliver(messageWith(), 3);
+    const interruptions = 8;
+
+    // Act
+    for (let stopped = 0; stopped < interruptions; stopped++) {
+      const shutdown = new AbortController();
+      model.beforeStep = () => shutdown.abort();
+      await drain({ maximumDeliveries: 5 }, shutdown.signal);
+    }
+    model.beforeStep = () => {};
+    const [last] = queue.waiting;
+    await drain({ maximumDeliveries: 5 });
+
+    // Assess
+    expect(queue.sent).toHaveLength(interruptions);
+    expect(fruitlessDeliveries(last!)).toBe(2);
+    expect(callbacks.failures).toEqual([]);
+    expect(callbacks.successes).toHaveLength(1);
+  });
+
+  it('goes on counting workers that a request has cost when one gives it back', async () => {
+    // Prepare
+    queue.deliver({ ...messageWith(), earlierDeliveries: 3 }, 3);
+
+    // Act
+    await drain({ maximumDeliveries: 5 });
+
+    // Assess
+    expect(callbacks.failures).toMatchObject([
+      { cause: expect.stringContaining('the request stopped its worker 5 times') },
+    ]);
   });
 
   it('waits and asks again when the queue is down for a while', async () => {

@@ -40,7 +40,9 @@ const worker = (queue: string): Permissions => ({
   'Latents/latents/*': OBJECTS('Get', 'Put'),
   'Latents/checkpoints/*': OBJECTS('Delete', 'Get', 'Put'),
   'Videos/videos/*': OBJECTS('Put'),
-  [queue]: ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
+  [queue]: ['ChangeMessageVisibility', 'DeleteMessage', 'ReceiveMessage', 'SendMessage'].map(
+    (action) => `sqs:${action}`,
+  ),
   Generate: ['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'],
 });
 
