@@ -1,6 +1,8 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { Pool } from '#core/generation.ts';
+import type { Machine } from '#core/prices.ts';
 import { AwsFleet } from '#stores/aws-fleet.ts';
+import { SqsQueue } from '#stores/sqs-queue.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { variable } from './services.ts';
 
@@ -9,7 +11,12 @@ const QUEUE_VARIABLES: Readonly<Record<Pool, string>> = {
   backfill: ENVIRONMENT.backfillQueueUrl,
 };
 
-export function queueUrlOf(pool: Pool): string {
+export function deployedQueues(): Record<Pool, SqsQueue> {
+  const queueOf = (pool: Pool): SqsQueue => new SqsQueue({ queueUrl: queueUrlOf(pool) });
+  return { interactive: queueOf('interactive'), backfill: queueOf('backfill') };
+}
+
+function queueUrlOf(pool: Pool): string {
   return variable(QUEUE_VARIABLES[pool]);
 }
 
@@ -22,6 +29,7 @@ export function deployedFleet(): AwsFleet {
       service: variable(ENVIRONMENT.service),
       maximumWorkers: numericVariable(ENVIRONMENT.interactiveMax),
       idleMinutes: numericVariable(ENVIRONMENT.idleMinutes),
+      purchaseOption: variable(ENVIRONMENT.interactivePurchase) as Machine['purchaseOption'],
     },
     backfill: {
       queueUrl: queueUrlOf('backfill'),

@@ -18,11 +18,12 @@ export const ENVIRONMENT = {
   backfillArn: 'FLEXCACHE_BACKFILL_ARN',
   /** ARN or name of the function that `dry_run` asks. */
   predictFunction: 'FLEXCACHE_PREDICT_FUNCTION',
-  /** The interactive pool: ECS cluster, its service, most workers, minutes until they go. */
+  /** The interactive pool: ECS cluster, its service, most workers, minutes until they go, `on-demand` or `spot`. */
   cluster: 'FLEXCACHE_CLUSTER',
   service: 'FLEXCACHE_SERVICE',
   interactiveMax: 'FLEXCACHE_INTERACTIVE_MAX',
   idleMinutes: 'FLEXCACHE_IDLE_MINUTES',
+  interactivePurchase: 'FLEXCACHE_INTERACTIVE_PURCHASE',
   /** The backfill pool: Batch job queue, job definition, most drain jobs. */
   jobQueue: 'FLEXCACHE_JOB_QUEUE',
   jobDefinition: 'FLEXCACHE_JOB_DEFINITION',

@@ -87,6 +87,16 @@ export const ACKNOWLEDGED_FINDINGS: readonly AcknowledgedFinding[] = [
     reason: 'Revisions of one job definition; each change to the worker makes another.',
   },
   {
+    finding: /^AwsSolutions-IAM5\[Resource::.*:(task|container-instance)\/.*\/\*\]$/,
+    path: /^(FlexCacheGpu\/InteractiveWorker\/Role|FlexCacheWorkflow\/FleetRole)\/DefaultPolicy\//,
+    reason: 'Tasks and machines of one cluster; each gets its ARN when it starts.',
+  },
+  {
+    finding: /^AwsSolutions-IAM5\[Resource::.*:autoScalingGroup:\*:autoScalingGroupName\/.*\]$/,
+    path: /^FlexCacheWorkflow\/FleetRole\/DefaultPolicy\//,
+    reason: 'One group by its name; the other part of its ARN nobody can look up.',
+  },
+  {
     finding: /^AwsSolutions-IAM5\[Resource::\*\]$/,
     path: /^FlexCacheGpu\/\w+Worker\/ExecutionRole\/DefaultPolicy\//,
     reason: 'The token with which images are fetched belongs to no repository.',

@@ -6,6 +6,9 @@ export interface FleetResources {
   clusterName: string;
   serviceName: string;
   serviceArn: string;
+  clusterArn: string;
+  /** Auto Scaling group of the interactive machines. */
+  machinesName: string;
   /** Batch job queue of the backfill pool. */
   jobQueueArn: string;
   /**

@@ -38,6 +38,8 @@ export class GpuStack extends Stack {
       clusterName: this.interactive.cluster.clusterName,
       serviceName: this.interactive.service.serviceName,
       serviceArn: this.interactive.service.serviceArn,
+      clusterArn: this.interactive.cluster.clusterArn,
+      machinesName: this.interactive.machines.autoScalingGroupName,
       jobQueueArn: this.backfill.jobQueue.jobQueueArn,
       jobDefinitionName: this.backfill.jobDefinitionName,
       workerRoles: this.workers.map(({ role }) => role),

@@ -51,6 +51,18 @@ export class InteractivePool extends Construct {
     });
     this.cluster.addAsgCapacityProvider(capacity);
     const task = this.#createTask(worker);
+    // Through the agent, which acts as the worker: none with a message is stopped for being one too many.
+    allow(
+      worker.role,
+      ['ecs:UpdateTaskProtection'],
+      [
+        Stack.of(this).formatArn({
+          service: 'ecs',
+          resource: 'task',
+          resourceName: `${this.cluster.clusterName}/*`,
+        }),
+      ],
+    );
     this.service = new ecs.Ec2Service(this, 'Service', {
       cluster: this.cluster as ecs.ICluster,
       serviceName: SERVICE_NAME,

@@ -171,7 +171,7 @@ const KNOBS = {
   ),
   idleMinutes: knob(
     integer(1, 720),
-    15,
+    5,
     'a whole number of minutes, 1 to 720',
     'How long these workers stay after the last video. Longer: fewer cold starts, more idle GPU hours.',
   ),

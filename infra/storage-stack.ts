@@ -15,6 +15,7 @@ import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
+import { PATIENCE } from '#core/patience.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import {
@@ -39,8 +40,11 @@ export interface QueuePair {
 /** Epoch seconds after which DynamoDB may drop an item: the counters of tenants and fleets. */
 const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
 
-/** A checkpoint is read within hours or never: its job has ended by then. */
-const CHECKPOINTS = { prefix: CHECKPOINT_PREFIX, expiration: Duration.days(2) };
+/** Of no use once the longest job has ended. */
+const CHECKPOINTS = {
+  prefix: CHECKPOINT_PREFIX,
+  expiration: Duration.seconds(PATIENCE.backfill.totalSeconds),
+};
 
 /**
  * More than the worker's own limit of deliveries: a message that breaks workers is answered by the
@@ -219,7 +223,7 @@ export class StorageStack extends Stack {
     return this.#createQueue(pool === 'interactive' ? 'Interactive' : 'Backfill', {
       visibilityTimeout: WORK_VISIBILITY,
       // Longer than a task token lives: what is older has nobody waiting for it.
-      retentionPeriod: Duration.days(2),
+      retentionPeriod: LONGEST_RETENTION,
       deliveries: WORK_DELIVERIES,
     });
   }

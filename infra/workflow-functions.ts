@@ -1,4 +1,4 @@
-import { Duration, type Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, type Stack } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { POOLS } from '#core/generation.ts';
@@ -46,8 +46,9 @@ export function createWorkflowFunctions(
   fleet: FleetResources,
 ): WorkflowFunctions {
   const { embedder, onnxRuntime } = modelLayers(stack);
-  const { interactiveMax, idleMinutes, backfillMax, storageClass, defaultBudgetPerDayUsd } =
-    settingsOf(stack);
+  const settings = settingsOf(stack);
+  const { interactiveMax, idleMinutes, interactivePurchase } = settings;
+  const { backfillMax, storageClass, defaultBudgetPerDayUsd } = settings;
   const table = { [ENVIRONMENT.tableName]: storage.table.tableName };
   const vectors = { [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn };
   const modelPackage = { [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY };
@@ -64,6 +65,7 @@ export function createWorkflowFunctions(
     [ENVIRONMENT.service]: fleet.serviceName,
     [ENVIRONMENT.interactiveMax]: String(interactiveMax),
     [ENVIRONMENT.idleMinutes]: String(idleMinutes),
+    [ENVIRONMENT.interactivePurchase]: interactivePurchase,
     [ENVIRONMENT.jobQueue]: fleet.jobQueueArn,
     [ENVIRONMENT.jobDefinition]: fleet.jobDefinitionName,
     [ENVIRONMENT.backfillMax]: String(backfillMax),
@@ -137,7 +139,7 @@ export function createWorkflowFunctions(
       timeout: CLOSE_TIMEOUT,
     }),
     fleet: new HouseFunction(stack, 'Fleet', {
-      description: 'Wakes GPU machines that were forgotten, lets go those that are idle',
+      description: 'Wakes GPU machines that were forgotten, ends those that are idle',
       folder: 'fleet',
       environment: { ...table, ...machines },
       timeout: TIMEOUT,
@@ -169,7 +171,32 @@ export function createWorkflowFunctions(
     // Jobs are listed of an account; the API knows no narrower resource.
     allow(waking, ['batch:ListJobs'], ['*']);
   }
+  // It gives up what nobody takes.
+  allow(functions.fleet, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], workQueues);
+  allowMachines(stack, functions.fleet, fleet);
   return functions;
+}
+
+/** What ends the machines of the interactive pool; each gets its name when it starts. */
+function allowMachines(
+  stack: Stack,
+  ending: lambda.Function,
+  { clusterArn, clusterName, machinesName }: FleetResources,
+): void {
+  allow(ending, ['ecs:ListContainerInstances'], [clusterArn]);
+  const machine = { resource: 'container-instance', resourceName: `${clusterName}/*` };
+  allow(
+    ending,
+    ['ecs:DescribeContainerInstances'],
+    [stack.formatArn({ service: 'ecs', ...machine })],
+  );
+  const group = stack.formatArn({
+    service: 'autoscaling',
+    resource: 'autoScalingGroup',
+    resourceName: `*:autoScalingGroupName/${machinesName}`,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  allow(ending, ['autoscaling:TerminateInstanceInAutoScalingGroup'], [group]);
 }
 
 function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunctions): void {

@@ -8,28 +8,28 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { Pool } from '#core/generation.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { FLEET_LOOK_SECONDS, PATIENCE } from '#core/patience.ts';
 import { POOLS } from '#core/generation.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
 import { houseLogGroup } from './house-function.ts';
 import type { StorageStack } from './storage-stack.ts';
 import { createWorkflowFunctions, type WorkflowFunctions } from './workflow-functions.ts';
-import { catchAll, invokeState, retryingInvocation, SPREAD_OUT } from './workflow-states.ts';
+import { catchAll, invokeState, retryingInvocation } from './workflow-states.ts';
 
 export interface WorkflowStackProps extends StackProps {
   storage: StorageStack;
   fleet: FleetResources;
 }
 
-/** Longer than any of its states may take, one after the other. */
-const EXECUTION_TIMEOUT = Duration.hours(36);
+/** Longer than all of its states may take, one after the other. */
+const EXECUTION_TIMEOUT = Duration.seconds(PATIENCE.backfill.totalSeconds).plus(Duration.hours(6));
 
 /** Weeks of a few workers; a Standard execution may run for a year. */
 const BACKFILL_TIMEOUT = Duration.days(30);
 
 /** How soon a message that woke nobody is found, and how exactly the idle minutes are kept. */
-const FLEET_INTERVAL = Duration.minutes(5);
+const FLEET_INTERVAL = Duration.seconds(FLEET_LOOK_SECONDS);
 
 /**
  * The state machines and their functions. In JSONPath, because the embedded engine runs these very
@@ -125,30 +125,28 @@ export class WorkflowStack extends Stack {
     return embed.next(lookup).next(isExact);
   }
 
-  /** One state for each pool: a state's patience is part of the definition. */
+  /**
+   * One state for each pool: a state's patience is part of the definition. Without a heartbeat: its
+   * clock would run while a message waits its turn. `fleet` gives up what nobody takes, the queue
+   * hands out again what a dead worker had.
+   */
   #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
-    const { heartbeatSeconds, totalSeconds } = PATIENCE[pool];
-    return (
-      retryingInvocation(
-        new tasks.LambdaInvoke(this, `${stateName}State`, {
-          stateName,
-          comment: 'Queues the request and waits until a GPU worker answers the token.',
-          lambdaFunction: this.functions.dispatch,
-          integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
-          payload: sfn.TaskInput.fromObject({
-            taskToken: sfn.JsonPath.taskToken,
-            request: sfn.JsonPath.objectAt('$.request'),
-            plan: sfn.JsonPath.objectAt('$.lookup.plan'),
-            embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
-          }),
-          retryOnServiceExceptions: false,
-          heartbeatTimeout: sfn.Timeout.duration(Duration.seconds(heartbeatSeconds)),
-          taskTimeout: sfn.Timeout.duration(Duration.seconds(totalSeconds)),
-          resultPath: '$.generation',
+    return retryingInvocation(
+      new tasks.LambdaInvoke(this, `${stateName}State`, {
+        stateName,
+        comment: 'Queues the request and waits until a GPU worker answers the token.',
+        lambdaFunction: this.functions.dispatch,
+        integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+        payload: sfn.TaskInput.fromObject({
+          taskToken: sfn.JsonPath.taskToken,
+          request: sfn.JsonPath.objectAt('$.request'),
+          plan: sfn.JsonPath.objectAt('$.lookup.plan'),
+          embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
         }),
-      )
-        // A lost message: the next attempt sends another, and the old token is void.
-        .addRetry({ errors: [sfn.Errors.HEARTBEAT_TIMEOUT], ...SPREAD_OUT, maxAttempts: 1 })
+        retryOnServiceExceptions: false,
+        taskTimeout: sfn.Timeout.duration(Duration.seconds(PATIENCE[pool].totalSeconds)),
+        resultPath: '$.generation',
+      }),
     );
   }
 
@@ -186,7 +184,9 @@ export class WorkflowStack extends Stack {
         new SqsEventSource(storage.work[pool].deadLetters, { reportBatchItemFailures: true }),
       );
     }
-    deadLetters.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
+    for (const failing of [deadLetters, this.functions.fleet]) {
+      failing.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
+    }
   }
 
   /** Here and not beside the workers: their stack must not need this one. */

@@ -17,7 +17,7 @@ const TRANSIENT_ERRORS = [
 /** More calls at once than the account may have: passes when others have ended, not within seconds. */
 const THROTTLING_ERRORS = ['Lambda.TooManyRequestsException'];
 
-export const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
+const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
   interval: Duration.seconds(1),
   maxAttempts: 4,
   backoffRate: 2,

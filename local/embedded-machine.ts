@@ -21,7 +21,6 @@ export type ExecutionOutcome =
 export interface WorkState {
   Type: string;
   Resource?: string;
-  HeartbeatSeconds?: number;
   [field: string]: unknown;
 }
 

@@ -5,15 +5,13 @@ import type { TaskCallbacks } from '#stores/workflow.ts';
 import { TaskFailure } from './engine-task-failure.ts';
 
 interface PendingTask {
-  heartbeatSeconds: number;
-  timer: NodeJS.Timeout;
   /** Whether a worker has answered at all: until then nobody works on it. */
   isTaken: boolean;
   succeed: (output: GenerationResult) => void;
   fail: (error: Error) => void;
 }
 
-/** The tokens on which executions of this process wait, with the heartbeat of Step Functions. */
+/** The tokens on which executions of this process wait. */
 export class TaskTokens implements TaskCallbacks {
   readonly #pending = new Map<string, PendingTask>();
 
@@ -25,22 +23,15 @@ export class TaskTokens implements TaskCallbacks {
   /**
    * Resolves with the worker's output.
    *
-   * @throws TaskFailure with the worker's error, or `States.HeartbeatTimeout`.
+   * @throws TaskFailure with the worker's error.
    */
-  async wait(token: string, heartbeatSeconds: number): Promise<GenerationResult> {
+  async wait(token: string): Promise<GenerationResult> {
     try {
       return await new Promise<GenerationResult>((succeed, fail) => {
-        const pending: PendingTask = {
-          heartbeatSeconds,
-          timer: this.#heartbeatTimer(token, heartbeatSeconds),
-          isTaken: false,
-          succeed,
-          fail,
-        };
-        this.#pending.set(token, pending);
+        this.#pending.set(token, { isTaken: false, succeed, fail });
       });
     } finally {
-      this.#forget(token);
+      this.#pending.delete(token);
     }
   }
 
@@ -53,10 +44,7 @@ export class TaskTokens implements TaskCallbacks {
   }
 
   async sendTaskHeartbeat(taskToken: string): Promise<void> {
-    const pending = this.#require(taskToken);
-    pending.isTaken = true;
-    clearTimeout(pending.timer);
-    pending.timer = this.#heartbeatTimer(taskToken, pending.heartbeatSeconds);
+    this.#require(taskToken).isTaken = true;
   }
 
   /** Fails the task if it still waits for a worker; whether it did. */
@@ -79,7 +67,7 @@ export class TaskTokens implements TaskCallbacks {
 
   #take(token: string): PendingTask {
     const pending = this.#require(token);
-    this.#forget(token);
+    this.#pending.delete(token);
     return pending;
   }
 
@@ -87,15 +75,5 @@ export class TaskTokens implements TaskCallbacks {
     const pending = this.#pending.get(token);
     if (pending === undefined) throw new TaskGoneError();
     return pending;
-  }
-
-  #forget(token: string): void {
-    clearTimeout(this.#pending.get(token)?.timer);
-    this.#pending.delete(token);
-  }
-
-  #heartbeatTimer(token: string, seconds: number): NodeJS.Timeout {
-    const timedOut = new TaskFailure('States.HeartbeatTimeout', 'no heartbeat came in time');
-    return setTimeout(() => this.#take(token).fail(timedOut), seconds * 1000);
   }
 }

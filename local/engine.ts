@@ -127,12 +127,11 @@ export class EmbeddedEngine implements WorkflowStarter {
     if (handler === undefined || !WAITS_FOR_TOKEN.test(state.Resource ?? '')) {
       return functionRunner(state, handler);
     }
-    return (call) => this.#invokeAndWait(handler, state.HeartbeatSeconds ?? Infinity, call);
+    return (call) => this.#invokeAndWait(handler, call);
   }
 
   async #invokeAndWait(
     handler: FunctionHandler,
-    heartbeatSeconds: number,
     { input, executionName: name }: TaskCall,
   ): Promise<unknown> {
     const { Payload: payload } = input as { Payload: { taskToken: string } };
@@ -141,7 +140,7 @@ export class EmbeddedEngine implements WorkflowStarter {
     tokens.add(taskToken);
     try {
       // Waiting begins before the function does: a worker may answer at once.
-      const answer = this.#tokens.wait(taskToken, heartbeatSeconds);
+      const answer = this.#tokens.wait(taskToken);
       const invoked = invokeFunction(handler, payload).catch((error: unknown) =>
         this.#tokens.reject(taskToken, error as Error),
       );

@@ -34,6 +34,8 @@ export interface DenoiserEnvironment {
   stopWhenEmpty: boolean;
   /** How long a drained queue must stay empty; null is the worker's own default. */
   idleSeconds: number | null;
+  /** Of the ECS agent, which says so itself; null where the worker is no task of ECS. */
+  agentUri: string | null;
   /** Touched while the worker gets on; `health.ts` looks at its age. */
   healthFile: string;
 }
@@ -86,6 +88,7 @@ export function readDenoiserEnvironment(
     visibilitySeconds: seconds(names.visibilitySeconds),
     stopWhenEmpty: oneOf(names.stopWhenEmpty, ['true', 'false']) === 'true',
     idleSeconds: seconds(names.idleSeconds),
+    agentUri: optional(names.agentUri),
     healthFile: optional(names.healthFile) ?? DEFAULT_HEALTH_FILE,
   };
 }

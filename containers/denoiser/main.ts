@@ -16,6 +16,7 @@ import { readDenoiserEnvironment, type DenoiserEnvironment } from './environment
 import { fetchModel } from './fetch-model.ts';
 import { LONGEST_LOAD_SECONDS, startHealthFile } from './health-file.ts';
 import { findMachine } from './machine.ts';
+import { EcsTaskProtection, UNPROTECTED, type TaskProtection } from './task-protection.ts';
 import { videoMetrics } from './video-metrics.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from './worker.ts';
 
@@ -82,6 +83,7 @@ async function main(): Promise<void> {
       callbacks: new SfnTaskCallbacks(),
       machine,
       coldStartSeconds: startSeconds,
+      protection: protectionOf(environment),
       onIdleTail: (seconds) => {
         const { instanceType, purchaseOption } = machine;
         // Only the embedded worker runs on a machine that nobody pays for.
@@ -115,6 +117,12 @@ function objectsOf({
     videosBucket,
     ...(storageClass !== null && { storageClass }),
   });
+}
+
+/** A job of Batch ends by itself, and is no task of a service. */
+function protectionOf({ agentUri, stopWhenEmpty }: DenoiserEnvironment): TaskProtection {
+  if (agentUri === null || stopWhenEmpty) return UNPROTECTED;
+  return new EcsTaskProtection(agentUri, log);
 }
 
 function settingsOf({

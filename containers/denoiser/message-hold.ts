@@ -41,8 +41,8 @@ const LAST_QUEUE_REQUESTS = { deleted: 1, givenBack: 2 };
 const RENEWALS_PER_VISIBILITY = 3;
 
 /**
- * Keeps one message ours while its video is made: renews its visibility and the task's heartbeat
- * from a timer, looks whether the job was cancelled, and writes the job's progress, and with it what
+ * Keeps one message ours while its video is made: renews its visibility, and asks whether the
+ * task is still waited for, from a timer, looks whether the job was cancelled, and writes the job's progress, and with it what
  * the machine has been used for so far. A machine that is taken away without a word has left that.
  */
 export class MessageHold implements GenerationControl, AsyncDisposable {

@@ -16,6 +16,7 @@ export const DENOISER_VARIABLES = {
   stopWhenEmpty: 'FLEXCACHE_STOP_WHEN_EMPTY',
   idleSeconds: 'FLEXCACHE_IDLE_SECONDS',
   healthFile: 'FLEXCACHE_HEALTH_FILE',
+  agentUri: 'ECS_AGENT_URI',
 } as const;
 
 /** Where the worker shows that it gets on, unless told otherwise. */

@@ -10,6 +10,7 @@ import { generateVideo, type GenerationDependencies } from './generate-video.ts'
 import { MachineTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
 import { MessageHold, type JobTable } from './message-hold.ts';
+import { UNPROTECTED, type TaskProtection } from './task-protection.ts';
 
 export interface WorkerDependencies extends GenerationDependencies {
   queue: WorkQueue;
@@ -19,6 +20,8 @@ export interface WorkerDependencies extends GenerationDependencies {
   machine: Machine;
   /** How long it took until the worker was ready; counted with its first video. */
   coldStartSeconds?: number;
+  /** Keeps the worker from being stopped while it has a message; by default nobody would. */
+  protection?: TaskProtection;
   /** Told once, when the worker ends: seconds of its machine that no video has taken. */
   onIdleTail?: (seconds: number) => Promise<void>;
   /** Structured events, one object each. */
@@ -98,6 +101,7 @@ async function takeMessages(
   time: MachineTime,
   signal: AbortSignal,
 ): Promise<void> {
+  const { protection = UNPROTECTED } = dependencies;
   let failures = 0;
   let idleSince = performance.now();
   while (!signal.aborted) {
@@ -122,11 +126,13 @@ async function takeMessages(
       continue;
     }
     if (received !== null) {
+      await protection.protect();
       await handleMessage(dependencies, settings, log, received, time, meter, signal);
       idleSince = performance.now();
-    } else if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) {
-      return;
+      continue;
     }
+    await protection.release();
+    if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) return;
   }
 }
 

@@ -1,9 +1,8 @@
-import { POOLS, type Pool } from '#core/generation.ts';
+import type { Pool } from '#core/generation.ts';
 import type { Fleet } from '#stores/fleet.ts';
 import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
-import { SqsQueue } from '#stores/sqs-queue.ts';
 import type { Table } from '#stores/table.ts';
-import { deployedFleet, queueUrlOf } from '../deployed-fleet.ts';
+import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { deployedTable, lazily } from '../services.ts';
 import { StepMeter } from '../step-meter.ts';
@@ -58,13 +57,12 @@ export function createDispatchHandler(
 
 export const handler = lazily(async () => {
   const telemetry = deployedTelemetry();
-  const queues = POOLS.map((pool) => [pool, new SqsQueue({ queueUrl: queueUrlOf(pool) })] as const);
   return observed(
     'dispatch',
     telemetry,
     createDispatchHandler({
       table: deployedTable(),
-      queues: Object.fromEntries(queues) as Record<Pool, SqsQueue>,
+      queues: deployedQueues(),
       fleet: deployedFleet(),
       telemetry,
     }),

@@ -15,10 +15,6 @@ const SERVICE_ERRORS: Readonly<Record<string, JobError>> = {
     code: 'workflow_failed',
     message: 'the video was not finished within its time limit; submit the request again',
   },
-  'States.HeartbeatTimeout': {
-    code: 'gpu_missing',
-    message: 'no GPU worker took up the request in time; submit the request again later',
-  },
   'States.DataLimitExceeded': {
     code: 'workflow_failed',
     message: 'the request grew larger than the workflow can carry',

@@ -3,20 +3,27 @@ import type { Pool } from './generation.ts';
 /** How long a request may wait for a worker and be worked on. */
 export interface Patience {
   /**
-   * Without a sign of a worker. The clock runs while a message still waits in its queue: longer than
-   * the worst queue and a GPU machine's start together. A worker that dies is found much earlier, by
-   * its queue's visibility.
+   * In all, waiting included. Far longer than any wait that a request is taken in for: who waits in a
+   * queue that moves is not given up. Donors are leased for as long; whoever ends sooner gives them
+   * back sooner. A worker that dies is found much earlier, by its queue's visibility.
    */
-  heartbeatSeconds: number;
-  /** In all. Donors are leased for as long; whoever ends sooner gives them back sooner. */
   totalSeconds: number;
+  /**
+   * That messages may wait while nobody takes any: there are no machines, or none of them gets ready.
+   * Then those that wait are given up.
+   */
+  withoutWorkerSeconds: number;
 }
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
-/** Somebody waits for an interactive video; a backfill may queue a night's work at once. */
+/** Somebody waits for an interactive video; a backfill may queue the work of days at once. */
 export const PATIENCE: Readonly<Record<Pool, Patience>> = {
-  interactive: { heartbeatSeconds: 30 * MINUTE, totalSeconds: 2 * HOUR },
-  backfill: { heartbeatSeconds: 24 * HOUR, totalSeconds: 30 * HOUR },
+  interactive: { totalSeconds: DAY, withoutWorkerSeconds: 30 * MINUTE },
+  backfill: { totalSeconds: 7 * DAY, withoutWorkerSeconds: DAY },
 };
+
+/** Between two looks of the `fleet` function at queues and machines. */
+export const FLEET_LOOK_SECONDS = MINUTE;

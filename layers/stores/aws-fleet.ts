@@ -1,24 +1,30 @@
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { BatchClient, JobStatus, paginateListJobs, SubmitJobCommand } from '@aws-sdk/client-batch';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DescribeServicesCommand, ECSClient, UpdateServiceCommand } from '@aws-sdk/client-ecs';
-import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { FlexCacheError } from '../core/errors.ts';
-import { POOLS, type Pool } from '../core/generation.ts';
+import type { ECSClient } from '@aws-sdk/client-ecs';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { dayAt } from '../core/day.ts';
+import type { Pool } from '../core/generation.ts';
+import { FLEET_LOOK_SECONDS, PATIENCE } from '../core/patience.ts';
+import type { Machine } from '../core/prices.ts';
 import { fromAws } from './aws-errors.ts';
+import { DynamoIdleTable } from './dynamo-idle-table.ts';
 import { DynamoItems } from './dynamo-items.ts';
-import { FleetTurns } from './fleet-turns.ts';
-import type { Fleet } from './fleet.ts';
-import { meterQueueRequest } from './queue-requests.ts';
+import { FleetTurns, type PoolState } from './fleet-turns.ts';
+import type { Fleet, PoolLook } from './fleet.ts';
+import { InteractiveService, type IdleMachine } from './interactive-service.ts';
+import { readBacklog, type Backlog } from './queue-backlog.ts';
 
 export interface AwsFleetOptions {
   tableName: string;
-  /** An ECS service: its workers stay until the pool has been idle for a while. */
+  /** An ECS service: its workers stay until they were not needed for a while. */
   interactive: {
     queueUrl: string;
     cluster: string;
     service: string;
     maximumWorkers: number;
     idleMinutes: number;
+    purchaseOption: Machine['purchaseOption'];
   };
   /** Batch jobs, each of which works until its queue is empty and ends. */
   backfill: { queueUrl: string; jobQueue: string; jobDefinition: string; maximumWorkers: number };
@@ -31,6 +37,7 @@ export interface FleetClients {
   dynamodb: DynamoDBClient;
   sqs: SQSClient;
   ecs: ECSClient;
+  autoScaling: AutoScalingClient;
   batch: BatchClient;
 }
 
@@ -45,6 +52,8 @@ const MESSAGES_PER_WORKER: Readonly<Record<Pool, number>> = { interactive: 2, ba
 
 const MILLISECONDS_PER_MINUTE = 60_000;
 
+const LOOK_MILLISECONDS = FLEET_LOOK_SECONDS * 1000;
+
 /** States of a Batch job that will work or works. */
 const UNDER_WAY: readonly JobStatus[] = [
   JobStatus.SUBMITTED,
@@ -58,7 +67,7 @@ const DRAIN_JOB_NAME = 'flexcache-drain';
 
 /**
  * The GPU machines on AWS. CloudWatch may show a queue minutes late, so whoever queues something
- * wakes the fleet; a schedule calls `reconcile` for what that missed.
+ * wakes the fleet; a schedule calls `reconcile` for what that missed, and for what is needed no more.
  *
  * @example
  * const fleet = new AwsFleet({ tableName, interactive, backfill });
@@ -66,23 +75,24 @@ const DRAIN_JOB_NAME = 'flexcache-drain';
  */
 export class AwsFleet implements Fleet {
   readonly #options: AwsFleetOptions;
-  readonly #clients: Omit<FleetClients, 'dynamodb'>;
+  readonly #sqs: SQSClient;
+  readonly #batch: BatchClient;
+  readonly #service: InteractiveService;
+  readonly #idle: DynamoIdleTable;
   readonly #turns: Readonly<Record<Pool, FleetTurns>>;
   readonly #now: () => number;
 
   constructor(options: AwsFleetOptions) {
     this.#options = options;
-    const { tableName, clients = {}, now = Date.now } = options;
-    this.#clients = {
-      sqs: clients.sqs ?? new SQSClient({}),
-      ecs: clients.ecs ?? new ECSClient({}),
-      batch: clients.batch ?? new BatchClient({}),
-    };
-    const items = new DynamoItems({
-      tableName,
-      now,
-      ...(clients.dynamodb && { client: clients.dynamodb }),
-    });
+    const { tableName, interactive, clients = {}, now = Date.now } = options;
+    const { cluster, service } = interactive;
+    const { ecs, autoScaling } = clients;
+    this.#sqs = clients.sqs ?? new SQSClient({});
+    this.#batch = clients.batch ?? new BatchClient({});
+    this.#service = new InteractiveService({ cluster, service, clients: { ecs, autoScaling } });
+    const table = { tableName, now, ...(clients.dynamodb && { client: clients.dynamodb }) };
+    const items = new DynamoItems(table);
+    this.#idle = new DynamoIdleTable(table);
     this.#turns = {
       interactive: new FleetTurns(items, 'interactive'),
       backfill: new FleetTurns(items, 'backfill'),
@@ -94,102 +104,111 @@ export class AwsFleet implements Fleet {
     const turns = this.#turns[pool];
     if (!(await turns.take(this.#now(), TURN_MILLISECONDS))) return;
     try {
+      const { waiting, inFlight } = await this.#backlog(pool);
       // Whoever wakes has just queued something, whether or not the queue counts it yet.
-      await this.#provide(pool, Math.max(1, await this.#depth(pool)));
+      await this.#provide(pool, { waiting: Math.max(waiting, inFlight === 0 ? 1 : 0), inFlight });
     } catch (error) {
       await turns.giveBack();
       throw error;
     }
   }
 
-  /** Both pools, even when one of them cannot be looked at. */
-  async reconcile(): Promise<void> {
-    const results = await Promise.allSettled(POOLS.map((pool) => this.#reconcile(pool)));
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  async reconcile(pool: Pool): Promise<PoolLook> {
+    const now = this.#now();
+    const backlog = await this.#backlog(pool);
+    const before = await this.#turns[pool].read();
+    const isUntaken = backlog.waiting > 0 && backlog.inFlight === 0;
+    const untakenSince = isUntaken ? (before?.untakenSince ?? now) : null;
+    const needed =
+      pool === 'interactive'
+        ? await this.#reconcileService(backlog, before)
+        : await this.#provide(pool, backlog).then(() => []);
+    const hasChanged =
+      needed.length + (before?.needed.length ?? 0) > 0 ||
+      untakenSince !== (before?.untakenSince ?? null);
+    if (hasChanged) await this.#turns[pool].remember({ needed, untakenSince });
+    const patience = PATIENCE[pool].withoutWorkerSeconds * 1000;
+    return { isDeserted: untakenSince !== null && now - untakenSince >= patience };
   }
 
-  async #reconcile(pool: Pool): Promise<void> {
-    const depth = await this.#depth(pool);
-    if (depth > 0) {
-      await this.#turns[pool].markBusy(this.#now());
-      await this.#provide(pool, depth);
-    } else if (pool === 'interactive') {
-      await this.#letGo();
+  /**
+   * As many workers as the queue needs now, and no more than it has needed at any look of the last
+   * idle minutes.
+   */
+  async #reconcileService(
+    backlog: Backlog,
+    before: PoolState | null,
+  ): Promise<PoolState['needed']> {
+    const now = this.#now();
+    const { idleMinutes, purchaseOption } = this.#options.interactive;
+    const present = await this.#service.desiredCount();
+    const needed = this.#workersFor('interactive', backlog);
+    // A schedule is not exact: the look that is due counts as late as half an interval too soon.
+    const since = now - idleMinutes * MILLISECONDS_PER_MINUTE + LOOK_MILLISECONDS / 2;
+    const remembered = (before?.needed ?? []).filter(({ at }) => at > since);
+    // Workers that nobody has asked for, as far as is known, begin to be idle now.
+    const workers = before === null ? Math.max(needed, present) : needed;
+    if (workers > 0) remembered.push({ at: now, workers });
+    // What came and went between two looks.
+    const woken = (before?.lastBusyAt ?? 0) > since ? 1 : 0;
+    const kept = Math.max(woken, ...remembered.map((look) => look.workers));
+    const desired = Math.min(Math.max(present, needed), kept);
+    if (desired !== present) await this.#service.setDesiredCount(desired);
+    // A message that came in between was answered with workers that have just been let go.
+    if (desired < present) {
+      const provided = await this.#provide('interactive', await this.#backlog('interactive'));
+      if (provided > desired) return remembered;
+    }
+    await this.#enterIdle(await this.#service.releaseMachines(desired), purchaseOption);
+    return remembered;
+  }
+
+  /** What a worker has not counted itself: its machine after it, until the next look or its end. */
+  async #enterIdle(
+    machines: readonly IdleMachine[],
+    purchaseOption: Machine['purchaseOption'],
+  ): Promise<void> {
+    const now = this.#now();
+    for (const { instanceId, instanceType, since } of machines) {
+      await this.#idle.addIdle({
+        day: dayAt(now),
+        workerId: `${instanceId}-${Math.floor(now / LOOK_MILLISECONDS)}`,
+        instanceType,
+        purchaseOption,
+        seconds: Math.max(0, Math.min(LOOK_MILLISECONDS, now - since)) / 1000,
+      });
     }
   }
 
-  /** Never takes away: a worker that is stopped loses what it works on. */
-  async #provide(pool: Pool, depth: number): Promise<void> {
-    const { maximumWorkers } = this.#options[pool];
-    const wanted = Math.min(maximumWorkers, Math.ceil(depth / MESSAGES_PER_WORKER[pool]));
+  #workersFor(pool: Pool, { waiting, inFlight }: Backlog): number {
+    const wanted = Math.ceil((waiting + inFlight) / MESSAGES_PER_WORKER[pool]);
+    // Each message in the hands of an interactive worker has one.
+    const least = pool === 'interactive' ? inFlight : 0;
+    return Math.min(this.#options[pool].maximumWorkers, Math.max(wanted, least));
+  }
+
+  /** Never takes away. @returns workers that the queue needs */
+  async #provide(pool: Pool, backlog: Backlog): Promise<number> {
+    const wanted = this.#workersFor(pool, backlog);
+    if (wanted === 0) return wanted;
     if (pool === 'interactive') {
-      if (wanted > (await this.#desiredCount())) await this.#setDesiredCount(wanted);
+      if (wanted > (await this.#service.desiredCount())) {
+        await this.#service.setDesiredCount(wanted);
+      }
     } else {
       const missing = wanted - (await this.#drainJobs());
       for (let job = 0; job < missing; job++) await this.#submitDrainJob();
     }
+    return wanted;
   }
 
-  async #letGo(): Promise<void> {
-    const idleMilliseconds = this.#options.interactive.idleMinutes * MILLISECONDS_PER_MINUTE;
-    if (!(await this.#turns.interactive.isIdle(this.#now(), idleMilliseconds))) return;
-    if ((await this.#desiredCount()) === 0) return;
-    await this.#setDesiredCount(0);
-    // A message that came in between was answered with workers that have just been let go.
-    const depth = await this.#depth('interactive');
-    if (depth > 0) await this.#provide('interactive', depth);
-  }
-
-  /** Messages that wait, are worked on, or are delayed. */
-  async #depth(pool: Pool): Promise<number> {
-    const { queueUrl } = this.#options[pool];
-    try {
-      const { Attributes: attributes = {} } = await this.#clients.sqs.send(
-        new GetQueueAttributesCommand({
-          QueueUrl: queueUrl,
-          AttributeNames: [
-            'ApproximateNumberOfMessages',
-            'ApproximateNumberOfMessagesNotVisible',
-            'ApproximateNumberOfMessagesDelayed',
-          ],
-        }),
-      );
-      meterQueueRequest();
-      return Object.values(attributes).reduce((sum, count) => sum + Number(count), 0);
-    } catch (error) {
-      throw fromAws(error, `see how long the ${pool} queue is`);
-    }
-  }
-
-  async #desiredCount(): Promise<number> {
-    const { cluster, service: name } = this.#options.interactive;
-    let desiredCount: number | undefined;
-    try {
-      const { services } = await this.#clients.ecs.send(
-        new DescribeServicesCommand({ cluster, services: [name] }),
-      );
-      desiredCount = services?.[0]?.desiredCount;
-    } catch (error) {
-      throw fromAws(error, `look at service ${name}`);
-    }
-    if (desiredCount !== undefined) return desiredCount;
-    throw new FlexCacheError('not_found', `there is no service ${name} in cluster ${cluster}`, {
-      fix: 'check that the stack of the GPU fleet is deployed',
-    });
-  }
-
-  async #setDesiredCount(desiredCount: number): Promise<void> {
-    const { cluster, service } = this.#options.interactive;
-    try {
-      await this.#clients.ecs.send(new UpdateServiceCommand({ cluster, service, desiredCount }));
-    } catch (error) {
-      throw fromAws(error, `ask service ${service} for ${desiredCount} workers`);
-    }
+  #backlog(pool: Pool): Promise<Backlog> {
+    return readBacklog(this.#sqs, this.#options[pool].queueUrl);
   }
 
   async #drainJobs(): Promise<number> {
     const { jobQueue } = this.#options.backfill;
-    const { batch: client } = this.#clients;
+    const client = this.#batch;
     let jobs = 0;
     try {
       for (const jobStatus of UNDER_WAY) {
@@ -206,7 +225,7 @@ export class AwsFleet implements Fleet {
   async #submitDrainJob(): Promise<void> {
     const { jobQueue, jobDefinition } = this.#options.backfill;
     try {
-      await this.#clients.batch.send(
+      await this.#batch.send(
         new SubmitJobCommand({ jobName: DRAIN_JOB_NAME, jobQueue, jobDefinition }),
       );
     } catch (error) {

@@ -4,6 +4,25 @@ import type { ItemKey } from './table-items.ts';
 
 const FLEET_SORT_KEY = 'FLEET';
 
+/** How many workers a look at the queue found to be needed; epoch milliseconds. */
+export interface WorkersNeeded {
+  at: number;
+  workers: number;
+}
+
+/** What is remembered of a pool between two looks at it. */
+export interface FleetMemory {
+  /** Of late, newest last; without looks that found nothing to do. */
+  needed: WorkersNeeded[];
+  /** Epoch milliseconds since when messages wait and nobody takes any; null while that is not so. */
+  untakenSince: number | null;
+}
+
+export type PoolState = FleetMemory & {
+  /** Epoch milliseconds of the last wake; null without any. */
+  lastBusyAt: number | null;
+};
+
 /** What the callers of one pool agree upon, in one item of the table. */
 export class FleetTurns {
   readonly #items: DynamoItems;
@@ -37,20 +56,25 @@ export class FleetTurns {
     });
   }
 
-  async markBusy(now: number): Promise<void> {
-    await this.#items.update(this.#key, `mark ${this.#pool} busy`, {
-      update: 'SET #lastBusyAt = :now',
-      values: { ':now': now },
-    });
+  /** Null for a pool that nobody has woken or looked at while it had something to do. */
+  async read(): Promise<PoolState | null> {
+    const item = await this.#items.get(this.#key, `read how busy ${this.#pool} is`);
+    if (item === null) return null;
+    return {
+      lastBusyAt: (item['lastBusyAt'] as number | undefined) ?? null,
+      needed: (item['needed'] as WorkersNeeded[] | undefined) ?? [],
+      untakenSince: (item['untakenSince'] as number | undefined) ?? null,
+    };
   }
 
-  /** Whether the pool has been idle for so long; one that nobody has seen begins to be idle now. */
-  async isIdle(now: number, milliseconds: number): Promise<boolean> {
-    const item = await this.#items.get(this.#key, `read how long ${this.#pool} is idle`);
-    const lastBusyAt = item?.['lastBusyAt'] as number | undefined;
-    if (lastBusyAt !== undefined) return now - lastBusyAt >= milliseconds;
-    await this.markBusy(now);
-    return false;
+  async remember({ needed, untakenSince }: FleetMemory): Promise<void> {
+    await this.#items.update(this.#key, `write down how busy ${this.#pool} is`, {
+      update:
+        untakenSince === null
+          ? 'SET #needed = :needed REMOVE #untakenSince'
+          : 'SET #needed = :needed, #untakenSince = :untakenSince',
+      values: { ':needed': needed, ':untakenSince': untakenSince },
+    });
   }
 
   get #key(): ItemKey {

@@ -7,6 +7,12 @@ export interface Fleet {
    * it asks for capacity at most once in a while.
    */
   wake(pool: Pool): Promise<void>;
-  /** Brings both pools in line with their queues: wakes what was forgotten, lets go what has been idle. */
-  reconcile(): Promise<void>;
+  /** Brings a pool in line with its queue: wakes what was forgotten, lets go what has been idle. */
+  reconcile(pool: Pool): Promise<PoolLook>;
+}
+
+/** What a look at a pool has found. */
+export interface PoolLook {
+  /** Messages wait, and nobody has taken any for longer than they may wait for a worker. */
+  isDeserted: boolean;
 }

@@ -110,6 +110,7 @@ export async function deployOnMoto(
       [ENVIRONMENT.service]: service,
       [ENVIRONMENT.interactiveMax]: '2',
       [ENVIRONMENT.idleMinutes]: '10',
+      [ENVIRONMENT.interactivePurchase]: 'on-demand',
       [ENVIRONMENT.jobQueue]: 'none',
       [ENVIRONMENT.jobDefinition]: 'none',
       [ENVIRONMENT.backfillMax]: '1',

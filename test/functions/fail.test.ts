@@ -177,7 +177,6 @@ describe('Fail', () => {
 
 describe('explaining a failure', () => {
   it.each([
-    ['States.HeartbeatTimeout', '', 'gpu_missing', /no GPU worker took up the request/],
     ['States.Timeout', '', 'workflow_failed', /within its time limit/],
     ['Execution.ABORTED', '', 'cancelled', /was stopped/],
     ['Transient', lambdaCause('Transient', 'throttled: slow: down'), 'throttled', /^slow: down$/],

@@ -32,6 +32,9 @@ const WAKE: Permissions = {
   [`${DRAIN_JOB}:*`]: ['batch:SubmitJob'],
   '*': ['batch:ListJobs'],
 };
+const ECS = 'arn:AWS::Partition:ecs:AWS::Region:AWS::AccountId:';
+const MACHINES =
+  'arn:AWS::Partition:autoscaling:AWS::Region:AWS::AccountId:autoScalingGroup:*:autoScalingGroupName/InteractiveMachinesASG';
 const EXECUTIONS = 'arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:';
 
 const worker = (queue: string): Permissions => ({
@@ -82,9 +85,13 @@ const EXPECTED: Record<string, Permissions> = {
   },
   Fleet: {
     Table: TABLE('GetItem', 'UpdateItem'),
-    InteractiveQueue: ['sqs:GetQueueAttributes'],
-    BackfillQueue: ['sqs:GetQueueAttributes'],
+    InteractiveQueue: ['sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'],
+    BackfillQueue: ['sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'],
     ...WAKE,
+    InteractiveCluster: ['ecs:ListContainerInstances'],
+    [`${ECS}container-instance/InteractiveCluster/*`]: ['ecs:DescribeContainerInstances'],
+    [MACHINES]: ['autoscaling:TerminateInstanceInAutoScalingGroup'],
+    Generate: ['states:SendTaskFailure'],
   },
   DeadLetters: {
     InteractiveDeadLetters: CONSUME,
@@ -142,10 +149,12 @@ const EXPECTED: Record<string, Permissions> = {
     'Latents/reports/*': OBJECTS('Put'),
   },
   InteractiveDesiredCount: {
-    'arn:AWS::Partition:ecs:AWS::Region:AWS::AccountId:service/InteractiveCluster/interactive-worker':
-      ['ecs:DescribeServices'],
+    [`${ECS}service/InteractiveCluster/interactive-worker`]: ['ecs:DescribeServices'],
   },
-  InteractiveWorker: worker('InteractiveQueue'),
+  InteractiveWorker: {
+    ...worker('InteractiveQueue'),
+    [`${ECS}task/InteractiveCluster/*`]: ['ecs:UpdateTaskProtection'],
+  },
   BackfillWorker: worker('BackfillQueue'),
 };
 

@@ -203,44 +203,6 @@ describe('the embedded engine', () => {
     });
   });
 
-  it('sends a lost message once more, under a new token', async () => {
-    // Prepare
-    const { Generate: generate, ...others } = DEFINITION.States;
-    const impatient = { ...generate, HeartbeatSeconds: 1 };
-    const engine = engineOn({ ...DEFINITION, States: { ...others, Generate: impatient } });
-    await engine.start(request, 1);
-    const lost = await nextMessage();
-
-    // Act
-    const again = await nextMessage();
-    const late = engine.callbacks.sendTaskSuccess(lost.taskToken, RESULT);
-    await expect(late).rejects.toThrow(TaskGoneError);
-    await engine.outcome(request.videoId);
-
-    // Assess
-    expect(again.taskToken).not.toBe(lost.taskToken);
-    expect(inputs['Fail']).toMatchObject({ error: { Error: 'States.HeartbeatTimeout' } });
-  });
-
-  it('keeps waiting while heartbeats come', async () => {
-    // Prepare
-    const { Generate: generate, ...others } = DEFINITION.States;
-    const impatient = { ...generate, HeartbeatSeconds: 1 };
-    const engine = engineOn({ ...DEFINITION, States: { ...others, Generate: impatient } });
-    await engine.start(request, 1);
-    const { taskToken } = await nextMessage();
-
-    // Act
-    for (let beat = 0; beat < 4; beat++) {
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      await engine.callbacks.sendTaskHeartbeat(taskToken);
-    }
-    await engine.callbacks.sendTaskSuccess(taskToken, RESULT);
-
-    // Assess
-    expect(await engine.outcome(request.videoId)).toMatchObject({ status: 'SUCCEEDED' });
-  });
-
   it('finds the execution that runs already and starts no second', async () => {
     // Prepare
     const engine = engineOn();
