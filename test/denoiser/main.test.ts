@@ -68,6 +68,7 @@ describe('readDenoiserEnvironment', () => {
       visibilitySeconds: null,
       stopWhenEmpty: false,
       idleSeconds: null,
+      agentUri: null,
       healthFile: '/tmp/flexcache-worker-health',
     });
   });

@@ -108,6 +108,24 @@ describe('createWorker', () => {
     expect(queue.deleted).toEqual(['receipt-0']);
   });
 
+  it('is protected from scale-in from its first message until the queue is empty', async () => {
+    // Prepare
+    const calls: string[] = [];
+    const protection = {
+      protect: async () => void calls.push('protect'),
+      release: async () => void calls.push('release'),
+    };
+    queue.deliver(messageWith());
+    queue.deliver(messageWith());
+    const onVideo = () => void calls.push('video');
+
+    // Act
+    await drain({}, undefined, { protection, onVideo });
+
+    // Assess
+    expect(calls).toEqual(['protect', 'video', 'protect', 'video', 'release']);
+  });
+
   it('writes the progress of the job', async () => {
     queue.deliver(messageWith());
 
