@@ -207,6 +207,9 @@ function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunction
   // Records of passes say how large the index is that its queries are charged for.
   storage.allowTable(lookup, 'dynamodb:BatchGetItem', 'dynamodb:Query');
   storage.allowQuery(lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
+  // What a refreshed video replaces is found by its prompt.
+  storage.allowTable(commit, 'dynamodb:BatchGetItem');
+  storage.allowQuery(commit, PROMPT_KEY_INDEX);
   for (const writer of [dispatch, commit, fail, submit, close]) {
     storage.allowTable(writer, 'dynamodb:PutItem');
   }
@@ -214,5 +217,5 @@ function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunction
   for (const ending of [commit, fail]) storage.allowTable(ending, 'dynamodb:DeleteItem');
   storage.allowTable(close, 'dynamodb:Query');
   storage.allowVectors(lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
-  storage.allowVectors(commit, 's3vectors:PutVectors');
+  storage.allowVectors(commit, 's3vectors:PutVectors', 's3vectors:DeleteVectors');
 }

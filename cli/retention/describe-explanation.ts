@@ -11,6 +11,7 @@ const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
   duplicate: 'leaves: another entry does the same',
   obsolete: 'leaves: its model is no longer served',
   'latent-missing': 'leaves: its latent is gone',
+  superseded: 'leaves: it was made again',
   gone: 'is not in the cache',
 };
 

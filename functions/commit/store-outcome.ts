@@ -10,6 +10,7 @@ import type {
   ReplacedWork,
 } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
+import { lineageAfter, lineageOf } from '#core/lineage.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
 import { unheardWordsOf } from '../lookup/verify-donor.ts';
 import type { Services } from '../services.ts';
@@ -65,6 +66,7 @@ async function admit(
     return { stored: false, reason: 'adds_little' };
   }
   await store(services, made);
+  if (input.request.cache === 'refresh') await supersede(services, input.request);
   return { stored: true };
 }
 
@@ -111,8 +113,13 @@ function entryOf(
     videoBytes: generation.videoBytes,
     facts: generation.facts,
     vectors: { ...vectors, whole: vectors.whole },
-    generation:
-      donors.length === 0 ? 0 : 1 + Math.max(...donors.map((donor) => donor?.generation ?? 0)),
+    ...lineageAfter(
+      steps,
+      generation.donors.map(({ similarity }, index) => {
+        const donor = donors[index] ?? null;
+        return { similarity, lineage: donor && lineageOf(donor) };
+      }),
+    ),
     hits: 0,
     ...(lookup.neighbours !== undefined && { neighbours: lookup.neighbours }),
     createdAt: new Date().toISOString(),
@@ -145,6 +152,39 @@ async function store({ table, vectors }: StoringServices, made: Entry): Promise<
   // An earlier run may have left an entry with another latent: its vectors belong in the index.
   const entry = (await table.putEntry(made)) ? made : await table.getEntry(made.entryId);
   if (entry?.state === 'READY') await vectors.put(vectorRecordsOf(entry));
+}
+
+/** Of one prompt: far more than the passes over the cache leave. */
+const REPLACED_AT_ONCE = 64;
+
+/**
+ * Takes out what a refreshed video replaces: entries that answer the same prompt and seed with as many
+ * steps or fewer. One that is leased leaves with its last holder, and until then nothing finds it. Its
+ * pin passes to the new one.
+ */
+async function supersede(
+  { table, vectors, compatibilityKey }: StoringServices,
+  { videoId, prompt, seed, steps, tenant, scope, remixOf }: GenerationRequest,
+): Promise<void> {
+  const partition = { compatibilityKey, scope, tenant };
+  const replaced = new Set(
+    Array.from({ length: steps }, (_, index) =>
+      exactKey({ prompt, seed, steps: index + 1, remixOf, ...partition }),
+    ),
+  );
+  const samePrompt = await table.findSamePrompt(
+    promptKey({ prompt, ...partition }),
+    REPLACED_AT_ONCE,
+  );
+  for (const entry of samePrompt) {
+    if (entry.entryId === videoId || !replaced.has(entry.exactKey)) continue;
+    if (entry.pinnedAt !== undefined) await table.pinEntry(videoId, true);
+    await table.supersedeEntry(entry.entryId, videoId);
+    const isGone = await table.moveEntry(entry.entryId, 'READY', 'EVICTING', Date.now(), {
+      reason: 'superseded',
+    });
+    if (isGone) await vectors.delete([entry.entryId]);
+  }
 }
 
 /** Our own earlier run may have stored the very entry that answers now. */

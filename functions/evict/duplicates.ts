@@ -1,5 +1,6 @@
 import { areEquallyGood } from '#core/likeness.ts';
 import { isSamePartition } from '#core/identity.ts';
+import { lineageOf } from '#core/lineage.ts';
 import { decayedTo } from '#core/policy/decay.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
 import type { Weighed } from './pass.ts';
@@ -79,7 +80,7 @@ export async function doublesOf(
   for (const weighed of group.slice(0, MOST_COMPARED)) {
     const entry = await read(weighed.entry.entryId);
     if (entry?.state !== 'READY') continue;
-    if (isDispensable(weighed, now) && kept.some((other) => areDoubles(entry, other))) {
+    if (isDispensable(weighed, now) && kept.some((other) => isDoubledBy(other, entry))) {
       doubles.push(weighed);
     } else {
       kept.push(entry);
@@ -117,10 +118,15 @@ function isDispensable({ state, appraisal }: Weighed, now: number): boolean {
   return (appraisal.valuePerMonth * own) / appraisal.margin <= appraisal.rentPerMonth;
 }
 
-function areDoubles(one: Entry, other: Entry): boolean {
+/** Whether whoever may start from the entry may start from the other one as well, and loses nothing. */
+function isDoubledBy(other: Entry, entry: Entry): boolean {
+  const [past, otherPast] = [lineageOf(entry), lineageOf(other)];
   return (
-    isSamePartition(one, other) &&
-    LOOKUP_PARTS.every((part) => areEquallyGood(one.vectors[part], other.vectors[part]))
+    other.supersededBy === undefined &&
+    otherPast.steps >= past.steps &&
+    otherPast.leastSimilarity >= past.leastSimilarity &&
+    isSamePartition(entry, other) &&
+    LOOKUP_PARTS.every((part) => areEquallyGood(entry.vectors[part], other.vectors[part]))
   );
 }
 

@@ -1,7 +1,7 @@
 import type { Entry, EntryState as StoredState, Job } from '#core/generation.ts';
 import type { Appraisal } from '#core/policy/appraise.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
-import type { EvictionReason, Verdict } from '#core/retention-run.ts';
+import type { LeavingReason, Verdict } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
 
 /** Why an entry stays or leaves, in numbers. Dollars are estimates and a month's. */
@@ -9,13 +9,13 @@ export interface Explanation {
   entryId: string;
   /** `none`: the cache has no record of it. */
   state: StoredState | 'none';
-  verdict: Verdict | 'gone';
+  verdict: Verdict | 'superseded' | 'gone';
   /** One sentence for each thing that decides, or would. */
   because: string[];
   /** Of a READY entry. */
   numbers?: EntryNumbers;
   /** Of one that is leaving or gone, as far as is known. ISO 8601. */
-  left?: { at?: string; reason?: EvictionReason; latentGoneAt?: string; recordGoneAt?: string };
+  left?: { at?: string; reason?: LeavingReason; latentGoneAt?: string; recordGoneAt?: string };
   /** Of one that is not in the cache: the job that it was made by, when there is one. */
   job?: { status: Job['status']; createdAt: string; completedAt?: string; deletedAt?: string };
   /** What must change for another verdict. */
@@ -112,12 +112,13 @@ export function explainAbsence(entryId: string, entry: Entry | null, job: Job | 
   };
 }
 
-const REASONS: Readonly<Record<EvictionReason, string>> = {
+const REASONS: Readonly<Record<LeavingReason, string>> = {
   rent: 'rent: its hits were expected to save less',
   budget: 'rank: what stayed pays more for each dollar of the budget',
   duplicate: 'double: another entry serves the same requests as well',
   obsolete: 'model, which is no longer served',
   'latent-missing': 'latent, which is not there',
+  superseded: 'successor: its prompt and seed were made again with cache mode refresh',
 };
 
 function factsOf({

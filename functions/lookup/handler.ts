@@ -16,8 +16,9 @@ import {
   type CachePartition,
 } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
+import { lineageOf } from '#core/lineage.ts';
 import { PATIENCE } from '#core/patience.ts';
-import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
+import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
@@ -161,15 +162,9 @@ class Lookup {
    * for a better donor would cost more than it would tell.
    */
   async #leaseExact(exact: Entry, samePrompt: readonly Entry[]): Promise<Plan | null> {
-    const input = this.#planInput({
-      exactVideoId: exact.entryId,
-      candidates: {
-        ...noCandidates(),
-        whole: samePrompt
-          .filter((entry) => this.#isUsable(entry))
-          .map((entry) => candidateOf(entry, 1)),
-      },
-    });
+    const candidates = noCandidates();
+    for (const entry of samePrompt) this.#propose(candidates, 'whole', entry);
+    const input = this.#planInput({ exactVideoId: exact.entryId, candidates });
     const plan = makePlan(input);
     const credit = creditsOf(input, plan).get(exact.entryId) ?? 0;
     return (await this.#lease(exact.entryId, credit)) ? plan : null;
@@ -179,11 +174,7 @@ class Lookup {
     const entry = await this.#services.table.getEntry(videoId);
     if (entry === null || !this.#isUsable(entry)) throw remixNotFound(videoId);
     const candidates = noCandidates();
-    for (const part of LOOKUP_PARTS) {
-      const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
-      if (asked === null || stored === null || !this.#isVerified(part, entry)) continue;
-      candidates[part].push(candidateOf(entry, cosine(asked, stored)));
-    }
+    for (const part of LOOKUP_PARTS) this.#propose(candidates, part, entry);
     const remix = candidateOf(entry, cosine(this.#embedding.vectors.whole, entry.vectors.whole));
     const plan = await this.#leaseDonors({ exactVideoId: null, candidates, remix });
     if (plan.donors.length === 0 && this.#refused.has(videoId)) throw remixNotFound(videoId);
@@ -260,9 +251,10 @@ class Lookup {
   async #findExact(): Promise<Entry | null> {
     if (this.#calibration.decide('exact', 1, this.#request.steps) === null) return null;
     const { prompt, seed, steps, remixOf } = this.#request;
-    return this.#services.table.findExact(
+    const exact = await this.#services.table.findExact(
       exactKey({ prompt, seed, steps, remixOf, ...this.#partition }),
     );
+    return exact !== null && this.#isAnswer(exact) ? exact : null;
   }
 
   async #findSamePrompt(): Promise<Entry[]> {
@@ -291,12 +283,12 @@ class Lookup {
       const similarities = new Map(
         matches[index]!.map((match) => [match.entryId, match.similarity]),
       );
-      if (part === 'whole') for (const { entryId } of samePrompt) similarities.set(entryId, 1);
-      for (const [entryId, similarity] of similarities) {
+      const proposed = part === 'whole' ? samePrompt.map(({ entryId }) => entryId) : [];
+      for (const entryId of new Set([...similarities.keys(), ...proposed])) {
         const entry = entries.get(entryId);
-        if (entry === undefined || !this.#isUsable(entry)) continue;
-        if (!this.#isVerified(part, entry)) continue;
-        candidates[part].push(candidateOf(entry, similarity));
+        if (entry !== undefined) {
+          this.#propose(candidates, part, entry, similarities.get(entryId));
+        }
       }
     }
     return candidates;
@@ -314,6 +306,19 @@ class Lookup {
     return matches.filter(({ similarity }) => this.#calibration.decide(part, similarity, Infinity));
   }
 
+  /**
+   * Adds a part of an entry to the candidates, unless the entry lacks it or must not be used.
+   *
+   * @param similarity of the request and the part, where the index has said it
+   */
+  #propose(candidates: Candidates, part: LookupPart, entry: Entry, similarity?: number): void {
+    const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
+    const measured = asked && stored && cosine(asked, stored);
+    const known = similarity ?? measured;
+    if (known === null || !this.#isUsable(entry) || !this.#isVerified(part, entry)) return;
+    candidates[part].push(candidateOf(entry, known));
+  }
+
   /** Whether the entry shows what is asked of the part; an entry of the very same prompt was asked for it. */
   #isVerified(part: LookupPart, entry: Entry): boolean {
     const { prompt } = this.#request;
@@ -323,10 +328,15 @@ class Lookup {
     return isVerifiedDonor(part, { prompt, embedding: this.#embedding, calibration }, entry);
   }
 
+  #isAnswer(entry: Entry): boolean {
+    return entry.supersededBy === undefined && isAnswer(lineageOf(entry), this.#request);
+  }
+
   /** A run that crashed may have left the entry of this very video. */
   #isUsable(entry: Entry): boolean {
     return (
       entry.state === 'READY' &&
+      entry.supersededBy === undefined &&
       entry.entryId !== this.#request.videoId &&
       isSamePartition(entry, this.#partition)
     );
@@ -347,8 +357,9 @@ function nothingFound(): Choice {
   return { exactVideoId: null, candidates: noCandidates() };
 }
 
-function candidateOf({ entryId, latentKey, generation }: Entry, similarity: number): Candidate {
-  return { entryId, similarity, latentKey, generation };
+function candidateOf(entry: Entry, similarity: number): Candidate {
+  const { entryId, latentKey } = entry;
+  return { entryId, similarity, latentKey, ...lineageOf(entry) };
 }
 
 function remixNotFound(videoId: string): FlexCacheError {

@@ -1,6 +1,7 @@
 import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
 import type { Entry, GenerationRequest, HitKind, Plan, PromptEmbedding } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
+import { lineageAfter, lineageOf } from '#core/lineage.ts';
 import { newRequest } from '#core/new-request.ts';
 import type { PriceBook } from '#core/prices.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
@@ -185,7 +186,10 @@ class Forecast {
     const { compatibilityKey } = this.#services;
     const partition = { compatibilityKey, scope, tenant };
     const donors = await Promise.all(
-      plan.donors.map(({ entryId }) => this.#batch.getEntry(entryId)),
+      plan.donors.map(async ({ entryId, similarity }) => {
+        const donor = await this.#batch.getEntry(entryId);
+        return { similarity, lineage: donor && lineageOf(donor) };
+      }),
     );
     return {
       ...partition,
@@ -197,8 +201,7 @@ class Forecast {
       ...readingOf(embedding),
       seed,
       vectors: embedding.vectors,
-      generation:
-        donors.length === 0 ? 0 : 1 + Math.max(...donors.map((donor) => donor?.generation ?? 0)),
+      ...lineageAfter(steps, donors),
       hits: 0,
       createdAt: '',
       gpuSeconds: 0,

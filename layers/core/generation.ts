@@ -3,7 +3,7 @@
  * table is declared here and nowhere else.
  */
 
-import type { EvictionReason } from './retention-run.ts';
+import type { LeavingReason } from './retention-run.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
@@ -338,6 +338,12 @@ export interface Entry {
   };
   /** 0 for a full generation, else 1 + the largest of its donors. */
   generation: number;
+  /** Fewest evaluations of the full generations that it goes back to; absent in older entries. */
+  steps?: number;
+  /** Smallest similarity on the way from those, 0..1; absent in older entries. `lineageOf` reads both. */
+  leastSimilarity?: number;
+  /** Entry of the refreshed video that took its place: this one is no donor and no answer any more. */
+  supersededBy?: string;
   hits: number;
   createdAt: string;
   lastHitAt?: string;
@@ -354,7 +360,7 @@ export interface Entry {
   /** Where the latent lies now; the deployment's class unless it was moved. */
   storageClass?: StorageClass;
   /** Why it left, once it is leaving. */
-  evictionReason?: EvictionReason;
+  evictionReason?: LeavingReason;
   /** Epoch milliseconds until which the entry must not be evicted. */
   leaseUntil?: number;
   /** Epoch milliseconds when it came into its state; absent while READY. */

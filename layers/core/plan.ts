@@ -1,6 +1,7 @@
 import type { Calibration, StartPoint } from './calibration.ts';
 import type { Donor, GenerationRequest, HitKind, LookupPart, Plan } from './generation.ts';
 import { limitReuse, moveStart } from './limit-reuse.ts';
+import type { Lineage } from './lineage.ts';
 import { createRandomSource, type RandomSource } from './random.ts';
 
 /**
@@ -19,14 +20,12 @@ export const EQUALLY_GOOD_MARGIN = 0.005;
 export const REMIX_START_TIME = 0.8;
 
 /** An entry that the index proposed for one part. */
-export interface Candidate {
+export interface Candidate extends Lineage {
   entryId: string;
-  /** Cosine of the request's vector and the entry's, -1..1; 1 for the very same prompt. */
+  /** Cosine of the request's vector and that of the entry's video, -1..1. */
   similarity: number;
   /** Object key of the entry's latent container. */
   latentKey: string;
-  /** The entry's generation: 0 for a full generation. */
-  generation: number;
 }
 
 /** Everything a plan is made from. */
@@ -34,7 +33,7 @@ export interface PlanInput {
   request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache' | 'minSimilarity' | 'maxReuse'>;
   /** The video that answers exactly this request, when there is one. */
   exactVideoId: string | null;
-  /** In any order. Entries of the very same prompt are `whole` candidates with similarity 1. */
+  /** In any order. */
   candidates: { readonly [Part in LookupPart]: readonly Candidate[] };
   /** The video that the request named as its donor, also when no threshold admits it. */
   remix?: Candidate | null;
@@ -65,9 +64,13 @@ export function makePlan(input: PlanInput): Plan {
   }
 
   const random = createRandomSource(request.seed, 'plan');
-  const whole = pickDonor('whole', candidates.whole, calibration, random);
-  const object = pickDonor('object', candidates.object, calibration, random);
-  const background = pickDonor('background', candidates.background, calibration, random);
+  const pick = (part: LookupPart): Donor | null =>
+    pickDonor(
+      part,
+      candidates[part].filter((candidate) => isDonor(candidate, part, input)),
+      random,
+    );
+  const [whole, object, background] = [pick('whole'), pick('object'), pick('background')];
   const donorsByHit: Partial<Record<HitKind, Donor[]>> = {};
   if (whole !== null) donorsByHit.whole = [whole];
   if (object !== null) donorsByHit.object = [object];
@@ -87,6 +90,37 @@ export function makePlan(input: PlanInput): Plan {
   }
   best ??= remixOf(input);
   return best === null ? fullGeneration(request) : { ...fullGeneration(request), ...best };
+}
+
+/**
+ * Whether a request may start from this part of a candidate: what the part shows is similar enough,
+ * and nothing that the candidate goes back to is less than what is asked for, neither in evaluations
+ * (a draft is no donor of a finished video) nor in similarity.
+ */
+export function isDonor(
+  candidate: Candidate,
+  part: LookupPart,
+  { request, calibration }: Pick<PlanInput, 'request' | 'calibration'>,
+): boolean {
+  return (
+    candidate.generation < MAX_GENERATION &&
+    candidate.steps >= request.steps &&
+    Math.min(candidate.similarity, candidate.leastSimilarity) >= request.minSimilarity &&
+    calibration.decide(part, candidate.similarity, Infinity) !== null
+  );
+}
+
+/**
+ * Whether the video that was made for the very same request may be returned again: what it goes back to
+ * holds the bounds of the request. Who names a draft to remix gets what starts from the draft.
+ */
+export function isAnswer(
+  { steps, leastSimilarity }: Lineage,
+  request: Pick<GenerationRequest, 'steps' | 'minSimilarity' | 'remixOf'>,
+): boolean {
+  return (
+    (request.remixOf !== null || steps >= request.steps) && leastSimilarity >= request.minSimilarity
+  );
 }
 
 /** The whole of the named video, whatever its similarity. */
@@ -119,15 +153,9 @@ function skipsMore(start: StartPoint, than: StartPoint): boolean {
 
 function pickDonor(
   part: LookupPart,
-  candidates: readonly Candidate[],
-  calibration: Calibration,
+  usable: readonly Candidate[],
   random: RandomSource,
 ): Donor | null {
-  const usable = candidates.filter(
-    (candidate) =>
-      candidate.generation < MAX_GENERATION &&
-      calibration.decide(part, candidate.similarity, Infinity) !== null,
-  );
   if (usable.length === 0) return null;
   const bestSimilarity = Math.max(...usable.map((candidate) => candidate.similarity));
   const good = usable.filter(

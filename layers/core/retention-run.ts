@@ -19,6 +19,9 @@ export const EVICTION_REASONS = [
  */
 export type EvictionReason = (typeof EVICTION_REASONS)[number];
 
+/** `superseded`: a refreshed video took its place; no pass decides that. */
+export type LeavingReason = EvictionReason | 'superseded';
+
 export type Verdict = 'keep' | 'pinned' | 'leased' | 'move' | EvictionReason;
 
 /** What the cache keeps, for pricing: one month of it is a month's rent. */

@@ -38,6 +38,7 @@ import {
 import { isSamePartition } from '../core/identity.ts';
 import { listPage } from './list-page.ts';
 import { decayWeight, LANDMARK } from '../core/policy/decay.ts';
+import type { LeavingReason } from '../core/retention-run.ts';
 import type { StorageClass } from '../core/storage-class.ts';
 import type { WeighedEntry } from '../core/weighed-entry.ts';
 import type {
@@ -72,6 +73,8 @@ const DISCOUNT_HIT = 'ADD #hits :minusOne, #decayedHits :minusWeight, #decayedCr
 const HAS_COUNTED = '#hits >= :one AND #decayedHits >= :weight AND #decayedCredit >= :credit';
 const HAD_HITS = '#hits = :hits';
 const IS_NOT_PINNED = 'attribute_not_exists(#pinnedAt)';
+/** Entries leave for these whoever has pinned them. */
+const IS_NO_CHOICE: ReadonlySet<LeavingReason> = new Set(['latent-missing', 'superseded']);
 const IS_LEAVING = '#state IN (:EVICTING, :TOMBSTONE)';
 
 const IS_RUNNING = '#status = :running';
@@ -118,6 +121,7 @@ const JOBS_AT_ONCE = 100;
  * | take a lease back, uncounted   | withdrawLease  | UpdateItem; the last one ends the lease with a 2nd  | 4-8 write         |
  * | evict in steps                 | moveEntry      | UpdateItem, conditional on state, lease, hits, pin  | 3-4 + 4 write     |
  * | keep an entry, or let it go    | pinEntry       | UpdateItem, only while READY                        | 3-4 + 1 write     |
+ * | a refreshed video replaces it  | supersedeEntry | UpdateItem, only while READY                        | 3-4 + 2 write     |
  * | where a latent lies            | setStorageClass| UpdateItem, only while READY                        | 3-4 + 1 write     |
  * | weigh every entry              | weighEntries   | Query `entries-by-state`, 16 segments               | 0.5 per 8 entries |
  * | finish what leaves             | leavingEntries | Query `entries-by-state`, 2 for each segment        | 0.5 each          |
@@ -448,7 +452,7 @@ export class DynamoTable implements Table {
     now: number,
     { hits, reason }: MoveOptions = {},
   ): Promise<boolean> {
-    const isByChoice = reason !== undefined && reason !== 'latent-missing';
+    const isByChoice = reason !== undefined && !IS_NO_CHOICE.has(reason);
     const leave = `${LEAVE_INDEXES}${reason === undefined ? '' : ', #evictionReason = :reason'}`;
     const moved = await this.#items.update(
       entryItemKey(entryId),
@@ -485,6 +489,14 @@ export class DynamoTable implements Table {
     throw new FlexCacheError('not_found', `there is no entry ${entryId} in the cache`, {
       field: 'entryId',
       fix: 'list the entries with flexcache cache ls',
+    });
+  }
+
+  async supersedeEntry(entryId: string, by: string): Promise<void> {
+    await this.#items.update(entryItemKey(entryId), `supersede entry ${entryId}`, {
+      update: 'SET #supersededBy = :by REMOVE #readyExactKey, #readyPromptKey',
+      condition: IS_READY,
+      values: { ...READY, ':by': by },
     });
   }
 
@@ -555,6 +567,8 @@ export class DynamoTable implements Table {
       condition: `${EXISTS} AND ${HAS_NO_HOLDERS}`,
       values: {},
     });
+    if (left['supersededBy'] === undefined) return;
+    await this.moveEntry(entryId, 'READY', 'EVICTING', Date.now(), { reason: 'superseded' });
   }
 
   #leavingPage(

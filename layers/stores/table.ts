@@ -1,5 +1,5 @@
 import type { CachePartition } from '../core/identity.ts';
-import type { EvictionReason } from '../core/retention-run.ts';
+import type { LeavingReason } from '../core/retention-run.ts';
 import type { StorageClass } from '../core/storage-class.ts';
 import type { WeighedEntry } from '../core/weighed-entry.ts';
 import type {
@@ -31,8 +31,8 @@ export interface LeaseRequest {
 export interface MoveOptions {
   /** Only while it has had just so many hits: what was decided before another came is void. */
   hits?: number;
-  /** Why it leaves. A pinned entry stays, unless there is no reason or its latent is gone. */
-  reason?: EvictionReason;
+  /** Why it leaves. A pinned entry stays where a pass chose it; otherwise, and without a reason, it leaves. */
+  reason?: LeavingReason;
 }
 
 export interface WeighOptions {
@@ -124,7 +124,7 @@ export interface Table {
    * Null when the entry is gone or being evicted.
    */
   leaseEntry(lease: LeaseRequest): Promise<Entry | null>;
-  /** Ends this holder's lease; the lease of others stays. Idempotent. */
+  /** Ends this holder's lease; the lease of others stays. Without any a superseded entry leaves. Idempotent. */
   releaseEntry(entryId: string, holder: string): Promise<void>;
   /**
    * Ends a lease that was never used, and takes back the hit and the credit that `leaseEntry` counted
@@ -147,6 +147,11 @@ export interface Table {
    * @throws FlexCacheError `not_found` unless the entry is READY.
    */
   pinEntry(entryId: string, isPinned: boolean): Promise<Entry>;
+  /**
+   * A refreshed video took the entry's place: nothing finds it by its keys any more, and whoever knows
+   * its id sees it in `supersededBy`. Who has leased it reads on. Idempotent; nothing unless READY.
+   */
+  supersedeEntry(entryId: string, by: string): Promise<void>;
   /** Records where the latent lies now; false when the entry is not READY any more. */
   setStorageClass(entryId: string, storageClass: StorageClass): Promise<boolean>;
   /**

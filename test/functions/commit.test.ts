@@ -97,6 +97,82 @@ describe('Commit', () => {
     expect((await table().getEntry(request.videoId))!.generation).toBe(3);
   });
 
+  it('stores with an entry the weakest of what it was made from', async () => {
+    // Prepare
+    const request = await submit(table());
+    const donors = await Promise.all(
+      [
+        { steps: 4, leastSimilarity: 1 },
+        { generation: 1, steps: 12, leastSimilarity: 0.85 },
+      ].map(async (lineage) => {
+        const { entryId, latentKey } = await storedEntry(table(), lineage);
+        return { entryId, part: 'object' as const, similarity: 0.9, latentKey };
+      }),
+    );
+
+    // Act
+    await createCommitHandler(servicesOn(table()))(
+      commitInput(request, generationOf(request, { hit: 'object+background', donors })),
+    );
+
+    // Assess
+    expect(await table().getEntry(request.videoId)).toMatchObject({
+      generation: 2,
+      steps: 4,
+      leastSimilarity: 0.85,
+    });
+  });
+
+  it('replaces by a refreshed video what answers its prompt and seed in as many steps or fewer', async () => {
+    // Prepare
+    const prompt = unique('refreshed ');
+    const request = await submit(table(), { prompt, cache: 'refresh' });
+    const [draft, same, pinned, leased] = await Promise.all([
+      storedEntry(table(), {}, { ...request, steps: 1 }),
+      storedEntry(table(), {}, request),
+      storedEntry(table(), {}, { ...request, steps: 2 }),
+      storedEntry(table(), {}, { ...request, steps: 3 }),
+    ]);
+    const others = await Promise.all([
+      storedEntry(table(), {}, { ...request, steps: 13 }),
+      storedEntry(table(), {}, { ...request, seed: 8 }),
+      storedEntry(table(), {}, { ...request, remixOf: 'vid_named' }),
+      storedEntry(table(), { tenant: 'stranger' }, request),
+    ]);
+    await table().pinEntry(pinned.entryId, true);
+    const now = Date.now();
+    const lease = { entryId: leased.entryId, holder: 'reader', now, leaseUntil: now + 60_000 };
+    await table().leaseEntry(lease);
+    const vectors = new FakeVectors();
+    const deleted: string[] = [];
+    vectors.delete = async (entryIds) => void deleted.push(...entryIds);
+    const commit = createCommitHandler(crashingAfter('completeJob', table(), vectors));
+
+    // Act
+    await commit(commitInput(request)).catch(() => {});
+    await createCommitHandler(servicesOn(table(), vectors))(commitInput(request));
+
+    // Assess
+    const { promptKey } = (await table().getEntry(request.videoId))!;
+    const found = await table().findSamePrompt(promptKey, 100);
+    expect(found.map(({ entryId }) => entryId).sort()).toEqual(
+      [request.videoId, ...others.slice(0, 3).map(({ entryId }) => entryId)].sort(),
+    );
+    for (const { entryId } of [draft, same, pinned]) {
+      expect(await table().getEntry(entryId)).toMatchObject({
+        state: 'EVICTING',
+        evictionReason: 'superseded',
+        supersededBy: request.videoId,
+      });
+      expect(deleted).toContain(entryId);
+    }
+    expect((await table().getEntry(request.videoId))!.pinnedAt).toBeDefined();
+    expect(await table().getEntry(leased.entryId)).toMatchObject({ state: 'READY' });
+    await table().releaseEntry(leased.entryId, 'reader');
+    expect(await table().getEntry(leased.entryId)).toMatchObject({ state: 'EVICTING' });
+    expect(await table().findExact(others[3]!.exactKey)).toMatchObject({ state: 'READY' });
+  });
+
   it.each(['off', 'readonly'] as const)('stores no entry in cache mode %s', async (cache) => {
     // Prepare
     const request = await submit(table(), { cache });

@@ -127,6 +127,9 @@ export async function submit(
   return request;
 }
 
+/** Of every prompt that is looked up. */
+const PROMPT_VECTORS = { whole: [1, 0, 0, 0], object: [0, 1, 0, 0], background: [0, 0, 1, 0] };
+
 export function lookupInput(request: GenerationRequest): LookupInput {
   return {
     request,
@@ -134,7 +137,7 @@ export function lookupInput(request: GenerationRequest): LookupInput {
       embedding: {
         objectPhrase: 'a red ball',
         backgroundPhrase: 'the sea',
-        vectors: { whole: [1, 0, 0, 0], object: [0, 1, 0, 0], background: [0, 0, 1, 0] },
+        vectors: PROMPT_VECTORS,
       },
       seconds: 0.1,
       usage: { step: 'embed', lambdaMilliseconds: 100 },
@@ -198,7 +201,7 @@ export function commitInput(
   };
 }
 
-/** A stored entry of this tenant and model; with the keys of `of`, when given. */
+/** A stored entry of this tenant and model; with the keys of `of`, when given, and showing its prompt. */
 export async function storedEntry(
   table: Table,
   changes: Partial<Entry> = {},
@@ -214,6 +217,7 @@ export async function storedEntry(
     ...(of && {
       exactKey: exactKey({ ...of, ...partition }),
       promptKey: promptKey({ ...of, ...partition }),
+      vectors: PROMPT_VECTORS,
     }),
     ...changes,
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
+import type { Entry } from '#core/generation.ts';
 import { PATIENCE } from '#core/patience.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
@@ -71,6 +72,45 @@ describe('Lookup', () => {
       donors: [{ entryId: entry.entryId, part: 'whole', similarity: 1 }],
       seed: request.seed,
     });
+  });
+
+  it.each([
+    ['was made as a draft', { steps: 1, stepsRun: 1 }],
+    ['was made from a draft', { generation: 1, steps: 1 }],
+    ['does not show it', { vectors: { whole: [0.6, 0.8, 0, 0], object: null, background: null } }],
+    ['was made again', { supersededBy: 'vid_new' }],
+  ] as const)('does not start from a video of the same prompt that %s', async (_, changes) => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('draft ') });
+    const { entryId } = await storedEntry(
+      table(),
+      { exactKey: 'other seed', ...structuredClone(changes) } as Partial<Entry>,
+      { ...request, seed: 1 },
+    );
+    const vectors = new FakeVectors();
+    vectors.matches.object = [{ entryId, similarity: 0.75 }];
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table(), vectors))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({ hit: 'miss', donors: [] });
+  });
+
+  it.each([
+    ['was made from too dissimilar a donor', { minSimilarity: 0.95 }, { leastSimilarity: 0.91 }],
+    ['was made from a draft', {}, { steps: 1 }],
+  ])('does not answer with the video of the very request that %s', async (_, asked, changes) => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('bound '), ...asked });
+    const made = { generation: 1, steps: 12, leastSimilarity: 1, ...changes };
+    await storedEntry(table(), made, request);
+
+    // Act
+    const { plan } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({ hit: 'miss', donors: [], exactVideoId: null });
   });
 
   it('composes an object and a background that two entries lend', async () => {

@@ -65,8 +65,9 @@ const EXPECTED: Record<string, Permissions> = {
     ...WAKE,
   },
   Commit: {
-    Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'),
-    VectorIndex: VECTORS('PutVectors'),
+    Table: TABLE('BatchGetItem', 'DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'),
+    'Table/index/ready-by-prompt-key': QUERY,
+    VectorIndex: VECTORS('DeleteVectors', 'PutVectors'),
     WebhooksQueue: SEND,
   },
   Fail: { Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'), WebhooksQueue: SEND },

@@ -1,16 +1,12 @@
 import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
-import { FakeVideoModel, MANIFEST } from '../denoiser/fakes.ts';
+import { FakeVideoModel, MANIFEST, targetOf } from '../denoiser/fakes.ts';
 import { halves } from '../functions/fixture.ts';
 
-/** The first eight elements of a text's letters as a unit vector; texts of a test share little. */
+/** The vector of the video that is made of the text: a video shows its prompt, and no other text. */
 async function embedText(text: string) {
-  const vector = Float32Array.from({ length: 8 }, (_, index) =>
-    Math.sin(text.length * 7919 + (text.codePointAt(index % text.length) ?? 0) * (index + 1)),
-  );
-  const length = Math.hypot(...vector);
   return {
-    vector: vector.map((element) => element / length),
+    vector: await new FakeVideoModel().embedVideo(targetOf(text)),
     partLogits: { data: new Float32Array(0), shape: [0, 3] },
   };
 }

@@ -629,6 +629,28 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       }
     });
 
+    test('a superseded entry is found by no key, and leaves without holders', async () => {
+      const { entryId, exactKey, promptKey } = await put(sampleEntry());
+      const now = Date.now();
+      const lease = { entryId, holder: 'a', now, leaseUntil: now + 60_000 };
+      await open().leaseEntry(lease);
+
+      await open().supersedeEntry(entryId, 'vid_new');
+      await open().supersedeEntry(entryId, 'vid_new');
+      const held = await open().getEntry(entryId);
+      const found = [await open().findExact(exactKey), await open().findSamePrompt(promptKey, 9)];
+      await open().releaseEntry(entryId, 'a');
+
+      expect(held).toMatchObject({ state: 'READY', supersededBy: 'vid_new' });
+      expect(found).toEqual([null, []]);
+      expect(await open().getEntry(entryId)).toMatchObject({
+        state: 'EVICTING',
+        evictionReason: 'superseded',
+      });
+      await open().supersedeEntry('vid_nobody', 'vid_new');
+      expect(await open().getEntry('vid_nobody')).toBeNull();
+    });
+
     test('where a latent lies is recorded while its entry is READY', async () => {
       const { entryId } = await put(sampleEntry());
 

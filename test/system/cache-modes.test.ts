@@ -8,6 +8,9 @@ import { BALL, checked, problemsOf, temporaryFolder } from './harness.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
+const STEPS = '8';
+const DRAFT_STEPS = '2';
+
 let base: string;
 let first: VideoReport;
 
@@ -18,8 +21,10 @@ beforeAll(async () => {
 
 afterAll(() => rm(base, { recursive: true, force: true }));
 
+/** Seed 1 is asked for in as many steps as it takes to show its prompt, others as drafts. */
 function request(folder: string, seed: number, ...options: string[]): Promise<Outcome> {
-  const command = ['generate', BALL, '--steps', '2', '--json', '--seed', String(seed)];
+  const steps = seed === 1 ? STEPS : DRAFT_STEPS;
+  const command = ['generate', BALL, '--steps', steps, '--json', '--seed', String(seed)];
   return runFlexcache(folder, ...command, ...options);
 }
 
@@ -63,7 +68,7 @@ describe('one stored video', () => {
 
     expect(again).toMatchObject({
       cache: { hit: 'exact', donors: [{ id: first.id, part: 'whole', similarity: 1 }], t0: 0 },
-      steps: { run: 0, full: 2 },
+      steps: { run: 0, full: 8 },
     });
     expect(again.id).not.toBe(first.id);
     expect(await readFile(again.video)).toEqual(await readFile(first.video));
@@ -87,11 +92,11 @@ describe('one stored video', () => {
     const state = join(folder, '.flexcache');
     const entries = async (): Promise<number> => (await checked(state)).entries.length;
 
-    const off = reportOf(await request(folder, 1, '--cache', 'off'));
+    const off = reportOf(await request(folder, 3, '--cache', 'off'));
     const afterOff = await entries();
     const readonly = reportOf(await request(folder, 2, '--cache', 'readonly'));
     const afterReadonly = await entries();
-    const refresh = reportOf(await request(folder, 1, '--cache', 'refresh'));
+    const refresh = reportOf(await request(folder, 3, '--cache', 'refresh'));
     const afterRefresh = await entries();
 
     expect([off, readonly, refresh].map(({ cache }) => cache.hit)).toEqual([
@@ -106,6 +111,19 @@ describe('one stored video', () => {
     ]);
     expect([afterOff, afterReadonly, afterRefresh]).toEqual([1, 1, 2]);
     expect(problemsOf(await checked(state))).toEqual([]);
+  });
+});
+
+test('a draft is not where a request for more steps starts from', async () => {
+  const folder = await temporaryFolder();
+  const draft = ['generate', BALL, '--json', '--steps', '1', '--seed', '1'];
+  reportOf(await runFlexcache(folder, ...draft));
+
+  const finished = reportOf(await request(folder, 2));
+
+  expect(finished).toMatchObject({
+    cache: { hit: 'miss', donors: [] },
+    steps: { run: 2, full: 2 },
   });
 });
 
@@ -140,7 +158,7 @@ test.each([
   const again = await request(folder, 1);
 
   expect(remade.stderr).toMatch(/^flexcache: object_\w+: .*: it is made again\n$/);
-  expect(reportOf(remade)).toMatchObject({ cache: { hit: 'miss' }, steps: { run: 2 } });
+  expect(reportOf(remade)).toMatchObject({ cache: { hit: 'miss' }, steps: { run: 8 } });
   expect(again.stderr).toBe('');
   expect(reportOf(again).cache).toMatchObject({
     hit: 'exact',

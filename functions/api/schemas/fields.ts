@@ -86,7 +86,8 @@ export const extensionFields = {
       '`auto` (default) reads and writes the cache; `readonly` writes nothing; `refresh` reads nothing; `off` neither.',
   }),
   min_similarity: boundedNumber(1).meta({
-    description: 'Least similarity of a video to start from (default 0: the model decides).',
+    description:
+      'Least similarity of a video to start from, and of every one that it was made from itself (default 0: the model decides).',
   }),
   max_reuse: boundedNumber(1).meta({
     description:

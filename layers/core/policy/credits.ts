@@ -1,6 +1,6 @@
 import type { Plan } from '../generation.ts';
 import { LOOKUP_PARTS } from '../generation.ts';
-import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
+import { isDonor, makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
 
 /**
  * What a full generation's result is worth as a donor, as a share of the evaluations that making it
@@ -47,12 +47,13 @@ function generationAfter({ candidates, remix }: PlanInput, { donors }: Plan): nu
 }
 
 /** Entries that could be donors of a request: how busy the neighbourhood is that its video joins. */
-export function neighboursOf({ candidates, calibration }: PlanInput): number {
+export function neighboursOf(input: PlanInput): number {
   const found = new Set<string>();
   for (const part of LOOKUP_PARTS) {
-    for (const { entryId, similarity, generation } of candidates[part]) {
-      if (generation >= MAX_GENERATION || found.has(entryId)) continue;
-      if (calibration.decide(part, similarity, Infinity) !== null) found.add(entryId);
+    for (const candidate of input.candidates[part]) {
+      if (!found.has(candidate.entryId) && isDonor(candidate, part, input)) {
+        found.add(candidate.entryId);
+      }
     }
   }
   return found.size;

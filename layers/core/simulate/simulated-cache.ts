@@ -109,6 +109,9 @@ export class SimulatedCache {
         similarity,
         latentKey: entry.entryId,
         generation: entry.generation,
+        // Every simulated request asks for the same steps, and none for a least similarity.
+        steps,
+        leastSimilarity: 1,
       }));
     };
     const candidates =

@@ -10,6 +10,8 @@ const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candida
   similarity: 0.9,
   latentKey: `latents/${entryId}/0.fcl`,
   generation: 0,
+  steps: 12,
+  leastSimilarity: 1,
   ...overrides,
 });
 
