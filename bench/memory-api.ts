@@ -114,6 +114,7 @@ export async function memoryApi(): Promise<{
       predict: async () => ({
         lines: 1,
         rejected: 0,
+        refused: {},
         alreadyThere: 0,
         lookedAt: 1,
         hits: noHits(),

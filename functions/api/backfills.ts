@@ -10,7 +10,7 @@ import { ApiError, notFound } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
 import { backfillObject, backfillSummary } from './backfill-object.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
-import { defaultsOf, sourceOf, startBackfill } from './new-backfill.ts';
+import { settingsOf, sourceOf, startBackfill } from './new-backfill.ts';
 import { pageObject } from './page-object.ts';
 import { predictionObject } from './prediction-object.ts';
 import { redeliver } from './redeliver.ts';
@@ -44,8 +44,12 @@ const createBackfill = endpoint({
     const source = sourceOf(caller.tenant, body);
     await admitRequest(services.tenants, caller);
     if (body.dry_run) {
-      const question = { tenant: caller.tenant, source, defaults: defaultsOf(body) };
-      return predictionObject(await predict(services, question));
+      const { tenant, limits } = caller;
+      const { defaults, concurrency, toleratedFailurePercentage } = settingsOf(body);
+      const budgetPerDay = limits.budgetPerDay?.toString() ?? null;
+      const question = { tenant, source, defaults, concurrency, budgetPerDay };
+      const prediction = await predict(services, question);
+      return predictionObject(prediction, toleratedFailurePercentage);
     }
     await requireBudget(services, caller);
     const { tenant } = caller;

@@ -1,10 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  BACKFILL_FORMATS,
-  type Backfill,
-  type BackfillDefaults,
-  type BackfillFormat,
-} from '#core/backfill.ts';
+import { BACKFILL_FORMATS, type Backfill, type BackfillFormat } from '#core/backfill.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { backfillIdForKey, randomBackfillId } from '#core/identity.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
@@ -63,14 +58,21 @@ function requireOwnUpload(tenant: string, inputKey: string): void {
   });
 }
 
-/** What holds for lines that do not say otherwise. */
-export function defaultsOf(body: CreateBackfillBody): BackfillDefaults {
+/** How the lines of a backfill are made, in a run and in a dry run. */
+export function settingsOf(
+  body: CreateBackfillBody,
+): Pick<Backfill, 'defaults' | 'concurrency' | 'toleratedFailurePercentage'> {
   return {
-    cache: body.cache ?? STANDARD_DEFAULTS.cache,
-    scope: body.scope ?? STANDARD_DEFAULTS.scope,
-    steps: body.steps ?? STANDARD_DEFAULTS.steps,
-    minSimilarity: body.min_similarity ?? STANDARD_DEFAULTS.minSimilarity,
-    maxReuse: body.max_reuse ?? STANDARD_DEFAULTS.maxReuse,
+    defaults: {
+      cache: body.cache ?? STANDARD_DEFAULTS.cache,
+      scope: body.scope ?? STANDARD_DEFAULTS.scope,
+      steps: body.steps ?? STANDARD_DEFAULTS.steps,
+      minSimilarity: body.min_similarity ?? STANDARD_DEFAULTS.minSimilarity,
+      maxReuse: body.max_reuse ?? STANDARD_DEFAULTS.maxReuse,
+    },
+    concurrency: body.concurrency ?? DEFAULT_CONCURRENCY,
+    toleratedFailurePercentage:
+      body.tolerated_failure_percentage ?? DEFAULT_TOLERATED_FAILURE_PERCENTAGE,
   };
 }
 
@@ -124,10 +126,7 @@ async function newBackfill(
     tenant,
     status: 'queued',
     ...input,
-    defaults: defaultsOf(body),
-    concurrency: body.concurrency ?? DEFAULT_CONCURRENCY,
-    toleratedFailurePercentage:
-      body.tolerated_failure_percentage ?? DEFAULT_TOLERATED_FAILURE_PERCENTAGE,
+    ...settingsOf(body),
     webhook,
     metadata: body.metadata ?? {},
     modelRevision: services.modelRevision,

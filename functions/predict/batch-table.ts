@@ -9,16 +9,23 @@ type LookupTable = LookupServices['table'];
 
 /**
  * The cache as it would be after some lines of a batch: what is stored, and beside it the entries
- * that those lines would leave behind. Nothing is written and nothing leased.
+ * that those lines would leave behind. Nothing is written and nothing leased. What is stored is read
+ * once: a line that is looked up again, because an entry is expected since, asks the stores for nothing.
  */
 export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
   readonly #table: LookupTable;
   readonly #vectors: Pick<VectorIndex, 'query'>;
   readonly #expected = new Map<string, Entry>();
+  readonly #read = new Map<string, Promise<unknown>>();
 
   constructor(table: LookupTable, vectors: Pick<VectorIndex, 'query'>) {
     this.#table = table;
     this.#vectors = vectors;
+  }
+
+  /** How many entries are found beside those that are stored. */
+  get expected(): number {
+    return this.#expected.size;
   }
 
   /** From now on this entry is found too. */
@@ -36,16 +43,20 @@ export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
 
   async findExact(exactKey: string): Promise<Entry | null> {
     const [expected] = this.#expectedWhere((entry) => entry.exactKey === exactKey);
-    return expected ?? this.#table.findExact(exactKey);
+    return expected ?? this.#once(['exact', exactKey], () => this.#table.findExact(exactKey));
   }
 
   async findSamePrompt(promptKey: string, limit: number): Promise<Entry[]> {
     const expected = this.#expectedWhere((entry) => entry.promptKey === promptKey);
-    return [...expected, ...(await this.#table.findSamePrompt(promptKey, limit))].slice(0, limit);
+    const stored = await this.#once(['prompt', promptKey, limit], () =>
+      this.#table.findSamePrompt(promptKey, limit),
+    );
+    return [...expected, ...stored].slice(0, limit);
   }
 
   async getEntry(entryId: string): Promise<Entry | null> {
-    return this.#expected.get(entryId) ?? this.#table.getEntry(entryId);
+    const expected = this.#expected.get(entryId);
+    return expected ?? this.#once(['entry', entryId], () => this.#table.getEntry(entryId));
   }
 
   async leaseEntry({ entryId, partition }: LeaseRequest): Promise<Entry | null> {
@@ -64,10 +75,19 @@ export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
         return stored === null ? [] : [{ entryId, similarity: cosine(vector, stored) }];
       },
     );
-    const stored = await this.#vectors.query(scope, vector, topK);
+    const stored = await this.#once(['query', scope, vector, topK], () =>
+      this.#vectors.query(scope, vector, topK),
+    );
     return [...expected, ...stored]
       .sort((one, other) => other.similarity - one.similarity)
       .slice(0, topK);
+  }
+
+  #once<Value>(asked: readonly unknown[], read: () => Promise<Value>): Promise<Value> {
+    const key = JSON.stringify(asked);
+    const known = this.#read.get(key) ?? read();
+    this.#read.set(key, known);
+    return known as Promise<Value>;
   }
 
   #expectedWhere(isWanted: (entry: Entry) => boolean): Entry[] {

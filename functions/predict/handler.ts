@@ -1,26 +1,36 @@
 import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
-import type { Entry, GenerationRequest, HitKind, Plan, PromptEmbedding } from '#core/generation.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { lineageAfter, lineageOf } from '#core/lineage.ts';
-import { newRequest } from '#core/new-request.ts';
 import type { PriceBook } from '#core/prices.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
-import { LineKeys } from '#readers/line-key.ts';
 import { readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { Table } from '#stores/table.ts';
+import type { TenantTable } from '#stores/tenants.ts';
+import type { BackfillItem } from '../backfill-states.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { embedPrompt } from '../embed/embed-prompt.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { readingOf } from '../commit/store-outcome.ts';
+import {
+  admitLine,
+  itemsOf,
+  requestOfItem,
+  type AdmittedLine,
+  type LineAdmission,
+  type LineModel,
+} from '../plan-lines.ts';
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
 import {
   deployedModel,
   deployedTable,
+  deployedTenants,
   deployedVectors,
   lazily,
   reuseRules,
@@ -30,34 +40,34 @@ import {
 import { namingErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { limited } from '../prepare/handler.ts';
+import { BatchSpending } from './batch-spending.ts';
 import { BatchTable } from './batch-table.ts';
 import { noHits, type Prediction, type PredictionQuestion } from './prediction.ts';
 
-export interface PredictServices extends Pick<
-  Services,
-  'embedder' | 'splitter' | 'vectors' | 'calibration' | 'compatibilityKey'
-> {
+export interface PredictServices
+  extends
+    LineModel,
+    Pick<Services, 'embedder' | 'splitter' | 'vectors' | 'calibration' | 'compatibilityKey'> {
   table: LookupServices['table'] & Pick<Table, 'listJobs'>;
+  tenants: Pick<TenantTable, 'getSpending'>;
   /** Where a file is, as its owner put it. */
   uploads: ForeignObjects;
-  modelRevision: string;
-  /** The package's tuned number of network evaluations. */
-  steps: number;
   prices: PriceBook;
 }
 
 /** Lines that are looked up: as many as fit into the half minute that the HTTP API waits. */
 export const MAX_LOOKED_AT = 200;
 
-/** Lines at once; like videos that are in the making at once, they are no donors of each other. */
-const WAVE = 8;
+/** Lines that are embedded and looked up at once, before their turn. */
+const READ_AHEAD = 8;
 
 /** Videos of the tenant by which GPU time is measured. */
 const MEASURED_VIDEOS = 20;
 
 /**
- * Says what a backfill would come to: each line is looked up as it would be, without a lease, in the
- * cache as the lines before it would leave it. Makes nothing and writes nothing.
+ * Says what a backfill would come to: each line is admitted and looked up as it would be, without a
+ * reservation and a lease, in the cache as the lines before it would leave it. Makes nothing and writes
+ * nothing.
  */
 export function createPredictHandler(
   services: PredictServices,
@@ -70,13 +80,19 @@ export async function predict(
   services: PredictServices,
   question: PredictionQuestion,
 ): Promise<Prediction> {
-  const lines = new LineCounts(services, question);
-  for await (const read of linesOf(services, question)) lines.add(read);
-  const forecast = new Forecast(services);
-  for (let first = 0; first < lines.requests.length; first += WAVE) {
-    await forecast.lookUp(lines.requests.slice(first, first + WAVE));
+  const { table } = services;
+  const lines = new LineCounts(question);
+  for await (const item of itemsOf(linesOf(services, question), question.defaults, services)) {
+    lines.add(item);
   }
-  return predictionOf(services, question, lines, forecast);
+  const measured = await measuredVideos(table, question.tenant);
+  const forecast = new Forecast(services, question, pricesOf(services, measured));
+  for (let first = 0; first < lines.requests.length; first += READ_AHEAD) {
+    const ahead = lines.requests.slice(first, first + READ_AHEAD);
+    const read = await Promise.all(ahead.map((request) => forecast.readAhead(request)));
+    for (const line of read) await forecast.take(line);
+  }
+  return predictionOf(lines, forecast, measured.length);
 }
 
 async function* linesOf(
@@ -90,64 +106,81 @@ async function* linesOf(
   }
 }
 
+async function measuredVideos(table: PredictServices['table'], tenant: string): Promise<Job[]> {
+  const { items } = await table.listJobs(tenant, { limit: MEASURED_VIDEOS });
+  return items.filter(({ usage }) => usage.some(({ gpuSeconds }) => gpuSeconds));
+}
+
+/** Pico-dollars of so many network evaluations. */
+type PriceOf = (networkEvaluations: number) => bigint;
+
+function pricesOf({ prices }: PredictServices, measured: readonly Job[]): PriceOf {
+  const timing = measuredTiming(measured.flatMap(({ usage }) => usage)) ?? ASSUMED_TIMING;
+  return (networkEvaluations) => estimateCost({ networkEvaluations, timing }, prices).total;
+}
+
 /** Counts the lines of the input and keeps the first of its requests. */
 class LineCounts {
   readonly requests: GenerationRequest[] = [];
   readable = 0;
   rejected = 0;
-  readonly #keys: LineKeys;
   readonly #question: PredictionQuestion;
-  readonly #steps: number;
 
-  constructor({ modelRevision, steps }: PredictServices, question: PredictionQuestion) {
-    this.#keys = new LineKeys(modelRevision, question.defaults);
+  constructor(question: PredictionQuestion) {
     this.#question = question;
-    this.#steps = steps;
   }
 
-  add(read: ReadLine): void {
-    if ('error' in read) {
+  add(item: BackfillItem): void {
+    if ('error' in item) {
       this.rejected += 1;
       return;
     }
     this.readable += 1;
     if (this.requests.length === MAX_LOOKED_AT) return;
-    const { tenant, defaults } = this.#question;
-    const {
-      prompt,
-      seed,
-      cache = defaults.cache,
-      steps = defaults.steps ?? this.#steps,
-    } = read.request;
-    const key = this.#keys.next(read.request);
-    const { scope, minSimilarity, maxReuse } = defaults;
-    const asked = { prompt, cache, steps, tenant, scope, minSimilarity, maxReuse };
-    this.requests.push(
-      newRequest(
-        {
-          ...asked,
-          seed: seed ?? key.seed,
-          idempotencyKey: key.idempotencyKey,
-          pool: 'backfill',
-        },
-        { steps },
-      ),
-    );
+    this.requests.push(requestOfItem(this.#question, item));
   }
+}
+
+/** A line that was read before its turn. */
+interface LineAhead {
+  request: GenerationRequest;
+  /** What is there under its id. */
+  present: Job | null;
+  /** Null where nothing is to be made. */
+  planned: { embedding: PromptEmbedding; plan: Plan; expected: number } | null;
 }
 
 /** What became of the lines that were looked up. */
 class Forecast {
   readonly plans: Plan[] = [];
+  readonly refused: Prediction['refused'] = {};
+  readonly priceOf: PriceOf;
   alreadyThere = 0;
   readonly #services: PredictServices;
+  readonly #concurrency: number;
   readonly #batch: BatchTable;
+  readonly #spending: BatchSpending;
+  readonly #admission: LineAdmission;
   readonly #lookUp: ReturnType<typeof createLookupHandler>;
+  /** Lines in the making, the one that was begun first first: it ends first. */
+  readonly #making: PlannedLine[] = [];
 
-  constructor(services: PredictServices) {
+  constructor(
+    services: PredictServices,
+    { concurrency, budgetPerDay }: PredictionQuestion,
+    priceOf: PriceOf,
+  ) {
     this.#services = services;
-    const { table, vectors, calibration, compatibilityKey } = services;
+    this.#concurrency = concurrency;
+    this.priceOf = priceOf;
+    const { table, tenants, vectors, calibration, compatibilityKey, prices } = services;
     this.#batch = new BatchTable(table, vectors);
+    this.#spending = new BatchSpending(tenants);
+    this.#admission = {
+      tenants: this.#spending,
+      budgetOf: async () => (budgetPerDay === null ? null : BigInt(budgetPerDay)),
+      estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
+    };
     this.#lookUp = createLookupHandler({
       table: this.#batch,
       vectors: this.#batch,
@@ -156,26 +189,56 @@ class Forecast {
     });
   }
 
-  async lookUp(requests: readonly GenerationRequest[]): Promise<void> {
-    const found = await Promise.all(requests.map((request) => this.#planOf(request)));
-    for (const line of found) {
-      if (line === null) {
-        this.alreadyThere += 1;
-        continue;
-      }
-      this.plans.push(line.plan);
-      const entry = await this.#entryOf(line);
-      if (entry !== null) this.#batch.expect(entry);
+  /** Reads what is stored of a line, and plans it as if its turn were now. */
+  async readAhead(request: GenerationRequest): Promise<LineAhead> {
+    const present = await this.#services.table.getJob(request.videoId);
+    if (present?.status === 'completed' || present?.deletedAt !== undefined) {
+      return { request, present, planned: null };
     }
+    const embedding = await embedPrompt(this.#services, request.prompt);
+    const { expected } = this.#batch;
+    const plan = await this.#plan(request, embedding);
+    return { request, present, planned: { embedding, plan, expected } };
   }
 
-  async #planOf(request: GenerationRequest): Promise<PlannedLine | null> {
-    const made = await this.#services.table.getJob(request.videoId);
-    if (made?.status === 'completed' && made.deletedAt === undefined) return null;
-    const embedding = await embedPrompt(this.#services, request.prompt);
+  /** Begins a line once a place is free, as the run does. */
+  async take({ request, present, planned }: LineAhead): Promise<void> {
+    while (this.#making.length >= this.#concurrency) await this.#end(this.#making.shift()!);
+    const wanted = { ...request, createdAt: new Date().toISOString() };
+    let admitted: AdmittedLine;
+    try {
+      admitted = await admitLine(this.#admission, wanted, present);
+    } catch (error) {
+      if (!(error instanceof FlexCacheError) || error.transient) throw error;
+      this.refused[error.code] = (this.refused[error.code] ?? 0) + 1;
+      return;
+    }
+    if (planned === null) {
+      this.alreadyThere += 1;
+      return;
+    }
+    const { embedding, expected } = planned;
+    const plan =
+      expected === this.#batch.expected ? planned.plan : await this.#plan(request, embedding);
+    this.plans.push(plan);
+    const line = { request, embedding, plan, admitted };
+    // Nothing is made of it: it gives its place back at once.
+    if (plan.hit === 'exact') await this.#end(line);
+    else this.#making.push(line);
+  }
+
+  async #plan(request: GenerationRequest, embedding: PromptEmbedding): Promise<Plan> {
     const embed = { embedding, seconds: 0, startedAt: 0, usage: { step: 'embed' as const } };
-    const { plan } = await this.#lookUp({ request, embed });
-    return { request, embedding, plan };
+    return (await this.#lookUp({ request, embed })).plan;
+  }
+
+  async #end(line: PlannedLine): Promise<void> {
+    const { admitted, plan } = line;
+    if (admitted.is === 'to be made') {
+      this.#spending.settle(admitted.reservation, this.priceOf(plan.steps));
+    }
+    const entry = await this.#entryOf(line);
+    if (entry !== null) this.#batch.expect(entry);
   }
 
   /** The entry that a line would leave behind; null where its cache mode or its hit leaves none. */
@@ -212,6 +275,7 @@ class Forecast {
 }
 
 interface PlannedLine {
+  admitted: AdmittedLine;
   request: GenerationRequest;
   embedding: PromptEmbedding;
   plan: Plan;
@@ -228,18 +292,11 @@ const NO_OBJECTS = {
   videoBytes: 0,
 };
 
-async function predictionOf(
-  { table, prices }: PredictServices,
-  { tenant }: PredictionQuestion,
+function predictionOf(
   { readable, rejected, requests }: LineCounts,
-  { plans, alreadyThere }: Forecast,
-): Promise<Prediction> {
-  const { items } = await table.listJobs(tenant, { limit: MEASURED_VIDEOS });
-  const measured = items.filter(({ usage }) => usage.some(({ gpuSeconds }) => gpuSeconds));
-  const timing = measuredTiming(measured.flatMap(({ usage }) => usage)) ?? ASSUMED_TIMING;
-  const priceOf = (networkEvaluations: number): bigint =>
-    estimateCost({ networkEvaluations, timing }, prices).total;
-
+  { plans, refused, alreadyThere, priceOf }: Forecast,
+  measuredVideos: number,
+): Prediction {
   const lookedAt = requests.length;
   const hits = noHits();
   const sums = { stepsRun: 0, stepsFull: 0, cost: 0n, costWithoutCache: 0n };
@@ -257,17 +314,25 @@ async function predictionOf(
   return {
     lines: readable + rejected,
     rejected,
+    refused: mapValues(refused, scale),
     alreadyThere: scale(alreadyThere),
     lookedAt,
-    hits: Object.fromEntries(
-      Object.entries(hits).map(([hit, count]) => [hit, scale(count)]),
-    ) as Record<HitKind, number>,
+    hits: mapValues(hits, scale),
     stepsRun: scale(sums.stepsRun),
     stepsFull: scale(sums.stepsFull),
     cost: scaleMoney(sums.cost),
     costWithoutCache: scaleMoney(sums.costWithoutCache),
-    measuredVideos: timing === ASSUMED_TIMING ? 0 : measured.length,
+    measuredVideos,
   };
+}
+
+function mapValues<Counts extends Partial<Record<string, number>>>(
+  counts: Counts,
+  scale: (count: number) => number,
+): Counts {
+  return Object.fromEntries(
+    Object.entries(counts).map(([name, count]) => [name, scale(count!)]),
+  ) as Counts;
 }
 
 export const handler = lazily(async () => {
@@ -279,6 +344,7 @@ export const handler = lazily(async () => {
     embedder,
     splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, parts.labels),
     table: deployedTable(),
+    tenants: deployedTenants(),
     vectors: deployedVectors(),
     uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
     ...reuseRules(modelPackage),

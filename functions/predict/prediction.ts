@@ -1,4 +1,5 @@
 import type { BackfillDefaults, BackfillFormat } from '#core/backfill.ts';
+import type { ErrorCode } from '#core/errors.ts';
 import type { HitKind } from '#core/generation.ts';
 import type { RequestFields } from '#readers/request-line.ts';
 
@@ -11,6 +12,10 @@ export interface PredictionQuestion {
   tenant: string;
   source: BackfillSource;
   defaults: BackfillDefaults;
+  /** Videos in the making at once: so many are begun before the first of them can be a donor. */
+  concurrency: number;
+  /** Pico-dollars a day in digits; null is no limit. */
+  budgetPerDay: string | null;
 }
 
 /** What a backfill would come to, for all of its lines. Money is pico-dollars in digits: it travels as JSON. */
@@ -18,6 +23,8 @@ export interface Prediction {
   lines: number;
   /** Lines that ask for nothing that could be made. */
   rejected: number;
+  /** Lines that admission would refuse as things are, by the code of the refusal. */
+  refused: Partial<Record<ErrorCode, number>>;
   /** Lines whose videos are there already. */
   alreadyThere: number;
   /** Lines that were looked up; the others are taken to be like them. */

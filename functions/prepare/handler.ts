@@ -1,13 +1,12 @@
 import type { Backfill } from '#core/backfill.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { LineKeys } from '#readers/line-key.ts';
 import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
-import type { ReadLine } from '#readers/request-line.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { BackfillItem, PrepareInput, PrepareOutput } from '../backfill-states.ts';
 import { ENVIRONMENT } from '../environment.ts';
+import { itemsOf, type LineModel } from '../plan-lines.ts';
 import {
   deployedBackfills,
   deployedModel,
@@ -18,18 +17,12 @@ import {
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
-export interface PrepareServices {
+export interface PrepareServices extends LineModel {
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'put'>;
   /** Where the file is, as its owner put it. */
   uploads: ForeignObjects;
-  modelRevision: string;
-  /** The package's tuned number of network evaluations. */
-  steps: number;
 }
-
-/** Requests of one backfill; a file of more is to be split. */
-export const MAX_LINES = 100_000;
 
 /**
  * Reads a backfill's file and writes down what each line asks for, those that ask for nothing with
@@ -74,37 +67,12 @@ async function startedBackfill(backfills: BackfillTable, backfillId: string): Pr
 }
 
 async function readItems(
-  { uploads, modelRevision, steps }: PrepareServices,
+  { uploads, ...model }: PrepareServices,
   { inputKey, format, defaults }: Backfill,
 ): Promise<BackfillItem[]> {
-  const keys = new LineKeys(modelRevision, defaults);
-  const itemOf = (read: ReadLine): BackfillItem => {
-    if ('error' in read) {
-      const { code, message, field = null, fix = null } = read.error;
-      return { line: read.line, text: read.text, error: { code, message, field, fix } };
-    }
-    const { line, request } = read;
-    const key = keys.next(request);
-    return {
-      line,
-      idempotencyKey: key.idempotencyKey,
-      prompt: request.prompt,
-      seed: request.seed ?? key.seed,
-      cache: request.cache ?? defaults.cache,
-      steps: request.steps ?? defaults.steps ?? steps,
-    };
-  };
   const items: BackfillItem[] = [];
-  for await (const read of readRequests(format, limited(uploads.read(inputKey)))) {
-    if (items.length === MAX_LINES) {
-      throw new InvalidInputError(
-        'file',
-        `the file has more than ${MAX_LINES} requests`,
-        'split it into smaller files',
-      );
-    }
-    items.push(itemOf(read));
-  }
+  const lines = readRequests(format, limited(uploads.read(inputKey)));
+  for await (const item of itemsOf(lines, defaults, model)) items.push(item);
   return items;
 }
 

@@ -7,19 +7,12 @@ import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
 import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
-import { newRequest } from '#core/new-request.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { lineOfJob } from '../backfill-line.ts';
-import type {
-  BackfillItem,
-  ItemError,
-  ReadableItem,
-  SubmitInput,
-  SubmitOutput,
-} from '../backfill-states.ts';
+import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
 import { costBy, deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
@@ -34,7 +27,7 @@ import {
 } from '../services.ts';
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
 import { settleAttempt } from '../end-job.ts';
-import { reserveMoney } from '../reserve-money.ts';
+import { admitLine, requestOfItem } from '../plan-lines.ts';
 import { namingErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
@@ -68,7 +61,7 @@ export function createSubmitHandler(
     }
     try {
       if ('error' in item) throw errorOf(item.error);
-      const request = requestOfLine(backfill, item);
+      const request = requestOfItem(backfill, item);
       return await StepMeter.run('submit', services, request.videoId, (meter) =>
         submit(services, backfill, { line: item.line, request }, meter),
       );
@@ -106,17 +99,6 @@ async function recordFailure(
   });
 }
 
-function requestOfLine(
-  { tenant, defaults: { scope, minSimilarity, maxReuse } }: Backfill,
-  { idempotencyKey, prompt, seed, cache, steps }: ReadableItem,
-): GenerationRequest {
-  const asked = { idempotencyKey, prompt, seed, cache, steps };
-  return newRequest(
-    { ...asked, tenant, scope, minSimilarity, maxReuse, pool: 'backfill' },
-    { steps },
-  );
-}
-
 /** What it takes belongs to the video that is to be made; where it is there already, to nobody. */
 async function submit(
   services: SubmitServices,
@@ -134,15 +116,10 @@ async function submit(
   );
   const { videoId } = request;
   const present = await table.getJob(videoId);
-  if (present?.deletedAt !== undefined) {
-    throw new FlexCacheError('condition_failed', `video ${videoId} was deleted`, {
-      fix: 'ask for another seed to make another',
-    });
-  }
   if (present !== null) await chargeEnd(services, present);
-  if (present === null || (hasEnded(present) && present.status !== 'completed')) {
-    await reserve(services, present ?? wanted, present === null ? 1 : present.attempt + 1);
-  }
+  const { tenants, estimate } = services;
+  const budgetOf = (tenant: string): Promise<bigint | null> => budgetPerDayOf(services, tenant);
+  await admitLine({ tenants, estimate, budgetOf }, wanted, present);
   const { job: stored, created } =
     present === null ? await table.createJob(wanted) : { job: present, created: false };
   const isAgain = !created && hasEnded(stored) && stored.status !== 'completed';
@@ -171,22 +148,12 @@ async function chargeEnd(services: SubmitServices, job: Job): Promise<void> {
   if (hasEnded(job) && dayOf(job.createdAt) >= oldest) await settleAttempt(services, job);
 }
 
-/** Sets money of the tenant's day aside; the end of the job replaces it by what was spent. */
-async function reserve(
-  { tenants, estimate, defaultBudgetPerDay }: SubmitServices,
-  { tenant, videoId, steps, createdAt }: Job,
-  attempt: number,
-): Promise<void> {
+async function budgetPerDayOf(
+  { tenants, defaultBudgetPerDay }: SubmitServices,
+  tenant: string,
+): Promise<bigint | null> {
   const { budgetPerDay } = (await tenants.getTenant(tenant)) ?? {};
-  const budget = budgetPerDay === undefined ? defaultBudgetPerDay : budgetPerDay;
-  if (budget === null) return;
-  const reservation = {
-    tenant,
-    day: dayOf(createdAt),
-    videoId: executionName(videoId, attempt),
-    amount: estimate(steps),
-  };
-  await reserveMoney(tenants, reservation, budget);
+  return budgetPerDay === undefined ? defaultBudgetPerDay : budgetPerDay;
 }
 
 export const handler = lazily(async () => {

@@ -229,6 +229,7 @@ const nothingPredicted: Predictor = {
   predict: async ({ source }) => ({
     lines: 'prompts' in source ? source.prompts.length : 0,
     rejected: 0,
+    refused: {},
     alreadyThere: 0,
     lookedAt: 0,
     hits: noHits(),

@@ -144,6 +144,8 @@ describe('asking the predicting function', () => {
       minSimilarity: 0,
       maxReuse: 1,
     },
+    concurrency: 10,
+    budgetPerDay: null,
   } as const;
 
   async function predictorAt(answer: (response: ServerResponse) => void): Promise<LambdaPredictor> {

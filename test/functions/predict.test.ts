@@ -31,6 +31,7 @@ class DistinctEmbedder implements TextEmbedder {
 function services(vectors = new FakeVectors()): PredictServices {
   return {
     ...servicesOn(table(), vectors),
+    tenants: { getSpending: async () => 0n },
     embedder: new DistinctEmbedder(),
     splitter: halves,
     uploads: {
@@ -56,6 +57,8 @@ function predict(
     tenant: unique('t').replaceAll('_', '-'),
     source,
     defaults: STANDARD_DEFAULTS,
+    concurrency: FILLERS.length,
+    budgetPerDay: null,
     ...changes,
   });
 }
@@ -125,6 +128,43 @@ describe('predicting a backfill', () => {
     const stored = (await table().getEntry(entry.entryId))!;
     expect(stored.hits).toBe(entry.hits);
     expect(stored.leaseUntil).toBe(entry.leaseUntil);
+  });
+
+  test.each([1, 4, 8, 12])(
+    'with %i videos in the making at once has as many misses of 12 equal lines',
+    async (concurrency) => {
+      const prompts = Array.from({ length: 12 }, () => 'a ball over a meadow');
+      const { hits } = await predict(prompts, { concurrency });
+      expect(hits).toMatchObject({ miss: concurrency, whole: 12 - concurrency });
+    },
+  );
+
+  test('does not promise what admission refuses: deleted videos, and more than the budget of the day', async () => {
+    const tenant = unique('t').replaceAll('_', '-');
+    const { idempotencyKey } = new LineKeys('revision').next({ prompt: 'a deleted ball' });
+    const deleted = { videoId: videoIdForKey(tenant, idempotencyKey), deletedAt: '2026-11-29' };
+    await table().createJob(sampleJob({ ...deleted, tenant, status: 'completed' }));
+    const prompts = ['a deleted ball', 'a ball', 'a star', 'a ring', 'a cross'];
+    const one = BigInt((await predict(['a ball'])).cost);
+
+    const free = await predict(prompts, { tenant });
+    const short = await predict(prompts, { tenant, budgetPerDay: `${3n * one}` });
+    const spent = await predict(
+      prompts,
+      { tenant, budgetPerDay: `${3n * one}` },
+      { ...services(), tenants: { getSpending: async () => 2n * one } },
+    );
+
+    expect(free).toMatchObject({ refused: { condition_failed: 1 }, hits: { miss: 4 } });
+    expect(short).toMatchObject({
+      refused: { condition_failed: 1, budget_exceeded: 1 },
+      hits: { miss: 3 },
+      cost: `${3n * one}`,
+    });
+    expect(spent).toMatchObject({
+      refused: { condition_failed: 1, budget_exceeded: 3 },
+      hits: { miss: 1 },
+    });
   });
 
   test('knows lines whose videos are there already', async () => {

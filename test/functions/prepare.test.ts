@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Backfill, BackfillFormat } from '#core/backfill.ts';
-import { createPrepareHandler, MAX_LINES } from '#functions/prepare/handler.ts';
+import { MAX_LINES } from '#functions/plan-lines.ts';
+import { createPrepareHandler } from '#functions/prepare/handler.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
 import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
 import { servicesOn, useTable } from './fixture.ts';

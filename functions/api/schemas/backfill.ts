@@ -154,6 +154,10 @@ export const predictionSchema = z
     object: z.literal('backfill.prediction'),
     lines: count.meta({ description: 'Of the input; estimated when `extrapolated`.' }),
     rejected: count.meta({ description: 'Lines that ask for nothing that could be made.' }),
+    refused: count.meta({
+      description:
+        'Lines that would fail as things are: their videos were deleted, or the budget of the day has not so much left. `notes` says which.',
+    }),
     already_there: count.meta({
       description: 'Lines whose videos are there already: they cost nothing again.',
     }),
