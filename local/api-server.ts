@@ -21,6 +21,8 @@ export interface ApiServerOptions extends Pick<
   port: number;
   /** Under which others reach it, where that is not host and port. */
   publicUrl?: string;
+  /** Whether callers may have webhooks sent to this machine, also without TLS; not unless said. */
+  allowLocalWebhooks?: boolean;
   telemetry: Pick<Telemetry, 'log'>;
 }
 
@@ -33,8 +35,6 @@ export interface ApiServer {
   readonly resumed: readonly string[];
   close(): Promise<void>;
 }
-
-const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /**
  * Serves the API over the embedded cloud, worker included, and goes on with what was left unfinished.
@@ -51,8 +51,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const http = await startHttpServer({ fetch: (request) => answer(request), host, port });
   opened.defer(() => http.close());
   const url = options.publicUrl ?? http.origin;
-  const isLocal = LOOPBACK_HOSTS.has(host);
-
+  const webhookPolicy = { allowLoopback: options.allowLocalWebhooks ?? false };
   const links = new ObjectLinks();
   const prices = embeddedPrices();
   let notifications: EmbeddedNotifications | undefined;
@@ -66,9 +65,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     cacheBudgetUsd,
     presign: (key, presigning) => `${url}${links.sign(key, presigning)}`,
     notifications(parts) {
-      // Whoever may only be called from this machine may call this machine.
-      const posting = { allowLoopback: isLocal };
-      notifications = new EmbeddedNotifications({ ...parts, prices, log: telemetry.log, posting });
+      const { log } = telemetry;
+      notifications = new EmbeddedNotifications({ ...parts, prices, log, posting: webhookPolicy });
       return notifications;
     },
   });
@@ -87,7 +85,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     modelRevision: cloud.modelRevision,
     prices,
     defaultLimits: NO_LIMITS,
-    webhookPolicy: { allowLoopback: isLocal },
+    webhookPolicy,
     telemetry,
   });
   const resumed = await cloud.resumeUnfinished();

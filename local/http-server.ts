@@ -21,6 +21,12 @@ export interface HttpServerOptions {
 /** Requests are short: what takes longer is stuck. */
 const CLOSE_MILLISECONDS = 3000;
 
+/**
+ * Longer than clients and proxies keep a connection without a request: whoever closes first must not be
+ * the one to whom a request may be under way.
+ */
+const KEEP_ALIVE_MILLISECONDS = 75_000;
+
 /** @throws InvalidInputError when it cannot listen there. */
 export async function startHttpServer({
   fetch,
@@ -28,6 +34,7 @@ export async function startHttpServer({
   port,
 }: HttpServerOptions): Promise<HttpServer> {
   const server = createAdaptorServer({ fetch }) as Server;
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(cannotListen(error, host, port)));
     server.listen(port, host, resolve);

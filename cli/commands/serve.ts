@@ -18,6 +18,7 @@ export interface ServeOptions extends GlobalOptions {
   host: string;
   port: string;
   publicUrl?: string;
+  allowLocalWebhooks: boolean;
   /** False with `--no-retention`: then nothing is weighed or swept but on demand. */
   retention: boolean;
   evictEvery: string;
@@ -57,6 +58,7 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
       host: options.host,
       port,
       ...(publicUrl !== undefined && { publicUrl }),
+      allowLocalWebhooks: options.allowLocalWebhooks,
       cacheBudgetUsd,
       telemetry: { log: (event) => report(context, event) },
     });

@@ -30,8 +30,14 @@ export function validateWebhookUrl(
     );
   }
   const url = URL.canParse(text) ? new URL(text) : null;
-  const isLocal = url !== null && allowLoopback && isLoopbackHost(url.hostname);
-  if (url === null || !(url.protocol === 'https:' || (isLocal && url.protocol === 'http:'))) {
+  const isLoopback = url !== null && isLoopbackHost(url.hostname);
+  if (isLoopback && !allowLoopback) {
+    throw wrong(
+      'leads to the machine that serves',
+      'give a host that the Internet can reach; a receiver on your own machine takes `flexcache serve --allow-local-webhooks`',
+    );
+  }
+  if (url === null || !(url.protocol === 'https:' || (isLoopback && url.protocol === 'http:'))) {
     throw wrong(
       'is not an https URL',
       'give an address such as https://example.com/hooks/flexcache',
@@ -43,10 +49,9 @@ export function validateWebhookUrl(
       'verify the signature of what arrives instead; see docs/webhooks.md',
     );
   }
-  if (isLocal) return text;
+  if (isLoopback) return text;
   const address = literalAddress(url.hostname);
-  const isReachable = address === null ? !LOCALHOST.test(url.hostname) : isPublicAddress(address);
-  if (!isReachable) {
+  if (address !== null && !isPublicAddress(address)) {
     throw wrong('leads to no public machine', 'give a host that the Internet can reach');
   }
   const port = url.port === '' ? HTTPS_PORT : Number(url.port);

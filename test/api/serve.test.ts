@@ -9,7 +9,7 @@ import { newTenant } from '#core/tenant.ts';
 import type { WireBackfill } from '#functions/api/schemas/backfill.ts';
 import type { WireVideo } from '#functions/api/schemas/video.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
-import { startApiServer, type ApiServer } from '#local/api-server.ts';
+import { startApiServer, type ApiServer, type ApiServerOptions } from '#local/api-server.ts';
 import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { DEMO_PACKAGE } from './fixture.ts';
@@ -27,7 +27,10 @@ interface Served {
   client(tenant: string): Promise<OpenAI & { tenant: string }>;
 }
 
-async function serve(stateDirectory: string): Promise<Served> {
+async function serve(
+  stateDirectory: string,
+  options: Pick<ApiServerOptions, 'allowLocalWebhooks'> = {},
+): Promise<Served> {
   const faults: TelemetryEvent[] = [];
   const server = await startApiServer({
     open: openEmbeddedCloud,
@@ -35,6 +38,7 @@ async function serve(stateDirectory: string): Promise<Served> {
     modelDirectory: DEMO_PACKAGE,
     host: '127.0.0.1',
     port: 0,
+    ...options,
     telemetry: {
       log: (event) => {
         if (event.level !== 'info') faults.push(event);
@@ -215,9 +219,34 @@ describe('a server that stops while a video is in the making', () => {
 
 describe('what else is behind the API', () => {
   test(
-    'backfills run, their dry run foresees their hits, and webhooks arrive signed',
+    'webhooks to this machine are refused unless the server was started to allow them',
     async () => {
       const { server, client: clientOf } = await serve(await temporaryFolder());
+      const client = await clientOf('acme');
+      const { port } = new URL(server.url);
+      for (const host of ['127.0.0.1', 'localhost', '[::1]', '2130706433', '[::ffff:127.0.0.1]']) {
+        const webhook = `http://${host}:${port}/healthz`;
+        const refusal = client.post('/videos', { body: { prompt: BALL, webhook } });
+        await expect(refusal).rejects.toMatchObject({
+          status: 400,
+          param: 'webhook',
+          message: expect.stringContaining('--allow-local-webhooks'),
+        });
+        const lines = client.post('/backfills', { body: { prompts: [BALL], webhook } });
+        await expect(lines).rejects.toMatchObject({ status: 400, param: 'webhook' });
+      }
+      const { data } = await client.videos.list();
+      expect(data).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  test(
+    'backfills run, their dry run foresees their hits, and webhooks arrive signed',
+    async () => {
+      const { server, client: clientOf } = await serve(await temporaryFolder(), {
+        allowLocalWebhooks: true,
+      });
       const client = await clientOf('acme');
       const received: { headers: Record<string, string>; body: string }[] = [];
       const receiver = createServer((request, response) => {
