@@ -26,8 +26,10 @@ import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
  *
  * Run: node bench/policy-table.ts [--requests 50000] [--seeds 1,2] [--embeddings FILE]
  *        [--prompts FILE.txt --embedder DIR] [--model DIR] [--shuffled]
+ *        [--policies rent,gdsf]
  *
  * Embedding the synthetic prompts takes minutes; --embeddings keeps the vectors for the next time.
+ * A policy's dollars do not depend on the others: --policies replays what has changed alone.
  */
 const { values } = parseArgs({
   options: {
@@ -37,9 +39,12 @@ const { values } = parseArgs({
     prompts: { type: 'string' },
     embedder: { type: 'string' },
     model: { type: 'string', default: 'containers/demo-model/package' },
+    policies: { type: 'string', default: POLICY_NAMES.join(',') },
     shuffled: { type: 'boolean', default: false },
   },
 });
+
+const chosen = new Set(values.policies.split(','));
 
 /** Of the distinct requests. */
 const CAPACITIES = '0.5%,2%,8%,unlimited';
@@ -89,7 +94,7 @@ async function printTable(
   const trace = values.shuffled ? shuffled(inOrder!, 1) : inOrder!;
   const distinct = countDistinct(trace);
   const { results, control } = await runSimulation(trace, embedder, {
-    policies: POLICY_NAMES,
+    policies: POLICY_NAMES.filter((name) => name === 'none' || chosen.has(name)),
     capacities: parseCapacities(CAPACITIES, distinct),
     tiers: ['object', 'fast'],
     fastTierBytes: parseCapacity(FAST_TIER, distinct).capacity.entries! * PROFILE.latentBytes,

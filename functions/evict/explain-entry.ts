@@ -144,14 +144,14 @@ function numbersOf(
   };
 }
 
-/** The age at which the learned rate falls below what pays the rent, to a tenth. */
+/** The age from which no hits are expected that pay the rent, to a tenth. */
 function keptUntilAge(
   { reuseClass, age, dollarsPerHit, rentPerMonth }: Appraisal,
   { model }: PolicyContext,
 ): number | null {
   const longest = 10 * 365 * 24 * 3600;
   for (let unused = Math.max(60, age); unused < longest; unused *= 1.1) {
-    const value = model.rateAt(reuseClass, unused) * SECONDS_PER_MONTH * dollarsPerHit;
+    const value = model.bestRateFrom(reuseClass, unused) * SECONDS_PER_MONTH * dollarsPerHit;
     if (value <= rentPerMonth) return Math.round(unused);
   }
   return null;

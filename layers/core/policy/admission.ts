@@ -47,15 +47,16 @@ export function addsLittle(newcomer: Newcomer, context: PolicyContext): boolean 
 /** Dollars until it leaves: each expected hit at what it saves, less the rent of the wait for it. */
 function expectedSavings(state: EntryState, context: PolicyContext): number {
   const { model, now } = context;
-  const rentPerSecond = rentOf(state, context).total / SECONDS_PER_MONTH;
+  const rentPerMonth = rentOf(state, context).total;
   let savings = 0;
   for (let bin = 0; bin < AGE_BINS; bin++) {
     const [from, to] = [startOfBin(bin), startOfBin(bin + 1)];
     const middle = (from + to) / 2;
     const aged = { ...context, now: now + middle * 1000 };
-    const { dollarsPerHit, reuseClass } = savingsOf(state, aged);
-    const perSecond = model.rateAt(reuseClass, middle) * dollarsPerHit - rentPerSecond;
-    if (perSecond <= 0) break;
+    const { dollarsPerHit, reuseClass, valuePerMonth } = savingsOf(state, aged);
+    if (valuePerMonth <= rentPerMonth) break;
+    const perSecond =
+      model.rateAt(reuseClass, middle) * dollarsPerHit - rentPerMonth / SECONDS_PER_MONTH;
     savings += perSecond * (to - from);
   }
   return savings;

@@ -35,7 +35,7 @@ export interface Savings {
   age: number;
   /** Network evaluations that a hit is expected to save over the next best donor. */
   margin: number;
-  /** Expected hits a month at this age. */
+  /** Hits a month that keeping it is expected to bring, from this age on. */
   rate: number;
   /** Dollars that one such hit saves. */
   dollarsPerHit: number;
@@ -94,7 +94,7 @@ export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
     entry.decayedHits / weight,
     entry.decayedCredit / weight,
   );
-  const rate = model.rateAt(reuseClass, age) * SECONDS_PER_MONTH;
+  const rate = model.bestRateFrom(reuseClass, age) * SECONDS_PER_MONTH;
   const evaluations = margin * driftShare(entry.generation);
   const dollarsPerHit = evaluations * entry.secondsPerEvaluation * dollarsPerGpuSecond;
   return { reuseClass, age, margin, rate, dollarsPerHit, valuePerMonth: dollarsPerHit * rate };

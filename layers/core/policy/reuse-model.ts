@@ -158,6 +158,34 @@ export class ReuseModel {
   }
 
   /**
+   * The most hits a second that keeping an entry from now on can be expected to bring: over the best
+   * time to keep it for, the chance that it is hit in that time by the time that it waits until then.
+   * An entry that must wait a while for a hit that is likely then is worth keeping through the while.
+   * Never less than `rateAt`, which is the best for as long as hits only become rarer.
+   *
+   * Ages that no entry of the class has lived to have the rate of the beginning, one over the age: what
+   * was dropped before an age says nothing of it, and the entries nearest to it are kept to find out.
+   *
+   * @param age seconds since the last use
+   */
+  bestRateFrom(reuseClass: number, age: number): number {
+    let best = 0;
+    let hit = 0;
+    let waited = 0;
+    let from = age;
+    for (let bin = ageBinOf(age); bin < AGE_BINS; bin++) {
+      const rate = this.rateAt(reuseClass, from);
+      const end = bin === AGE_BINS - 1 ? Infinity : startOfBin(bin + 1);
+      const hitInBin = (1 - hit) * -Math.expm1(-rate * (end - from));
+      hit += hitInBin;
+      waited += hitInBin / rate;
+      best = Math.max(best, hit / waited);
+      from = end;
+    }
+    return best;
+  }
+
+  /**
    * Network evaluations that the next hit of an entry is expected to save over the next best donor:
    * the mean of hits of its class at its age, as far as there were any, else of its class, else of
    * all, else what making it took; more or less by as much as its own hits stand out of its class.

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
 import { decayWeight, HALF_LIFE_MILLISECONDS } from '#core/policy/decay.ts';
@@ -65,6 +66,46 @@ describe('the learned rate', () => {
     for (const [index, seconds] of one.waited.entries()) {
       expect(other.waited[index]).toBeCloseTo(seconds, 6);
     }
+  });
+});
+
+describe('the rate that an entry is kept for', () => {
+  it('is that of its age while hits only become rarer', () => {
+    const model = new ReuseModel(NOW);
+    for (const age of [0, 1, 59, 60, 5000, 86_400, 1e7, 1e10]) {
+      expect(model.bestRateFrom(FRESH, age)).toBeCloseTo(model.rateAt(FRESH, age), 12);
+    }
+  });
+
+  it('is never below that of its age, and counts hits that come after a wait', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(10_000_000), fc.nat(300)), { maxLength: 6 }),
+        fc.nat(10_000_000),
+        (hits, age) => {
+          const model = new ReuseModel(NOW);
+          model.addWait(FRESH, 0, 20_000_000, 50);
+          for (const [at, times] of hits) model.addHit(FRESH, at, 4, times);
+          const best = model.bestRateFrom(FRESH, age);
+          expect(best).toBeGreaterThanOrEqual(model.rateAt(FRESH, age) * 0.999_999);
+          expect(best).toBeLessThan(1 / 59 + 300 * 6);
+        },
+      ),
+    );
+    const weekly = new ReuseModel(NOW);
+    weekly.addWait(FRESH, 0, 7 * 86_400, 1000);
+    weekly.addHit(FRESH, 7 * 86_400, 4, 1000);
+    const perWeek = 1 / (7 * 86_400);
+    expect(weekly.bestRateFrom(FRESH, 86_400)).toBeGreaterThan(0.5 * perWeek);
+    expect(weekly.rateAt(FRESH, 86_400)).toBeLessThan(0.02 * perWeek);
+  });
+
+  it('stays that of the beginning at ages that no entry has lived to', () => {
+    const model = new ReuseModel(NOW);
+    model.addWait(FRESH, 0, startOfBin(10), 1000);
+
+    expect(model.rateAt(FRESH, startOfBin(9))).toBeLessThan(0.01 / startOfBin(10));
+    expect(model.bestRateFrom(FRESH, startOfBin(10) - 60)).toBeGreaterThan(0.5 / startOfBin(10));
   });
 });
 
