@@ -136,7 +136,15 @@ export function standingUse(
       priceId: 'cloudwatch.alarm',
       quantity: alarmMetrics,
     },
-    { what: `dashboards, ${dashboards}`, priceId: 'cloudwatch.dashboard', quantity: dashboards },
+    ...(dashboards === 0
+      ? []
+      : [
+          {
+            what: `dashboards, ${dashboards}`,
+            priceId: 'cloudwatch.dashboard' as const,
+            quantity: dashboards,
+          },
+        ]),
     {
       what: `the worker's image, ${assumptions.imageGigabytes} GB`,
       priceId: 'ecr.storage',

@@ -37,20 +37,19 @@ function report({ telemetry, model, priceBook }: ReportServices, job: Job): void
   const usage = usageOfAttempt(job);
   const cost = priceBook && costOfJob({ ...job, usage }, priceBook);
   const waste = cost && { dollarsWasted: dollars(cost.wasted) };
-  if (status !== 'completed') {
-    telemetry.measure({ ...(status === 'failed' && { failures: 1 }), ...waste }, { pool });
-  }
+  if (status === 'failed') telemetry.measure({ failures: 1 }, {});
+  if (status !== 'completed' && waste !== null) telemetry.measure(waste, { pool });
   if (status !== 'completed' || result === undefined || model === null) return;
   const { hit, stepsRun, fullSteps, latentBytes, seconds } = result;
   const amounts: Partial<Record<MetricName, number>> = {
-    videos: 1,
     skippedShare: 1 - stepsRun / fullSteps,
     gpuSeconds: addUp(usage, ({ gpuSeconds }) => gpuSeconds),
     queueWait: seconds.queue,
     latentBytes,
     ...(cost && { dollars: dollars(cost.total), dollarsSaved: dollars(cost.saved) }),
   };
-  telemetry.measure(amounts, { hit, model, pool });
+  telemetry.measure({ videos: 1 }, {});
+  telemetry.measure({ videos: 1, ...amounts }, { hit, model, pool });
   telemetry.measure({ ...amounts, ...waste }, { pool });
   telemetry.log({ level: 'info', event: 'video_completed', videoId, hit, stepsRun, fullSteps });
 }

@@ -1,7 +1,7 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import { POOLS, type Pool } from '#core/generation.ts';
-import { machinesInService, poolMetric } from './flexcache-metrics.ts';
+import { machinesInService, poolMetric, undividedMetric } from './flexcache-metrics.ts';
 import type { ObservedStacks } from './observability-stack.ts';
 import { settingsOf } from './settings.ts';
 
@@ -26,7 +26,7 @@ interface AlarmProps {
   periods?: number;
 }
 
-/** What somebody should be told of. Ten metrics of alarms are free; these are twelve. */
+/** What somebody should be told of. Ten metrics of alarms are free; these are nine. */
 export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch.Alarm[] {
   const { storage, workflow, gpu } = observed;
   const alarm = (id: string, { description, metric, threshold, periods = 1 }: AlarmProps) =>
@@ -76,7 +76,10 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
     }),
     alarm('LeaseConflicts', {
       description: 'Look-ups keep losing their donors to others: look at what is evicted',
-      metric: sumOfPools('leaseConflicts', 'Sum', Duration.minutes(5)),
+      metric: undividedMetric('leaseConflicts', {
+        statistic: 'Sum',
+        period: Duration.minutes(5),
+      }),
       threshold: LEASE_CONFLICTS,
       periods: 3,
     }),
@@ -90,34 +93,16 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
 }
 
 function failurePercent(): cloudwatch.MathExpression {
-  const period = Duration.minutes(15);
-  const usingMetrics: Record<string, cloudwatch.IMetric> = {};
-  for (const pool of POOLS) {
-    const options = { statistic: 'Sum', period };
-    usingMetrics[`${pool}Failed`] = poolMetric('failures', pool, options);
-    usingMetrics[`${pool}Made`] = poolMetric('videos', pool, options);
-  }
-  const sum = (kind: 'Failed' | 'Made'): string =>
-    POOLS.map((pool) => `FILL(${pool}${kind}, 0)`).join(' + ');
+  const options = { statistic: 'Sum', period: Duration.minutes(15) };
+  const [failed, made] = ['FILL(failed, 0)', 'FILL(made, 0)'];
   return new cloudwatch.MathExpression({
-    expression: `IF(${sum('Failed')} >= ${FAILURES_THAT_COUNT}, 100 * (${sum('Failed')}) / (${sum('Failed')} + ${sum('Made')}), 0)`,
-    usingMetrics,
-    period,
+    expression: `IF(${failed} >= ${FAILURES_THAT_COUNT}, 100 * ${failed} / (${failed} + ${made}), 0)`,
+    usingMetrics: {
+      failed: undividedMetric('failures', options),
+      made: undividedMetric('videos', options),
+    },
+    period: options.period,
     label: 'failed videos, %',
-  });
-}
-
-function sumOfPools(
-  name: Parameters<typeof poolMetric>[0],
-  statistic: string,
-  period: Duration,
-): cloudwatch.MathExpression {
-  return new cloudwatch.MathExpression({
-    expression: POOLS.map((pool) => `FILL(${pool}, 0)`).join(' + '),
-    usingMetrics: Object.fromEntries(
-      POOLS.map((pool) => [pool, poolMetric(name, pool, { statistic, period })]),
-    ),
-    period,
   });
 }
 

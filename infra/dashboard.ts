@@ -4,7 +4,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { POOLS, type Pool } from '#core/generation.ts';
 import type { MetricName } from '#core/metric-names.ts';
 import {
-  cacheMetric,
+  undividedMetric,
   FINE_PERIOD,
   machinesInService,
   metricByHit,
@@ -79,21 +79,21 @@ function retentionWidgets(): cloudwatch.GraphWidget[] {
   return [
     graph({
       title: 'What the cache keeps',
-      left: [cacheMetric('entries', { ...latest, label: 'entries' })],
-      right: [cacheMetric('entryBytes', { ...latest, label: 'bytes of latents' })],
+      left: [undividedMetric('entries', { ...latest, label: 'entries' })],
+      right: [undividedMetric('entryBytes', { ...latest, label: 'bytes of latents' })],
       leftLabel: 'entries',
       rightLabel: 'bytes',
     }),
     graph({
       title: 'Rent of the cache',
-      left: [cacheMetric('rentPerMonth', { ...latest, label: 'rent' })],
+      left: [undividedMetric('rentPerMonth', { ...latest, label: 'rent' })],
       leftLabel: 'dollars a month',
     }),
     graph({
       title: 'What leaves, and why',
       left: [metricByReason('leavingEntries', PASS_PERIOD)],
       right: [
-        cacheMetric('evictedBytes', {
+        undividedMetric('evictedBytes', {
           statistic: 'Sum',
           period: PASS_PERIOD,
           label: 'bytes deleted',
@@ -190,8 +190,8 @@ function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.G
     graph({
       title: 'Failed videos, lost leases',
       left: [
-        ...byPool('failures', 'Sum', 'failed, '),
-        ...byPool('leaseConflicts', 'Sum', 'leases lost, '),
+        undividedMetric('failures', { statistic: 'Sum', label: 'failed' }),
+        undividedMetric('leaseConflicts', { statistic: 'Sum', label: 'leases lost' }),
       ],
       leftLabel: 'in 5 minutes',
     }),

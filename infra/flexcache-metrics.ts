@@ -54,8 +54,8 @@ function metricBy(
   });
 }
 
-/** One of our own metrics of the cache as a whole, which a pass over it publishes. */
-export function cacheMetric(
+/** One of our own metrics that is published as a whole: without a pool, hit or model. */
+export function undividedMetric(
   name: MetricName,
   options: Pick<cloudwatch.MetricOptions, 'statistic' | 'period' | 'label'>,
 ): cloudwatch.Metric {

@@ -33,14 +33,15 @@ const FORECAST_PERCENT = 100;
 
 /** What shows how it goes, and who is told when it does not. */
 export class ObservabilityStack extends Stack {
-  readonly dashboard: cloudwatch.Dashboard;
+  /** Null unless the settings ask for one. */
+  readonly dashboard: cloudwatch.Dashboard | null;
   readonly alarms: cloudwatch.Alarm[];
 
   constructor(scope: Construct, id: string, { observed, ...props }: ObservabilityStackProps) {
     super(scope, id, props);
-    const { alarmEmail, monthlyBudgetUsd } = settingsOf(this);
+    const { alarmEmail, monthlyBudgetUsd, dashboard } = settingsOf(this);
     this.alarms = createAlarms(this, observed);
-    this.dashboard = createDashboard(this, observed, this.alarms);
+    this.dashboard = dashboard ? createDashboard(this, observed, this.alarms) : null;
     if (alarmEmail === null) return;
     this.#tellOfAlarms(alarmEmail);
     if (monthlyBudgetUsd !== null) this.#tellOfBudget(alarmEmail, monthlyBudgetUsd);

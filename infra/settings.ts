@@ -125,7 +125,7 @@ const KNOBS = {
     optional(z.string().regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_.=-]+)+\/?$/)),
     null,
     's3://bucket/prefix, or null',
-    'Where workers fetch the model package when they start. Null: it is in their image. The package must be the one of `model`.',
+    'Where workers fetch the model package when they start. Null: it is in their image. It must be the one of `model`: workers refuse another revision.',
   ),
   vpcId: knob(
     optional(z.string().regex(/^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/)),
@@ -312,6 +312,12 @@ const KNOBS = {
     4,
     'a whole number of hours a day',
     'GPU hours a day without a video to make that raise an alarm.',
+  ),
+  dashboard: knob(
+    flag,
+    'false',
+    'true or false',
+    'True makes the dashboard of docs/deploy.md, $3 a month from the fourth dashboard of an account on.',
   ),
   logRetentionDays: knob(
     number(z.number().refine((days) => LOG_RETENTION_DAYS.includes(days))),

@@ -79,7 +79,7 @@ export function createLookupHandler(
   const { table, telemetry } = services;
   return namingErrors(({ request, embed }) =>
     StepMeter.run('lookup', services, request.videoId, async (meter) => {
-      const { videoId, pool } = request;
+      const { videoId } = request;
       const job = await table.getJob(videoId);
       meter.attempt = job?.attempt ?? null;
       if (job?.cancelRequested) {
@@ -93,7 +93,7 @@ export function createLookupHandler(
       const lookup = new Lookup(services, request, embed.embedding, holder);
       const plan = await lookup.plan();
       const { neighbours, conflicts } = lookup;
-      if (conflicts > 0) telemetry?.measure({ leaseConflicts: conflicts }, { pool });
+      if (conflicts > 0) telemetry?.measure({ leaseConflicts: conflicts }, {});
       const { seconds } = meter;
       await meter.enter();
       return {

@@ -3,7 +3,8 @@ export const METRIC_NAMESPACE = 'FlexCache';
 
 /**
  * What is measured, and in which unit. Those of a video are published twice: by hit, model and pool,
- * and by pool alone, because an alarm cannot sum over dimensions.
+ * and by pool alone, because an alarm cannot sum over dimensions. What alarms count, `videos`,
+ * `failures` and `leaseConflicts`, is published as a whole: each metric of an alarm is paid for.
  */
 export const METRICS = {
   /** Completed. */

@@ -168,7 +168,7 @@ describe('Lookup', () => {
       donors: [{ entryId: background.entryId, part: 'background' }],
     });
     expect((await table().getEntry(background.entryId))!.hits).toBe(1);
-    expect(measured).toEqual([[{ leaseConflicts: 1 }, { pool: 'interactive' }]]);
+    expect(measured).toEqual([[{ leaseConflicts: 1 }, {}]]);
   });
 
   it('makes everything anew when no lease is granted', async () => {

@@ -54,7 +54,6 @@ describe('endReporter', () => {
 
     // saved (12 - 4) x 8 / 4 = 16 s = 0.003576888...
     const amounts = {
-      videos: 1,
       skippedShare: 1 - 4 / 12,
       gpuSeconds: 9,
       queueWait: 0.3,
@@ -63,7 +62,11 @@ describe('endReporter', () => {
       dollarsSaved: expect.closeTo(0.003576889, 9),
     };
     expect(measured).toEqual([
-      { amounts, dimensions: { hit: 'whole', model: 'demo-world', pool: 'interactive' } },
+      { amounts: { videos: 1 }, dimensions: {} },
+      {
+        amounts: { videos: 1, ...amounts },
+        dimensions: { hit: 'whole', model: 'demo-world', pool: 'interactive' },
+      },
       { amounts: { ...amounts, dollarsWasted: 0 }, dimensions: { pool: 'interactive' } },
     ]);
     expect(events).toMatchObject([{ event: 'video_completed', videoId: job.videoId }]);
@@ -74,23 +77,26 @@ describe('endReporter', () => {
 
     endReporter(services)(completed({ attempt: 2, usage }));
 
-    expect(measured[0]!.amounts).toMatchObject({ gpuSeconds: 18, dollars: 0.004024 });
+    expect(measured[1]!.amounts).toMatchObject({ gpuSeconds: 18, dollars: 0.004024 });
   });
 
   test.each([
-    ['failed', { failures: 1, dollarsWasted: 0.002012 }],
-    ['cancelled', { dollarsWasted: 0.002012 }],
-  ] as const)('a %s job has wasted all of it', (status, amounts) => {
+    ['failed', [{ amounts: { failures: 1 }, dimensions: {} }]],
+    ['cancelled', []],
+  ] as const)('a %s job has wasted all of it', (status, counted) => {
     endReporter(services)(completed({ status }));
 
-    expect(measured).toEqual([{ amounts, dimensions: { pool: 'interactive' } }]);
+    expect(measured).toEqual([
+      ...counted,
+      { amounts: { dollarsWasted: 0.002012 }, dimensions: { pool: 'interactive' } },
+    ]);
   });
 
   test('without a price book nothing is said of dollars', () => {
     endReporter({ ...services, priceBook: null })(completed());
 
-    expect(measured[0]!.amounts).not.toHaveProperty('dollars');
-    expect(measured[0]!.amounts).toHaveProperty('gpuSeconds', 9);
+    expect(measured[1]!.amounts).not.toHaveProperty('dollars');
+    expect(measured[1]!.amounts).toHaveProperty('gpuSeconds', 9);
   });
 
   test('what cannot be priced is logged and throws nothing', () => {
