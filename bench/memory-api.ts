@@ -61,6 +61,7 @@ export async function memoryApi(): Promise<{
         change(videoId, { error, status: isCancelled ? 'cancelled' : 'failed' }),
       requestCancel: async (videoId) => void change(videoId, { cancelRequested: true }),
       deleteJob: async (videoId) => void change(videoId, { deletedAt: new Date().toISOString() }),
+      findExact: async () => null,
       getEntry: async () => null,
       moveEntry: async () => true,
       deleteEntry: async () => {},
@@ -130,6 +131,8 @@ export async function memoryApi(): Promise<{
     modelRevision: revision,
     compatibilityKey: 'compatible',
     prices: priceBookOf(DEFAULT_PRICE_REGION),
+    pace: { secondsPerVideo: async () => null },
+    interactiveWorkers: 1,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
     telemetry: {

@@ -1,10 +1,9 @@
-import { FlexCacheError } from '#core/errors.ts';
 import type { Pool } from '#core/generation.ts';
 import type { Machine } from '#core/prices.ts';
 import { AwsFleet } from '#stores/aws-fleet.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
 import { ENVIRONMENT } from './environment.ts';
-import { variable } from './services.ts';
+import { numericVariable, variable } from './services.ts';
 
 const QUEUE_VARIABLES: Readonly<Record<Pool, string>> = {
   interactive: ENVIRONMENT.interactiveQueueUrl,
@@ -37,15 +36,5 @@ export function deployedFleet(): AwsFleet {
       jobDefinition: variable(ENVIRONMENT.jobDefinition),
       maximumWorkers: numericVariable(ENVIRONMENT.backfillMax),
     },
-  });
-}
-
-function numericVariable(name: string): number {
-  const text = variable(name);
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new FlexCacheError('internal', `environment variable ${name} is "${text}"`, {
-    field: name,
-    fix: 'set it to a whole number above 0',
   });
 }

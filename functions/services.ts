@@ -24,7 +24,9 @@ import {
   type S3VectorIndexOptions,
 } from '#stores/s3-vector-index.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
+import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
+import type { PaceTable } from '#stores/pace-table.ts';
 import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
@@ -45,6 +47,8 @@ export interface Services {
   tenants: TenantTable;
   backfills: BackfillTable;
   notifications: NotificationQueue;
+  /** How long videos keep their workers. */
+  pace: PaceTable;
   /** What the usage records of a job cost, pico-dollars. */
   costOf: (job: PricedJob) => bigint;
 }
@@ -72,6 +76,10 @@ export function deployedTenants(): TenantTable {
 
 export function deployedBackfills(): BackfillTable {
   return new DynamoBackfillTable({ tableName: variable(ENVIRONMENT.tableName) });
+}
+
+export function deployedPace(): PaceTable {
+  return new DynamoPaceTable({ tableName: variable(ENVIRONMENT.tableName) });
 }
 
 export function deployedNotifications(): NotificationQueue {
@@ -140,5 +148,16 @@ export function variable(name: string): string {
   throw new FlexCacheError('internal', `environment variable ${name} is not set`, {
     field: name,
     fix: 'deploy the function with the stack of infra/workflow-stack.ts',
+  });
+}
+
+/** A whole number above 0. @throws FlexCacheError naming the variable that is not one. */
+export function numericVariable(name: string): number {
+  const text = variable(name);
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new FlexCacheError('internal', `environment variable ${name} is "${text}"`, {
+    field: name,
+    fix: 'set it to a whole number above 0',
   });
 }

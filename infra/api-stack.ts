@@ -102,6 +102,7 @@ export class ApiStack extends Stack {
       [ENVIRONMENT.generateArn]: workflow.generate.stateMachineArn,
       [ENVIRONMENT.backfillArn]: workflow.backfill.stateMachineArn,
       [ENVIRONMENT.predictFunction]: this.predict.functionArn,
+      [ENVIRONMENT.interactiveMax]: String(settings.interactiveMax),
       [ENVIRONMENT.defaultRequestsPerMinute]: limit(settings.defaultRequestsPerMinute),
       [ENVIRONMENT.defaultConcurrentJobs]: limit(settings.defaultConcurrentJobs),
       [ENVIRONMENT.defaultBudgetPerDayUsd]: limit(settings.defaultBudgetPerDayUsd),
@@ -119,7 +120,7 @@ export class ApiStack extends Stack {
       'dynamodb:Query',
       'dynamodb:UpdateItem',
     );
-    storage.allowQuery(api, OWNER_INDEX);
+    storage.allowQuery(api, OWNER_INDEX, EXACT_KEY_INDEX);
     storage.allowVectors(api, 's3vectors:DeleteVectors');
     // An address that is signed may do what its signer may.
     storage.allowObjects(api, 'videos/', 's3:GetObject');

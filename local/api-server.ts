@@ -84,6 +84,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     manifest: cloud.manifest,
     modelRevision: cloud.modelRevision,
     prices,
+    interactiveWorkers: 1,
     defaultLimits: NO_LIMITS,
     webhookPolicy,
     telemetry,

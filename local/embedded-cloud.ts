@@ -26,11 +26,13 @@ import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { ForeignObjects } from '#stores/foreign-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import type { PaceTable } from '#stores/pace-table.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import type { WorkflowStarter } from '#stores/workflow.ts';
@@ -228,6 +230,7 @@ export async function openEmbeddedCloud(
     vectors,
     retention,
     notifications: notifications ?? dropping(options.log),
+    pace: new DynamoPaceTable(server.connection),
     deliveries,
     definitions: { generate: generate!, backfill: backfill! },
     log: options.log,
@@ -241,6 +244,7 @@ interface LocalCloudOptions extends NotificationStores {
   models: EmbeddedModels;
   retention: EmbeddedRetention;
   notifications: NotificationQueue;
+  pace: PaceTable;
   deliveries: DeliveryLog;
   objects: ObjectStore;
   vectors: VectorIndex;
@@ -307,6 +311,7 @@ class LocalCloud implements EmbeddedCloud {
       tenants,
       backfills,
       notifications,
+      pace: options.pace,
       costOf: costBy(embeddedPrices()),
     };
     this.services = services;

@@ -10,9 +10,13 @@ import type { Reservation } from '#stores/tenants.ts';
 import { reserveMoney } from '../reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
+import { requireRoom } from './require-room.ts';
 import type { ApiServices } from './services.ts';
 
-type AdmissionServices = Pick<ApiServices, 'table' | 'tenants' | 'workflow' | 'endJob' | 'prices'>;
+type AdmissionServices = Pick<
+  ApiServices,
+  'table' | 'tenants' | 'workflow' | 'endJob' | 'prices' | 'pace' | 'interactiveWorkers'
+>;
 
 const MINUTE_MILLISECONDS = 60_000;
 
@@ -48,7 +52,7 @@ export async function admitRequest(
 }
 
 /**
- * Takes in one video: a place among the tenant's jobs, a part of its budget, the record, the start.
+ * Takes in one video: room in the queue, a place among the tenant's jobs, a part of its budget, the record, the start.
  * Whatever refuses it gives back what was taken before. A job that is there already under its id is
  * returned when it was made of the same request.
  *
@@ -66,6 +70,7 @@ export async function admitJob(
   if (present !== null) requireSame(present, asked);
   if (present !== null && !hasNeverBegun(present)) return startAgain(services, present);
 
+  await requireRoom(services, asked);
   const attempt = present === null ? asked.attempt : present.attempt + 1;
   await using held = new AsyncDisposableStack();
   await takePlace(services, caller, videoId);

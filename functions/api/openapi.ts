@@ -15,7 +15,7 @@ const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
   409: 'It does not fit what is stored.',
   413: 'The body is too long.',
   415: 'The content type is not understood.',
-  429: 'Too many requests a minute, or too many videos at once.',
+  429: 'Too many requests a minute, too many videos at once, or too many that wait for a worker.',
   500: 'Our fault.',
   503: 'Busy: send it again.',
 };

@@ -6,6 +6,7 @@ import type { BackfillTable } from '#stores/backfills.ts';
 import type { DeliveryLog } from '#stores/deliveries.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import type { PaceTable } from '#stores/pace-table.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
@@ -26,6 +27,7 @@ export interface ApiServices {
     | 'failJob'
     | 'requestCancel'
     | 'deleteJob'
+    | 'findExact'
     | 'getEntry'
     | 'moveEntry'
     | 'deleteEntry'
@@ -66,6 +68,9 @@ export interface ApiServices {
   modelRevision: string;
   compatibilityKey: string;
   prices: PriceBook;
+  pace: Pick<PaceTable, 'secondsPerVideo'>;
+  /** The most that there may be for videos that somebody waits for. */
+  interactiveWorkers: number;
   /** Of tenants that were given none of their own. */
   defaultLimits: TenantLimits;
   /** Which addresses may be told. */

@@ -12,7 +12,15 @@ import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { usageName } from '#stores/table-items.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { deployedEvictSettings } from '../evict/deployed-evict-settings.ts';
-import { deployedModel, deployedVectors, lazily, reuseRules, variable } from '../services.ts';
+import {
+  deployedModel,
+  deployedPace,
+  deployedVectors,
+  lazily,
+  reuseRules,
+  variable,
+  type Services,
+} from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import { deployedEnding } from '../deployed-ending.ts';
 import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
@@ -23,7 +31,7 @@ import { admissionRule } from './admission.ts';
 import { storeOutcome, type StoringServices } from './store-outcome.ts';
 import { observed } from '../telemetry.ts';
 
-type CommitServices = StoringServices & EndingServices;
+type CommitServices = StoringServices & EndingServices & Partial<Pick<Services, 'pace'>>;
 
 export interface CommitOutput {
   videoId: string;
@@ -98,8 +106,22 @@ async function commit(
   const completed = await complete(services, videoId, result, [...made, usage]);
   meter.close();
   services.reportEnd?.(completed);
+  if (generation !== undefined) await recordPace(services, request, result.seconds.generate);
   await endJob(services, completed, { leases: leased });
   return { videoId, result };
+}
+
+/** An average that misses a video is not worth one. */
+async function recordPace(
+  { pace, telemetry }: CommitServices,
+  { pool, videoId }: CommitInput['request'],
+  seconds: number,
+): Promise<void> {
+  try {
+    await pace?.record(pool, seconds);
+  } catch (error) {
+    telemetry?.log({ level: 'warn', event: 'pace_not_recorded', videoId, error });
+  }
 }
 
 /**
@@ -157,6 +179,7 @@ export const handler = lazily(async () => {
   const services = {
     ...ending,
     vectors: deployedVectors(),
+    pace: deployedPace(),
     compatibilityKey,
     addsLittle: admissionRule({
       retention: new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) }),

@@ -25,5 +25,11 @@ export const PATIENCE: Readonly<Record<Pool, Patience>> = {
   backfill: { totalSeconds: 7 * DAY, withoutWorkerSeconds: DAY },
 };
 
+/**
+ * What is expected to wait longer for its worker is not taken in: whoever asks can come back when
+ * there is room. A backfill waits without anybody in front of it.
+ */
+export const LONGEST_EXPECTED_WAIT_SECONDS = HOUR;
+
 /** Between two looks of the `fleet` function at queues and machines. */
 export const FLEET_LOOK_SECONDS = MINUTE;

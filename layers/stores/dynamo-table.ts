@@ -37,6 +37,7 @@ import {
 } from './table-items.ts';
 import { isSamePartition } from '../core/identity.ts';
 import { listPage } from './list-page.ts';
+import { PATIENCE } from '../core/patience.ts';
 import { decayWeight, LANDMARK } from '../core/policy/decay.ts';
 import type { LeavingReason } from '../core/retention-run.ts';
 import type { StorageClass } from '../core/storage-class.ts';
@@ -89,8 +90,8 @@ const ENTER_INDEXES =
 const LEAVE_INDEXES = 'SET #state = :to, #stateSort = :stateSort, #leavingAt = :now';
 const LEFT_INDEXES = 'REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
-/** A job that waits in a queue has ended long before. */
-const LONGEST_WAIT_SECONDS = 3 * 24 * 60 * 60;
+/** A job that waits in a queue has ended before. */
+const LONGEST_WAIT_SECONDS = PATIENCE.backfill.totalSeconds + 24 * 60 * 60;
 
 /** Of a day, in memory: a page of keys would name thousands. */
 const JOBS_AT_ONCE = 100;

@@ -1,8 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ASSUMED_TIMING, estimateCost } from '#core/cost.ts';
+import { exactKey } from '#core/identity.ts';
 import { PICO_USD_PER_USD } from '#core/money.ts';
 import { errorSchema } from '#functions/api/schemas/service.ts';
-import { useApi } from './fixture.ts';
+import { sampleEntry, unique } from '../stores/samples.ts';
+import { useApi, type ApiFixture } from './fixture.ts';
 
 const api = useApi();
 
@@ -257,3 +259,56 @@ describe('faults', () => {
     for (const { body } of answers.slice(1)) errorSchema.parse(body);
   });
 });
+
+describe('the queue', () => {
+  test('takes in what is expected to begin in time, refuses the rest with the time to wait, and lets through what needs no worker', async () => {
+    // 18 x 400 s on two workers is an hour.
+    const { call, create, pace, services, table, compatibilityKey, tenant } = queueOf(api());
+    for (let waiting = 0; waiting < 18; waiting++) {
+      await table.enterQueue('interactive', unique('vid_'));
+    }
+    const unmeasured = await create();
+    pace.seconds = 400;
+    const inTime = await create();
+    await table.enterQueue('interactive', unique('vid_'));
+    const [refused, remixed] = [await create(), await create({ seed: 7 })];
+    const retried = await create({ seed: 9 }, { headers: { 'idempotency-key': 'queued' } });
+    services.interactiveWorkers = 4;
+    const withMoreWorkers = await create();
+    services.interactiveWorkers = 2;
+    const { steps } = services.manifest.scheduler;
+    const scope = 'tenant' as const;
+    const key = { prompt: 'a red ball', seed: 7, steps, remixOf: null, scope, tenant };
+    await table.putEntry(
+      sampleEntry({
+        compatibilityKey,
+        scope,
+        tenant,
+        exactKey: exactKey({ ...key, compatibilityKey }),
+      }),
+    );
+    const exact = await create({ seed: 7, scope });
+    const refreshed = await create({ seed: 7, scope, cache: 'refresh' });
+
+    expect([unmeasured, inTime, withMoreWorkers, exact].map(({ status }) => status)).toEqual(
+      Array<number>(4).fill(200),
+    );
+    for (const answer of [refused, remixed, retried, refreshed]) {
+      expect(answer.status).toBe(429);
+      expect(errorSchema.parse(answer.body).error).toMatchObject({ code: 'queue_full' });
+    }
+    // 19 x 400 / 2 - 3600
+    expect(refused.headers.get('retry-after')).toBe('200');
+    expect((await call('GET', '/v1/videos')).body.data).toHaveLength(4);
+  });
+});
+
+/** The queue is everybody's: what is left in it would refuse the tests that follow. */
+function queueOf(fixture: ApiFixture) {
+  onTestFinished(async () => {
+    for (const videoId of await fixture.table.readQueue('interactive')) {
+      await fixture.table.leaveQueue('interactive', videoId);
+    }
+  });
+  return { ...fixture, compatibilityKey: fixture.services.compatibilityKey };
+}

@@ -87,6 +87,8 @@ export interface ApiFixture {
   workflow: RecordedWorkflow;
   backfillStarter: RecordedBackfills;
   vectors: FakeVectors;
+  /** Measured seconds of a video; null at first. */
+  pace: { seconds: number | null };
   notified: Notification[];
   /** Warnings and errors. */
   logged: TelemetryEvent[];
@@ -143,6 +145,7 @@ async function createFixture(
     send: async (notification: Notification) => void notified.push(notification),
   };
   const costOf = costBy(priceBookOf(DEFAULT_PRICE_REGION));
+  const pace = { seconds: null as number | null, secondsPerVideo: async () => pace.seconds };
   const services: ApiServices = {
     table,
     tenants,
@@ -159,6 +162,8 @@ async function createFixture(
     modelRevision: revision,
     compatibilityKey: 'compatible',
     prices: priceBookOf(DEFAULT_PRICE_REGION),
+    pace,
+    interactiveWorkers: 2,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
     telemetry: {
@@ -206,6 +211,7 @@ async function createFixture(
     workflow,
     backfillStarter,
     vectors,
+    pace,
     notified,
     logged,
     tenant,

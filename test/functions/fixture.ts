@@ -10,6 +10,7 @@ import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
+import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Notification, NotificationQueue } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';
@@ -93,6 +94,7 @@ export function servicesOn(
     tenants: new DynamoTenantTable(server.connection),
     backfills: new DynamoBackfillTable(server.connection),
     notifications: new RecordingNotifications(),
+    pace: new DynamoPaceTable(server.connection),
     costOf: costBy(priceBookOf(DEFAULT_PRICE_REGION)),
     table,
     vectors,

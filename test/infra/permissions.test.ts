@@ -102,6 +102,7 @@ const EXPECTED: Record<string, Permissions> = {
   Api: {
     Table: TABLE('BatchGetItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query', 'UpdateItem'),
     'Table/index/by-owner': QUERY,
+    'Table/index/ready-by-exact-key': QUERY,
     VectorIndex: VECTORS('DeleteVectors'),
     Latents: LIST,
     'Latents/backfills/*': OBJECTS('Get', 'Put'),

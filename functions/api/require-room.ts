@@ -1,0 +1,49 @@
+import type { Job } from '#core/generation.ts';
+import { exactKey } from '#core/identity.ts';
+import { LONGEST_EXPECTED_WAIT_SECONDS } from '#core/patience.ts';
+import { ApiError } from './api-error.ts';
+import type { ApiServices } from './services.ts';
+
+type RoomServices = Pick<ApiServices, 'table' | 'pace' | 'interactiveWorkers'>;
+
+/** Sooner nothing has changed. */
+const LEAST_RETRY_SECONDS = 30;
+
+/**
+ * Lets a video in while those before it are expected to be made in time: as many as wait, at the pace
+ * that was measured, by as many workers as there may be. Nothing is refused before a first video was
+ * measured, nor what is returned as it is: it needs no worker.
+ *
+ * @throws ApiError 429 `queue_full`, with the seconds after which there should be room.
+ */
+export async function requireRoom(services: RoomServices, asked: Job): Promise<void> {
+  const { table, pace, interactiveWorkers } = services;
+  const [waiting, secondsPerVideo] = await Promise.all([
+    table.readQueue('interactive'),
+    pace.secondsPerVideo('interactive'),
+  ]);
+  if (secondsPerVideo === null) return;
+  const wait = (waiting.length * secondsPerVideo) / interactiveWorkers;
+  if (wait <= LONGEST_EXPECTED_WAIT_SECONDS) return;
+  if (await isExact(services, asked)) return;
+  const retrySeconds = Math.max(
+    LEAST_RETRY_SECONDS,
+    Math.ceil(wait - LONGEST_EXPECTED_WAIT_SECONDS),
+  );
+  throw new ApiError(
+    429,
+    'queue_full',
+    `${waiting.length} videos wait, and a new one would begin in about ${Math.ceil(wait / 60)} minutes: try again in ${retrySeconds} s`,
+    { headers: { 'retry-after': String(retrySeconds) } },
+  );
+}
+
+/** As far as can be told without a lease. */
+async function isExact(
+  { table }: Pick<RoomServices, 'table'>,
+  { cache, prompt, seed, steps, remixOf, compatibilityKey, scope, tenant }: Job,
+): Promise<boolean> {
+  if (cache === 'off' || cache === 'refresh') return false;
+  const key = exactKey({ prompt, seed, steps, remixOf, compatibilityKey, scope, tenant });
+  return (await table.findExact(key)) !== null;
+}
