@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import type { OpenTenants } from '#local/open-tenants.ts';
+import type { StateUse } from '#local/state-folder.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
 
@@ -14,9 +15,10 @@ export interface TenantOptions extends GlobalOptions {
 export async function withTenants<Result>(
   context: CliContext,
   options: TenantOptions,
+  stateUse: StateUse,
   use: (tenants: TenantTable) => Promise<Result>,
 ): Promise<Result> {
-  return withTable(context, options, ({ tenants }) => use(tenants));
+  return withTable(context, options, stateUse, ({ tenants }) => use(tenants));
 }
 
 export type OpenedTable = Pick<OpenTenants, 'tenants' | 'connection'>;
@@ -25,19 +27,20 @@ export type OpenedTable = Pick<OpenTenants, 'tenants' | 'connection'>;
 export async function withTable<Result>(
   { workingDirectory }: CliContext,
   { table, state }: TenantOptions,
+  stateUse: StateUse,
   use: (opened: OpenedTable) => Promise<Result>,
 ): Promise<Result> {
   await using opened =
     table === undefined
-      ? await openEmbedded(resolve(workingDirectory, state))
+      ? await openEmbedded(resolve(workingDirectory, state), stateUse)
       : await openDeployed(table);
   return await use(opened);
 }
 
 /** The table's server is large: commands that do without it start without it. */
-async function openEmbedded(stateDirectory: string): Promise<OpenTenants> {
+async function openEmbedded(stateDirectory: string, use: StateUse): Promise<OpenTenants> {
   const { openTenants } = await import('#local/open-tenants.ts');
-  return openTenants(stateDirectory);
+  return openTenants(stateDirectory, use);
 }
 
 /** Credentials and region come from where the AWS tools have them. */

@@ -1,18 +1,19 @@
 import { resolve } from 'node:path';
-import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import type { EmbeddedCloud, EmbeddedCloudOptions } from '#local/embedded-cloud.ts';
 import type { WorkerEvent } from '#denoiser/worker.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
 
 /** Opens the embedded cloud, hands it over and closes it whatever happens. */
 export async function withCloud<Result>(
   context: CliContext,
-  options: GlobalOptions,
+  options: GlobalOptions & Pick<EmbeddedCloudOptions, 'stateUse'>,
   use: (cloud: EmbeddedCloud) => Promise<Result>,
 ): Promise<Result> {
   const cloud = await context.open({
     stateDirectory: resolve(context.workingDirectory, options.state),
     modelDirectory: resolve(context.workingDirectory, options.model),
     log: (event) => remark(context, event),
+    ...(options.stateUse && { stateUse: options.stateUse }),
     ...(options.provider === undefined ? {} : { executionProvider: options.provider }),
   });
   try {

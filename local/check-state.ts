@@ -9,7 +9,7 @@ import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore } from './file-object-store.ts';
-import { openStateFolder } from './state-folder.ts';
+import { openStateFolder, type StateUse } from './state-folder.ts';
 import { startTableServer } from './table-server.ts';
 
 /** The stores of a state folder without models and workflow. */
@@ -47,13 +47,16 @@ export interface StateCheck {
 }
 
 /** @throws FlexCacheError as `openStateFolder`. */
-export async function openState(stateDirectory: string): Promise<OpenedState> {
+export async function openState(
+  stateDirectory: string,
+  use: StateUse = 'create',
+): Promise<OpenedState> {
   await using opened = new AsyncDisposableStack();
-  const state = await openStateFolder(stateDirectory);
+  const state = await openStateFolder(stateDirectory, use);
   opened.defer(() => state.release());
   const server = await startTableServer({ path: state.table });
   opened.defer(() => server.close());
-  const objects = await FileObjectStore.open(state.objects);
+  const objects = await FileObjectStore.open(state.objects, { isReadOnly: use === 'read' });
   const vectors = await ExactVectorIndex.open(state.vectors);
   opened.defer(() => vectors.close());
   if (vectors.needsRebuild || server.droppedBytes > 0)
@@ -72,7 +75,7 @@ export async function openState(stateDirectory: string): Promise<OpenedState> {
  * Reads everything that a state folder holds and checks that table, objects and vectors agree.
  *
  * @example
- * await using state = await openState('.flexcache');
+ * await using state = await openState('.flexcache', 'read');
  * const { findings } = await checkState(state);
  */
 export async function checkState({ table, objects, vectors }: OpenedState): Promise<StateCheck> {

@@ -13,6 +13,7 @@ const SYSTEM_CODES: readonly (readonly [said: string, code: string])[] = [
 
 /** How LevelDB begins its messages; the first names the file. */
 const IO_ERROR = /^IO error: (.*\/[^/]+): [^:]+$/s;
+const CORRUPTION = /^Corruption: /;
 const DAMAGED = /^Corruption: |^(IO error|NotFound): .*(No such file|does not exist)/s;
 
 /**
@@ -22,6 +23,7 @@ const DAMAGED = /^Corruption: |^(IO error|NotFound): .*(No such file|does not ex
  * @param path the database's folder
  */
 export function fromDatabase(error: unknown, doing: string, path: string): FlexCacheError {
+  if (error instanceof FlexCacheError) return error;
   const { code, message } = ((error as Error).cause ?? error) as Error & { code?: string };
   if (code === 'LEVEL_LOCKED') {
     return new FlexCacheError('state_locked', `another process uses the table in ${path}`, {
@@ -38,7 +40,15 @@ export function fromDatabase(error: unknown, doing: string, path: string): FlexC
 
 /** Dynalite throws what its database refuses while it runs, where nobody can catch it. */
 export function fromUncaught(error: unknown): unknown {
-  const [, file] = IO_ERROR.exec(error instanceof Error ? error.message : '') ?? [];
+  const message = error instanceof Error ? error.message : '';
+  if (CORRUPTION.test(message)) {
+    return new FlexCacheError('state_corrupt', `the table is damaged: ${message}`, {
+      cause: error,
+      field: 'state',
+      fix: 'see with flexcache doctor where, and restore the state folder from a copy',
+    });
+  }
+  const [, file] = IO_ERROR.exec(message) ?? [];
   return file === undefined ? error : fromDatabase(error, 'write the table', dirname(file));
 }
 

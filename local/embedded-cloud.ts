@@ -47,13 +47,14 @@ import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
 import { answerCalls } from './holder-calls.ts';
 import { ProgressFeed } from './progress-feed.ts';
-import { openStateFolder } from './state-folder.ts';
+import { openStateFolder, type StateUse } from './state-folder.ts';
 import { publishTableEndpoint } from './table-endpoint.ts';
 import { startTableServer } from './table-server.ts';
 
 export interface EmbeddedCloudOptions {
-  /** Folder of all state; created when missing. */
+  /** Folder of all state; created when missing, unless it is only to be changed. */
   stateDirectory: string;
+  stateUse?: Exclude<StateUse, 'read'>;
   /** Folder of the model package. */
   modelDirectory: string;
   /** onnxruntime execution provider of the worker. */
@@ -180,7 +181,7 @@ export async function openEmbeddedCloud(
   );
   opened.defer(() => models.embedder.close());
   opened.defer(() => models.video.close());
-  const state = await openStateFolder(options.stateDirectory);
+  const state = await openStateFolder(options.stateDirectory, options.stateUse);
   opened.defer(() => state.release());
   const server = await startTableServer({ path: state.table });
   opened.defer(() => server.close());

@@ -58,6 +58,8 @@ const SHA256_OFFSET = 24;
 export interface FileObjectStoreOptions {
   /** Makes the addresses of `presign`: only who serves the files knows where. */
   presign?: (key: string, options: PresignOptions) => string;
+  /** Nothing is put: the folder stays as it is, and need not be there. */
+  isReadOnly?: boolean;
 }
 
 /**
@@ -84,10 +86,11 @@ export class FileObjectStore implements ObjectStore {
     this.#presign = presign;
   }
 
-  /** Opens the folder, creates it when missing, and clears what a crash left half-written. */
+  /** Opens the folder; to put objects, it is created when missing and cleared of what a crash left half-written. */
   static async open(root: string, options: FileObjectStoreOptions = {}): Promise<FileObjectStore> {
     const folder = resolve(root);
     const temporary = join(folder, TEMPORARY_FOLDER);
+    if (options.isReadOnly) return new FileObjectStore(folder, options);
     try {
       await rm(temporary, { recursive: true, force: true });
       await createFolder(temporary);

@@ -4,6 +4,7 @@ import type { SweepSummary } from '#functions/sweep/sweep.ts';
 import { openState } from './check-state.ts';
 import { EmbeddedRetention, type EvictRequest, type SweepRequest } from './embedded-retention.ts';
 import { callHolder } from './holder-calls.ts';
+import type { StateUse } from './state-folder.ts';
 
 /** Passes over the cache of a state folder, whoever holds it. */
 export interface OpenRetention extends AsyncDisposable {
@@ -15,6 +16,8 @@ export interface OpenRetentionOptions {
   stateDirectory: string;
   /** Elements of one vector. */
   dimensions: number;
+  /** To `change` unless said; to `read` is to change nothing: passes are dry runs. */
+  use?: Exclude<StateUse, 'create'>;
 }
 
 /**
@@ -29,9 +32,10 @@ export interface OpenRetentionOptions {
 export async function openRetention({
   stateDirectory,
   dimensions,
+  use = 'change',
 }: OpenRetentionOptions): Promise<OpenRetention> {
   try {
-    const stores = await openState(stateDirectory);
+    const stores = await openState(stateDirectory, use);
     const retention = new EmbeddedRetention({ stores, dimensions });
     return {
       evict: (request) => retention.evict(request),

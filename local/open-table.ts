@@ -3,7 +3,7 @@ import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import type { Table } from '#stores/table.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
-import { openStateFolder, type StateFolder } from './state-folder.ts';
+import { openStateFolder, type StateFolder, type StateUse } from './state-folder.ts';
 import { publishTableEndpoint, readTableEndpoint } from './table-endpoint.ts';
 import { connectToTable, startTableServer, type TableServer } from './table-server.ts';
 
@@ -25,22 +25,27 @@ const NOBODY = 'nobody';
  * await using state = await openTable('.flexcache');
  * await state.table.getEntry(entryId);
  */
-export async function openTable(stateDirectory: string): Promise<OpenedTable> {
+export async function openTable(
+  stateDirectory: string,
+  use: StateUse = 'create',
+): Promise<OpenedTable> {
   try {
-    return await openOwn(stateDirectory);
+    return await openOwn(stateDirectory, use);
   } catch (error) {
     if (!(error instanceof FlexCacheError) || error.code !== 'state_locked') throw error;
     return openHolders(stateDirectory, error);
   }
 }
 
-async function openOwn(stateDirectory: string): Promise<OpenedTable> {
+async function openOwn(stateDirectory: string, use: StateUse): Promise<OpenedTable> {
   await using opened = new AsyncDisposableStack();
-  const state = await openStateFolder(stateDirectory);
+  const state = await openStateFolder(stateDirectory, use);
   opened.defer(() => state.release());
   const server = await startTableServer({ path: state.table });
   opened.defer(() => server.close());
-  opened.defer(await publishTableEndpoint(state.directory, server.endpoint));
+  if (use !== 'read') {
+    opened.defer(await publishTableEndpoint(state.directory, server.endpoint));
+  }
   if (server.droppedBytes > 0) await rebuildVectors(state, server);
   const ours = opened.move();
   const { table, connection } = server;

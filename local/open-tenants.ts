@@ -2,6 +2,7 @@ import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { openTable } from './open-table.ts';
+import type { StateUse } from './state-folder.ts';
 
 export interface OpenTenants extends AsyncDisposable {
   readonly tenants: TenantTable;
@@ -17,8 +18,11 @@ export interface OpenTenants extends AsyncDisposable {
  * await using state = await openTenants('.flexcache');
  * await state.tenants.listApiKeys('local');
  */
-export async function openTenants(stateDirectory: string): Promise<OpenTenants> {
-  const opened = await openTable(stateDirectory);
+export async function openTenants(
+  stateDirectory: string,
+  use: StateUse = 'create',
+): Promise<OpenTenants> {
+  const opened = await openTable(stateDirectory, use);
   const { connection } = opened;
   return {
     tenants: new DynamoTenantTable(connection),

@@ -5,6 +5,7 @@ import { FlexCacheError } from '#core/errors.ts';
 import { tableDamaged } from './database-errors.ts';
 import { createFolder, replaceDurably } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
+import { copyState } from './state-copy.ts';
 import { LOG_FILE } from './vector-log.ts';
 import { takeStateLock } from './state-lock.ts';
 
@@ -17,9 +18,15 @@ const MARKER = /^flexcache-state\/(\d+)\n$/;
 /** What the folder may contain before it carries a marker: the lock, and a marker half-written. */
 const BEFORE_MARKER = /^(lock$|version~)/;
 
+/**
+ * What somebody opens a state folder for: to `read` it, which changes nothing and needs no right to
+ * write; to `change` one that is there; or to `create` it where it is missing.
+ */
+export type StateUse = 'read' | 'change' | 'create';
+
 export interface StateFolder {
   readonly directory: string;
-  /** Of dynalite. */
+  /** Of dynalite; a copy where it is only read, as are the vectors. */
   readonly table: string;
   readonly objects: string;
   readonly vectors: string;
@@ -28,16 +35,20 @@ export interface StateFolder {
 }
 
 /**
- * Creates the state folder when missing, checks that it is ours, and holds it for this process.
+ * Checks that the state folder is ours and holds it for this process, or, to read, copies what is
+ * written to by opening it.
  *
  * @throws FlexCacheError `state_locked`, `state_corrupt`, `disk_full`, `permission_denied`, or `invalid_input` for a
- * folder of a newer or older FlexCache or of somebody else.
+ * folder of a newer or older FlexCache or of somebody else, or one that is missing and not to be created.
  * @example
  * const state = await openStateFolder('.flexcache');
  * const objects = await FileObjectStore.open(state.objects);
  * await state.release();
  */
-export async function openStateFolder(stateDirectory: string): Promise<StateFolder> {
+export async function openStateFolder(
+  stateDirectory: string,
+  use: StateUse = 'create',
+): Promise<StateFolder> {
   const directory = resolve(stateDirectory);
   const folders = {
     table: join(directory, 'table'),
@@ -45,7 +56,15 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
     vectors: join(directory, 'vectors'),
   };
   try {
-    await createFolder(directory);
+    if (use === 'read') {
+      await requireMarker(directory);
+      requireTable(folders);
+      const copy = await copyState(directory, folders);
+      const { table, vectors, remove } = copy;
+      return { directory, table, objects: folders.objects, vectors, release: remove };
+    }
+    if (use === 'change') await requireMarker(directory);
+    else await createFolder(directory);
     // Before the lock puts a first file into a folder that is not ours.
     await checkMarker(directory);
     const lock = await takeStateLock(directory);
@@ -71,6 +90,23 @@ export async function openStateFolder(stateDirectory: string): Promise<StateFold
     }
     throw fromFileSystem(error, 'open the state folder', directory);
   }
+}
+
+/**
+ * Whether there is a state folder; false for none, and for one with nothing in it.
+ *
+ * @throws FlexCacheError `invalid_input` for a folder of another FlexCache or of somebody else.
+ */
+export async function stateExists(directory: string): Promise<boolean> {
+  return existsSync(directory) && (await checkMarker(directory));
+}
+
+async function requireMarker(directory: string): Promise<void> {
+  if (await stateExists(directory)) return;
+  throw new FlexCacheError('invalid_input', `there is no state folder ${directory}`, {
+    field: 'state',
+    fix: 'name that of an earlier run with --state, or make a video first',
+  });
 }
 
 /** A full index without a table is a table lost: going on would make every video again. */

@@ -17,6 +17,7 @@ interface Claim {
   owner: ProcessIdentity;
   /** Whether its owner has the lock, and does not only reach for it. */
   isHeld: boolean;
+  isAlive: boolean;
 }
 
 export interface StateLock {
@@ -40,7 +41,7 @@ export interface StateLock {
  * @throws FlexCacheError `state_locked` that names the process which holds it
  */
 export async function takeStateLock(stateDirectory: string): Promise<StateLock> {
-  const folder = join(resolve(stateDirectory), 'lock');
+  const folder = lockFolder(stateDirectory);
   const self = await thisProcess();
   const giveUpAt = Date.now() + CONTENTION_MILLISECONDS;
   try {
@@ -71,23 +72,51 @@ export async function takeStateLock(stateDirectory: string): Promise<StateLock> 
   }
 }
 
+/** @throws FlexCacheError `state_locked` when a living process holds the folder. Writes nothing. */
+export async function refuseWhileHeld(stateDirectory: string): Promise<void> {
+  const folder = lockFolder(stateDirectory);
+  const holder = await lockHolder(stateDirectory);
+  if (holder !== null) throw stateLocked(stateDirectory, folder, holder);
+}
+
+/** Who holds the folder; null when no living process does. Writes nothing. */
+export async function lockHolder(stateDirectory: string): Promise<ProcessIdentity | null> {
+  const folder = lockFolder(stateDirectory);
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw fromFileSystem(error, 'look who uses the state folder', folder);
+  });
+  const claims = await Promise.all(names.map((name) => readClaim(folder, name)));
+  return claims.find((claim) => claim?.isAlive && claim.isHeld)?.owner ?? null;
+}
+
+function lockFolder(stateDirectory: string): string {
+  return join(resolve(stateDirectory), 'lock');
+}
+
 async function liveClaims(folder: string, ownName: string): Promise<Claim[]> {
   const names = (await readdir(folder)).filter((name) => name !== ownName);
   const claims = await Promise.all(names.map((name) => liveClaim(folder, name)));
   return claims.filter((claim) => claim !== null);
 }
 
+/** Claims of dead processes are removed on the way. */
 async function liveClaim(folder: string, name: string): Promise<Claim | null> {
+  const claim = await readClaim(folder, name);
+  if (claim === null || claim.isAlive) return claim;
+  await rm(join(folder, name), { force: true });
+  return null;
+}
+
+/** Null for what is no claim, or no more. */
+async function readClaim(folder: string, name: string): Promise<Claim | null> {
   const [, pid, startTime] = CLAIM_NAME.exec(name) ?? [];
   if (pid === undefined || startTime === undefined) return null;
   const owner = { pid: Number(pid), startTime };
-  const path = join(folder, name);
-  if (!(await isRunning(owner))) {
-    await rm(path, { force: true });
-    return null;
-  }
+  const isAlive = await isRunning(owner);
   try {
-    return { name, owner, isHeld: (await readFile(path, 'utf8')) === HELD };
+    const isHeld = (await readFile(join(folder, name), 'utf8')) === HELD;
+    return { name, owner, isHeld, isAlive };
   } catch (error) {
     // Withdrawn since the folder was listed.
     if (systemErrorCode(error) === 'ENOENT') return null;

@@ -15,7 +15,8 @@ import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { tableDefinition } from '#stores/table-definition.ts';
 import { createFolder } from './durable-file.ts';
-import { fromDatabase } from './database-errors.ts';
+import { fromDatabase, tableDamaged } from './database-errors.ts';
+import { findTableDamage } from './table-files.ts';
 
 /** The database of dynalite, as dynalite itself resolves it. */
 const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite'))('level') as {
@@ -24,6 +25,7 @@ const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite
     get(key: string): Promise<string | undefined>;
     del(key: string): Promise<void>;
     close(): Promise<void>;
+    getProperty(name: string): string;
   };
 };
 
@@ -132,7 +134,10 @@ async function checkOpens(path: string, tableName: string): Promise<number> {
     const description = `table~${tableName}`;
     const status = /"TableStatus":"(\w+)"/.exec((await database.get(description)) ?? '')?.[1];
     if (status !== 'ACTIVE') await database.del(description);
-    await database.close();
+    const damage = await findTableDamage(path, database.getProperty('leveldb.sstables')).finally(
+      () => database.close(),
+    );
+    if (damage !== null) throw tableDamaged(path, damage);
     return droppedBytes(await readFile(join(path, DATABASE_LOG), 'utf8'));
   } catch (error) {
     throw fromDatabase(error, 'open the table', path);

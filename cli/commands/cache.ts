@@ -78,7 +78,7 @@ const COLUMNS: readonly Column<EntryRow>[] = [
 
 /** Lists the entries, oldest first, with what each is worth and costs. */
 export async function listEntries(context: CliContext, options: ListOptions): Promise<ExitCode> {
-  return withTable(context, options, async (opened) => {
+  return withTable(context, options, 'read', async (opened) => {
     const entries = await collect((await tableOf(opened)).scanEntries());
     entries.sort((one, other) => one.createdAt.localeCompare(other.createdAt));
     const explainer = await explainerOf(opened);
@@ -111,7 +111,7 @@ export async function showEntry(
   options: CacheTableOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
-  return withTable(context, options, async (opened) => {
+  return withTable(context, options, 'read', async (opened) => {
     const entry = await (await tableOf(opened)).getEntry(entryId);
     if (entry === null || entry.state === 'TOMBSTONE') throw entryNotFound(entryId);
     const explanation = await (await explainerOf(opened)).ofEntry(entry);
@@ -138,7 +138,7 @@ export async function pinEntry(
   options: CacheTableOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
-  return withTable(context, options, async (opened) => {
+  return withTable(context, options, 'change', async (opened) => {
     const entry = await (await tableOf(opened)).pinEntry(entryId, isPinned);
     const { pinnedAt = null } = entry;
     context.stdout.write(
@@ -157,7 +157,7 @@ export async function removeCacheEntry(
   options: CacheOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
-  return withCloud(context, options, async (cloud) => {
+  return withCloud(context, { ...options, stateUse: 'change' }, async (cloud) => {
     const entry = await removeEntry(cloud, entryId);
     if (entry === null) throw entryNotFound(entryId);
     context.stdout.write(

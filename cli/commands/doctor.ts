@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
-import { readFile, readdir, stat, statfs } from 'node:fs/promises';
+import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
 import { zstd } from '#codec/zstd.ts';
 import type { StateFinding } from '#local/check-state.ts';
-import { isRunning } from '#local/process-identity.ts';
+import { stateExists } from '#local/state-folder.ts';
+import { lockHolder } from '#local/state-lock.ts';
 import {
   checkProviderLibraries,
   EXECUTION_PROVIDERS,
@@ -34,7 +35,14 @@ interface DoctorReport {
   /** Providers whose libraries are there. */
   onnxruntime: { version: string; providers: ExecutionProvider[] } | { error: ErrorReport };
   zstd: string;
-  state: { path: string; exists: boolean; bytes: number; lockedByProcess: number | null };
+  /** With an error where the folder is none of ours, or its table is damaged. */
+  state: {
+    path: string;
+    exists: boolean;
+    bytes: number;
+    lockedByProcess: number | null;
+    error?: ErrorReport;
+  };
   model:
     | { path: string; name: string; version: string; revision: string; verified: true }
     | { path: string; error: ErrorReport };
@@ -78,6 +86,7 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
   const isSound =
     !('error' in report.model) &&
     !('error' in report.onnxruntime) &&
+    report.state.error === undefined &&
     !(report.provider !== undefined && 'error' in report.provider) &&
     !isDamaged(report.content);
   return isSound ? EXIT.success : EXIT.failed;
@@ -96,7 +105,7 @@ function inspectNode(): DoctorReport['node'] {
 async function inspectContent(path: string): Promise<ContentReport> {
   try {
     const { checkState, openState } = await import('#local/check-state.ts');
-    await using state = await openState(path);
+    await using state = await openState(path, 'read');
     const { entries, jobs, findings } = await checkState(state);
     const of = (severity: StateFinding['severity']): StateFinding[] =>
       findings.filter((finding) => finding.severity === severity);
@@ -158,13 +167,21 @@ async function inspectProvider(
 }
 
 async function inspectState(path: string): Promise<DoctorReport['state']> {
-  const exists = existsSync(path);
-  return {
-    path,
-    exists,
-    bytes: exists ? await folderBytes(path) : 0,
-    lockedByProcess: await lockHolder(join(path, 'lock')),
-  };
+  const lockedByProcess = (await lockHolder(path))?.pid ?? null;
+  try {
+    const exists = await stateExists(path);
+    // Who holds it has opened its table.
+    if (exists && lockedByProcess === null) await tryTable(path);
+    return { path, exists, bytes: exists ? await folderBytes(path) : 0, lockedByProcess };
+  } catch (error) {
+    return { path, exists: true, bytes: 0, lockedByProcess, error: errorReport(error) };
+  }
+}
+
+async function tryTable(path: string): Promise<void> {
+  // The table's server is large: commands that do without it start without it.
+  const { openTable } = await import('#local/open-table.ts');
+  await using _ = await openTable(path, 'read');
 }
 
 async function inspectModel(path: string): Promise<DoctorReport['model']> {
@@ -185,17 +202,6 @@ function inspectGpu(providers: readonly ExecutionProvider[]): DoctorReport['gpu'
     ? (['cuda', 'webgpu'] as const).find((name) => providers.includes(name))
     : undefined;
   return { device, provider: provider ?? null };
-}
-
-/** The living process whose claim on the state folder says that it holds it. */
-async function lockHolder(folder: string): Promise<number | null> {
-  for (const name of await readdir(folder).catch(() => [])) {
-    const [pid, startTime] = name.split('.');
-    if (pid === undefined || startTime === undefined) continue;
-    const isHeld = (await readFile(join(folder, name), 'utf8').catch(() => '')) !== '';
-    if (isHeld && (await isRunning({ pid: Number(pid), startTime }))) return Number(pid);
-  }
-  return null;
 }
 
 async function folderBytes(path: string): Promise<number> {
@@ -229,8 +235,6 @@ function describe(report: DoctorReport): string {
     node.found === null
       ? `${node.version}, ${node.path}`
       : `${node.version}, ${node.path}; found first: ${node.found.version}, ${node.found.path}, too old`;
-  const lockText =
-    state.lockedByProcess === null ? 'not in use' : `in use by process ${state.lockedByProcess}`;
   const gpuText = gpu.device
     ? `present, ${gpu.provider === null ? 'but no provider for it is installed' : `usable with --provider ${gpu.provider}`}`
     : 'none, models run on the CPU';
@@ -238,7 +242,7 @@ function describe(report: DoctorReport): string {
     `node         ${nodeText}`,
     `onnxruntime  ${onnxruntimeText}`,
     `zstd         ${zstd}`,
-    `state        ${state.path}, ${state.exists ? `${state.bytes} bytes, ${lockText}` : 'not created yet'}`,
+    `state        ${state.path}, ${describeState(state)}`,
     `model        ${modelText}`,
     `gpu          ${gpuText}`,
     ...(provider === undefined
@@ -248,6 +252,13 @@ function describe(report: DoctorReport): string {
     ...(content === undefined ? [] : describeContent(content)),
     '',
   ].join('\n');
+}
+
+function describeState({ exists, bytes, lockedByProcess, error }: DoctorReport['state']): string {
+  if (error !== undefined) return `NOT USABLE: ${error.code}: ${error.message}`;
+  if (!exists) return 'not created yet';
+  const use = lockedByProcess === null ? 'not in use' : `in use by process ${lockedByProcess}`;
+  return `${bytes} bytes, ${use}`;
 }
 
 function describeProvider(provider: NonNullable<DoctorReport['provider']>): string {

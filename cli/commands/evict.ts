@@ -40,7 +40,7 @@ async function explainVerdict(
   options: TenantOptions,
 ): Promise<ExitCode> {
   const entryId = validateVideoId(id);
-  return withTable(context, options, async (opened) => {
+  return withTable(context, options, 'read', async (opened) => {
     const explainer = await explainerOf(opened);
     const explanation = await explainer.ofId(entryId);
     const text = options.json

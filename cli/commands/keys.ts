@@ -17,7 +17,7 @@ export async function createKey(
 ): Promise<ExitCode> {
   const tenant = validateTenant(options.tenant);
   const { key, record } = newApiKey({ tenant, name: options.name });
-  return withTenants(context, options, async (tenants) => {
+  return withTenants(context, options, 'create', async (tenants) => {
     const { webhookSecret } = await tenants.createTenant(newTenant(tenant));
     await tenants.createApiKey(record);
     const { stdout, stderr } = context;
@@ -43,7 +43,7 @@ export async function createKey(
 /** Lists the keys of a tenant, newest first, revoked ones too. */
 export async function listKeys(context: CliContext, options: KeyOptions): Promise<ExitCode> {
   const tenant = validateTenant(options.tenant);
-  return withTenants(context, options, async (tenants) => {
+  return withTenants(context, options, 'read', async (tenants) => {
     const keys = await tenants.listApiKeys(tenant);
     if (options.json) {
       for (const key of keys) context.stdout.write(`${JSON.stringify(keyReport(key))}\n`);
@@ -68,7 +68,7 @@ export async function revokeKey(
   options: KeyOptions,
 ): Promise<ExitCode> {
   const tenant = validateTenant(options.tenant);
-  return withTenants(context, options, async (tenants) => {
+  return withTenants(context, options, 'change', async (tenants) => {
     const key = await tenants.revokeApiKey(tenant, keyId);
     context.stdout.write(
       options.json

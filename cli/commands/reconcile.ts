@@ -28,7 +28,7 @@ export async function reconcile(
   if (options.region !== undefined) priceBookOf(options.region);
   const now = Date.now();
   const range = dayRange({ ...(await daysOfBill(path, options, now)), ...given(options) }, now);
-  return withTable(context, options, async (opened) => {
+  return withTable(context, options, 'read', async (opened) => {
     const { book, bookOf } = await pricesOf(opened, options);
     const filter: BillFilter = { ...range, ...(tag !== undefined && { tag }) };
     const bill = new Bill(filter, bookOf);

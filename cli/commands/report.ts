@@ -43,7 +43,7 @@ export async function report(context: CliContext, options: ReportOptions): Promi
   const out = options.out === undefined ? null : resolve(context.workingDirectory, options.out);
   if (out !== null) await checkWritable(out);
   if (options.region !== undefined) priceBookOf(options.region);
-  await withTable(context, options, async (opened) => {
+  await withTable(context, options, 'read', async (opened) => {
     const { book, bookOf } = await pricesOf(opened, options);
     const question: ReportQuestion = { by, range, tenant, book, bookOf, now };
     const text = await render(opened, question, options.json ? 'json' : options.format);

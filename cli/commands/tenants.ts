@@ -29,7 +29,7 @@ export async function showTenant(
   options: ShowTenantOptions,
 ): Promise<ExitCode> {
   const tenant = validateTenant(name);
-  return withTenants(context, options, async (tenants) => {
+  return withTenants(context, options, 'read', async (tenants) => {
     const found = await tenants.getTenant(tenant);
     if (found === null) {
       throw new FlexCacheError('not_found', `there is no tenant ${tenant}`, {
@@ -50,7 +50,7 @@ export async function setTenantLimits(
 ): Promise<ExitCode> {
   const tenant = validateTenant(name);
   const limits = limitsIn(options);
-  return withTenants(context, options, async (tenants) => {
+  return withTenants(context, options, 'change', async (tenants) => {
     await print(context, options, tenants, await tenants.setLimits(tenant, limits));
     return EXIT.success;
   });

@@ -6,7 +6,7 @@ import type { CliContext, GlobalOptions } from '../context.ts';
 /** Opens the cache of the state folder, or asks who holds it, and closes it whatever happens. */
 export async function withRetention<Result>(
   { workingDirectory, onInterrupt }: CliContext,
-  { state, model }: GlobalOptions,
+  { state, model, dryRun }: GlobalOptions & { dryRun?: boolean },
   use: (retention: OpenRetention, signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const { manifest } = await loadManifest(resolve(workingDirectory, model), { files: [] });
@@ -18,6 +18,7 @@ export async function withRetention<Result>(
     await using retention = await openRetention({
       stateDirectory: resolve(workingDirectory, state),
       dimensions: manifest.embedding.dimensions,
+      use: dryRun ? 'read' : 'change',
     });
     return await use(retention, interrupt.signal);
   } finally {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { openState } from '#local/check-state.ts';
 import { inProcess } from './harness.ts';
 import type { InProcess } from './harness.ts';
-import { daysAgo, stateOf, withEntries } from './state-fixture.ts';
+import { daysAgo, stateOf, withEmptyState, withEntries } from './state-fixture.ts';
 
 async function withOneEntry(): Promise<InProcess & { id: string }> {
   const harness = await inProcess();
@@ -85,7 +85,8 @@ test('cache rm leaves an entry that is in use and says until when', async () => 
 test.each(['rm', 'show', 'pin', 'unpin'])(
   'cache %s names an entry that is not there',
   async (name) => {
-    const { flexcache } = await inProcess();
+    const { flexcache, folder } = await inProcess();
+    await withEmptyState(folder);
 
     const { exitCode, stderr } = await flexcache('cache', name, `vid_${'0'.repeat(26)}`);
 

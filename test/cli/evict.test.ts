@@ -3,7 +3,7 @@ import { TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
 import { openState } from '#local/check-state.ts';
 import { openRetention } from '#local/open-retention.ts';
 import { inProcess } from './harness.ts';
-import { DAY, daysAgo, stateOf, videoId, withEntries } from './state-fixture.ts';
+import { DAY, daysAgo, stateOf, videoId, withEmptyState, withEntries } from './state-fixture.ts';
 
 /** Pays its rent: an evaluation took a second. */
 const YOUNG = { gpuSeconds: 12, createdAt: daysAgo(1) };
@@ -99,7 +99,8 @@ describe('flexcache evict', () => {
     [['--explain', 'vid_1'], 2, 'invalid_input: video id "vid_1" is not'],
     [['--explain', videoId(9)], 1, `not_found: entry ${videoId(9)} is not in the cache`],
   ])('refuses %j', async (args, expected, message) => {
-    const { flexcache } = await inProcess();
+    const { flexcache, folder } = await inProcess();
+    await withEmptyState(folder);
 
     const { exitCode, stdout, stderr } = await flexcache('evict', ...args);
 

@@ -8,6 +8,7 @@ import { describeOnMoto } from '../describe-on-moto.ts';
 import { motoClientOptions } from '../moto.ts';
 import { unique } from '../stores/samples.ts';
 import { inProcess } from './harness.ts';
+import { withEmptyState } from './state-fixture.ts';
 
 test('a key that was made opens its tenant, is listed without its secrets, and is revoked', async () => {
   const { flexcache, folder } = await inProcess();
@@ -96,7 +97,10 @@ test.each([
   [['tenants', 'set', 'local', '--dollars-per-day', 'ten'], 'dollarsPerDay'],
   [['keys', 'create'], '--name'],
 ])('%j is a mistake that is named', async (args, named) => {
-  const { exitCode, stdout, stderr } = await (await inProcess()).flexcache(...args);
+  const { flexcache, folder } = await inProcess();
+  await withEmptyState(folder);
+
+  const { exitCode, stdout, stderr } = await flexcache(...args);
 
   expect(exitCode).toBe(2);
   expect(stderr).toMatch(/^flexcache: invalid_input: /);
@@ -109,7 +113,10 @@ test.each([
   [['tenants', 'set', 'nobody', '--concurrent-jobs', '3'], 'there is no tenant nobody'],
   [['keys', 'revoke', 'key_none'], 'tenant local has no API key key_none'],
 ])('%j says what is not there', async (args, said) => {
-  const { exitCode, stderr } = await (await inProcess()).flexcache(...args);
+  const { flexcache, folder } = await inProcess();
+  await withEmptyState(folder);
+
+  const { exitCode, stderr } = await flexcache(...args);
 
   expect(exitCode).toBe(1);
   expect(stderr).toContain(`flexcache: not_found: ${said}: `);

@@ -17,6 +17,7 @@ import { motoClientOptions } from '../moto.ts';
 import { sampleJob, sampleResult, unique } from '../stores/samples.ts';
 import { findChromium, openPage } from './browser.ts';
 import { inProcess, type InProcess } from './harness.ts';
+import { withEmptyState } from './state-fixture.ts';
 
 // Processes start slowly on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -239,7 +240,10 @@ describe('flexcache report', () => {
     [['--tenant', 'a/b'], 'tenant'],
     [['--override', 'ec2.g6.xlarge.spot'], '--override'],
   ])('%j is a mistake that is named', async (args, named) => {
-    const { exitCode, stdout, stderr } = await (await inProcess()).flexcache('report', ...args);
+    const { flexcache, folder } = await inProcess();
+    await withEmptyState(folder);
+
+    const { exitCode, stdout, stderr } = await flexcache('report', ...args);
 
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(/^flexcache: invalid_input: /);
@@ -290,7 +294,8 @@ describe('the page', () => {
   });
 
   test('says in words what there is nothing to draw of', async () => {
-    const { flexcache } = await inProcess();
+    const { flexcache, folder } = await inProcess();
+    await withEmptyState(folder);
 
     const { exitCode, stdout } = await flexcache('report', ...DAYS, '--format', 'html');
 

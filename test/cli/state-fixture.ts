@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Entry } from '#core/generation.ts';
 import { openState } from '#local/check-state.ts';
+import { openStateFolder } from '#local/state-folder.ts';
 import { storeEntry } from '../functions/retention-fixture.ts';
 
 /** Where the commands of a test keep their state. */
@@ -9,6 +10,12 @@ export function stateOf(folder: string): string {
 }
 
 export const DAY = 24 * 3_600_000;
+
+/** Makes the state folder of a test as one that was opened once and in which nothing happened. */
+export async function withEmptyState(folder: string): Promise<void> {
+  const state = await openStateFolder(stateOf(folder));
+  await state.release();
+}
 
 /** An id as the commands take it. */
 export function videoId(number: number): string {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { printable } from '#cli/printable.ts';
 import { inProcess } from './harness.ts';
-import { withEntries } from './state-fixture.ts';
+import { withEmptyState, withEntries } from './state-fixture.ts';
 
 const LONG_PROMPT = 'a red ball in front of a brick wall at dusk '.repeat(14).trim();
 
@@ -101,6 +101,7 @@ test.each([
 test('--json of simulate and report is --format json, and beside --format it is refused', async () => {
   const { flexcache, folder } = await inProcess();
   await writeFile(join(folder, 'list.txt'), 'a red ball over a meadow at noon\n');
+  await withEmptyState(folder);
 
   const simulated = await flexcache('simulate', 'list.txt', '--json', '--embeddings', 'none');
   const reported = await flexcache('report', '--json');

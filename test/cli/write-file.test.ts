@@ -17,6 +17,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkWritable, writeFileAtomically } from '#cli/write-file-atomically.ts';
 import { inProcess, temporaryFolder } from './harness.ts';
+import { withEmptyState } from './state-fixture.ts';
 
 const OLD = 'what was there';
 const MODE = 0o640;
@@ -164,6 +165,7 @@ test.each([
 ])('%s --out writes through a link and into a FIFO', async (_, args) => {
   const { flexcache, folder } = await inProcess();
   await writeFile(join(folder, 'prompts.txt'), 'a ball\n');
+  await withEmptyState(folder);
   const file = await makeTarget(folder, 'file');
   await symlink(file, join(folder, 'link'));
   await promisify(execFile)('mkfifo', [join(folder, 'fifo')]);

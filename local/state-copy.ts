@@ -1,0 +1,77 @@
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemErrorCode } from './file-errors.ts';
+import { refuseWhileHeld } from './state-lock.ts';
+
+/** A state folder's table and vectors, for who reads and changes nothing. */
+export interface StateCopy {
+  readonly table: string;
+  readonly vectors: string;
+  /** Idempotent. */
+  remove(): Promise<void>;
+}
+
+/** Of LevelDB, by which it finds everything else; whoever opens the table writes it anew. */
+const POINTER = 'CURRENT';
+/** Of LevelDB: nothing that is stored is in them. */
+const NOT_COPIED: readonly string[] = ['LOCK', 'LOG', 'LOG.old'];
+const TRIES = 5;
+
+/**
+ * Copies what a database has to be opened for to be read, as to open one is to write to it. Nobody holds
+ * the folder meanwhile: when somebody came, the copy is made again.
+ *
+ * @throws FlexCacheError `state_locked` while a process holds the folder, or the file system's error.
+ */
+export async function copyState(
+  directory: string,
+  folders: { table: string; vectors: string },
+): Promise<StateCopy> {
+  const copy = await mkdtemp(join(tmpdir(), 'flexcache-read-'));
+  const remove = (): Promise<void> => rm(copy, { recursive: true, force: true });
+  const table = join(copy, 'table');
+  const vectors = join(copy, 'vectors');
+  try {
+    for (let attempt = 1; ; attempt++) {
+      await refuseWhileHeld(directory);
+      const isWhole =
+        (await copyFolder(folders.table, table)) && (await copyFolder(folders.vectors, vectors));
+      await refuseWhileHeld(directory);
+      if ((isWhole && (await isSame(folders.table, table))) || attempt === TRIES) {
+        return { table, vectors, remove };
+      }
+    }
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** False when files went while they were copied. A folder that is not there is an empty one. */
+async function copyFolder(from: string, to: string): Promise<boolean> {
+  await rm(to, { recursive: true, force: true });
+  await mkdir(to);
+  const names = await readdir(from).catch(orNothing);
+  try {
+    for (const name of names ?? []) {
+      if (!NOT_COPIED.includes(name)) await copyFile(join(from, name), join(to, name));
+    }
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function isSame(from: string, to: string): Promise<boolean> {
+  const [original, copied] = await Promise.all(
+    [from, to].map((folder) => readFile(join(folder, POINTER), 'utf8').catch(orNothing)),
+  );
+  return original === copied;
+}
+
+function orNothing(error: unknown): null {
+  if (systemErrorCode(error) === 'ENOENT') return null;
+  throw error;
+}
