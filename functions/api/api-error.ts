@@ -15,7 +15,7 @@ export const ERROR_TYPES = [
 export type ErrorType = (typeof ERROR_TYPES)[number];
 
 /** Statuses that an error may have. */
-export const ERROR_STATUSES = [400, 401, 402, 403, 404, 409, 413, 415, 429, 500, 503] as const;
+export const ERROR_STATUSES = [400, 401, 402, 403, 404, 405, 409, 413, 415, 429, 500, 503] as const;
 
 export type ErrorStatus = (typeof ERROR_STATUSES)[number];
 
@@ -25,6 +25,7 @@ const TYPE_OF_STATUS: Readonly<Record<ErrorStatus, ErrorType>> = {
   402: 'budget_error',
   403: 'permission_error',
   404: 'not_found_error',
+  405: 'invalid_request_error',
   409: 'conflict_error',
   413: 'invalid_request_error',
   415: 'invalid_request_error',

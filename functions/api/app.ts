@@ -49,7 +49,30 @@ export function createApi(services: ApiServices): Hono<Environment> {
   api.get(OPENAPI_PATH, (context) =>
     context.body(document, 200, { 'content-type': 'application/json' }),
   );
+  for (const [path, methods] of methodsByPath()) {
+    api.all(path.replace('{id}', ':id'), ({ req }) => {
+      throw methodNotAllowed(req.method, path, methods);
+    });
+  }
   return api;
+}
+
+/** What each path of the API takes; where it takes GET, the framework answers HEAD too. */
+function methodsByPath(): Map<string, string[]> {
+  const methods = new Map([[OPENAPI_PATH, ['GET', 'HEAD']]]);
+  for (const { path, method } of ENDPOINTS) {
+    const known = methods.get(path) ?? [];
+    known.push(...(method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
+    methods.set(path, known);
+  }
+  return methods;
+}
+
+function methodNotAllowed(method: string, path: string, methods: readonly string[]): ApiError {
+  const allow = methods.join(', ');
+  return new ApiError(405, 'method_not_allowed', `${path} takes ${allow}, not ${method}`, {
+    headers: { allow },
+  });
 }
 
 async function answer(

@@ -39,7 +39,7 @@ const createBackfill = endpoint({
     description: 'The backfill, queued; with `dry_run` what is to be expected of it.',
     schema: backfillOrPredictionSchema,
   },
-  errors: [402, 409, 429],
+  errors: [402, 403, 409, 429],
   async handle({ services, caller, body, idempotencyKey }) {
     const source = sourceOf(caller.tenant, body);
     await admitRequest(services.tenants, caller);

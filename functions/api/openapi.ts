@@ -12,6 +12,7 @@ const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
   402: 'The budget of the day does not allow it.',
   403: 'It is not yours.',
   404: 'There is none.',
+  405: 'The address knows other methods.',
   409: 'It does not fit what is stored.',
   413: 'The body is too long.',
   415: 'The content type is not understood.',
@@ -128,7 +129,7 @@ function operationOf(endpoint: Endpoint, schemas: Components): JsonObject {
           status,
           {
             description: DESCRIPTIONS[status],
-            headers: { ...REQUEST_ID, ...(status === 429 && RETRY_AFTER) },
+            headers: { ...REQUEST_ID, ...((status === 429 || status === 503) && RETRY_AFTER) },
             content: { 'application/json': { schema: schemas.schemaOf(errorSchema, 'output') } },
           },
         ]),

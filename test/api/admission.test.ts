@@ -252,7 +252,7 @@ describe('faults', () => {
       call('PUT', '/v1/videos'),
       call('GET', '/v1/videos', { key: null }),
     ]);
-    expect(answers.map(({ status }) => status)).toEqual([200, 404, 404, 401]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 405, 401]);
     const ids = answers.map(({ headers }) => headers.get('x-request-id'));
     expect(new Set(ids).size).toBe(4);
     expect(ids).not.toContain(null);

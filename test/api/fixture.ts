@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { newApiKey } from '#core/api-key.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, Job, JobResult } from '#core/generation.ts';
@@ -23,6 +23,7 @@ import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Notification } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
+import { DocumentConformance } from './document-conformance.ts';
 import { FakeVectors } from '../functions/fixture.ts';
 import { unique } from '../stores/samples.ts';
 
@@ -61,6 +62,9 @@ export class RecordedBackfills {
     this.stopped.push(backfillId);
   }
 }
+
+/** Every answer of every test is one that the document declares. */
+const conformance = new DocumentConformance();
 
 export interface Answer {
   status: number;
@@ -198,11 +202,13 @@ async function createFixture(
     });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.startsWith('application/json');
-    return {
+    const answer: Answer = {
       status: response.status,
       headers: response.headers,
       body: isJson ? JSON.parse(text) : text,
     };
+    expect(conformance.differenceOf(method, path, answer)).toBeNull();
+    return answer;
   };
   return {
     services,

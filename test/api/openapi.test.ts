@@ -65,6 +65,27 @@ describe('the OpenAPI document', () => {
   });
 });
 
+describe('what the document does not have', () => {
+  test('is a 404, and a method that an address does not take a 405 that says which it takes', async () => {
+    const { call } = api();
+    const nowhere = await call('GET', '/v1/pictures');
+    expect([nowhere.status, nowhere.body.error.code]).toEqual([404, 'unknown_url']);
+    for (const { path } of ENDPOINTS) {
+      const taken = ENDPOINTS.filter((endpoint) => endpoint.path === path).flatMap(({ method }) =>
+        method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()],
+      );
+      for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']) {
+        if (taken.includes(method)) continue;
+        const { status, headers, body } = await call(method, path.replace('{id}', 'x'));
+        expect([method, path, status]).toEqual([method, path, 405]);
+        expect(headers.get('allow')!.split(', ').sort()).toEqual([...taken].sort());
+        expect(body.error.code).toBe('method_not_allowed');
+      }
+    }
+    expect((await call('DELETE', '/openapi.json')).status).toBe(405);
+  });
+});
+
 describe('models and health', () => {
   test('are told from the model package', async () => {
     const { call, services } = api();
