@@ -166,7 +166,7 @@ export interface EmbeddedParts {
  * `model_corrupt` before the folder is touched.
  * @example
  * const cloud = await openEmbeddedCloud({ stateDirectory: '.flexcache', modelDirectory });
- * const job = await cloud.generate({ prompt: 'a red ball rolling over a meadow' });
+ * const job = await cloud.generate({ prompt: 'a red ball bouncing over a meadow' });
  * await cloud.close();
  */
 export async function openEmbeddedCloud(

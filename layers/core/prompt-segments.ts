@@ -56,7 +56,8 @@ const RELATIONS: Readonly<Record<string, string>> = {
     from: 'from',
     to: 'to toward towards onto',
     away: 'away',
-    near: 'at near by beside against among amid amidst alongside during',
+    by: 'by',
+    near: 'at near beside against among amid amidst alongside during',
     between: 'between',
     around: 'around',
     across: 'across through past along',
@@ -72,7 +73,7 @@ const RELATIONS: Readonly<Record<string, string>> = {
 };
 
 /** Relations that say only where everything takes place, once they lead to the background. */
-const PLACES = new Set(['above', 'inside', 'near', 'front']);
+const PLACES = new Set(['above', 'inside', 'near', 'by', 'front']);
 
 /** Words of one family exclude each other; words of one class of it do not. */
 const FAMILIES: readonly Readonly<Record<string, string>>[] = [

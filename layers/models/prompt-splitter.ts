@@ -1,5 +1,7 @@
 import type { Part, PromptReading } from '#core/generation.ts';
+import { spokenWords } from '#core/prompt-segments.ts';
 import type { Tensor } from '#core/tensor.ts';
+import { labelBySegments, type LabelledWord, type WordLabel } from './label-words.ts';
 import type { TextEmbedder } from './model.ts';
 import type { PromptTokenizer } from './tokenizer.ts';
 
@@ -14,13 +16,6 @@ export interface PromptParts {
 /** Finds which words of a prompt speak of the object and which of the background. */
 export interface PromptSplitter {
   split(prompt: string): Promise<PromptParts>;
-}
-
-type WordLabel = Part | 'other';
-
-interface LabelledWord {
-  text: string;
-  label: WordLabel;
 }
 
 const ARTICLES = new Set(['a', 'an', 'the']);
@@ -42,13 +37,17 @@ export class ModelPromptSplitter implements PromptSplitter {
 
   async split(prompt: string): Promise<PromptParts> {
     const { words } = this.#tokenizer.encodeWords(prompt);
+    const heard = words.filter(({ positions }) => positions.length > 0);
     if (words.length === 0) return { objectPhrase: null, backgroundPhrase: null };
     const { partLogits } = await this.#embedder.embedText(prompt);
-    const labelled = words.map(({ text, positions }) => ({
+    const reading = this.#tokenizer.readingOf(prompt);
+    const unknown = new Set(reading.unknownWords.flatMap(spokenWords));
+    const labelled = heard.map(({ text, positions }) => ({
       text,
       label: this.#majorityLabel(positions, partLogits),
+      isKnown: !spokenWords(text).some((word) => unknown.has(word)),
     }));
-    return { ...partPhrases(labelled), reading: this.#tokenizer.readingOf(prompt) };
+    return { ...partPhrases(labelBySegments(labelled)), reading };
   }
 
   /** The part that most tokens name; a tie goes to the one that came first in the word. */

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadManifest } from '#models/manifest.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import { ModelPromptSplitter, partPhrases } from '#models/prompt-splitter.ts';
+import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { PromptTokenizer } from '#models/tokenizer.ts';
 import { DEMO_PACKAGE } from './package-fixture.ts';
 
@@ -139,5 +140,40 @@ describe('ModelPromptSplitter', () => {
 
     // Assess
     expect(parts).toEqual({ objectPhrase: null, backgroundPhrase: null });
+  });
+
+  it('gives words that the model does not know to what they stand with', async () => {
+    // Prepare
+    const modelPackage = await loadManifest(DEMO_PACKAGE);
+    const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
+    const splitter = new ModelPromptSplitter(
+      embedder,
+      embedder.tokenizer,
+      modelPackage.manifest.splitter.labels,
+    );
+
+    // Act
+    const parts = await Promise.all(
+      [
+        'a green cube spinning in place in outer space',
+        'a red kangaroo bouncing over a green savanna at noon',
+        'The savanna is foggy. A red kangaroo is bouncing.',
+        'AN ASTRONAUT RIDING A HORSE IN A KITCHEN',
+        'a smal blue star risng over the ocaen',
+        'the desert is crossed by a large red bal',
+      ].map((prompt) => splitter.split(prompt)),
+    );
+    await embedder.close();
+
+    // Assess
+    expect(parts.map((part) => [part.objectPhrase, part.backgroundPhrase])).toEqual([
+      ['a green cube spinning in place', 'in outer space'],
+      ['a red kangaroo bouncing', 'over a green savanna at noon'],
+      [expect.stringContaining('A red kangaroo is bouncing'), null],
+      ['AN ASTRONAUT RIDING A HORSE', 'IN A KITCHEN'],
+      ['a smal blue star risng', 'over the ocaen'],
+      ['is by a large red bal', 'the desert crossed'],
+    ]);
+    expect(parts[4]!.reading!.unknownWords).toEqual(['smal', 'risng', 'ocaen']);
   });
 });

@@ -42,7 +42,7 @@ export const promptField = z
   .superRefine(holds(validatePrompt))
   .meta({
     description: `What the video shows: at most ${MAX_PROMPT_CHARACTERS} characters, at least one letter or digit.`,
-    examples: ['a red ball rolling over a meadow'],
+    examples: ['a small red ball bouncing over a green meadow at noon'],
   });
 
 /** A number from 0 to `highest`, as it is stored. */
