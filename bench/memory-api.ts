@@ -133,6 +133,7 @@ export async function memoryApi(): Promise<{
     prices: priceBookOf(DEFAULT_PRICE_REGION),
     pace: { secondsPerVideo: async () => null },
     interactiveWorkers: 1,
+    videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
     telemetry: {

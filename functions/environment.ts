@@ -5,6 +5,8 @@ export const ENVIRONMENT = {
   modelDirectory: 'FLEXCACHE_MODEL_DIRECTORY',
   /** Objects under `videos/`. */
   videosBucket: 'FLEXCACHE_VIDEOS_BUCKET',
+  /** Days until videos are deleted; empty where they are kept. */
+  videosExpireAfterDays: 'FLEXCACHE_VIDEOS_EXPIRE_AFTER_DAYS',
   /** All other objects: latents, checkpoints, backfills. */
   latentsBucket: 'FLEXCACHE_LATENTS_BUCKET',
   /** S3 storage class of what is written. */

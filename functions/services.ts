@@ -39,6 +39,8 @@ import { inInvocation, type InvocationContext } from './invocation.ts';
 export interface Services {
   table: Table;
   vectors: VectorIndex;
+  /** Which videos are there still. */
+  objects: Pick<ObjectStore, 'head'>;
   embedder: TextEmbedder;
   splitter: PromptSplitter;
   calibration: Calibration;
@@ -111,6 +113,12 @@ export function deployedObjects(): ObjectStore {
 /** A function has the manifest and, of the networks, those alone that its layer was given. */
 export function deployedModel(files: readonly PackageFileName[] = []): Promise<ModelPackage> {
   return loadManifest(variable(ENVIRONMENT.modelDirectory), { files });
+}
+
+/** Days until videos are deleted; null where they are kept. */
+export function deployedVideoDays(): number | null {
+  const days = process.env[ENVIRONMENT.videosExpireAfterDays] ?? '';
+  return days === '' ? null : Number(days);
 }
 
 /** What of a model package decides about donors. */

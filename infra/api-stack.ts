@@ -84,12 +84,14 @@ export class ApiStack extends Stack {
   }
 
   #sharedVariables(storage: StorageStack): Record<string, string> {
+    const { storageClass, videosExpireAfterDays } = settingsOf(this);
     return {
       [ENVIRONMENT.tableName]: storage.table.tableName,
       [ENVIRONMENT.vectorIndexArn]: storage.vectorIndex.attrIndexArn,
       [ENVIRONMENT.latentsBucket]: storage.latents.bucketName,
       [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
-      [ENVIRONMENT.storageClass]: settingsOf(this).storageClass,
+      [ENVIRONMENT.videosExpireAfterDays]: String(videosExpireAfterDays ?? ''),
+      [ENVIRONMENT.storageClass]: storageClass,
       [ENVIRONMENT.modelDirectory]: MODEL_DIRECTORY,
     };
   }
@@ -140,6 +142,8 @@ export class ApiStack extends Stack {
     storage.allowQuery(predict, EXACT_KEY_INDEX, PROMPT_KEY_INDEX, OWNER_INDEX);
     storage.allowVectors(predict, 's3vectors:QueryVectors', 's3vectors:GetVectors');
     storage.allowObjects(predict, 'uploads/', 's3:GetObject');
+    // Whether an exact answer is still there.
+    storage.allowObjects(predict, 'videos/', 's3:GetObject');
 
     storage.allowTable(webhook, 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem');
     // A backfill is announced with the address of its results.

@@ -215,7 +215,7 @@ const KNOBS = {
     optional(integer(1, 3650)),
     null,
     'a whole number of days, 1 to 3650, or null',
-    'When videos are deleted. An exact hit answers with the earlier video, so a video that is gone makes that answer a broken link. Null: never.',
+    'When videos are deleted, counted from when each was made; the API says it as expires_at. A request whose exact answer is gone is made again. Null: never.',
   ),
   defaultRequestsPerMinute: knob(
     optional(integer(1, 1_000_000)),

@@ -82,7 +82,7 @@ export function createWorkflowFunctions(
     lookup: new HouseFunction(stack, 'Lookup', {
       description: 'Finds and leases donors; plans the generation',
       folder: 'lookup',
-      environment: { ...table, ...vectors, ...modelPackage },
+      environment: { ...table, ...vectors, ...modelPackage, ...objects },
       layers: embedder,
       timeout: TIMEOUT,
     }),
@@ -217,5 +217,7 @@ function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunction
   for (const ending of [commit, fail]) storage.allowTable(ending, 'dynamodb:DeleteItem');
   storage.allowTable(close, 'dynamodb:Query');
   storage.allowVectors(lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
+  // Whether an exact answer is still there.
+  storage.allowObjects(lookup, 'videos/', 's3:GetObject');
   storage.allowVectors(commit, 's3vectors:PutVectors', 's3vectors:DeleteVectors');
 }

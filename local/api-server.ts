@@ -65,8 +65,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     cacheBudgetUsd,
     presign: (key, presigning) => `${url}${links.sign(key, presigning)}`,
     notifications(parts) {
-      const { log } = telemetry;
-      notifications = new EmbeddedNotifications({ ...parts, prices, log, posting: webhookPolicy });
+      notifications = new EmbeddedNotifications({
+        ...parts,
+        prices,
+        videosExpireAfterDays: null,
+        log: telemetry.log,
+        posting: webhookPolicy,
+      });
       return notifications;
     },
   });
@@ -85,6 +90,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     modelRevision: cloud.modelRevision,
     prices,
     interactiveWorkers: 1,
+    videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy,
     telemetry,

@@ -306,6 +306,7 @@ class LocalCloud implements EmbeddedCloud {
     const services: Services = {
       table,
       vectors,
+      objects,
       embedder,
       splitter,
       ...rules,

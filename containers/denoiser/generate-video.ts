@@ -101,6 +101,8 @@ export async function generateVideo(
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 
+  // Before it is written: it never expires earlier than it is said to.
+  const madeAt = new Date().toISOString();
   const put = (key: string, body: Uint8Array, contentType: string): Promise<string> =>
     putNew(objects, key, body, { contentType });
   const names = videoObjectKeys(request.videoId, media.mp4);
@@ -119,7 +121,7 @@ export async function generateVideo(
   return {
     ...keys,
     videoBytes: media.mp4.byteLength,
-    facts: videoFacts(manifest),
+    facts: { ...videoFacts(manifest), madeAt },
     latentKey,
     latentBytes: stored?.container.byteLength ?? 0,
     latentSha256: stored === null ? null : sha256Of(stored.container),

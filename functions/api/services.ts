@@ -71,6 +71,8 @@ export interface ApiServices {
   pace: Pick<PaceTable, 'secondsPerVideo'>;
   /** The most that there may be for videos that somebody waits for. */
   interactiveWorkers: number;
+  /** Days until a finished video is deleted; null where videos are kept. */
+  videosExpireAfterDays: number | null;
   /** Of tenants that were given none of their own. */
   defaultLimits: TenantLimits;
   /** Which addresses may be told. */

@@ -3,6 +3,7 @@ import { costReport, type CostReport } from '#core/cost-report.ts';
 import type { Donor, Job, JobStatus, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
+import { videoExpiry } from '#core/video-expiry.ts';
 import type { Table } from '#stores/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
 import { webhookDelivery } from './webhook-object.ts';
@@ -12,6 +13,8 @@ import type { WireVideo, WIRE_STATUSES } from './schemas/video.ts';
 export interface VideoObjectServices {
   table: Pick<Table, 'getJob' | 'readQueue'>;
   prices: PriceBook;
+  /** Null where videos are kept. */
+  videosExpireAfterDays: number | null;
 }
 
 /**
@@ -35,7 +38,7 @@ export async function videoObject(
     progress: job.status === 'completed' ? 100 : job.progress,
     created_at: epochSeconds(job.createdAt),
     completed_at: job.completedAt === undefined ? null : epochSeconds(job.completedAt),
-    expires_at: null,
+    expires_at: expiryOf(services, job),
     model: facts?.model ?? null,
     prompt: job.prompt,
     seconds: facts === undefined ? null : secondsOf(facts),
@@ -53,6 +56,12 @@ export async function videoObject(
     webhook_delivery: webhookDelivery(job),
     backfill: job.backfill && { id: job.backfill.backfillId, line: job.backfill.line },
   };
+}
+
+/** Of the file: an exact hit has the one of an earlier video. */
+function expiryOf({ videosExpireAfterDays }: VideoObjectServices, { result }: Job): number | null {
+  const madeAt = result?.facts?.madeAt;
+  return madeAt === undefined ? null : videoExpiry(madeAt, videosExpireAfterDays);
 }
 
 /** A job's or a backfill's status in the words of the dialect. */

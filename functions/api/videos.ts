@@ -3,7 +3,7 @@ import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { removeEntry } from '#stores/remove-entry.ts';
 import { admitJob, admitRequest } from './admission.ts';
-import { conflict } from './api-error.ts';
+import { ApiError, conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';
 import { findVideo, requirePlaceInList } from './find-video.ts';
 import { newRemix, newVideo } from './new-video.ts';
@@ -125,6 +125,14 @@ const getContent = endpoint({
       );
     }
     const key = result[KEY_OF_VARIANT[variant]];
+    if ((await services.objects.head(key)) === null) {
+      throw new ApiError(
+        404,
+        'content_gone',
+        `the file of video ${videoId} is not kept any more: ask for its prompt and seed again to have it made again`,
+        { param: 'id' },
+      );
+    }
     const extension = key.slice(key.lastIndexOf('.') + 1);
     return services.objects.presign(key, {
       expiresSeconds: LINK_SECONDS,

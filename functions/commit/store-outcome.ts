@@ -61,8 +61,14 @@ async function admit(
   if (made === null) return { stored: false, reason: 'cache_mode' };
   const { fullSteps } = input.lookup.plan;
   const question = { made, donors, isWhole: generation.hit === 'whole', fullSteps };
+  // The very request was answered before, and that video is gone: this one answers it from now on.
+  const isAnswer = donors.some((donor) => donor?.exactKey === made.exactKey);
   // What an earlier run has stored, stays.
-  if ((await addsLittle?.(question)) && (await table.getEntry(made.entryId)) === null) {
+  if (
+    !isAnswer &&
+    (await addsLittle?.(question)) &&
+    (await table.getEntry(made.entryId)) === null
+  ) {
     return { stored: false, reason: 'adds_little' };
   }
   await store(services, made);

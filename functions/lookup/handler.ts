@@ -27,6 +27,7 @@ import { isVerifiedDonor } from './verify-donor.ts';
 import {
   deployedIndexSize,
   deployedModel,
+  deployedObjects,
   deployedTable,
   deployedVectors,
   lazily,
@@ -43,7 +44,10 @@ import { observed, type Telemetry } from '../telemetry.ts';
 export const CANDIDATES_PER_PART = 8;
 
 /** What is asked of the stores: a batch that is only asked about answers with stores of its own. */
-export interface LookupServices extends Pick<Services, 'calibration' | 'compatibilityKey'> {
+export interface LookupServices extends Pick<
+  Services,
+  'objects' | 'calibration' | 'compatibilityKey'
+> {
   table: Pick<
     Table,
     | 'getJob'
@@ -254,7 +258,7 @@ class Lookup {
     const exact = await this.#services.table.findExact(
       exactKey({ prompt, seed, steps, remixOf, ...this.#partition }),
     );
-    return exact !== null && this.#isAnswer(exact) ? exact : null;
+    return exact !== null && (await this.#isAnswer(exact)) ? exact : null;
   }
 
   async #findSamePrompt(): Promise<Entry[]> {
@@ -328,8 +332,13 @@ class Lookup {
     return isVerifiedDonor(part, { prompt, embedding: this.#embedding, calibration }, entry);
   }
 
-  #isAnswer(entry: Entry): boolean {
-    return entry.supersededBy === undefined && isAnswer(lineageOf(entry), this.#request);
+  /** Videos may expire before their entries: one whose file is gone may be a donor still, but is no answer. */
+  async #isAnswer(entry: Entry): Promise<boolean> {
+    return (
+      entry.supersededBy === undefined &&
+      isAnswer(lineageOf(entry), this.#request) &&
+      (await this.#services.objects.head(entry.videoKey)) !== null
+    );
   }
 
   /** A run that crashed may have left the entry of this very video. */
@@ -378,6 +387,7 @@ export const handler = lazily(async () => {
     createLookupHandler({
       table: deployedTable(),
       vectors: deployedVectors({ size: deployedIndexSize() }),
+      objects: deployedObjects(),
       ...reuseRules(await deployedModel()),
       telemetry,
     }),

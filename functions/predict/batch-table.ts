@@ -1,5 +1,6 @@
 import type { Entry } from '#core/generation.ts';
 import { isSamePartition } from '#core/identity.ts';
+import type { ObjectHead, ObjectStore } from '#stores/objects.ts';
 import type { LeaseRequest } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch, VectorScope } from '#stores/vector-index.ts';
 import { cosine } from '../lookup/cosine.ts';
@@ -12,15 +13,19 @@ type LookupTable = LookupServices['table'];
  * that those lines would leave behind. Nothing is written and nothing leased. What is stored is read
  * once: a line that is looked up again, because an entry is expected since, asks the stores for nothing.
  */
-export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
+export class BatchTable
+  implements LookupTable, Pick<VectorIndex, 'query'>, Pick<ObjectStore, 'head'>
+{
   readonly #table: LookupTable;
   readonly #vectors: Pick<VectorIndex, 'query'>;
+  readonly #objects: Pick<ObjectStore, 'head'>;
   readonly #expected = new Map<string, Entry>();
   readonly #read = new Map<string, Promise<unknown>>();
 
-  constructor(table: LookupTable, vectors: Pick<VectorIndex, 'query'>) {
+  constructor({ table, vectors, objects }: Pick<LookupServices, 'table' | 'vectors' | 'objects'>) {
     this.#table = table;
     this.#vectors = vectors;
+    this.#objects = objects;
   }
 
   /** How many entries are found beside those that are stored. */
@@ -81,6 +86,12 @@ export class BatchTable implements LookupTable, Pick<VectorIndex, 'query'> {
     return [...expected, ...stored]
       .sort((one, other) => other.similarity - one.similarity)
       .slice(0, topK);
+  }
+
+  /** The objects of an expected entry have no names yet, and will be there. */
+  async head(key: string): Promise<ObjectHead | null> {
+    if (key !== '') return this.#once(['head', key], () => this.#objects.head(key));
+    return { key, bytes: 0, sha256: '', modifiedAt: Date.now() };
   }
 
   #once<Value>(asked: readonly unknown[], read: () => Promise<Value>): Promise<Value> {

@@ -29,6 +29,7 @@ import {
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
 import {
   deployedModel,
+  deployedObjects,
   deployedTable,
   deployedTenants,
   deployedVectors,
@@ -47,7 +48,10 @@ import { noHits, type Prediction, type PredictionQuestion } from './prediction.t
 export interface PredictServices
   extends
     LineModel,
-    Pick<Services, 'embedder' | 'splitter' | 'vectors' | 'calibration' | 'compatibilityKey'> {
+    Pick<
+      Services,
+      'embedder' | 'splitter' | 'vectors' | 'objects' | 'calibration' | 'compatibilityKey'
+    > {
   table: LookupServices['table'] & Pick<Table, 'listJobs'>;
   tenants: Pick<TenantTable, 'getSpending'>;
   /** Where a file is, as its owner put it. */
@@ -173,8 +177,8 @@ class Forecast {
     this.#services = services;
     this.#concurrency = concurrency;
     this.priceOf = priceOf;
-    const { table, tenants, vectors, calibration, compatibilityKey, prices } = services;
-    this.#batch = new BatchTable(table, vectors);
+    const { tenants, calibration, compatibilityKey, prices } = services;
+    this.#batch = new BatchTable(services);
     this.#spending = new BatchSpending(tenants);
     this.#admission = {
       tenants: this.#spending,
@@ -184,6 +188,7 @@ class Forecast {
     this.#lookUp = createLookupHandler({
       table: this.#batch,
       vectors: this.#batch,
+      objects: this.#batch,
       calibration,
       compatibilityKey,
     });
@@ -346,6 +351,7 @@ export const handler = lazily(async () => {
     table: deployedTable(),
     tenants: deployedTenants(),
     vectors: deployedVectors(),
+    objects: deployedObjects(),
     uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
     ...reuseRules(modelPackage),
     modelRevision: modelPackage.revision,

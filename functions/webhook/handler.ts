@@ -8,6 +8,7 @@ import { ENVIRONMENT } from '../environment.ts';
 import {
   deployedBackfills,
   deployedObjects,
+  deployedVideoDays,
   deployedTable,
   deployedTenants,
   lazily,
@@ -75,6 +76,7 @@ export const handler = lazily(async () => {
     deliveries: new DynamoDeliveryLog({ tableName: variable(ENVIRONMENT.tableName) }),
     objects: deployedObjects(),
     prices: deployedPrices(),
+    videosExpireAfterDays: deployedVideoDays(),
     log: deployedTelemetry().log,
     hide: hideIn(variable(ENVIRONMENT.webhookQueueUrl)),
   });

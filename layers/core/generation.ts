@@ -179,6 +179,8 @@ export interface VideoFacts {
   /** Of the file, pixels. */
   width: number;
   height: number;
+  /** When the file was written, ISO 8601, UTC; absent before, and in older records. */
+  madeAt?: string;
 }
 
 /** What the GPU worker hands back for one video. Keys only, never tensors. */

@@ -168,6 +168,7 @@ async function createFixture(
     prices: priceBookOf(DEFAULT_PRICE_REGION),
     pace,
     interactiveWorkers: 2,
+    videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
     telemetry: {

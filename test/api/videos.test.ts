@@ -488,14 +488,33 @@ describe('content', () => {
     ['?variant=thumbnail', 'png'],
     ['?variant=spritesheet', 'jpg'],
   ])('leads%s to the %s', async (query, extension) => {
-    const { create, complete, call } = api();
+    const { create, complete, call, services } = api();
     const { body } = await create();
     await complete(body.id);
+    await services.objects.put(`videos/${body.id}/1.${extension}`, Buffer.from('a file'));
     const { status, headers } = await call('GET', `/v1/videos/${body.id}/content${query}`);
     expect(status).toBe(302);
     expect(headers.get('location')).toBe(
       `https://objects.example/videos/${body.id}/1.${extension}?in=3600`,
     );
+  });
+
+  test('that has expired is told so, and before that when it will', async () => {
+    const { create, complete, call, services } = api();
+    services.videosExpireAfterDays = 30;
+    const { body } = await create();
+    const facts = { model: 'demo', seconds: 2, width: 384, height: 384 };
+    await complete(body.id, { facts: { ...facts, madeAt: '2026-11-01T10:00:00.000Z' } });
+
+    const read = await call('GET', `/v1/videos/${body.id}`);
+    const content = await call('GET', `/v1/videos/${body.id}/content`);
+    services.videosExpireAfterDays = null;
+    const kept = await call('GET', `/v1/videos/${body.id}`);
+
+    expect(body.expires_at).toBeNull();
+    expect(read.body.expires_at).toBe(Date.parse('2026-12-02T00:00:00Z') / 1000);
+    expect([content.status, content.body.error.code]).toEqual([404, 'content_gone']);
+    expect(kept.body.expires_at).toBeNull();
   });
 
   test('is not there before the video is completed', async () => {

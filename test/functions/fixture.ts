@@ -13,6 +13,7 @@ import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
 import type { Notification, NotificationQueue } from '#stores/notifications.ts';
+import type { ObjectHead } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import { meterUse } from '#stores/usage-meter.ts';
 import { meterVectorPut } from '#stores/vector-records.ts';
@@ -65,6 +66,16 @@ export class FakeVectors implements VectorIndex {
   async *list(): AsyncIterable<string> {}
 }
 
+/** Every video is there but those that a test takes away. */
+export class FakeVideos {
+  readonly gone = new Set<string>();
+
+  async head(key: string): Promise<ObjectHead | null> {
+    meterUse({ objectGets: 1 });
+    return this.gone.has(key) ? null : { key, bytes: 1000, sha256: '', modifiedAt: 0 };
+  }
+}
+
 /** Keeps what was announced. */
 export class RecordingNotifications implements NotificationQueue {
   readonly sent: Notification[] = [];
@@ -89,7 +100,7 @@ export function useTable(): () => Table {
 export function servicesOn(
   table: Table,
   vectors: VectorIndex = new FakeVectors(),
-): Services & { notifications: RecordingNotifications } {
+): Services & { notifications: RecordingNotifications; objects: FakeVideos } {
   return {
     tenants: new DynamoTenantTable(server.connection),
     backfills: new DynamoBackfillTable(server.connection),
@@ -98,6 +109,7 @@ export function servicesOn(
     costOf: costBy(priceBookOf(DEFAULT_PRICE_REGION)),
     table,
     vectors,
+    objects: new FakeVideos(),
     embedder: new FakeEmbedder(),
     splitter: halves,
     calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),

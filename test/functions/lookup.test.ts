@@ -171,6 +171,24 @@ describe('Lookup', () => {
     expect(measured).toEqual([[{ leaseConflicts: 1 }, {}]]);
   });
 
+  it('makes a video again whose file is gone, from what is left of it', async () => {
+    // Prepare
+    const request = await submit(table(), { prompt: unique('expired ') });
+    const entry = await storedEntry(table(), {}, request);
+    const services = servicesOn(table());
+    services.objects.gone.add(entry.videoKey);
+
+    // Act
+    const { plan } = await createLookupHandler(services)(lookupInput(request));
+
+    // Assess
+    expect(plan).toMatchObject({
+      hit: 'whole',
+      exactVideoId: null,
+      donors: [{ entryId: entry.entryId }],
+    });
+  });
+
   it('makes everything anew when no lease is granted', async () => {
     // Prepare
     const request = await submit(table(), { prompt: unique('gone ') });

@@ -57,6 +57,8 @@ const EXPECTED: Record<string, Permissions> = {
     'Table/index/ready-by-exact-key': QUERY,
     'Table/index/ready-by-prompt-key': QUERY,
     VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
+    Videos: LIST,
+    'Videos/videos/*': OBJECTS('Get'),
   },
   Dispatch: {
     Table: TABLE('GetItem', 'PutItem', 'UpdateItem'),
@@ -123,6 +125,8 @@ const EXPECTED: Record<string, Permissions> = {
     VectorIndex: VECTORS('GetVectors', 'QueryVectors'),
     Latents: LIST,
     'Latents/uploads/*': OBJECTS('Get'),
+    Videos: LIST,
+    'Videos/videos/*': OBJECTS('Get'),
   },
   Webhook: {
     Table: TABLE('GetItem', 'Query', 'UpdateItem'),

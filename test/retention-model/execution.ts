@@ -109,10 +109,11 @@ export class Execution {
       skew,
       restarts: 1,
       isReady: () => !this.isStopped,
-      run: async ({ table, vectors }) => {
+      run: async ({ table, vectors, objects }) => {
         const look = createLookupHandler({
           table,
           vectors,
+          objects,
           calibration: CALIBRATION,
           compatibilityKey: COMPATIBILITY_KEY,
         });

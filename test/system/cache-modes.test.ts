@@ -147,12 +147,9 @@ describe('a stored latent', () => {
   });
 });
 
-test.each([
-  ['damaged', (path: string) => flipByteAt(path, 100)],
-  ['gone', (path: string) => rm(path)],
-])('a stored video that is %s is made again, and found from then on', async (_, damage) => {
+test('a stored video that is damaged is made again, and found from then on', async () => {
   const folder = await withOneVideo();
-  await damage(await soleFile(join(folder, '.flexcache', 'objects'), '.mp4'));
+  await flipByteAt(await soleFile(join(folder, '.flexcache', 'objects'), '.mp4'), 100);
 
   const remade = await request(folder, 1);
   const again = await request(folder, 1);
@@ -160,6 +157,24 @@ test.each([
   expect(remade.stderr).toMatch(/^flexcache: object_\w+: .*: it is made again\n$/);
   expect(reportOf(remade)).toMatchObject({ cache: { hit: 'miss' }, steps: { run: 8 } });
   expect(again.stderr).toBe('');
+  expect(reportOf(again).cache).toMatchObject({
+    hit: 'exact',
+    donors: [{ id: reportOf(remade).id }],
+  });
+});
+
+test('a stored video that is gone is made again from what is left, and found from then on', async () => {
+  const folder = await withOneVideo();
+  await rm(await soleFile(join(folder, '.flexcache', 'objects'), '.mp4'));
+
+  const remade = await request(folder, 1);
+  const again = await request(folder, 1);
+
+  expect(remade.stderr).toBe('');
+  expect(reportOf(remade)).toMatchObject({
+    cache: { hit: 'whole', donors: [{ id: first.id }] },
+    steps: { run: 3 },
+  });
   expect(reportOf(again).cache).toMatchObject({
     hit: 'exact',
     donors: [{ id: reportOf(remade).id }],

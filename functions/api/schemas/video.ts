@@ -121,7 +121,10 @@ export const videoSchema = z
     progress: z.number().min(0).max(100),
     created_at: secondsSinceEpoch,
     completed_at: secondsSinceEpoch.nullable(),
-    expires_at: secondsSinceEpoch.nullable(),
+    expires_at: secondsSinceEpoch.nullable().meta({
+      description:
+        'Unix time, seconds, when the file is deleted; null while there is none, and where videos are kept. Of an exact hit it is that of the earlier video.',
+    }),
     model: z.string().nullable().meta({
       description:
         'What made it. Like its length and size null for videos from before these were recorded.',

@@ -31,6 +31,7 @@ export function useDeliveries(): () => DeliveryFixture {
       deliveries: new DynamoDeliveryLog(server.connection),
       objects: { presign: async (key) => `https://videos.example/${key}` },
       prices: priceBookOf(DEFAULT_PRICE_REGION),
+      videosExpireAfterDays: null,
       events,
       log: (event) => events.push(event),
       posting: { allowLoopback: true },
