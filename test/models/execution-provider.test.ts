@@ -36,13 +36,14 @@ describe.skipIf(process.platform !== 'linux')('the libraries of a provider', () 
     });
   });
 
-  test('libraries that load, or fail in their own way, are there', async () => {
+  test('libraries that load, or fail in their own way, are there; then cuDNN is looked for', async () => {
     const folder = await temporaryFolder();
     const loadable = join(providerFolder(), 'libonnxruntime.so.1');
     await copyFile(loadable, join(folder, 'libonnxruntime_providers_shared.so'));
     await writeFile(join(folder, 'libonnxruntime_providers_cuda.so'), 'no library');
 
-    await expect(checkProviderLibraries('cuda', folder)).resolves.toBeUndefined();
+    const refusal = await checkProviderLibraries('cuda', folder).catch((error: Error) => error);
+    if (refusal !== undefined) expect(refusal.message).toContain('libcudnn.so.9 is not there');
     await expect(checkProviderLibraries('cpu', folder)).resolves.toBeUndefined();
   });
 });
