@@ -31,6 +31,7 @@ import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
+import { BackfillTime } from './backfill-time.ts';
 import { costBy, deployedPrices } from './deployed-prices.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { inInvocation, type InvocationContext } from './invocation.ts';
@@ -82,6 +83,10 @@ export function deployedBackfills(): BackfillTable {
 
 export function deployedPace(): PaceTable {
   return new DynamoPaceTable({ tableName: variable(ENVIRONMENT.tableName) });
+}
+
+export function deployedBackfillTime(): BackfillTime {
+  return new BackfillTime(deployedPace(), numericVariable(ENVIRONMENT.backfillMax));
 }
 
 export function deployedNotifications(): NotificationQueue {

@@ -55,7 +55,10 @@ export class ApiStack extends Stack {
     this.predict = new HouseFunction(this, 'Predict', {
       description: 'Says what a backfill would come to',
       folder: 'predict',
-      environment: shared,
+      environment: {
+        ...shared,
+        [ENVIRONMENT.backfillMax]: String(settingsOf(this).backfillMax),
+      },
       memoryMegabytes: PREDICT_MEMORY_MEGABYTES,
       layers: [...embedder, ...onnxRuntime],
       timeout: API_TIMEOUT,

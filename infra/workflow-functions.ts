@@ -115,7 +115,12 @@ export function createWorkflowFunctions(
     prepare: new HouseFunction(stack, 'Prepare', {
       description: "Reads a backfill's file into requests",
       folder: 'prepare',
-      environment: { ...table, ...modelPackage, ...objects },
+      environment: {
+        ...table,
+        ...modelPackage,
+        ...objects,
+        [ENVIRONMENT.backfillMax]: String(backfillMax),
+      },
       memoryMegabytes: PREPARE_MEMORY_MEGABYTES,
       layers: embedder,
       timeout: PREPARE_TIMEOUT,

@@ -8,7 +8,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { Pool } from '#core/generation.ts';
-import { FLEET_LOOK_SECONDS, PATIENCE } from '#core/patience.ts';
+import { FLEET_LOOK_SECONDS, LONGEST_BACKFILL_SECONDS, PATIENCE } from '#core/patience.ts';
 import { POOLS } from '#core/generation.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
@@ -24,9 +24,6 @@ export interface WorkflowStackProps extends StackProps {
 
 /** Longer than all of its states may take, one after the other. */
 const EXECUTION_TIMEOUT = Duration.seconds(PATIENCE.backfill.totalSeconds).plus(Duration.hours(6));
-
-/** Weeks of a few workers; a Standard execution may run for a year. */
-const BACKFILL_TIMEOUT = Duration.days(30);
 
 /** How soon a message that woke nobody is found, and how exactly the idle minutes are kept. */
 const FLEET_INTERVAL = Duration.seconds(FLEET_LOOK_SECONDS);
@@ -63,7 +60,7 @@ export class WorkflowStack extends Stack {
           bucket: storage.latents,
         }),
       ),
-      timeout: BACKFILL_TIMEOUT,
+      timeout: Duration.seconds(LONGEST_BACKFILL_SECONDS),
     });
     this.#endWhatEndedExecutionsLeft();
     this.#answerDeadLetters(storage);

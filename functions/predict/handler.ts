@@ -12,6 +12,7 @@ import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
+import type { BackfillTime } from '../backfill-time.ts';
 import type { BackfillItem } from '../backfill-states.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
@@ -28,6 +29,7 @@ import {
 } from '../plan-lines.ts';
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
 import {
+  deployedBackfillTime,
   deployedModel,
   deployedObjects,
   deployedTable,
@@ -57,6 +59,8 @@ export interface PredictServices
   /** Where a file is, as its owner put it. */
   uploads: ForeignObjects;
   prices: PriceBook;
+  /** Any number of lines has time unless given. */
+  time?: BackfillTime;
 }
 
 /** Lines that are looked up: as many as fit into the half minute that the HTTP API waits. */
@@ -89,6 +93,7 @@ export async function predict(
   for await (const item of itemsOf(linesOf(services, question), question.defaults, services)) {
     lines.add(item);
   }
+  await services.time?.require(lines.readable, question.concurrency);
   const measured = await measuredVideos(table, question.tenant);
   const forecast = new Forecast(services, question, pricesOf(services, measured));
   for (let first = 0; first < lines.requests.length; first += READ_AHEAD) {
@@ -357,6 +362,7 @@ export const handler = lazily(async () => {
     modelRevision: modelPackage.revision,
     steps: scheduler.steps,
     prices: deployedPrices(),
+    time: deployedBackfillTime(),
   });
   return observed('predict', deployedTelemetry(), answer);
 });

@@ -4,11 +4,13 @@ import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import type { BackfillTime } from '../backfill-time.ts';
 import type { BackfillItem, PrepareInput, PrepareOutput } from '../backfill-states.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { itemsOf, type LineModel } from '../plan-lines.ts';
 import {
   deployedBackfills,
+  deployedBackfillTime,
   deployedModel,
   deployedObjects,
   lazily,
@@ -22,6 +24,8 @@ export interface PrepareServices extends LineModel {
   objects: Pick<ObjectStore, 'put'>;
   /** Where the file is, as its owner put it. */
   uploads: ForeignObjects;
+  /** Any number of lines has time unless given. */
+  time?: BackfillTime;
 }
 
 /**
@@ -35,6 +39,8 @@ export function createPrepareHandler(
     const { backfills, objects } = services;
     const backfill = await startedBackfill(backfills, backfillId);
     const items = await readItems(services, backfill);
+    const readable = items.filter((item) => !('error' in item)).length;
+    await services.time?.require(readable, backfill.concurrency);
     const requestsKey = `backfills/${backfillId}/requests.jsonl`;
     const body = items.map((item) => `${JSON.stringify(item)}\n`).join('');
     await objects.put(requestsKey, Buffer.from(body), { contentType: 'application/jsonl' });
@@ -102,6 +108,7 @@ export const handler = lazily(async () => {
       uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
       modelRevision: revision,
       steps: manifest.scheduler.steps,
+      time: deployedBackfillTime(),
     }),
   );
 });

@@ -31,5 +31,8 @@ export const PATIENCE: Readonly<Record<Pool, Patience>> = {
  */
 export const LONGEST_EXPECTED_WAIT_SECONDS = HOUR;
 
+/** That a backfill may take: weeks of a few workers. */
+export const LONGEST_BACKFILL_SECONDS = 30 * DAY;
+
 /** Between two looks of the `fleet` function at queues and machines. */
 export const FLEET_LOOK_SECONDS = MINUTE;

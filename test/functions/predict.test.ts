@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { exactKey, promptKey, videoIdForKey } from '#core/identity.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { BackfillTime } from '#functions/backfill-time.ts';
 import {
   createPredictHandler,
   MAX_LOOKED_AT,
@@ -188,6 +189,26 @@ describe('predicting a backfill', () => {
       hits: { miss: MAX_LOOKED_AT * 2 },
       stepsRun: MAX_LOOKED_AT * 20,
     });
+  });
+
+  test('refuses what the workers have no time for, as the run does', async () => {
+    const day = 24 * 3600;
+    const time = new BackfillTime({ secondsPerVideo: async () => 10 * day }, 2);
+    const using = { ...services(), time };
+    const prompts = (count: number) => Array.from({ length: count }, (_, line) => `thing ${line}`);
+    const inTime = await predict(prompts(6), { concurrency: 10 }, using);
+    const tooMany = predict(prompts(7), { concurrency: 10 }, using);
+    const oneByOne = predict(prompts(4), { concurrency: 1 }, using);
+
+    expect(inTime).toMatchObject({ lines: 6 });
+    for (const [refused, most] of [
+      [tooMany, 6],
+      [oneByOne, 3],
+    ] as const) {
+      await expect(refused).rejects.toThrow(
+        new RegExp(`a backfill may take 30: split it into files of at most ${most} requests`),
+      );
+    }
   });
 
   test("prices by the GPU time of the tenant's own videos once there are any", async () => {

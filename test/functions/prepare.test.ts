@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Backfill, BackfillFormat } from '#core/backfill.ts';
+import type { Pool } from '#core/generation.ts';
+import { BackfillTime } from '#functions/backfill-time.ts';
 import { MAX_LINES } from '#functions/plan-lines.ts';
-import { createPrepareHandler } from '#functions/prepare/handler.ts';
+import { createPrepareHandler, type PrepareServices } from '#functions/prepare/handler.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
 import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
 import { servicesOn, useTable } from './fixture.ts';
@@ -15,7 +17,11 @@ const FILES: Record<BackfillFormat, string> = {
 describe('Prepare', () => {
   const table = useTable();
 
-  async function prepare(content: string | Uint8Array, changes: Partial<Backfill> = {}) {
+  async function prepare(
+    content: string | Uint8Array,
+    changes: Partial<Backfill> = {},
+    services: Partial<PrepareServices> = {},
+  ) {
     const { backfills } = servicesOn(table());
     const objects = new ListedObjects();
     const backfill = await storedBackfill(backfills, changes);
@@ -27,6 +33,7 @@ describe('Prepare', () => {
       uploads: objects,
       modelRevision: 'revision',
       steps: 10,
+      ...services,
     });
     const run = () => handle({ backfillId });
     const requests = (): unknown[] =>
@@ -160,6 +167,19 @@ describe('Prepare', () => {
 
     // Assess
     await expect(run()).rejects.toMatchObject({ name: 'object_missing' });
+  });
+
+  it('refuses a file that the workers have no time for, and stores nothing of it', async () => {
+    // Prepare
+    const pace = {
+      secondsPerVideo: async (pool: Pool) => (pool === 'backfill' ? null : 40 * 24 * 3600),
+    };
+    const time = new BackfillTime(pace, 1);
+    const { run, objects, backfillId } = await prepare(FILES.txt, { format: 'txt' }, { time });
+
+    // Act and assess
+    await expect(run()).rejects.toThrow(/take 80 days, and a backfill may take 30/);
+    expect(objects.bodies.has(`backfills/${backfillId}/requests.jsonl`)).toBe(false);
   });
 
   it('begins no backfill that was cancelled', async () => {
