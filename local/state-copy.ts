@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemErrorCode } from './file-errors.ts';
+import { isRunning, UNKNOWN_START_TIME } from './process-identity.ts';
 import { refuseWhileHeld } from './state-lock.ts';
 
 /** A state folder's table and vectors, for who reads and changes nothing. */
@@ -17,6 +18,8 @@ const POINTER = 'CURRENT';
 /** Of LevelDB: nothing that is stored is in them. */
 const NOT_COPIED: readonly string[] = ['LOCK', 'LOG', 'LOG.old'];
 const TRIES = 5;
+/** Followed by the id of the process that reads the copy. */
+const COPY_PREFIX = 'flexcache-read-';
 
 /**
  * Copies what a database has to be opened for to be read, as to open one is to write to it. Nobody holds
@@ -28,7 +31,8 @@ export async function copyState(
   directory: string,
   folders: { table: string; vectors: string },
 ): Promise<StateCopy> {
-  const copy = await mkdtemp(join(tmpdir(), 'flexcache-read-'));
+  await removeLeftovers();
+  const copy = await mkdtemp(join(tmpdir(), `${COPY_PREFIX}${process.pid}-`));
   const remove = (): Promise<void> => rm(copy, { recursive: true, force: true });
   const table = join(copy, 'table');
   const vectors = join(copy, 'vectors');
@@ -45,6 +49,17 @@ export async function copyState(
   } catch (error) {
     await remove();
     throw error;
+  }
+}
+
+/** A process that was killed while it read has left its copy behind. */
+async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(COPY_PREFIX)) continue;
+    const pid = Number.parseInt(name.slice(COPY_PREFIX.length), 10);
+    if (await isRunning({ pid, startTime: UNKNOWN_START_TIME })) continue;
+    // Somebody else's may not be removed, and is no concern of this one.
+    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fromUncaught } from '#local/database-errors.ts';
 import { openTable } from '#local/open-table.ts';
 import { startTableServer } from '#local/table-server.ts';
 import { withEntries, stateOf } from '../cli/state-fixture.ts';
@@ -77,6 +79,26 @@ describe('a damaged file of the table', () => {
   test('a file that is gone is the same error', async () => {
     expect(await openWith(null)).toBe('state_corrupt');
   });
+});
+
+test('damage that comes while the table is open is the same error', () => {
+  // LevelDB's words; dynalite throws them where nobody can catch them.
+  const thrown = new Error('Corruption: corrupted compressed block contents');
+
+  expect(fromUncaught(thrown)).toMatchObject({
+    code: 'state_corrupt',
+    field: 'state',
+    fix: expect.stringContaining('flexcache doctor'),
+  });
+});
+
+test('a copy that a killed process has left behind goes', async () => {
+  const NEVER_A_PROCESS = 2 ** 22 + 1;
+  const left = await mkdtemp(join(tmpdir(), `flexcache-read-${NEVER_A_PROCESS}-`));
+
+  await using _ = await openTable(stateOf(folder), 'read');
+
+  expect(existsSync(left)).toBe(false);
 });
 
 test('after a change of the original a copy that was read before stays as it was', async () => {
