@@ -136,6 +136,7 @@ export async function memoryApi(): Promise<{
     videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
+    corsOrigins: [],
     telemetry: {
       log: (event) => {
         if (event.level !== 'info') faults.push(event);

@@ -103,6 +103,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'under which others reach it, where that differs')
     .option('--allow-local-webhooks', 'let callers have webhooks sent to this machine', false)
+    .option('--cors-origin <origins...>', 'whose pages may call it from a browser; * for all', [])
     .option('--evict-every <period>', 'how often the cache is weighed', '1h')
     .option('--sweep-every <period>', 'how often what lost each other is cleared away', '7d')
     .option('--cache-budget <dollars>', 'what the cache may cost in rent, dollars a month')

@@ -34,6 +34,8 @@ export const ENVIRONMENT = {
   defaultRequestsPerMinute: 'FLEXCACHE_DEFAULT_REQUESTS_PER_MINUTE',
   defaultConcurrentJobs: 'FLEXCACHE_DEFAULT_CONCURRENT_JOBS',
   defaultBudgetPerDayUsd: 'FLEXCACHE_DEFAULT_BUDGET_PER_DAY_USD',
+  /** Origins whose pages may call the API, separated by commas; empty for none. */
+  corsOrigins: 'FLEXCACHE_CORS_ORIGINS',
   /** Whose prices costs are reckoned by; the function's own region unless given. */
   priceRegion: 'FLEXCACHE_PRICE_REGION',
   /** Measured prices that come before the book's: `ec2.g6.xlarge.spot=0.31,...` or JSON. */

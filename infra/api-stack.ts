@@ -108,6 +108,7 @@ export class ApiStack extends Stack {
       [ENVIRONMENT.backfillArn]: workflow.backfill.stateMachineArn,
       [ENVIRONMENT.predictFunction]: this.predict.functionArn,
       [ENVIRONMENT.interactiveMax]: String(settings.interactiveMax),
+      [ENVIRONMENT.corsOrigins]: (settings.apiCorsOrigins ?? []).join(','),
       [ENVIRONMENT.defaultRequestsPerMinute]: limit(settings.defaultRequestsPerMinute),
       [ENVIRONMENT.defaultConcurrentJobs]: limit(settings.defaultConcurrentJobs),
       [ENVIRONMENT.defaultBudgetPerDayUsd]: limit(settings.defaultBudgetPerDayUsd),

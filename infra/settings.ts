@@ -1,5 +1,6 @@
 import type { IConstruct } from 'constructs';
 import { z } from 'zod';
+import { isCorsOrigin } from '#core/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { parseMeasuredPrices } from '#core/measured-prices.ts';
 import { PRICE_REGIONS } from '#core/prices.ts';
@@ -246,6 +247,12 @@ const KNOBS = {
     100,
     'a whole number, 1 to 5000',
     'Requests at once above that rate.',
+  ),
+  apiCorsOrigins: knob(
+    optional(list(z.string().refine(isCorsOrigin))),
+    null,
+    'origins such as https://app.example.com separated by commas, * for all, or null',
+    "Whose pages may call the API from a browser. Null: nobody's.",
   ),
   apiDomain: knob(
     optional(z.string().regex(/^([a-z0-9-]+\.)+[a-z]{2,}$/)),

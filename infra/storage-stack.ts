@@ -46,6 +46,14 @@ const CHECKPOINTS = {
   expiration: Duration.seconds(PATIENCE.backfill.totalSeconds),
 };
 
+/** Pages read files where the API sends them; browsers name no origin after that, and the address is the key. */
+const SIGNED_DOWNLOADS: s3.CorsRule = {
+  allowedOrigins: ['*'],
+  allowedMethods: [s3.HttpMethods.GET, s3.HttpMethods.HEAD],
+  allowedHeaders: ['*'],
+  exposedHeaders: ['Content-Length', 'Content-Range', 'ETag'],
+};
+
 /**
  * More than the worker's own limit of deliveries: a message that breaks workers is answered by the
  * worker, which can say why, before it comes here.
@@ -80,7 +88,7 @@ export class StorageStack extends Stack {
 
   constructor(scope: Construct, id: string, props: StorageStackProps) {
     super(scope, id, props);
-    const { stage, videosExpireAfterDays } = settingsOf(this);
+    const { stage, videosExpireAfterDays, apiCorsOrigins } = settingsOf(this);
     this.#isKept = stage === 'production';
     this.table = this.#createTable();
     this.latents = this.#createBucket('Latents', [{ id: 'checkpoints', ...CHECKPOINTS }]);
@@ -90,6 +98,7 @@ export class StorageStack extends Stack {
         ? []
         : [{ id: 'videos', expiration: Duration.days(videosExpireAfterDays) }],
     );
+    if (apiCorsOrigins !== null) this.videos.addCorsRule(SIGNED_DOWNLOADS);
     this.vectorIndex = this.#createVectorIndex(props.embeddingDimensions);
     const work = POOLS.map((pool) => [pool, this.#createWorkQueue(pool)] as const);
     this.work = Object.fromEntries(work) as Record<Pool, QueuePair>;

@@ -1,3 +1,5 @@
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { createApi } from '#functions/api/app.ts';
 import type { ApiServices, Predictor } from '#functions/api/services.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
@@ -23,6 +25,8 @@ export interface ApiServerOptions extends Pick<
   publicUrl?: string;
   /** Whether callers may have webhooks sent to this machine, also without TLS; not unless said. */
   allowLocalWebhooks?: boolean;
+  /** Origins whose pages may call it; none unless said, `*` for all. */
+  corsOrigins?: readonly string[];
   telemetry: Pick<Telemetry, 'log'>;
 }
 
@@ -35,6 +39,13 @@ export interface ApiServer {
   readonly resumed: readonly string[];
   close(): Promise<void>;
 }
+
+/** Pages read files where the API sends them; browsers name no origin after that, and the address is the key. */
+const SIGNED_DOWNLOADS = cors({
+  origin: '*',
+  allowMethods: ['GET', 'HEAD'],
+  exposeHeaders: ['Content-Length', 'Content-Range', 'ETag'],
+});
 
 /**
  * Serves the API over the embedded cloud, worker included, and goes on with what was left unfinished.
@@ -51,6 +62,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const http = await startHttpServer({ fetch: (request) => answer(request), host, port });
   opened.defer(() => http.close());
   const url = options.publicUrl ?? http.origin;
+  const { corsOrigins = [] } = options;
   const webhookPolicy = { allowLoopback: options.allowLocalWebhooks ?? false };
   const links = new ObjectLinks();
   const prices = embeddedPrices();
@@ -93,14 +105,18 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy,
+    corsOrigins,
     telemetry,
   });
   const resumed = await cloud.resumeUnfinished();
   await notifications?.resume(table.scanJobs());
   await notifications?.resume(cloud.services.backfills.scanBackfills());
+  const files = new Hono();
+  if (corsOrigins.length > 0) files.use(SIGNED_DOWNLOADS);
+  files.all('*', ({ req }) => serveObject(cloud.objects, links, req.raw));
   answer = (request) =>
     new URL(request.url).pathname.startsWith(OBJECTS_PATH)
-      ? serveObject(cloud.objects, links, request)
+      ? files.fetch(request)
       : api.fetch(request);
 
   // Requests are answered to their end before what answers them is closed.

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { newApiKey } from '#core/api-key.ts';
+import { isCorsOrigin } from '#core/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { newTenant } from '#core/tenant.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
@@ -19,6 +20,7 @@ export interface ServeOptions extends GlobalOptions {
   port: string;
   publicUrl?: string;
   allowLocalWebhooks: boolean;
+  corsOrigin: string[];
   /** False with `--no-retention`: then nothing is weighed or swept but on demand. */
   retention: boolean;
   evictEvery: string;
@@ -35,6 +37,7 @@ const MAX_PORT = 65_535;
 export async function serve(context: CliContext, options: ServeOptions): Promise<ExitCode> {
   const port = parsePort(options.port);
   const publicUrl = parsePublicUrl(options.publicUrl);
+  const corsOrigins = options.corsOrigin.map(parseCorsOrigin);
   const periods = {
     evict: parsePeriod(options.evictEvery, 'evict-every'),
     sweep: parsePeriod(options.sweepEvery, 'sweep-every'),
@@ -59,6 +62,7 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
       port,
       ...(publicUrl !== undefined && { publicUrl }),
       allowLocalWebhooks: options.allowLocalWebhooks,
+      corsOrigins,
       cacheBudgetUsd,
       telemetry: { log: (event) => report(context, event) },
     });
@@ -110,6 +114,15 @@ function parsePort(text: string): number {
     'port',
     `port is ${JSON.stringify(text)}`,
     `give a whole number from 0 to ${MAX_PORT}`,
+  );
+}
+
+function parseCorsOrigin(text: string): string {
+  if (isCorsOrigin(text)) return text;
+  throw new InvalidInputError(
+    'cors-origin',
+    `the origin is ${JSON.stringify(text)}`,
+    'give scheme, host and port as browsers send them, such as https://app.example.com, or *',
   );
 }
 

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Hono, type Context } from 'hono';
+import { Hono, type Context, type MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
+import { ANY_ORIGIN } from '#core/cors-origin.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { authenticate } from './authenticate.ts';
 import type { Call, Endpoint } from './endpoint.ts';
@@ -27,6 +29,7 @@ export const OPENAPI_PATH = '/openapi.json';
  */
 export function createApi(services: ApiServices): Hono<Environment> {
   const api = new Hono<Environment>();
+  if (services.corsOrigins.length > 0) api.use(corsFor(services.corsOrigins));
   api.use(async (context, next) => {
     const requestId = context.env?.requestContext?.requestId ?? randomUUID();
     context.set('requestId', requestId);
@@ -56,6 +59,25 @@ export function createApi(services: ApiServices): Hono<Environment> {
   }
   return api;
 }
+
+/** Keys are in a header that pages set themselves: no cookies, no credentials. */
+function corsFor(origins: readonly string[]): MiddlewareHandler {
+  return cors({
+    origin: origins.includes(ANY_ORIGIN) ? ANY_ORIGIN : [...origins],
+    allowMethods: [...new Set(ENDPOINTS.map(({ method }) => method.toUpperCase()))],
+    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key'],
+    exposeHeaders: [
+      'Retry-After',
+      'X-Request-Id',
+      'X-Should-Retry',
+      ...['Limit', 'Remaining', 'Reset'].map((what) => `X-RateLimit-${what}-Requests`),
+    ],
+    maxAge: PREFLIGHT_SECONDS,
+  });
+}
+
+/** Browsers ask again after this, or earlier (Chrome after two hours). */
+const PREFLIGHT_SECONDS = 86_400;
 
 /** What each path of the API takes; where it takes GET, the framework answers HEAD too. */
 function methodsByPath(): Map<string, string[]> {

@@ -73,6 +73,7 @@ export const handler = lazily(async () => {
     videosExpireAfterDays: deployedVideoDays(),
     defaultLimits: deployedLimits(),
     webhookPolicy: {},
+    corsOrigins: (process.env[ENVIRONMENT.corsOrigins] ?? '').split(',').filter(Boolean),
     telemetry: deployedTelemetry(),
   });
   return traced('api', answer);

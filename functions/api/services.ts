@@ -77,6 +77,8 @@ export interface ApiServices {
   defaultLimits: TenantLimits;
   /** Which addresses may be told. */
   webhookPolicy: WebhookPolicy;
+  /** Origins whose pages may call it from a browser; none, or `*` for all. */
+  corsOrigins: readonly string[];
   /** What was taken in, and faults that callers are told nothing of. */
   telemetry: Pick<Telemetry, 'log'>;
 }

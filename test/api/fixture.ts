@@ -171,6 +171,7 @@ async function createFixture(
     videosExpireAfterDays: null,
     defaultLimits: NO_LIMITS,
     webhookPolicy: {},
+    corsOrigins: [],
     telemetry: {
       log: (event) => {
         if (event.level !== 'info') logged.push(event);

@@ -1,6 +1,8 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
+import { createApi } from '#functions/api/app.ts';
 import { ENDPOINTS } from '#functions/api/endpoints.ts';
+import type { ApiServices } from '#functions/api/services.ts';
 import { useApi } from './fixture.ts';
 
 const api = useApi();
@@ -83,6 +85,47 @@ describe('what the document does not have', () => {
       }
     }
     expect((await call('DELETE', '/openapi.json')).status).toBe(405);
+  });
+});
+
+describe('pages of other origins', () => {
+  const preflight = (services: ApiServices, origin: string): Promise<Response> =>
+    Promise.resolve(
+      createApi(services).request('/v1/videos', {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'authorization,content-type',
+        },
+      }),
+    );
+  const allowed = 'access-control-allow-origin';
+
+  test('may call the API if it is configured to let them, refusals included', async () => {
+    const services = { ...api().services, corsOrigins: ['https://app.example.com'] };
+    const { status, headers } = await preflight(services, 'https://app.example.com');
+    expect([status, headers.get(allowed)]).toEqual([204, 'https://app.example.com']);
+    expect(headers.get('access-control-allow-headers')).toContain('Authorization');
+    expect(headers.get('access-control-allow-methods')).toContain('DELETE');
+    const refused = await createApi(services).request('/v1/videos', {
+      headers: { origin: 'https://app.example.com' },
+    });
+    expect([refused.status, refused.headers.get(allowed)]).toEqual([
+      401,
+      'https://app.example.com',
+    ]);
+    expect(refused.headers.get('access-control-expose-headers')).toContain('Retry-After');
+
+    const other = await preflight(services, 'https://evil.example.com');
+    expect(other.headers.get(allowed)).toBeNull();
+    const everybody = await preflight({ ...services, corsOrigins: ['*'] }, 'https://b.example.com');
+    expect(everybody.headers.get(allowed)).toBe('*');
+  });
+
+  test('may not unless it is', async () => {
+    const { status, headers } = await preflight(api().services, 'https://app.example.com');
+    expect([status, headers.get(allowed)]).toEqual([405, null]);
   });
 });
 

@@ -99,6 +99,8 @@ describe('flexcache serve', () => {
     [['--port', '70000'], 'port is "70000"'],
     [['--host', '203.0.113.7'], '203.0.113.7 is no address of this machine'],
     [['--public-url', 'videos'], 'the public URL is "videos"'],
+    [['--cors-origin', 'app.example.com'], 'the origin is "app.example.com"'],
+    [['--cors-origin', 'https://app.example.com/'], 'the origin is "https://app.example.com/"'],
   ])('refuses %j', async (args, message) => {
     const { flexcache, clouds } = await inProcess();
     const { exitCode, stderr } = await flexcache('serve', '--port', '0', ...args);
