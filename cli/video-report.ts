@@ -2,6 +2,7 @@ import { costOfJob } from '#core/cost.ts';
 import { costReport, type CostReport } from '#core/cost-report.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
+import type { PromptWarning } from '#core/prompt-warnings.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import type { ErrorReport } from './error-line.ts';
 
@@ -30,6 +31,8 @@ export interface VideoReport {
   cost: CostReport;
   /** Revision of the model package. */
   model: string;
+  /** What of the prompt the model could not take in. */
+  warnings: PromptWarning[];
 }
 
 /** A video that was not made, or a request that never became one (`id` null). */
@@ -76,6 +79,7 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
     bytes: { latent: result.latentBytes, video: result.videoBytes },
     cost: costOf(job),
     model: job.modelRevision,
+    warnings: job.warnings ?? [],
   };
 }
 

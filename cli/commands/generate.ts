@@ -86,6 +86,7 @@ async function makeVideo(
         return interrupted ? EXIT.interrupted : EXIT.failed;
       }
       const { job, result, mp4 } = made;
+      for (const { message } of job.warnings ?? []) context.stderr.write(`flexcache: ${message}\n`);
       const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
       await writeFileAtomically(path, mp4);
       const report = videoReport(job, result, path);

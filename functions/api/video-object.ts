@@ -45,6 +45,7 @@ export async function videoObject(
     size: facts === undefined ? null : sizeOf(facts),
     remixed_from_video_id: job.remixOf,
     error: workError(job.error),
+    warnings: job.warnings ?? [],
     seed: job.seed,
     scope: job.scope,
     min_similarity: job.minSimilarity,

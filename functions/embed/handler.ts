@@ -1,4 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
+import { promptWarnings } from '#core/prompt-warnings.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
@@ -10,7 +11,10 @@ import { namingErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { embedPrompt } from './embed-prompt.ts';
 
-/** Marks the job running and turns the prompt and its parts into vectors. */
+/**
+ * Marks the job running and turns the prompt and its parts into vectors; what the model cannot take in is
+ * kept with the job.
+ */
 export function createEmbedHandler(
   services: Pick<Services, 'table' | 'embedder' | 'splitter'> & Pick<MeteringServices, 'telemetry'>,
 ): (input: EmbedInput) => Promise<EmbedOutput> {
@@ -22,6 +26,8 @@ export function createEmbedHandler(
         throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
       }
       const embedding = await embedPrompt(services, prompt);
+      const warnings = embedding.reading === undefined ? [] : promptWarnings(embedding.reading);
+      if (warnings.length > 0) await services.table.warnOfPrompt(videoId, warnings);
       const { seconds, startedAt } = meter;
       await meter.enter();
       return { embedding, seconds, usage: meter.usage(), startedAt };

@@ -3,6 +3,7 @@
  * table is declared here and nowhere else.
  */
 
+import type { PromptWarning } from './prompt-warnings.ts';
 import type { LeavingReason } from './retention-run.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
@@ -249,6 +250,8 @@ export interface Job extends GenerationRequest {
   /** When its owner deleted it. The record stays for the books, nobody else is shown it. */
   deletedAt?: string;
   error?: { code: string; message: string; field?: string };
+  /** What of the prompt its model could not take in; absent where it took in all. */
+  warnings?: PromptWarning[];
   result?: JobResult;
   usage: UsageRecord[];
 }

@@ -8,6 +8,7 @@ import type {
   Pool,
   UsageRecord,
 } from '../core/generation.ts';
+import type { PromptWarning } from '../core/prompt-warnings.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
 import {
   DAY_INDEX,
@@ -110,6 +111,7 @@ const JOBS_AT_ONCE = 100;
  * | move a job on                  | startJob, ...  | UpdateItem, conditional on its status               | 1 write per KB    |
  * | try a job again                | resubmitJob    | UpdateItem, only failed or cancelled                | 1 write per KB    |
  * | take a job out of the listings | deleteJob      | UpdateItem, only ended; leaves `by-owner`           | 1 per KB + 1      |
+ * | what a prompt is warned of     | warnOfPrompt   | UpdateItem, only where there is something           | 1 write per KB    |
  * | usage, once per run of a step  | recordUsage    | UpdateItem of `usage.<step>_<run>`                  | 1 write per KB    |
  * | wait for a worker, stop        | enterQueue,... | PutItem, DeleteItem of `QUEUE#pool`                 | 1 write each      |
  * | who waits for a worker         | readQueue      | Query `QUEUE#pool`, consistent                      | 1 read per 30 ids |
@@ -212,6 +214,15 @@ export class DynamoTable implements Table {
     if (running) return itemToJob(running);
     const { status } = await this.#requireJob(videoId);
     throw new ConditionFailedError(`job ${videoId} cannot start: it is ${status}`);
+  }
+
+  async warnOfPrompt(videoId: string, warnings: readonly PromptWarning[]): Promise<void> {
+    const warned = await this.#items.update(
+      jobItemKey(videoId),
+      `keep the warnings of job ${videoId}`,
+      { update: 'SET #warnings = :warnings', condition: EXISTS, values: { ':warnings': warnings } },
+    );
+    if (!warned) throw jobNotFound(videoId);
   }
 
   /** What a crash leaves behind leaves by itself, behind the longest wait that there is. */

@@ -11,6 +11,7 @@ import type {
   Pool,
   UsageRecord,
 } from '../core/generation.ts';
+import type { PromptWarning } from '../core/prompt-warnings.ts';
 
 export interface LeaseRequest {
   entryId: string;
@@ -87,6 +88,8 @@ export interface Table {
   resubmitJob(videoId: string, backfill?: BackfillReference): Promise<Job>;
   /** Queued or running -> running, taken by no worker yet. @throws ConditionFailedError when it has ended. */
   startJob(videoId: string): Promise<Job>;
+  /** Keeps with a job what of its prompt the model could not take in. Idempotent. */
+  warnOfPrompt(videoId: string, warnings: readonly PromptWarning[]): Promise<void>;
   /** Enters a job into the queue of its pool, behind the others; once more moves it there. */
   enterQueue(pool: Pool, videoId: string): Promise<void>;
   /** A worker has the job, or it has ended without one. Idempotent. */

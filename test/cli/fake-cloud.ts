@@ -5,6 +5,7 @@ import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Entry, HitKind, Job, JobResult } from '#core/generation.ts';
 import { randomVideoId, videoIdForKey } from '#core/identity.ts';
+import { promptWarnings } from '#core/prompt-warnings.ts';
 import { validatePrompt } from '#core/prompt.ts';
 import type { SubmitInput } from '#functions/backfill-states.ts';
 import { createCloseHandler } from '#functions/close/handler.ts';
@@ -137,6 +138,9 @@ export class FakeCloud implements EmbeddedCloud {
       progress: 100,
       cancelRequested: false,
       usage: [],
+      ...(prompt.includes('zorbly') && {
+        warnings: promptWarnings({ unknownWords: ['zorbly'], cutTokens: 0, cutWords: [] }),
+      }),
     };
     if (this.#cancelled.has(videoId)) {
       job.status = 'cancelled';

@@ -70,7 +70,22 @@ test('--json prints one object of the documented shape', async () => {
     bytes: { latent: 6, video: expect.any(Number) },
     cost: COST_OF_NOTHING,
     model: 'fake-revision',
+    warnings: [],
   });
+});
+
+test('generate says which words of the prompt the model does not know', async () => {
+  const { flexcache } = await inProcess();
+
+  const { exitCode, stdout, stderr } = await flexcache('generate', 'a zorbly ball', '--json');
+
+  expect(exitCode).toBe(0);
+  expect(stderr).toBe(
+    'flexcache: the model does not know "zorbly". Use other words for what the video should show\n',
+  );
+  expect(JSON.parse(stdout).warnings).toEqual([
+    { code: 'unknown_words', message: expect.any(String), words: ['zorbly'] },
+  ]);
 });
 
 test('without --seed two videos get different seeds', async () => {

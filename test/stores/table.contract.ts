@@ -143,6 +143,37 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       expect(completed?.completedAt).toBeDefined();
     });
 
+    test('a job keeps what its prompt is warned of', async () => {
+      const { videoId } = (await open().createJob(sampleJob())).job;
+      const warnings = [
+        { code: 'unknown_words', message: 'no zorbly', words: ['zorbly'] },
+      ] as const;
+      const given = warnings.map((warning) => ({ ...warning, words: [...warning.words] }));
+
+      await open().warnOfPrompt(videoId, given);
+      await open().warnOfPrompt(videoId, given);
+
+      expect((await open().getJob(videoId))!.warnings).toEqual(given);
+      await expect(open().warnOfPrompt('vid_nobody', given)).rejects.toThrow('vid_nobody');
+    });
+
+    test('an entry keeps the vectors of its prompt nearly as they are', async () => {
+      const vector = [0.6, -0.48, 0.64, 0];
+      const entry = sampleEntry({
+        promptVectors: { object: vector, background: null },
+        unheardWords: ['zorbly'],
+      });
+
+      await open().putEntry(entry);
+
+      const { promptVectors, unheardWords } = (await open().getEntry(entry.entryId))!;
+      expect(unheardWords).toEqual(['zorbly']);
+      expect(promptVectors!.background).toBeNull();
+      for (const [index, value] of vector.entries()) {
+        expect(promptVectors!.object![index]).toBeCloseTo(value, 2);
+      }
+    });
+
     test('a completed job stays completed, whatever comes late', async () => {
       const { videoId } = (await open().createJob(sampleJob())).job;
       await open().startJob(videoId);

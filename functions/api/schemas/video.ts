@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROMPT_WARNING_CODES } from '#core/prompt-warnings.ts';
 import { CACHE_MODES, LOOKUP_PARTS, NOT_STORED_REASONS, SCOPES } from '#core/generation.ts';
 import {
   backfillIdField,
@@ -134,6 +135,21 @@ export const videoSchema = z
     size: z.string().nullable().meta({ description: '`{width}x{height}` of the file.' }),
     remixed_from_video_id: videoIdField.nullable(),
     error: wireErrorSchema.nullable(),
+    warnings: z
+      .array(
+        z.strictObject({
+          code: z.enum(PROMPT_WARNING_CODES).meta({
+            description:
+              '`prompt_cut`: beyond the token limit of the model. `unknown_words`: not in its vocabulary.',
+          }),
+          message: z.string(),
+          words: z.array(z.string()).meta({ description: 'The words it is about, as written.' }),
+        }),
+      )
+      .meta({
+        description:
+          'What of the prompt the model could not take in; empty until the prompt was read and where it took in all.',
+      }),
     seed: seedField,
     scope: z.enum(SCOPES),
     min_similarity: share,
