@@ -42,7 +42,10 @@ export async function writeFileAtomically(path: string, body: FileBody): Promise
     if (target.kind === 'special') {
       // No O_CREAT, O_TRUNC: what is there by now is written, or nothing is.
       await using handle = await open(target.path, constants.O_WRONLY);
-      await writeBody(handle, body);
+      await writeBody(handle, body).catch((error: NodeJS.ErrnoException) => {
+        // Whoever reads may stop early (`| head`); that is no failure of ours.
+        if (error.code !== 'EPIPE') throw error;
+      });
     } else {
       await replaceFile(target, body);
     }

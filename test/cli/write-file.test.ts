@@ -135,6 +135,15 @@ describe('writing to what a path names', () => {
     );
   });
 
+  test('a reader of a FIFO may stop early', async () => {
+    const fifo = await makeTarget(await temporaryFolder(), 'fifo');
+    const reading = promisify(execFile)('head', ['-c', '1', fifo]);
+
+    await writeFileAtomically(fifo, 'x'.repeat(1 << 20));
+
+    expect((await reading).stdout).toBe('x');
+  });
+
   test('a name as long as the file system allows is written', async () => {
     const path = join(await temporaryFolder(), 'n'.repeat(255));
 
