@@ -61,6 +61,9 @@ export interface CloseInput extends PrepareInput {
   error?: CaughtError;
 }
 
+/** An execution of a backfill that did not succeed, as it is told from outside. */
+export type EndedBackfill = Required<Pick<CloseInput, 'backfillId' | 'error'>>;
+
 export interface CloseOutput {
   backfillId: string;
   status: JobStatus;

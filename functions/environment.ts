@@ -14,6 +14,14 @@ export const ENVIRONMENT = {
   interactiveQueueUrl: 'FLEXCACHE_INTERACTIVE_QUEUE_URL',
   backfillQueueUrl: 'FLEXCACHE_BACKFILL_QUEUE_URL',
   webhookQueueUrl: 'FLEXCACHE_WEBHOOK_QUEUE_URL',
+  /** What no worker could answer, what no function could end, which announcements were given up. */
+  interactiveDeadLettersUrl: 'FLEXCACHE_INTERACTIVE_DEAD_LETTERS_URL',
+  backfillDeadLettersUrl: 'FLEXCACHE_BACKFILL_DEAD_LETTERS_URL',
+  lostEndsUrl: 'FLEXCACHE_LOST_ENDS_URL',
+  givenUpWebhooksUrl: 'FLEXCACHE_GIVEN_UP_WEBHOOKS_URL',
+  /** ARNs or names of the functions that end jobs and backfills. */
+  failFunction: 'FLEXCACHE_FAIL_FUNCTION',
+  closeFunction: 'FLEXCACHE_CLOSE_FUNCTION',
   /** ARN of the `generate` state machine. */
   generateArn: 'FLEXCACHE_GENERATE_ARN',
   /** ARN of the `backfill` state machine. */

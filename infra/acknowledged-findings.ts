@@ -16,6 +16,11 @@ export const ACKNOWLEDGED_FINDINGS: readonly AcknowledgedFinding[] = [
       'Functions and workers, the only ones that may read and write here, log what they do with the id of its video. Logs of every request would outgrow the small objects they are about.',
   },
   {
+    finding: /^AwsSolutions-SQS3$/,
+    path: /^FlexCacheStorage\/LostEnds\//,
+    reason: 'It is the dead-letter queue of functions and rules of another stack.',
+  },
+  {
     finding: /^AwsSolutions-ECS4$/,
     path: /^FlexCacheGpu\/Interactive\/Cluster\//,
     reason:

@@ -26,9 +26,9 @@ interface AlarmProps {
   periods?: number;
 }
 
-/** What somebody should be told of. Ten metrics of alarms are free; these are nine. */
+/** What somebody should be told of. Ten metrics of alarms are free; these are eight. */
 export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch.Alarm[] {
-  const { storage, workflow, gpu } = observed;
+  const { storage, gpu } = observed;
   const alarm = (id: string, { description, metric, threshold, periods = 1 }: AlarmProps) =>
     new cloudwatch.Alarm(stack, id, {
       alarmDescription: description,
@@ -52,20 +52,8 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
   return [
     alarm('DeadLetters', {
       description:
-        'Workers ended on a request before they could say why; it was failed. Look for its video id in their logs',
-      // They are answered at once: the queue itself is empty again before anybody looks.
-      metric: workflow.functions.deadLetters.metricInvocations({
-        statistic: 'Sum',
-        period: Duration.minutes(5),
-      }),
-      threshold: 0,
-    }),
-    alarm('WebhooksGivenUp', {
-      description: 'Announcements were given up: look at what their receivers answered',
-      metric: storage.webhooks.deadLetters.metricApproximateNumberOfMessagesVisible({
-        statistic: 'Maximum',
-        period: Duration.minutes(5),
-      }),
+        'Workers ended on a request before they could say why, an end of a job was lost, or announcements were given up: the log of the fleet function says which, and what was done about it',
+      metric: undividedMetric('deadLetters', { statistic: 'Sum', period: Duration.minutes(15) }),
       threshold: 0,
     }),
     ...POOLS.map(waiting),

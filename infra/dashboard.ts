@@ -164,13 +164,12 @@ function queueWidgets({ storage }: ObservedStacks): cloudwatch.GraphWidget[] {
 
 function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.GraphWidget[] {
   // Those of the state machines show in the executions that fail of them.
-  const { fleet, deadLetters } = workflow.functions;
+  const { fleet } = workflow.functions;
   const functions: [string, lambda.IFunction][] = [
     ['api', api.api],
     ['predict', api.predict],
     ['webhook', api.webhook],
     ['fleet', fleet],
-    ['dead letters', deadLetters],
     ['evict', retention.evict],
     ['sweep', retention.sweep],
     ['report', retention.report],

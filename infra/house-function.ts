@@ -5,6 +5,7 @@ import { RemovalPolicy, type Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { buildSync } from 'esbuild';
 import { priceVariables } from './prices.ts';
@@ -19,6 +20,10 @@ export interface HouseFunctionProps {
   timeout: Duration;
   memoryMegabytes?: number;
   layers?: lambda.ILayerVersion[];
+  /** Where events go that it was called with in vain, by whoever does not wait for its answer. */
+  deadLetterQueue?: sqs.IQueue;
+  /** Called so often that Lambda's own lines about calls that went well would be the most of its log. */
+  isQuiet?: boolean;
 }
 
 export const RUNTIME = lambda.Runtime.NODEJS_24_X;
@@ -91,6 +96,8 @@ export class HouseFunction extends lambda.Function {
       },
       tracing: isTraced ? lambda.Tracing.ACTIVE : lambda.Tracing.DISABLED,
       loggingFormat: lambda.LoggingFormat.JSON,
+      ...(props.isQuiet && { systemLogLevelV2: lambda.SystemLogLevel.WARN }),
+      ...(props.deadLetterQueue && { deadLetterQueue: props.deadLetterQueue }),
       logGroup,
     });
     // The asset was copied when the code was bound.

@@ -84,6 +84,8 @@ export class StorageStack extends Stack {
   readonly work: Readonly<Record<Pool, QueuePair>>;
   /** Announcements for tenants. */
   readonly webhooks: QueuePair;
+  /** Ends of executions that could not be handed to the functions that end jobs and backfills. */
+  readonly lostEnds: sqs.Queue;
   readonly #isKept: boolean;
 
   constructor(scope: Construct, id: string, props: StorageStackProps) {
@@ -107,6 +109,7 @@ export class StorageStack extends Stack {
       retentionPeriod: Duration.days(4),
       deliveries: MOST_DELIVERIES,
     });
+    this.lostEnds = this.#createLostEnds();
     new CfnOutput(this, 'TableName', {
       description: 'For flexcache keys and tenants: --table',
       value: this.table.tableName,
@@ -128,9 +131,11 @@ export class StorageStack extends Stack {
       CrossStackReferences.of(resource).produce(ReferenceStrength.STRONG);
     }
     const { table, latents, videos, vectorIndex, work, webhooks } = this;
-    const queues = [...POOLS.map((pool) => work[pool]), webhooks].flatMap(
-      ({ queue, deadLetters }) => [queue, deadLetters],
-    );
+    const pairs = [...POOLS.map((pool) => work[pool]), webhooks];
+    const queues = [
+      ...pairs.flatMap(({ queue, deadLetters }) => [queue, deadLetters]),
+      this.lostEnds,
+    ];
     const values = [
       ...[table.tableArn, table.tableName, vectorIndex.attrIndexArn],
       ...[latents, videos].flatMap(({ bucketArn, bucketName }) => [bucketArn, bucketName]),
@@ -253,6 +258,24 @@ export class StorageStack extends Stack {
       ...props,
     });
     return { queue, deadLetters };
+  }
+
+  #createLostEnds(): sqs.Queue {
+    const queue = new sqs.Queue(this, 'LostEnds', {
+      enforceSSL: true,
+      retentionPeriod: LONGEST_RETENTION,
+      visibilityTimeout: CONSUMED_VISIBILITY,
+    });
+    // The rules are in a stack that needs this one, so their names cannot stand here.
+    queue.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('events.amazonaws.com')],
+        actions: ['sqs:SendMessage'],
+        resources: [queue.queueArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+    return queue;
   }
 
   get #removalPolicy(): RemovalPolicy {

@@ -20,7 +20,6 @@ export interface WorkflowFunctions {
   submit: lambda.Function;
   close: lambda.Function;
   fleet: lambda.Function;
-  deadLetters: lambda.Function;
 }
 
 const TIMEOUT = Duration.seconds(60);
@@ -36,8 +35,8 @@ const PREPARE_TIMEOUT = Duration.minutes(5);
 const CLOSE_MEMORY_MEGABYTES = 1024;
 const CLOSE_TIMEOUT = Duration.minutes(15);
 
-/** Less than the visibility of a dead letter, so that no answer is given twice at once. */
-const DEAD_LETTERS_TIMEOUT = Duration.seconds(30);
+/** Called every minute, and mostly to see that nothing is to be done. */
+const FLEET_MEMORY_MEGABYTES = 256;
 
 /** The functions of the state machines, each allowed what it does. */
 export function createWorkflowFunctions(
@@ -70,7 +69,7 @@ export function createWorkflowFunctions(
     [ENVIRONMENT.jobDefinition]: fleet.jobDefinitionName,
     [ENVIRONMENT.backfillMax]: String(backfillMax),
   };
-  const functions: WorkflowFunctions = {
+  const functions: Omit<WorkflowFunctions, 'fleet'> = {
     embed: new HouseFunction(stack, 'Embed', {
       description: 'Marks the job running; vectors of a prompt and its parts',
       folder: 'embed',
@@ -110,6 +109,7 @@ export function createWorkflowFunctions(
       description: 'Ends a job with a reason that its user understands',
       folder: 'fail',
       environment: { ...table, ...webhooks },
+      deadLetterQueue: storage.lostEnds,
       timeout: TIMEOUT,
     }),
     prepare: new HouseFunction(stack, 'Prepare', {
@@ -141,23 +141,30 @@ export function createWorkflowFunctions(
       folder: 'close',
       environment: { ...table, ...objects, ...webhooks },
       memoryMegabytes: CLOSE_MEMORY_MEGABYTES,
+      deadLetterQueue: storage.lostEnds,
       timeout: CLOSE_TIMEOUT,
     }),
-    fleet: new HouseFunction(stack, 'Fleet', {
-      description: 'Wakes GPU machines that were forgotten, ends those that are idle',
-      folder: 'fleet',
-      environment: { ...table, ...machines },
-      timeout: TIMEOUT,
-    }),
-    deadLetters: new HouseFunction(stack, 'DeadLetters', {
-      description: 'Fails the requests that no worker could answer',
-      folder: 'dead-letters',
-      environment: {},
-      timeout: DEAD_LETTERS_TIMEOUT,
-    }),
   };
-  allowTableAndVectors(storage, functions);
   const { prepare, close, dispatch, commit, fail } = functions;
+  const fleetFunction = new HouseFunction(stack, 'Fleet', {
+    description: 'Wakes GPU machines, ends those that are idle, and deals with dead letters',
+    folder: 'fleet',
+    environment: {
+      ...table,
+      ...machines,
+      [ENVIRONMENT.interactiveDeadLettersUrl]: storage.work.interactive.deadLetters.queueUrl,
+      [ENVIRONMENT.backfillDeadLettersUrl]: storage.work.backfill.deadLetters.queueUrl,
+      [ENVIRONMENT.lostEndsUrl]: storage.lostEnds.queueUrl,
+      [ENVIRONMENT.givenUpWebhooksUrl]: storage.webhooks.deadLetters.queueUrl,
+      [ENVIRONMENT.failFunction]: fail.functionArn,
+      [ENVIRONMENT.closeFunction]: close.functionArn,
+    },
+    memoryMegabytes: FLEET_MEMORY_MEGABYTES,
+    isQuiet: true,
+    timeout: TIMEOUT,
+  });
+  const all = { ...functions, fleet: fleetFunction };
+  allowTableAndVectors(storage, all);
   storage.allowObjects(prepare, 'backfills/', 's3:GetObject', 's3:PutObject');
   storage.allowObjects(prepare, 'uploads/', 's3:GetObject');
   storage.allowObjects(close, 'backfills/', 's3:GetObject');
@@ -169,7 +176,7 @@ export function createWorkflowFunctions(
   const jobDefinitions = [fleet.jobDefinitionName, `${fleet.jobDefinitionName}:*`].map((name) =>
     stack.formatArn({ service: 'batch', resource: 'job-definition', resourceName: name }),
   );
-  for (const waking of [dispatch, functions.fleet]) {
+  for (const waking of [dispatch, fleetFunction]) {
     allow(waking, ['sqs:GetQueueAttributes'], workQueues);
     allow(waking, ['ecs:DescribeServices', 'ecs:UpdateService'], [fleet.serviceArn]);
     allow(waking, ['batch:SubmitJob'], [fleet.jobQueueArn, ...jobDefinitions]);
@@ -177,9 +184,16 @@ export function createWorkflowFunctions(
     allow(waking, ['batch:ListJobs'], ['*']);
   }
   // It gives up what nobody takes.
-  allow(functions.fleet, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], workQueues);
-  allowMachines(stack, functions.fleet, fleet);
-  return functions;
+  allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], workQueues);
+  allowMachines(stack, fleetFunction, fleet);
+  const letterBoxes = [
+    ...POOLS.map((pool) => storage.work[pool].deadLetters.queueArn),
+    storage.lostEnds.queueArn,
+  ];
+  allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], letterBoxes);
+  allow(fleetFunction, ['sqs:GetQueueAttributes'], [storage.webhooks.deadLetters.queueArn]);
+  allow(fleetFunction, ['lambda:InvokeFunction'], [fail.functionArn, close.functionArn]);
+  return all;
 }
 
 /** What ends the machines of the interactive pool; each gets its name when it starts. */

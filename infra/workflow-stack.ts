@@ -3,13 +3,11 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { Pool } from '#core/generation.ts';
 import { FLEET_LOOK_SECONDS, LONGEST_BACKFILL_SECONDS, PATIENCE } from '#core/patience.ts';
-import { POOLS } from '#core/generation.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
 import { houseLogGroup } from './house-function.ts';
@@ -62,8 +60,8 @@ export class WorkflowStack extends Stack {
       ),
       timeout: Duration.seconds(LONGEST_BACKFILL_SECONDS),
     });
-    this.#endWhatEndedExecutionsLeft();
-    this.#answerDeadLetters(storage);
+    this.#endWhatEndedExecutionsLeft(storage);
+    this.functions.fleet.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
     this.#letWorkersAnswer(fleet);
     new events.Rule(this, 'FleetSchedule', {
       description: 'Brings the GPU machines in line with their queues',
@@ -148,7 +146,7 @@ export class WorkflowStack extends Stack {
   }
 
   /** No Catch sees an execution that times out, is stopped, or breaks in its last states. */
-  #endWhatEndedExecutionsLeft(): void {
+  #endWhatEndedExecutionsLeft({ lostEnds }: StorageStack): void {
     const error = {
       Error: `Execution.${events.EventField.fromPath('$.detail.status')}`,
       Cause: '',
@@ -166,24 +164,15 @@ export class WorkflowStack extends Stack {
           },
         },
         targets: [
-          new targets.LambdaFunction(fn, { event: events.RuleTargetInput.fromObject(input) }),
+          withDeadLetters(
+            new targets.LambdaFunction(fn, { event: events.RuleTargetInput.fromObject(input) }),
+            lostEnds.queueArn,
+          ),
         ],
       });
     const { fail, close } = this.functions;
     rule('EndedExecutions', this.generate, fail, { execution: name, error });
     rule('EndedBackfills', this.backfill, close, { backfillId: name, error });
-  }
-
-  #answerDeadLetters(storage: StorageStack): void {
-    const { deadLetters } = this.functions;
-    for (const pool of POOLS) {
-      deadLetters.addEventSource(
-        new SqsEventSource(storage.work[pool].deadLetters, { reportBatchItemFailures: true }),
-      );
-    }
-    for (const failing of [deadLetters, this.functions.fleet]) {
-      failing.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
-    }
   }
 
   /** Here and not beside the workers: their stack must not need this one. */
@@ -204,4 +193,11 @@ export class WorkflowStack extends Stack {
   #answerStatement(...actions: string[]): iam.PolicyStatement {
     return new iam.PolicyStatement({ actions, resources: [this.generate.stateMachineArn] });
   }
+}
+
+/** The queue's own stack lets EventBridge send to it: the target would change the policy from here. */
+function withDeadLetters(target: events.IRuleTarget, queueArn: string): events.IRuleTarget {
+  return {
+    bind: (rule, id) => ({ ...target.bind(rule, id), deadLetterConfig: { arn: queueArn } }),
+  };
 }

@@ -4,7 +4,7 @@ export const METRIC_NAMESPACE = 'FlexCache';
 /**
  * What is measured, and in which unit. Those of a video are published twice: by hit, model and pool,
  * and by pool alone, because an alarm cannot sum over dimensions. What alarms count, `videos`,
- * `failures` and `leaseConflicts`, is published as a whole: each metric of an alarm is paid for.
+ * `failures`, `deadLetters` and `leaseConflicts`, is published as a whole: each metric of an alarm is paid for.
  */
 export const METRICS = {
   /** Completed. */
@@ -21,6 +21,8 @@ export const METRICS = {
   dollarsWasted: { name: 'DollarsWasted', unit: 'NoUnit' },
   /** Jobs that failed; cancelled ones did not. */
   failures: { name: 'Failures', unit: 'Count' },
+  /** Requests that no worker could answer, ends of executions that were lost, announcements given up. */
+  deadLetters: { name: 'DeadLetters', unit: 'Count' },
   /** Donors that a look-up wanted and did not get. */
   leaseConflicts: { name: 'LeaseConflicts', unit: 'Count' },
   /** From the start of a GPU worker's process until it could take a message. */

@@ -4,13 +4,23 @@ import { createFleetHandler } from '#functions/fleet/handler.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { TaskGoneError } from '#stores/errors.ts';
+import type { LetterBox } from '#stores/letter-box.ts';
 import { sampleMessage } from '../stores/samples.ts';
 
-function prepare({ deserted = [] as Pool[], broken = [] as Pool[] } = {}) {
+function prepare({ deserted = [] as Pool[], broken = [] as Pool[], minute = 1 } = {}) {
   const queues = { interactive: new EmbeddedQueue(), backfill: new EmbeddedQueue() };
   const failed: { taskToken: string; error: string; cause: string }[] = [];
   const logged: TelemetryEvent[] = [];
   const gone = new Set<string>();
+  let looks = 0;
+  const nothing: LetterBox = {
+    count: async () => 0,
+    take: async () => {
+      looks++;
+      return [];
+    },
+    drop: async () => {},
+  };
   const handler = createFleetHandler({
     fleet: {
       reconcile: async (pool) => {
@@ -25,9 +35,14 @@ function prepare({ deserted = [] as Pool[], broken = [] as Pool[] } = {}) {
         failed.push({ taskToken, error, cause });
       },
     },
-    telemetry: { log: (event) => void logged.push(event) },
+    deadLetters: { interactive: nothing, backfill: nothing },
+    lostEnds: nothing,
+    givenUpWebhooks: nothing,
+    ends: { fail: async () => {}, close: async () => {} },
+    telemetry: { log: (event) => void logged.push(event), measure: () => {} },
+    now: () => minute * 60_000,
   });
-  return { handler, queues, failed, logged, gone };
+  return { handler, queues, failed, logged, gone, looks: () => looks };
 }
 
 test('what waits in a pool without workers is given up, with a reason that says so', async () => {
@@ -58,4 +73,16 @@ test('a pool that cannot be looked at does not keep the other from its look', as
 
     expect(failed).toHaveLength(1);
   }
+});
+
+test('it looks into the queues of what went wrong every tenth minute', async () => {
+  const looks = await Promise.all(
+    Array.from({ length: 20 }, async (_, minute) => {
+      const prepared = prepare({ minute });
+      await prepared.handler();
+      return prepared.looks();
+    }),
+  );
+
+  expect(looks.flatMap((count, minute) => (count > 0 ? [minute] : []))).toEqual([0, 10]);
 });

@@ -15,6 +15,8 @@ const CONDITION_KEYS: Readonly<Record<string, readonly string[]>> = {
   'ecs:UpdateContainerInstancesState': ['ecs:cluster'],
   's3:*': ['s3:TlsVersion'],
   'sqs:*': [],
+  // By a service, for a resource of an account.
+  'sqs:SendMessage': ['aws:SourceAccount', 'aws:SourceArn'],
   'sts:AssumeRole': ['aws:SourceAccount', 'aws:SourceArn'],
 };
 

@@ -20,7 +20,6 @@ const FOLDERS = [
   'Api',
   'Close',
   'Commit',
-  'DeadLetters',
   'Dispatch',
   'Embed',
   'Evict',
@@ -37,7 +36,7 @@ const FOLDERS = [
 ];
 
 /** They read no variable of ours. */
-const WITHOUT_VARIABLES = ['DeadLetters', 'InteractiveDesiredCount'];
+const WITHOUT_VARIABLES = ['InteractiveDesiredCount'];
 
 /** A function as it would be deployed: folders of its code and of its layers, names of its variables. */
 interface DeployedFunction {

@@ -103,7 +103,6 @@ describe('alarms', () => {
       'IdleGpuHours',
       'InteractiveWaits',
       'LeaseConflicts',
-      'WebhooksGivenUp',
     ]);
     for (const [, alarm] of alarms) {
       expect(alarm).toMatchObject({

@@ -16,6 +16,7 @@ const OBJECTS = (...actions: string[]): string[] => actions.map((action) => `s3:
 const LIST = ['s3:ListBucket'];
 const QUERY = ['dynamodb:Query'];
 const SEND = ['sqs:SendMessage'];
+const TAKE = ['sqs:DeleteMessage', 'sqs:ReceiveMessage'];
 const CONSUME = [
   'ChangeMessageVisibility',
   'DeleteMessage',
@@ -72,7 +73,11 @@ const EXPECTED: Record<string, Permissions> = {
     VectorIndex: VECTORS('DeleteVectors', 'PutVectors'),
     WebhooksQueue: SEND,
   },
-  Fail: { Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'), WebhooksQueue: SEND },
+  Fail: {
+    Table: TABLE('DeleteItem', 'GetItem', 'PutItem', 'UpdateItem'),
+    WebhooksQueue: SEND,
+    LostEnds: SEND,
+  },
   Prepare: {
     Table: TABLE('GetItem', 'UpdateItem'),
     Latents: LIST,
@@ -85,6 +90,7 @@ const EXPECTED: Record<string, Permissions> = {
     Latents: LIST,
     'Latents/backfills/*': OBJECTS('Get'),
     WebhooksQueue: SEND,
+    LostEnds: SEND,
   },
   Fleet: {
     Table: TABLE('GetItem', 'UpdateItem'),
@@ -95,11 +101,12 @@ const EXPECTED: Record<string, Permissions> = {
     [`${ECS}container-instance/InteractiveCluster/*`]: ['ecs:DescribeContainerInstances'],
     [MACHINES]: ['autoscaling:TerminateInstanceInAutoScalingGroup'],
     Generate: ['states:SendTaskFailure'],
-  },
-  DeadLetters: {
-    InteractiveDeadLetters: CONSUME,
-    BackfillDeadLetters: CONSUME,
-    Generate: ['states:SendTaskFailure'],
+    InteractiveDeadLetters: TAKE,
+    BackfillDeadLetters: TAKE,
+    LostEnds: TAKE,
+    WebhooksDeadLetters: ['sqs:GetQueueAttributes'],
+    Fail: ['lambda:InvokeFunction'],
+    Close: ['lambda:InvokeFunction'],
   },
   Api: {
     Table: TABLE('BatchGetItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query', 'UpdateItem'),

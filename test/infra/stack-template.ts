@@ -10,9 +10,9 @@ export const STACKS = [
   'FlexCacheStorage',
   'FlexCacheGpu',
   'FlexCacheRetention',
+  'FlexCacheObservability',
   'FlexCacheWorkflow',
   'FlexCacheApi',
-  'FlexCacheObservability',
 ] as const;
 
 /**

@@ -25,6 +25,7 @@ const LOGICAL_IDS = [
   'InteractiveDeadLetters59C94EE4',
   'InteractiveQueue642CCD4D',
   'LatentsF6D9B64E',
+  'LostEnds5F5CE9A8',
   'TableCD117FA1',
   'VectorIndex',
   'Vectors',

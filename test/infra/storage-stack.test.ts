@@ -86,7 +86,7 @@ describe('the storage stack', () => {
     const work = queues.filter((queue) => queue['Properties'].VisibilityTimeout === 60);
 
     // Assess
-    expect(queues).toHaveLength(6);
+    expect(queues).toHaveLength(7);
     expect(work).toHaveLength(2);
     for (const queue of work) {
       expect(queue['Properties'].RedrivePolicy.maxReceiveCount).toBeGreaterThan(5);

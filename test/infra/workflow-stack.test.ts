@@ -187,7 +187,7 @@ describe('the workflow stack', () => {
     const functions = Object.values(template.findResources('AWS::Lambda::Function'));
 
     // Assess
-    expect(functions).toHaveLength(10);
+    expect(functions).toHaveLength(9);
     for (const { Properties: properties } of functions as { Properties: object }[]) {
       expect(properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -245,12 +245,27 @@ describe('the workflow stack', () => {
     expect(resourcesOf('lambda:InvokeFunction').join()).not.toContain('Embed');
   });
 
-  it('brings dead letters of both pools to the function that answers them', () => {
+  it('loses no end of an execution: what Fail and Close could not take is kept for another time', () => {
+    // Prepare
+    const kept = { 'Fn::ImportValue': expect.stringContaining('LostEnds') };
+    const functions = template.findResources('AWS::Lambda::Function');
+    const deadLetterQueues = Object.entries(functions)
+      .filter(([logicalId]) => /^(Fail|Close)[0-9A-F]{8}$/.test(logicalId))
+      .map(([, { Properties: properties }]) => properties['DeadLetterConfig'].TargetArn as unknown);
+    const rules = Object.values(template.findResources('AWS::Events::Rule'))
+      .filter(({ Properties: properties }) => properties['EventPattern'] !== undefined)
+      .map(
+        ({ Properties: properties }) => properties['Targets'][0].DeadLetterConfig.Arn as unknown,
+      );
+
     // Assess
-    template.resourceCountIs('AWS::Lambda::EventSourceMapping', 2);
-    template.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
-      FunctionResponseTypes: ['ReportBatchItemFailures'],
-    });
+    expect(deadLetterQueues).toEqual([kept, kept]);
+    expect(rules).toEqual([kept, kept]);
+  });
+
+  it('has no queue polled for what goes wrong: the fleet function looks into them', () => {
+    // Assess
+    template.resourceCountIs('AWS::Lambda::EventSourceMapping', 0);
   });
 
   it('looks at the queues every minute', () => {
