@@ -2,6 +2,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import { ENDPOINTS } from '#functions/api/endpoints.ts';
 import type { Endpoint } from '#functions/api/endpoint.ts';
 import { openApiDocument } from '#functions/api/openapi.ts';
+import { MANIFEST } from '../test/denoiser/fakes.ts';
 
 /** A request as it goes over the wire. */
 export interface HostileRequest {
@@ -30,7 +31,7 @@ interface Operation {
   requestBody?: { content: Record<string, { schema: Schema }> };
 }
 
-const DOCUMENT = openApiDocument() as {
+const DOCUMENT = openApiDocument(MANIFEST) as {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
 };

@@ -48,7 +48,7 @@ export function createApi(services: ApiServices): Hono<Environment> {
     const path = endpoint.path.replace('{id}', ':id');
     api.on(endpoint.method.toUpperCase(), path, (context) => answer(services, endpoint, context));
   }
-  const document = JSON.stringify(openApiDocument());
+  const document = JSON.stringify(openApiDocument(services.manifest));
   api.get(OPENAPI_PATH, (context) =>
     context.body(document, 200, { 'content-type': 'application/json' }),
   );

@@ -129,17 +129,15 @@ function definedOf<Fields extends object>(fields: Fields): Defined<Fields> {
 function requireModel(manifest: ModelManifest, { model, seconds, size }: CreateVideoBody): void {
   requireAvailable('model', model, manifest.name);
   const facts = videoFacts(manifest);
-  const available = secondsOf(facts);
-  const isLength = seconds !== undefined && seconds !== '' && Number(seconds) === Number(available);
-  requireAvailable('seconds', isLength ? available : seconds, available);
+  requireAvailable(
+    'seconds',
+    seconds === undefined ? undefined : String(seconds),
+    secondsOf(facts),
+  );
   requireAvailable('size', size, sizeOf(facts));
 }
 
-function requireAvailable(
-  param: string,
-  asked: string | number | undefined,
-  available: string,
-): void {
+function requireAvailable(param: string, asked: string | undefined, available: string): void {
   if (asked === undefined || asked === available) return;
   throw new ApiError(
     400,

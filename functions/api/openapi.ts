@@ -1,9 +1,13 @@
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
+import type { VideoFacts } from '#core/generation.ts';
+import type { ModelManifest } from '#models/manifest.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import type { ErrorStatus } from './api-error.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { MAX_IDEMPOTENCY_KEY } from './idempotency-key.ts';
+import { secondsOf, sizeOf } from './video-object.ts';
 import { errorSchema } from './schemas/service.ts';
 
 const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
@@ -23,14 +27,15 @@ const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
 
 type JsonObject = Record<string, unknown>;
 
-/** The OpenAPI 3.1 document, made of the schemas that check requests. */
-export function openApiDocument(): JsonObject {
+/** The OpenAPI 3.1 document, made of the schemas that check requests and of what the model makes. */
+export function openApiDocument(manifest: Pick<ModelManifest, 'name' | 'video'>): JsonObject {
   const schemas = new Components();
   const paths: Record<string, JsonObject> = {};
   for (const endpoint of ENDPOINTS) {
     paths[endpoint.path] ??= {};
     paths[endpoint.path]![endpoint.method] = operationOf(endpoint, schemas);
   }
+  nameWhatThereIs(schemas.all['CreateVideo']!, videoFacts(manifest));
   return {
     openapi: '3.1.0',
     info: {
@@ -50,6 +55,17 @@ export function openApiDocument(): JsonObject {
       schemas: schemas.all,
     },
   };
+}
+
+/** Which model, length and size may be asked for, the served package says. */
+function nameWhatThereIs(createVideo: JsonObject, facts: VideoFacts): void {
+  const properties = createVideo['properties'] as Record<string, JsonObject>;
+  const { description: ofSeconds } = properties['seconds']!;
+  Object.assign(properties, {
+    model: { ...properties['model'], enum: [facts.model] },
+    seconds: { description: ofSeconds, enum: [secondsOf(facts), facts.seconds] },
+    size: { ...properties['size'], enum: [sizeOf(facts)] },
+  });
 }
 
 /** Schemas of the document: those with a name are written once and pointed at. */

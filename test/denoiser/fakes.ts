@@ -32,6 +32,8 @@ export const COMPATIBILITY_KEY = 'c'.repeat(64);
 /** The little of a manifest that generating needs, for latents of `SHAPE`. */
 export const MANIFEST = {
   name: 'fake-world',
+  version: '1.0.0',
+  license: 'Apache-2.0',
   video: { frames: 4, height: 16, width: 16, framesPerSecond: 8 },
   latent: { channels: 2, frames: 3, height: 4, width: 4 },
   scheduler: { type: 'rectified-flow', steps: 12, referenceSteps: 50, guidance: 3 },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BACKFILL_FORMATS } from '#core/backfill.ts';
+import { OBJECT_KEY } from '#stores/object-key.ts';
 import {
   backfillIdField,
   boundedNumber,
@@ -35,6 +36,19 @@ const lineSchema = z
   })
   .meta({ id: 'BackfillPrompt' });
 
+/** What a file is, its name says or `format` does. */
+const FROM_FILE = {
+  required: ['input_key'],
+  anyOf: [
+    { required: ['format'] },
+    {
+      properties: {
+        input_key: { pattern: '\\.([tT][xX][tT]|[jJ][sS][oO][nN][lL]|[cC][sS][vV])$' },
+      },
+    },
+  ],
+};
+
 export const createBackfillSchema = z
   .strictObject({
     prompts: z
@@ -47,6 +61,7 @@ export const createBackfillSchema = z
       .string()
       .min(1)
       .max(1024)
+      .regex(OBJECT_KEY)
       .optional()
       .meta({
         description:
@@ -80,7 +95,7 @@ export const createBackfillSchema = z
     webhook: webhookField.optional(),
     metadata: metadataField.optional(),
   })
-  .meta({ id: 'CreateBackfill' });
+  .meta({ id: 'CreateBackfill', oneOf: [{ required: ['prompts'] }, FROM_FILE] });
 
 export type CreateBackfillBody = z.infer<typeof createBackfillSchema>;
 

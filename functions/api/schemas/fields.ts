@@ -69,6 +69,7 @@ export const metadataField = z
     error: `at most ${MAX_LABELS} labels are kept`,
   })
   .meta({
+    maxProperties: MAX_LABELS,
     description: `Your own labels, returned as they are: at most ${MAX_LABELS}, names of ${MAX_LABEL_NAME} and values of ${MAX_LABEL_VALUE} characters.`,
   });
 
