@@ -21,6 +21,11 @@ import { addTenantCommands } from './tenant-commands.ts';
 
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
 
+const MAX_REUSE_HELP =
+  'largest share of the denoising that reuse may skip, 0 to 1; less gives more variety (default: 1)';
+const MIN_SIMILARITY_HELP =
+  "least similarity of a video to start from, 0 to 1 (default: the model's thresholds alone)";
+
 /** Runs one command line (without node and script) and says how to exit. Never throws. */
 export async function run(args: readonly string[], world: CliContext): Promise<ExitCode> {
   const context: CliContext = {
@@ -73,6 +78,8 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--seed <n>', 'which of its videos to make (default: random)')
     .option('--cache <mode>', `one of ${CACHE_MODES.join(', ')} (default: auto)`)
     .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
+    .option('--max-reuse <share>', MAX_REUSE_HELP)
+    .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
     .option('--out <file>', 'where to write it (default: flexcache-<id>.mp4)')
     .option('--json', 'print one JSON object')
     .action(async (prompt: string, _, command: Command) => {
@@ -85,6 +92,8 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .argument('<file>', 'a prompt a line (.txt), or prompt, seed, cache, steps (.jsonl, .csv)')
     .option('--out <dir>', 'where to write the videos', 'flexcache-videos')
     .option('--concurrency <n>', 'videos in the making at once', '1')
+    .option('--max-reuse <share>', MAX_REUSE_HELP)
+    .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
     .option('--json', 'print one JSON object a video')
     .action(async (file: string, _, command: Command) => {
       exitWith(await backfill(context, file, command.optsWithGlobals()));

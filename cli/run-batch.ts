@@ -7,6 +7,7 @@ import type { ReadableItem } from '#functions/backfill-states.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { LineEnd } from '#local/embedded-backfills.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
+import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import type { TextOutput } from './context.ts';
 import { isInvalidInputCode, type ErrorReport } from './error-line.ts';
 import type { RequestFile } from './open-requests.ts';
@@ -28,6 +29,8 @@ export interface BatchOptions {
   stderr: TextOutput;
   /** How many videos are in the making at once. */
   concurrency: number;
+  /** How far the lines may reuse what is stored; as far as the model allows unless given. */
+  bounds?: { maxReuse?: number; minSimilarity?: number };
   /** Lines are begun until it is aborted; what is begun is finished. */
   stop: AbortSignal;
   /** Called once for each line, in the order in which they end. */
@@ -43,7 +46,10 @@ export interface BatchOptions {
 export async function runBatch(options: BatchOptions): Promise<void> {
   const { cloud, file, concurrency, stop } = options;
   if (stop.aborted) return;
-  const { backfillId } = await submitFile(cloud, file, concurrency);
+  const { backfillId } = await submitFile(cloud, file, concurrency, {
+    ...STANDARD_DEFAULTS,
+    ...options.bounds,
+  });
   const batch = new Batch(options, backfillId);
   const stopListening = cloud.backfills.onLine(backfillId, (end) => batch.onLine(end));
   const drain = (): void => batch.drain();

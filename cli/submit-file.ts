@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill, BackfillDefaults } from '#core/backfill.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { randomBackfillId } from '#core/identity.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
-import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { RequestFile } from './open-requests.ts';
 
@@ -24,11 +23,12 @@ export async function submitFile(
   cloud: EmbeddedCloud,
   { format, content }: RequestFile,
   concurrency: number,
+  defaults: BackfillDefaults,
 ): Promise<Backfill> {
   const { backfills } = cloud.services;
   const hash = sha256Of(content).slice(0, HASH_CHARACTERS);
   const inputKey = `uploads/${DEFAULT_TENANT}/${hash}.${format}`;
-  const asked = { inputKey, format, concurrency, modelRevision: cloud.modelRevision };
+  const asked = { inputKey, format, concurrency, defaults, modelRevision: cloud.modelRevision };
 
   const { items } = await backfills.listBackfills(DEFAULT_TENANT, { limit: LOOKED_AT });
   let left: Backfill | undefined;
@@ -47,7 +47,6 @@ export async function submitFile(
     backfillId: randomBackfillId(),
     tenant: DEFAULT_TENANT,
     status: 'queued',
-    defaults: STANDARD_DEFAULTS,
     // Each failure is said when it happens, and no line fails for another.
     toleratedFailurePercentage: 100,
     webhook: null,

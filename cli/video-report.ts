@@ -3,6 +3,7 @@ import { costReport, type CostReport } from '#core/cost-report.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
 import type { PromptWarning } from '#core/prompt-warnings.ts';
+import { varietyOf, type Variety } from '#core/variety.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import type { ErrorReport } from './error-line.ts';
 
@@ -20,6 +21,8 @@ export interface VideoReport {
     /** Cosine of the donor used for each part; null where none was used. */
     similarity: Record<LookupPart, number | null>;
     t0: number;
+    /** How much another seed would have changed: little where much is reused. */
+    variety: Variety;
     /** Whether other videos may start from this one; null when that was not recorded. */
     stored: boolean | null;
     /** Why not; null when it was stored. */
@@ -71,6 +74,7 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
         LOOKUP_PARTS.map((part) => [part, best(part)]),
       ) as VideoReport['cache']['similarity'],
       t0: result.startTime,
+      variety: varietyOf(result),
       stored: admission?.stored ?? null,
       reason: admission?.stored === false ? admission.reason : null,
     },

@@ -5,6 +5,7 @@ import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { openRequests } from '../open-requests.ts';
+import { reuseBounds, type ReuseOptions } from '../reuse-bounds.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
@@ -12,7 +13,7 @@ import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
 import { checkFolderWritable } from '../write-file-atomically.ts';
 
-export interface BackfillOptions extends GlobalOptions {
+export interface BackfillOptions extends GlobalOptions, ReuseOptions {
   out: string;
   concurrency: string;
   json?: boolean;
@@ -27,6 +28,7 @@ export async function backfill(
   options: BackfillOptions,
 ): Promise<ExitCode> {
   const concurrency = parseConcurrency(options.concurrency);
+  const bounds = reuseBounds(options);
   const requests = await openRequests(resolve(context.workingDirectory, file));
   const outDirectory = resolve(context.workingDirectory, options.out);
   await checkFolderWritable(outDirectory);
@@ -50,6 +52,7 @@ export async function backfill(
         outDirectory,
         stderr: context.stderr,
         concurrency,
+        bounds,
         stop: stop.signal,
         onOutcome: (outcome) => {
           ended += 1;

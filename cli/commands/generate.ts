@@ -2,12 +2,14 @@ import { randomInt } from 'node:crypto';
 import { resolve } from 'node:path';
 import { validatePrompt } from '#core/prompt.ts';
 import { MAX_SEED, validateCacheMode, validateSeed, validateSteps } from '#core/request.ts';
+import type { Variety } from '#core/variety.ts';
 import type { Progress } from '#local/embedded-cloud.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine, errorReport } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { fromDigits } from '#readers/request-line.ts';
+import { reuseBounds, type ReuseOptions } from '../reuse-bounds.ts';
 import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, rejection, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
@@ -18,7 +20,7 @@ import {
   writeFileAtomically,
 } from '../write-file-atomically.ts';
 
-export interface GenerateOptions extends GlobalOptions {
+export interface GenerateOptions extends GlobalOptions, ReuseOptions {
   seed?: string;
   cache?: string;
   steps?: string;
@@ -53,6 +55,7 @@ async function makeVideo(
       options.seed === undefined ? randomInt(MAX_SEED + 1) : validateSeed(fromDigits(options.seed)),
     ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
+    ...reuseBounds(options),
   };
   const { workingDirectory } = context;
   if (options.out === undefined) await checkFolderWritable(workingDirectory);
@@ -100,6 +103,13 @@ async function makeVideo(
   });
 }
 
+const VARIETY_WORDS: Readonly<Record<Variety, string>> = {
+  none: 'none: this is a stored video; --max-reuse 0.9 makes another',
+  low: 'low: other seeds give nearly the same video; a smaller --max-reuse gives others',
+  medium: 'medium: other seeds keep much of the donors',
+  high: 'high: other seeds give other videos',
+};
+
 function print(context: CliContext, report: VideoReport | FailureReport): void {
   context.stdout.write(`${JSON.stringify(report)}\n`);
 }
@@ -115,6 +125,7 @@ function describeVideo({ id, video, seed, cache, steps, seconds, bytes }: VideoR
     `seed    ${seed}`,
     `hit     ${cache.hit}${donors.join('')}`,
     `start   t0 ${cache.t0.toFixed(2)}, ${steps.run} of ${steps.full} network evaluations`,
+    `variety ${VARIETY_WORDS[cache.variety]}`,
     `time    ${seconds.total.toFixed(2)} s, of it ${seconds.generate.toFixed(2)} s generating`,
     `stored  ${bytes.latent} bytes of latent, ${bytes.video} bytes of video`,
     '',

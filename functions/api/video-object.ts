@@ -3,6 +3,7 @@ import { costReport, type CostReport } from '#core/cost-report.ts';
 import type { Donor, Job, JobStatus, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
+import { varietyOf } from '#core/variety.ts';
 import { videoExpiry } from '#core/video-expiry.ts';
 import type { Table } from '#stores/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
@@ -97,6 +98,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
       donors: [],
       similarity: null,
       t0: null,
+      variety: null,
       steps_run: null,
       steps_full: job.steps,
       skipped_share: null,
@@ -118,6 +120,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
     similarity:
       donors.length === 0 ? null : Math.min(...donors.map((donor) => cosine(donor.similarity))),
     t0: startTime,
+    variety: varietyOf(result),
     steps_run: stepsRun,
     steps_full: fullSteps,
     skipped_share: Math.max(0, 1 - stepsRun / fullSteps),

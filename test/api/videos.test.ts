@@ -246,6 +246,7 @@ describe('reading videos', () => {
         donors: [{ id: donor.body.id, part: 'whole', similarity: 1 }],
         similarity: 1,
         t0: 0.3,
+        variety: 'low',
         steps_run: 3,
         steps_full: 10,
         skipped_share: 0.7,

@@ -62,6 +62,7 @@ test('--json prints one object of the documented shape', async () => {
       donors: [{ id: expect.stringMatching(/^vid_/), part: 'object', similarity: 0.93 }],
       similarity: { whole: null, object: 0.93, background: null },
       t0: 0.6,
+      variety: 'medium',
       stored: true,
       reason: null,
     },
@@ -100,9 +101,16 @@ test('without --seed two videos get different seeds', async () => {
 test('options of the request and of the machine reach the cloud', async () => {
   const { flexcache, clouds, folder } = await inProcess();
 
-  await flexcache('generate', 'a ball', '--cache', 'off', '--steps', '4', '--state', 'elsewhere');
+  const bounds = ['--max-reuse', '0.5', '--min-similarity', '.9'];
+  const options = ['--cache', 'off', '--steps', '4', '--state', 'elsewhere', ...bounds];
+  await flexcache('generate', 'a ball', ...options);
 
-  expect(clouds[0]!.inputs[0]).toMatchObject({ cache: 'off', steps: 4 });
+  expect(clouds[0]!.inputs[0]).toMatchObject({
+    cache: 'off',
+    steps: 4,
+    maxReuse: 0.5,
+    minSimilarity: 0.9,
+  });
   expect(clouds[0]!.stateDirectory).toBe(join(folder, 'elsewhere'));
 });
 
@@ -114,6 +122,8 @@ test.each([
   [['generate', 'a', '--seed', '0x10'], 'invalid_input'],
   [['generate', 'a', '--cache', 'on'], 'invalid_input'],
   [['generate', 'a', '--steps', '0'], 'invalid_input'],
+  [['generate', 'a', '--max-reuse', '1.5'], 'invalid_input'],
+  [['generate', 'a', '--min-similarity', '1e-1'], 'invalid_input'],
   [['generate'], 'invalid_input'],
   [['generate', 'a', 'ball'], 'invalid_input'],
   [['generate', 'a', '--colour', 'red'], 'invalid_input'],

@@ -92,7 +92,7 @@ export const extensionFields = {
   }),
   max_reuse: boundedNumber(1).meta({
     description:
-      'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is.',
+      'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is, and the smaller it is the more another seed changes the video (`cache.variety`).',
   }),
   scope: z.enum(SCOPES).meta({
     description:

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROMPT_WARNING_CODES } from '#core/prompt-warnings.ts';
 import { CACHE_MODES, LOOKUP_PARTS, NOT_STORED_REASONS, SCOPES } from '#core/generation.ts';
+import { VARIETIES } from '#core/variety.ts';
 import {
   backfillIdField,
   costSchema,
@@ -95,6 +96,10 @@ const cacheSchema = z
       .meta({ description: 'Cosine of the request and its least similar donor.' }),
     t0: share.nullable().meta({
       description: 'Where denoising started: 1 is noise, 0 a stored video returned as it is.',
+    }),
+    variety: z.enum(VARIETIES).nullable().meta({
+      description:
+        'How much another seed changes this video: `none` for a stored video returned as it is, `low` where nearly all of a donor is kept. A smaller `max_reuse` gives more. Null until it is completed.',
     }),
     steps_run: steps.nullable(),
     steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),

@@ -1,0 +1,28 @@
+import { validateShare } from '#core/request.ts';
+
+export interface ReuseOptions {
+  maxReuse?: string;
+  minSimilarity?: string;
+}
+
+/**
+ * How far a command may reuse what is stored, where its options say so.
+ *
+ * @throws InvalidInputError naming the option unless it is a number 0..1.
+ */
+export function reuseBounds({ maxReuse, minSimilarity }: ReuseOptions): {
+  maxReuse?: number;
+  minSimilarity?: number;
+} {
+  return {
+    ...(maxReuse !== undefined && { maxReuse: validateShare('maxReuse', fromDecimals(maxReuse)) }),
+    ...(minSimilarity !== undefined && {
+      minSimilarity: validateShare('minSimilarity', fromDecimals(minSimilarity)),
+    }),
+  };
+}
+
+/** The number that a text such as `0.5` writes; anything else as it is. */
+function fromDecimals(text: string): unknown {
+  return /^\d*\.?\d+$/.test(text) ? Number(text) : text;
+}
