@@ -41,6 +41,7 @@ export const promptField = z
   .string()
   .superRefine(holds(validatePrompt))
   .meta({
+    minLength: 1,
     description: `What the video shows: at most ${MAX_PROMPT_CHARACTERS} characters, at least one letter or digit.`,
     examples: ['a small red ball bouncing over a green meadow at noon'],
   });
