@@ -75,7 +75,13 @@ export function requestFor(
   videoId: string,
   changes: Partial<GenerationRequest> = {},
 ): GenerationRequest {
-  return sampleRequest({ videoId, prompt: `a prompt of ${videoId}`, ...changes });
+  return sampleRequest({ videoId, prompt: promptOf(videoId), ...changes });
+}
+
+/** Each video has a prompt of its own, and all ask for the same: any may start from the whole of another. */
+function promptOf(videoId: string): string {
+  const bits = [...videoId].map((character) => character.codePointAt(0)!.toString(2)).join('');
+  return `a red ball ${bits.replaceAll('0', '.').replaceAll('1', ',')}`;
 }
 
 /** The request's job, under way. */
@@ -147,6 +153,7 @@ export async function stored(
     promptKey: promptKey({ prompt, ...partition }),
     prompt,
     objectPhrase: null,
+    promptVectors: { object: null, background: null },
     latentKey: making.latentKey,
     latentBytes: making.latent.byteLength,
     latentSha256: sha256Of(making.latent),
