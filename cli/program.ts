@@ -22,7 +22,7 @@ import { addTenantCommands } from './tenant-commands.ts';
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
 
 const MAX_REUSE_HELP =
-  'largest share of the denoising that reuse may skip, 0 to 1; less gives more variety (default: 1)';
+  'largest share of the denoising that reuse may skip, 0 (a video of its own) to 1 (default)';
 const MIN_SIMILARITY_HELP =
   "least similarity of a video to start from, 0 to 1 (default: the model's thresholds alone)";
 

@@ -104,9 +104,9 @@ async function makeVideo(
 }
 
 const VARIETY_WORDS: Readonly<Record<Variety, string>> = {
-  none: 'none: this is a stored video; --max-reuse 0.9 makes another',
-  low: 'low: other seeds give nearly the same video; a smaller --max-reuse gives others',
-  medium: 'medium: other seeds keep much of the donors',
+  none: 'none: this is a stored video; with another --seed, --max-reuse 0 makes one of its own',
+  low: 'low: other seeds give nearly the same video; with --max-reuse 0 they give others',
+  medium: 'medium: other seeds keep most of the donors',
   high: 'high: other seeds give other videos',
 };
 

@@ -62,7 +62,7 @@ test('--json prints one object of the documented shape', async () => {
       donors: [{ id: expect.stringMatching(/^vid_/), part: 'object', similarity: 0.93 }],
       similarity: { whole: null, object: 0.93, background: null },
       t0: 0.6,
-      variety: 'medium',
+      variety: 'low',
       stored: true,
       reason: null,
     },

@@ -93,7 +93,7 @@ export const extensionFields = {
   }),
   max_reuse: boundedNumber(1).meta({
     description:
-      'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is, and the smaller it is the more another seed changes the video (`cache.variety`).',
+      'Largest share of the denoising that reuse may skip (default 1). Below 1 no stored video is returned as it is; 0 is a full generation. How much another seed changes a video is `cache.variety`.',
   }),
   scope: z.enum(SCOPES).meta({
     description:

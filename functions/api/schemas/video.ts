@@ -99,7 +99,7 @@ const cacheSchema = z
     }),
     variety: z.enum(VARIETIES).nullable().meta({
       description:
-        'How much another seed changes this video: `none` for a stored video returned as it is, `low` where nearly all of a donor is kept. A smaller `max_reuse` gives more. Null until it is completed.',
+        'How much another seed changes this video: `none` for a stored video returned as it is, `low` where nearly all of a donor is kept. `max_reuse: 0` makes a video of its own. Null until it is completed.',
     }),
     steps_run: steps.nullable(),
     steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),
