@@ -101,7 +101,7 @@ const CALLS_OF: Readonly<
   Evict: { 'dynamodb.read-unit': 1 },
   Sweep: { 'dynamodb.read-unit': 2 },
   // Three days of nothing, and the look for what was kept before each of them.
-  Report: { 'dynamodb.read-unit': 60, 's3.put-request': 3 },
+  Report: { 'dynamodb.read-unit': 70, 's3.put-request': 3 },
 };
 
 /**

@@ -68,7 +68,7 @@ export const ACKNOWLEDGED_FINDINGS: readonly AcknowledgedFinding[] = [
   },
   {
     finding: /^AwsSolutions-IAM5\[Resource::.*:execution:.*\*\]$/,
-    path: /^(FlexCacheWorkflow\/Backfill\/(Role\/DefaultPolicy|DistributedMapPolicy)|FlexCacheApi\/ApiRole\/DefaultPolicy)\//,
+    path: /^(FlexCacheWorkflow\/Backfill\/(Role\/DefaultPolicy|DistributedMapPolicy)|FlexCache(Api\/ApiRole|Retention\/ReportRole)\/DefaultPolicy)\//,
     reason: 'Executions of one state machine; each gets its ARN when it starts.',
   },
   {

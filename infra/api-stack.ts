@@ -1,4 +1,4 @@
-import { ArnFormat, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as apigateway from 'aws-cdk-lib/aws-apigateway';
 import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
@@ -12,6 +12,7 @@ import { HouseFunction, houseLogGroup } from './house-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, WEBHOOK_TIMEOUT, type StorageStack } from './storage-stack.ts';
+import { executionsOf } from './workflow-states.ts';
 import type { WorkflowStack } from './workflow-stack.ts';
 
 export interface ApiStackProps extends StackProps {
@@ -195,14 +196,4 @@ export class ApiStack extends Stack {
     });
     return domain;
   }
-}
-
-/** Every execution of a state machine. */
-function executionsOf(stack: Stack, stateMachineName: string): string {
-  return stack.formatArn({
-    service: 'states',
-    resource: 'execution',
-    resourceName: `${stateMachineName}:*`,
-    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-  });
 }

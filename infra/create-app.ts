@@ -39,7 +39,7 @@ export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
     storage,
     fleet: gpu.fleetResources,
   });
-  const retention = new RetentionStack(app, 'FlexCacheRetention', { env, storage });
+  const retention = new RetentionStack(app, 'FlexCacheRetention', { env, storage, workflow });
   const api = new ApiStack(app, 'FlexCacheApi', { env, storage, workflow });
   const observed = { storage, gpu, workflow, retention, api };
   const observability = new ObservabilityStack(app, 'FlexCacheObservability', { env, observed });

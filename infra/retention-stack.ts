@@ -6,11 +6,14 @@ import { DAY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
 import { HouseFunction } from './house-function.ts';
 import { HouseSchedule } from './house-schedule.ts';
 import { settingsOf } from './settings.ts';
-import type { StorageStack } from './storage-stack.ts';
+import { allow, type StorageStack } from './storage-stack.ts';
+import { executionsOf } from './workflow-states.ts';
+import type { WorkflowStack } from './workflow-stack.ts';
 import { weighingVariables } from './weighing.ts';
 
 export interface RetentionStackProps extends StackProps {
   storage: StorageStack;
+  workflow: WorkflowStack;
 }
 
 /** As long as a function may take: the table and the buckets grow. */
@@ -28,7 +31,7 @@ export class RetentionStack extends Stack {
   readonly sweep: HouseFunction;
   readonly report: HouseFunction;
 
-  constructor(scope: Construct, id: string, { storage, ...props }: RetentionStackProps) {
+  constructor(scope: Construct, id: string, { storage, workflow, ...props }: RetentionStackProps) {
     super(scope, id, props);
     const { evictSchedule, sweepSchedule, reportSchedule, storageClass } = settingsOf(this);
     const environment = {
@@ -53,12 +56,16 @@ export class RetentionStack extends Stack {
       timeout: LONGEST,
     });
     this.report = new HouseFunction(this, 'Report', {
-      description: 'Writes down what the videos of a day have cost',
+      description: 'Ends jobs whose end was lost; writes down what the videos of a day have cost',
       folder: 'report',
-      environment,
+      environment: {
+        ...environment,
+        [ENVIRONMENT.generateArn]: workflow.generate.stateMachineArn,
+        [ENVIRONMENT.failFunction]: workflow.functions.fail.functionArn,
+      },
       timeout: LONGEST,
     });
-    this.#allow(storage);
+    this.#allow(storage, workflow);
     new HouseSchedule(this, 'EvictSchedule', {
       description: 'When entries are weighed',
       expression: evictSchedule,
@@ -76,7 +83,7 @@ export class RetentionStack extends Stack {
     });
   }
 
-  #allow(storage: StorageStack): void {
+  #allow(storage: StorageStack, { generate, functions }: WorkflowStack): void {
     const { evict, sweep, report } = this;
     storage.allowTable(
       evict,
@@ -113,5 +120,7 @@ export class RetentionStack extends Stack {
     storage.allowTable(report, 'dynamodb:BatchGetItem', 'dynamodb:Query');
     storage.allowQuery(report, DAY_INDEX);
     storage.allowObjects(report, 'reports/', 's3:PutObject');
+    allow(report, ['states:DescribeExecution'], [executionsOf(this, generate.stateMachineName)]);
+    allow(report, ['lambda:InvokeFunction'], [functions.fail.functionArn]);
   }
 }

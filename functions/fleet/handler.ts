@@ -2,13 +2,13 @@ import { POOLS, type Pool } from '#core/generation.ts';
 import type { Fleet } from '#stores/fleet.ts';
 import { SqsLetterBox } from '#stores/letter-box.ts';
 import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
+import { eventCaller } from '../call-function.ts';
 import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { lazily, variable } from '../services.ts';
 import type { Telemetry } from '../telemetry.ts';
 import { emptyLetterBoxes, type LetterBoxServices } from './empty-letter-boxes.ts';
-import { lambdaEndFunctions } from './lambda-end-functions.ts';
 import { giveUp, type GiveUpServices } from './give-up.ts';
 
 export interface FleetServices extends GiveUpServices, LetterBoxServices {
@@ -59,10 +59,10 @@ export const handler = lazily(async () =>
     },
     lostEnds: letterBox(ENVIRONMENT.lostEndsUrl),
     givenUpWebhooks: letterBox(ENVIRONMENT.givenUpWebhooksUrl),
-    ends: lambdaEndFunctions({
-      fail: variable(ENVIRONMENT.failFunction),
-      close: variable(ENVIRONMENT.closeFunction),
-    }),
+    ends: {
+      fail: eventCaller(variable(ENVIRONMENT.failFunction)),
+      close: eventCaller(variable(ENVIRONMENT.closeFunction)),
+    },
     telemetry: deployedTelemetry(),
   }),
 );

@@ -1,11 +1,14 @@
 import { addDays, dayAt } from '#core/day.ts';
 import { dayRange, daysOf, type DayRange } from '#core/report/day-range.ts';
 import { reportSources } from '#stores/report-sources.ts';
+import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
+import { eventCaller } from '../call-function.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
-import { deployedObjects, lazily, variable } from '../services.ts';
+import { deployedObjects, deployedTable, lazily, variable } from '../services.ts';
 import { traced, type Telemetry } from '../telemetry.ts';
+import { reapJobs, type ReapServices } from './reap-jobs.ts';
 import { writeDay, type ReportStores, type WrittenDay } from './write-day.ts';
 
 /** How the function is called: by its schedule, or by hand with days to write again. */
@@ -17,21 +20,33 @@ export interface ReportEvent {
 /** A video belongs to the day on which it was asked for and may end days later: so many are written again. */
 const DAYS_WRITTEN = 3;
 
+export interface ReportServices extends ReportStores {
+  reaping: ReapServices;
+}
+
 /**
  * Writes the reports of some days, of the last three before today unless others are named. Writing a day
- * again replaces what was written.
+ * again replaces what was written. Before its own three days it ends jobs whose end was lost, so that
+ * nothing of them is open.
  *
  * @throws InvalidInputError when `from` or `to` is no day or lies in the future.
  */
 export function createReportHandler(
-  stores: ReportStores,
+  services: ReportServices,
   telemetry: Telemetry,
   now: () => number = Date.now,
 ): (event: ReportEvent) => Promise<WrittenDay[]> {
   return traced('report', async (event) => {
+    if (event.from === undefined && event.to === undefined) {
+      const reaped = await reapJobs(services.reaping, now());
+      if (reaped > 0) {
+        telemetry.log({ level: 'error', event: 'jobs_reaped', reaped });
+        telemetry.measure({ deadLetters: reaped }, {});
+      }
+    }
     const written: WrittenDay[] = [];
     for (const day of daysOf(daysAsked(event, now()))) {
-      const result = await writeDay(stores, day, now());
+      const result = await writeDay(services, day, now());
       telemetry.log({ level: 'info', event: 'report_written', ...result });
       written.push(result);
     }
@@ -51,16 +66,22 @@ function daysAsked({ from, to }: ReportEvent, now: number): DayRange {
   return dayRange({ from: asked.from ?? asked.to!, to: asked.to ?? asked.from! }, now);
 }
 
-const run = lazily(async () =>
-  createReportHandler(
+const run = lazily(async () => {
+  const table = deployedTable();
+  return createReportHandler(
     {
       sources: reportSources({ tableName: variable(ENVIRONMENT.tableName) }),
       objects: deployedObjects(),
       book: deployedPrices(),
+      reaping: {
+        jobsOf: (day) => table.listDay(day),
+        workflow: new SfnWorkflowStarter({ stateMachineArn: variable(ENVIRONMENT.generateArn) }),
+        fail: eventCaller(variable(ENVIRONMENT.failFunction)),
+      },
     },
     deployedTelemetry(),
-  ),
-);
+  );
+});
 
 /** Schedules and whoever calls it by hand may say more than is read here. */
 export function handler(event: ReportEvent | null): Promise<WrittenDay[]> {

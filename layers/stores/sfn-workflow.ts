@@ -15,7 +15,7 @@ import type { GenerationRequest, GenerationResult } from '../core/generation.ts'
 import { executionName } from '../core/identity.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { TaskGoneError } from './errors.ts';
-import type { TaskCallbacks, WorkflowStarter } from './workflow.ts';
+import type { TaskCallbacks, WorkflowLooker, WorkflowStarter } from './workflow.ts';
 
 /** How Step Functions says that nobody waits on a token. */
 const TOKEN_GONE: ReadonlySet<string> = new Set([
@@ -39,7 +39,7 @@ export interface SfnWorkflowStarterOptions {
  * @example
  * await new SfnWorkflowStarter({ stateMachineArn }).start(request, job.attempt);
  */
-export class SfnWorkflowStarter implements WorkflowStarter {
+export class SfnWorkflowStarter implements WorkflowStarter, WorkflowLooker {
   readonly #stateMachineArn: string;
   readonly #client: SFNClient;
 
@@ -85,6 +85,19 @@ export class SfnWorkflowStarter implements WorkflowStarter {
     } catch (error) {
       if (error instanceof ExecutionDoesNotExist) return;
       throw fromAws(error, `stop the workflow ${name}`);
+    }
+  }
+
+  async stateOf(videoId: string, attempt: number): Promise<'running' | 'over' | 'absent'> {
+    const name = executionName(videoId, attempt);
+    try {
+      const { status } = await this.#client.send(
+        new DescribeExecutionCommand({ executionArn: this.#executionArn(name) }),
+      );
+      return status === 'RUNNING' ? 'running' : 'over';
+    } catch (error) {
+      if (error instanceof ExecutionDoesNotExist) return 'absent';
+      throw fromAws(error, `look at the workflow ${name}`);
     }
   }
 

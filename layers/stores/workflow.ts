@@ -16,6 +16,12 @@ export interface WorkflowStarter {
   stop(videoId: string, attempt: number): Promise<void>;
 }
 
+/** Looks at executions of the `generate` state machine. */
+export interface WorkflowLooker {
+  /** Of the execution of an attempt; `absent` when it never began. */
+  stateOf(videoId: string, attempt: number): Promise<'running' | 'over' | 'absent'>;
+}
+
 /** Runs the `backfill` state machine. */
 export interface BackfillStarter {
   /** Idempotent by the backfill's id. */

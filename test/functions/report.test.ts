@@ -1,10 +1,14 @@
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
+import type { Job } from '#core/generation.ts';
+import { executionName, randomVideoId } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
 import { bookOn, priceBookOf } from '#core/prices.ts';
 import { makeReport } from '#core/report/report.ts';
 import { createReportHandler } from '#functions/report/handler.ts';
 import { writeDay } from '#functions/report/write-day.ts';
+import type { ReapServices } from '#functions/report/reap-jobs.ts';
+import type { EndedExecution } from '#functions/states.ts';
 import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
 import {
   measured,
@@ -13,6 +17,7 @@ import {
   worked,
   type SampleSources,
 } from '../core/report/sample-sources.ts';
+import type { WorkflowLooker } from '#stores/workflow.ts';
 import { sampleJob } from '../stores/samples.ts';
 
 const NOW = Date.parse('2026-11-23T02:00:00Z');
@@ -38,10 +43,25 @@ function video(day: string, gpuSeconds: number) {
   });
 }
 
-function handlerOf(sample: SampleSources) {
+function handlerOf(
+  sample: SampleSources,
+  stateOf: WorkflowLooker['stateOf'] = async () => 'running',
+) {
   const { objects, put } = bucket();
-  const stores = { sources: sourcesOf(sample), objects: { put }, book: BOOK };
-  return { objects, stores, handle: createReportHandler(stores, SILENT_TELEMETRY, () => NOW) };
+  const sources = sourcesOf(sample);
+  const failed: EndedExecution[] = [];
+  const reaping: ReapServices = {
+    jobsOf: sources.jobs,
+    workflow: { stateOf },
+    fail: async (ended) => void failed.push(ended),
+  };
+  const stores = { sources, objects: { put }, book: BOOK, reaping };
+  return {
+    objects,
+    stores,
+    failed,
+    handle: createReportHandler(stores, SILENT_TELEMETRY, () => NOW),
+  };
 }
 
 function sumOf(csv: string, column: string): bigint {
@@ -51,6 +71,38 @@ function sumOf(csv: string, column: string): bigint {
     0n,
   );
 }
+
+describe('a job whose end was lost', () => {
+  const job = (status: Job['status'], createdAt: string, attempt = 1) =>
+    sampleJob({ videoId: randomVideoId(), status, createdAt, attempt });
+  const OLD = '2026-11-16T12:00:00.000Z';
+  const NEW = '2026-11-23T01:30:00.000Z';
+
+  test.each([
+    ['its execution is over', 'running', OLD, 1, 'over', true],
+    ['its execution never began', 'queued', OLD, 1, 'absent', true],
+    ['its execution runs', 'running', OLD, 1, 'running', false],
+    ['it has ended', 'completed', OLD, 1, 'over', false],
+    ['it is new', 'queued', NEW, 1, 'absent', false],
+    ['another attempt is about to begin', 'queued', OLD, 2, 'absent', false],
+  ] as const)('is ended, or left: %s', async (_, status, at, attempt, state, isEnded) => {
+    const lost = job(status, at, attempt);
+    const { failed, handle } = handlerOf({ jobs: [lost] }, async () => state);
+
+    await handle({});
+
+    const execution = executionName(lost.videoId, attempt);
+    expect(failed.map((ended) => ended.execution)).toEqual(isEnded ? [execution] : []);
+  });
+
+  test('is left alone while days are written again by hand', async () => {
+    const { failed, handle } = handlerOf({ jobs: [job('running', OLD)] }, async () => 'over');
+
+    await handle({ from: '2026-11-20' });
+
+    expect(failed).toEqual([]);
+  });
+});
 
 describe('the report function', () => {
   test('writes the three days before today, one object each', async () => {

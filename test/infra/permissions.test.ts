@@ -160,6 +160,8 @@ const EXPECTED: Record<string, Permissions> = {
     Table: TABLE('BatchGetItem', 'Query'),
     'Table/index/by-day': QUERY,
     'Latents/reports/*': OBJECTS('Put'),
+    [`${EXECUTIONS}Generate:*`]: ['states:DescribeExecution'],
+    Fail: ['lambda:InvokeFunction'],
   },
   InteractiveDesiredCount: {
     [`${ECS}service/InteractiveCluster/interactive-worker`]: ['ecs:DescribeServices'],

@@ -9,10 +9,10 @@ const FINGERPRINT = /[0-9a-f]{64}/g;
 export const STACKS = [
   'FlexCacheStorage',
   'FlexCacheGpu',
-  'FlexCacheRetention',
   'FlexCacheObservability',
   'FlexCacheWorkflow',
   'FlexCacheApi',
+  'FlexCacheRetention',
 ] as const;
 
 /**
