@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import {
@@ -14,6 +14,8 @@ import { LatentFormatError } from '#core/errors.ts';
 import { zstd } from '#codec/zstd.ts';
 import { codeOf } from '../core/code-of.ts';
 import { anyLatent, COMPATIBILITY_KEY, movingObject } from './latents.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const SHAPE = [2, 3, 6, 8] as const;
 const EXPECTED = { compatibilityKey: COMPATIBILITY_KEY, shape: SHAPE };

@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { rentToLru, RETURNING_PROMPTS } from '../../../bench/returning-prompts.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const CASES = RETURNING_PROMPTS.map((prompts) => ({
   ...prompts,
