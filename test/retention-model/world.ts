@@ -40,8 +40,8 @@ export interface EntryRecord {
 /** Where the entries of the model are in the index by state. */
 export const SEGMENT = 0;
 
-/** Requests that no other actor can tell from nothing: the books of a video. */
-const OF_THE_BOOKS = /^update JOB#\S+: SET usage\./;
+/** Requests that no other actor can tell from nothing: the books of a video, its place in the queue. */
+const OF_THE_BOOKS = /^(update JOB#\S+: SET usage\.|delete QUEUE#)/;
 
 /** The stores and the time, true for everybody. */
 export class World {
