@@ -3,6 +3,7 @@ import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import type { PricedJob } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
+import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import {
   compatibilityOf,
   loadManifest,
@@ -47,6 +48,8 @@ export interface Services {
   calibration: Calibration;
   /** Entries and vectors are looked up and stored inside it. */
   compatibilityKey: string;
+  /** What the package's judge tells of a latent; nothing without a judge. */
+  judged?: readonly JudgedAttribute[];
   tenants: TenantTable;
   backfills: BackfillTable;
   notifications: NotificationQueue;
@@ -129,10 +132,11 @@ export function deployedVideoDays(): number | null {
 /** What of a model package decides about donors. */
 export function reuseRules(
   modelPackage: ModelPackage,
-): Pick<Services, 'calibration' | 'compatibilityKey'> {
+): Pick<Services, 'calibration' | 'compatibilityKey' | 'judged'> {
   return {
     calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
     compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
+    judged: modelPackage.manifest.judge?.attributes ?? [],
   };
 }
 

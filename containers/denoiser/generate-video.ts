@@ -5,6 +5,7 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
+import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
@@ -126,6 +127,7 @@ export async function generateVideo(
     latentBytes: stored?.container.byteLength ?? 0,
     latentSha256: stored === null ? null : sha256Of(stored.container),
     vectors: stored?.vectors ?? { whole: null, object: null, background: null },
+    ...(stored?.shown && { shown: stored.shown }),
     hit: actual.hit,
     donors: actual.donors,
     startTime: actual.startTime,
@@ -142,6 +144,7 @@ function isStored({ cache }: GenerationRequest): boolean {
 interface StoredLatent {
   container: Uint8Array;
   vectors: GenerationResult['vectors'] & { whole: number[] };
+  shown: ShownAttributes;
 }
 
 async function describeLatent(
@@ -156,7 +159,8 @@ async function describeLatent(
   const whole = await embed(model, latent);
   const object = hasObject ? await embed(model, objectPart(latent, mask)) : null;
   const background = hasBackground ? await embed(model, backgroundPart(latent, mask)) : null;
-  return { container, vectors: { whole, object, background } };
+  const shown = await model.recognise(latent);
+  return { container, vectors: { whole, object, background }, shown };
 }
 
 /** Decimal digits that a float32 needs to survive as text. */

@@ -119,6 +119,7 @@ function entryOf(
     videoBytes: generation.videoBytes,
     facts: generation.facts,
     vectors: { ...vectors, whole: vectors.whole },
+    ...(generation.shown && { shown: generation.shown }),
     ...lineageAfter(
       steps,
       generation.donors.map(({ similarity }, index) => {

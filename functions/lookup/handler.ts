@@ -23,7 +23,7 @@ import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import { cosine } from './cosine.ts';
-import { isVerifiedDonor } from './verify-donor.ts';
+import { isVerifiedDonor, showsOtherwise } from './verify-donor.ts';
 import {
   deployedIndexSize,
   deployedModel,
@@ -46,7 +46,7 @@ export const CANDIDATES_PER_PART = 8;
 /** What is asked of the stores: a batch that is only asked about answers with stores of its own. */
 export interface LookupServices extends Pick<
   Services,
-  'objects' | 'calibration' | 'compatibilityKey'
+  'objects' | 'calibration' | 'compatibilityKey' | 'judged'
 > {
   table: Pick<
     Table,
@@ -326,10 +326,11 @@ class Lookup {
   /** Whether the entry shows what is asked of the part; an entry of the very same prompt was asked for it. */
   #isVerified(part: LookupPart, entry: Entry): boolean {
     const { prompt } = this.#request;
+    const { calibration, judged = [] } = this.#services;
+    const question = { prompt, embedding: this.#embedding, calibration, judged };
+    if (showsOtherwise(part, question, entry)) return false;
     const isSamePrompt = entry.promptKey === promptKey({ prompt, ...this.#partition });
-    if (part === 'whole' && isSamePrompt) return true;
-    const { calibration } = this.#services;
-    return isVerifiedDonor(part, { prompt, embedding: this.#embedding, calibration }, entry);
+    return (part === 'whole' && isSamePrompt) || isVerifiedDonor(part, question, entry);
   }
 
   /** Videos may expire before their entries: one whose file is gone may be a donor still, but is no answer. */

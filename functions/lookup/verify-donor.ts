@@ -1,6 +1,7 @@
 import type { Calibration } from '#core/calibration.ts';
 import type { Entry, LookupPart, Part, PromptEmbedding, PromptReading } from '#core/generation.ts';
 import { mayLendPart, mayMeanTheSame, type ReadPrompt } from '#core/prompt-agreement.ts';
+import { contradictsPhrases, type JudgedAttribute } from '#core/shown-attributes.ts';
 import { cosine } from './cosine.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface Question {
   embedding: PromptEmbedding;
   /** The package's thresholds for the cosine of a prompt's part and a video's. */
   calibration: Calibration;
+  /** What the package's judge tells of a latent. */
+  judged: readonly JudgedAttribute[];
 }
 
 /**
@@ -39,6 +42,16 @@ export function isVerifiedDonor(part: LookupPart, question: Question, entry: Ent
   return PARTS.every(
     (each) => meansTheSame(each, embedding, entry) && videoShows(each, question, entry),
   );
+}
+
+/** Whether the package's judge saw another value of an attribute in the entry's video than the prompt names. */
+export function showsOtherwise(
+  part: LookupPart,
+  { embedding, judged }: Question,
+  { shown = {} }: Entry,
+): boolean {
+  const { objectPhrase: object, backgroundPhrase: background } = embedding;
+  return contradictsPhrases(judged, shown, part, { object, background });
 }
 
 /** Words that no vector tells about. */

@@ -5,6 +5,7 @@
 
 import type { PromptWarning } from './prompt-warnings.ts';
 import type { LeavingReason } from './retention-run.ts';
+import type { ShownAttributes } from './shown-attributes.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
@@ -202,6 +203,8 @@ export interface GenerationResult {
     object: number[] | null;
     background: number[] | null;
   };
+  /** What the package's judge saw in the latent that is stored. */
+  shown?: ShownAttributes;
   /** What was really used: a donor whose latent was missing or corrupt degrades the hit. */
   hit: HitKind;
   donors: Donor[];
@@ -341,6 +344,8 @@ export interface Entry {
     object: number[] | null;
     background: number[] | null;
   };
+  /** What the package's judge is sure that it shows; absent without a judge, and in older entries. */
+  shown?: ShownAttributes;
   /** 0 for a full generation, else 1 + the largest of its donors. */
   generation: number;
   /** Fewest evaluations of the full generations that it goes back to; absent in older entries. */

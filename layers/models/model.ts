@@ -1,3 +1,4 @@
+import type { ShownAttributes } from '../core/shown-attributes.ts';
 import type { Tensor } from '../core/tensor.ts';
 
 /** Token ids and mask, padded or cut to the package's `text.maxTokens`. */
@@ -53,10 +54,12 @@ export interface VideoModel {
   segment(latent: Tensor): Promise<Tensor>;
   /** Unit vector of a latent (whole, object-only or background-only) in the space of the text tower. */
   embedVideo(latent: Tensor): Promise<Float32Array>;
+  /** What the package's judge sees in a latent; nothing where the package has no judge. */
+  recognise(latent: Tensor): Promise<ShownAttributes>;
   close(): Promise<void>;
 }
 
-/** Evaluation only: which attributes a latent shows. */
+/** Evaluation only: which attributes a latent shows, however unsure. */
 export interface AttributeJudge {
   /** Index of the recognised value per attribute, in the order of the manifest's `judge.attributes`, and the feature vector for Frechet distances. */
   judge(latent: Tensor): Promise<{ values: number[]; features: Float32Array }>;

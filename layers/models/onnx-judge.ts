@@ -1,12 +1,11 @@
 import { FlexCacheError } from '#core/errors.ts';
+import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
+import { networkPaths, type ModelPackage } from './manifest.ts';
 import type { AttributeJudge } from './model.ts';
 import { asBatch, pickOutput } from './network-call.ts';
 import { NetworkThread } from './network-thread.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
-
-type JudgedAttribute = NonNullable<ModelManifest['judge']>['attributes'][number];
 
 /** The attribute judge of a package, in a worker thread. */
 export class OnnxJudge implements AttributeJudge {

@@ -1,3 +1,4 @@
+import { shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
@@ -57,6 +58,7 @@ export class OnnxVideoModel implements VideoModel {
     await this.decode(latent);
     await this.segment(latent);
     await this.embedVideo(latent);
+    await this.recognise(latent);
   }
 
   encodeText(prompt: string): Promise<TextCondition> {
@@ -148,8 +150,18 @@ export class OnnxVideoModel implements VideoModel {
     return (await this.#ofOne('videoTower', 'latent', latent, 'embedding', shape)).data;
   }
 
+  async recognise(latent: Tensor): Promise<ShownAttributes> {
+    const attributes = this.#manifest.judge?.attributes;
+    if (attributes === undefined || this.#manifest.files.judge === undefined) return {};
+    const total = attributes.reduce((sum, { values }) => sum + values.length, 0);
+    return shownAttributes(
+      attributes,
+      (await this.#ofOne('judge', 'latent', latent, 'logits', [total])).data,
+    );
+  }
+
   async #ofOne(
-    network: 'vaeDecoder' | 'vaeEncoder' | 'segmenter' | 'videoTower',
+    network: 'vaeDecoder' | 'vaeEncoder' | 'segmenter' | 'videoTower' | 'judge',
     input: string,
     value: Tensor,
     output: string,

@@ -58,6 +58,7 @@ describe('the demo model', { timeout: 60_000 }, () => {
     const { embedding } = modelPackage.manifest;
     expect(first.vectors.whole).toHaveLength(embedding.dimensions);
     expect(length(first.vectors.whole!)).toBeCloseTo(1, 3);
+    expect(Object.keys(first.shown!).length).toBeGreaterThan(0);
     expect(await sharp(objects.bodies.get(first.animationKey)).metadata()).toMatchObject({
       pages: 16,
     });

@@ -10,6 +10,7 @@ import type {
   UsageRecord,
 } from '#core/generation.ts';
 import { ObjectMissingError } from '#core/errors.ts';
+import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { TextCondition, VideoModel } from '#models/model.ts';
@@ -101,6 +102,10 @@ export class FakeVideoModel implements VideoModel {
     const vector = latent.data.slice(0, 8);
     const length = Math.hypot(...vector);
     return vector.map((value) => value / length);
+  }
+
+  async recognise(): Promise<ShownAttributes> {
+    return {};
   }
 
   async close(): Promise<void> {}

@@ -74,6 +74,29 @@ describe('Lookup', () => {
     });
   });
 
+  it("starts from the same prompt's video unless the package's judge saw another thing in it", async () => {
+    // Prepare
+    const judged = [{ name: 'shape', part: 'object', values: ['ball', 'square'] }] as const;
+    const lookUp = async (shown: Entry['shown']) => {
+      const request = await submit(table(), { prompt: unique('judged ') });
+      const stored = { ...request, seed: 1 };
+      await storedEntry(table(), { exactKey: 'other', ...(shown && { shown }) }, stored);
+      return createLookupHandler({ ...servicesOn(table()), judged })(lookupInput(request));
+    };
+
+    // Act
+    const [wrong, right, unsure] = [
+      await lookUp({ shape: 'square' }),
+      await lookUp({ shape: 'ball' }),
+      await lookUp(undefined),
+    ];
+
+    // Assess
+    expect(wrong.plan.hit).toBe('miss');
+    expect(right.plan.hit).toBe('whole');
+    expect(unsure.plan.hit).toBe('whole');
+  });
+
   it.each([
     ['was made as a draft', { steps: 1, stepsRun: 1 }],
     ['was made from a draft', { generation: 1, steps: 1 }],

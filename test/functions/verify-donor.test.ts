@@ -37,7 +37,7 @@ describe('a donor of the demo package', () => {
 
   async function isWhole(stored: string, asked: string, changes: Partial<Entry> = {}) {
     const calibration = new DefaultCalibration(modelPackage.manifest.lookup.thresholds);
-    const question = { prompt: asked, embedding: await embed(asked), calibration };
+    const question = { prompt: asked, embedding: await embed(asked), calibration, judged: [] };
     return isVerifiedDonor('whole', question, { ...(await entryOf(stored)), ...changes });
   }
 
@@ -70,6 +70,7 @@ describe('a donor of the demo package', () => {
         prompt: asked,
         embedding: await embed(asked),
         calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+        judged: [],
       },
       older,
     );

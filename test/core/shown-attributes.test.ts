@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import {
+  contradictsPhrases,
+  shownAttributes,
+  type JudgedAttribute,
+} from '#core/shown-attributes.ts';
+
+const JUDGED: readonly JudgedAttribute[] = [
+  { name: 'shape', part: 'object', values: ['ball', 'square'] },
+  { name: 'motion', part: 'object', values: ['circle', 'spin', 'rise'] },
+  { name: 'scene', part: 'background', values: ['ocean', 'city'] },
+];
+
+describe('what a judge is sure of', () => {
+  it('is the most probable value where it is clear, and nothing where it is not', () => {
+    const logits = Float32Array.of(0, 9, 1, 1.2, 0, 8, 0);
+
+    expect(shownAttributes(JUDGED, logits)).toEqual({ shape: 'square', scene: 'ocean' });
+  });
+
+  it('holds with logits of any size', () => {
+    const logits = Float32Array.of(900, 0, 0, 900, 0, -900, 0);
+
+    expect(shownAttributes(JUDGED, logits)).toEqual({
+      shape: 'ball',
+      motion: 'spin',
+      scene: 'city',
+    });
+  });
+});
+
+describe('a video that shows another value', () => {
+  const shown = { shape: 'square', motion: 'circle', scene: 'city' };
+  const contradicts = (
+    part: 'whole' | 'object' | 'background',
+    object: string | null,
+    background: string | null = null,
+  ): boolean => contradictsPhrases(JUDGED, shown, part, { object, background });
+
+  it.each(['a red ball', 'Balls', 'a square-less thing rising', 'something spinning'])(
+    'contradicts %s',
+    (object) => {
+      expect(contradicts('object', object)).toBe(true);
+    },
+  );
+
+  it.each(['a red square', 'circling squares', 'a ball in a square', 'a cube', null])(
+    'does not contradict %s',
+    (object) => {
+      expect(contradicts('object', object)).toBe(false);
+    },
+  );
+
+  it('contradicts by the part that is wanted of it, and as a whole by both', () => {
+    expect(contradicts('object', 'a square', 'over the ocean')).toBe(false);
+    expect(contradicts('background', 'a ball', 'in the city')).toBe(false);
+    expect(contradicts('whole', 'a square', 'over the ocean')).toBe(true);
+    expect(contradicts('whole', 'a ball', 'in the city')).toBe(true);
+  });
+
+  it('contradicts nothing of which nobody was sure', () => {
+    expect(contradictsPhrases(JUDGED, {}, 'whole', { object: 'a ball', background: null })).toBe(
+      false,
+    );
+  });
+});
