@@ -113,7 +113,8 @@ describe('events of an HTTP API', () => {
   test('lead to content, and pass on the query', async () => {
     const { create, complete, services } = api();
     const { body } = await create();
-    await complete(body.id);
+    const { result } = await complete(body.id);
+    await services.objects.put(result!.posterKey, Buffer.from('a picture'));
     const handler = createApiHandler(services);
     const answer = await handler(
       eventOf({

@@ -229,6 +229,7 @@ export class FakeCloud implements EmbeddedCloud {
       backfills,
       tenants: {
         getTenant: async () => null,
+        reserve: async () => true,
         settle: async () => {},
       } as unknown as TenantTable,
       modelRevision,
