@@ -121,11 +121,13 @@ export class WorkflowStack extends Stack {
   }
 
   /**
-   * One state for each pool: a state's patience is part of the definition. Without a heartbeat: its
-   * clock would run while a message waits its turn. `fleet` gives up what nobody takes, the queue
-   * hands out again what a dead worker had.
+   * One state for each pool: a state's patience is part of the definition. Its heartbeat decides
+   * nothing, since the clock would run while a message waits its turn: `fleet` gives up what nobody
+   * takes, the queue hands out again what a dead worker had. It is there so that the heartbeats by
+   * which workers learn that nobody waits for them any more are taken.
    */
   #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
+    const timeout = Duration.seconds(PATIENCE[pool].totalSeconds);
     return retryingInvocation(
       new tasks.LambdaInvoke(this, `${stateName}State`, {
         stateName,
@@ -139,7 +141,9 @@ export class WorkflowStack extends Stack {
           embedding: sfn.JsonPath.objectAt('$.embed.embedding'),
         }),
         retryOnServiceExceptions: false,
-        taskTimeout: sfn.Timeout.duration(Duration.seconds(PATIENCE[pool].totalSeconds)),
+        taskTimeout: sfn.Timeout.duration(timeout),
+        // It has to be shorter than the timeout.
+        heartbeatTimeout: sfn.Timeout.duration(timeout.minus(Duration.seconds(1))),
         resultPath: '$.generation',
       }),
     );

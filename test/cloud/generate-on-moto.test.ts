@@ -148,7 +148,7 @@ describeOnMoto('a deployment on moto', () => {
   let third: Job;
 
   test('makes a first video in full and keeps what it leaves behind', async () => {
-    first = await generate({ prompt: 'a small blue ball rising over the ocean at dawn', seed: 1 });
+    first = await generate({ prompt: 'a small blue star rising over the ocean at dawn', seed: 1 });
 
     const { steps } = modelPackage.manifest.scheduler;
     expect(first).toMatchObject({ status: 'completed', progress: 100 });
@@ -175,7 +175,10 @@ describeOnMoto('a deployment on moto', () => {
   });
 
   test('starts another prompt from the first video', async () => {
-    second = await generate({ prompt: 'a small blue ball rising over the sea at dawn', seed: 2 });
+    second = await generate({
+      prompt: 'at sunrise, a tiny blue star rising over the sea',
+      seed: 2,
+    });
 
     expect(second.result).toMatchObject({
       hit: 'whole',
@@ -189,7 +192,7 @@ describeOnMoto('a deployment on moto', () => {
   }, 240_000);
 
   test('answers the very same request with the very same video', async () => {
-    third = await generate({ prompt: 'A small blue ball  rising over the ocean at dawn', seed: 1 });
+    third = await generate({ prompt: 'A small blue star  rising over the ocean at dawn', seed: 1 });
 
     expect(third.result).toMatchObject({
       hit: 'exact',

@@ -101,7 +101,7 @@ describe('the generate state machine', () => {
       const { HeartbeatSeconds: heartbeat, TimeoutSeconds: timeout } = states[name]!;
 
       // Assess
-      expect(heartbeat).toBeUndefined();
+      expect(heartbeat).toBe(timeout! - 1);
       expect(timeout).toBeGreaterThanOrEqual(24 * 3600);
       expect(definition.TimeoutSeconds).toBeGreaterThan(timeout! + 3600);
     }
