@@ -1,7 +1,7 @@
 import type { TextOutput } from './context.ts';
 
-/** Control characters, but for tab and line feed, and those that change the direction of text. */
-const NOT_SHOWN = /(?![\t\n])[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+/** Control characters, but for tabs and the ends of lines, and those that change the direction of text. */
+const NOT_SHOWN = /(?![\t\n]|\r\n)[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 const HEX_DIGITS = 4;
 
 /**

@@ -40,10 +40,14 @@ describe('what is printed', () => {
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const json = JSON.stringify({ text });
 
-        expect(printable(text)).not.toMatch(/(?![\t\n])[\p{Cc}\u2028-\u202e\u2066-\u2069]/u);
+        expect(printable(text)).not.toMatch(/(?![\t\n]|\r\n)[\p{Cc}\u2028-\u202e\u2066-\u2069]/u);
         expect(JSON.parse(printable(json))).toEqual({ text });
       }),
     );
+  });
+
+  test('keeps the ends of lines as they are', () => {
+    expect(printable('a,b\r\nc\rd\n')).toBe('a,b\r\nc\\u000dd\n');
   });
 
   test('a prompt cannot steer the terminal', async () => {
