@@ -70,6 +70,7 @@ export class ApiStack extends Stack {
       environment: { ...shared, ...this.#apiVariables(storage, workflow) },
       layers: embedder,
       timeout: API_TIMEOUT,
+      reservedConcurrency: settingsOf(this).apiReservedConcurrency,
     });
     this.webhook = new HouseFunction(this, 'Webhook', {
       description: 'Tells tenants what they asked to be told',

@@ -22,6 +22,8 @@ export interface HouseFunctionProps {
   layers?: lambda.ILayerVersion[];
   /** Where events go that it was called with in vain, by whoever does not wait for its answer. */
   deadLetterQueue?: sqs.IQueue;
+  /** Calls that may always run at once, and at most. */
+  reservedConcurrency?: number | null;
   /** Called so often that Lambda's own lines about calls that went well would be the most of its log. */
   isQuiet?: boolean;
 }
@@ -80,6 +82,9 @@ export class HouseFunction extends lambda.Function {
       architecture: ARCHITECTURE,
       memorySize: props.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES,
       timeout: props.timeout,
+      ...(props.reservedConcurrency && {
+        reservedConcurrentExecutions: props.reservedConcurrency,
+      }),
       handler: 'index.handler',
       code: bundle === null ? lambda.Code.fromInline(STUB) : lambda.Code.fromAsset(bundle),
       layers: [

@@ -248,6 +248,12 @@ const KNOBS = {
     'a whole number, 1 to 5000',
     'Requests at once above that rate.',
   ),
+  apiReservedConcurrency: knob(
+    optional(integer(1, 10_000)),
+    null,
+    'a whole number, or null for none',
+    "Calls of the API's function that may always run at once, and at most: a backfill cannot take them. AWS leaves 100 of an account's calls unreserved, so a new account cannot reserve any. Null: none are reserved.",
+  ),
   apiCorsOrigins: knob(
     optional(list(z.string().refine(isCorsOrigin))),
     null,

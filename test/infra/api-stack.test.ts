@@ -32,6 +32,18 @@ describe('the HTTP API', () => {
     );
   });
 
+  it('reserves calls of its function where it is set to', () => {
+    // Prepare
+    const reservations = (of: Template): unknown[] =>
+      Object.values(of.findResources('AWS::Lambda::Function'))
+        .map(({ Properties: it }) => it.ReservedConcurrentExecutions as unknown)
+        .filter((reserved) => reserved !== undefined);
+
+    // Assess
+    expect(reservations(api)).toEqual([]);
+    expect(reservations(synthesize({ apiReservedConcurrency: '25' }).api)).toEqual([25]);
+  });
+
   it('writes down who asked for what and how it went, and never a key, a query or a body', () => {
     // Prepare
     const [stage] = Object.values(api.findResources('AWS::ApiGatewayV2::Stage'));
