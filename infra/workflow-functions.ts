@@ -186,11 +186,11 @@ export function createWorkflowFunctions(
   // It gives up what nobody takes.
   allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], workQueues);
   allowMachines(stack, fleetFunction, fleet);
-  const letterBoxes = [
+  const deadLetterQueues = [
     ...POOLS.map((pool) => storage.work[pool].deadLetters.queueArn),
     storage.lostEnds.queueArn,
   ];
-  allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], letterBoxes);
+  allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], deadLetterQueues);
   allow(fleetFunction, ['sqs:GetQueueAttributes'], [storage.webhooks.deadLetters.queueArn]);
   allow(fleetFunction, ['lambda:InvokeFunction'], [fail.functionArn, close.functionArn]);
   return all;

@@ -1,6 +1,6 @@
 import { POOLS, type Pool } from '#core/generation.ts';
 import type { Fleet } from '#stores/fleet.ts';
-import { SqsLetterBox } from '#stores/letter-box.ts';
+import { SqsDeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
 import { eventCaller } from '../call-function.ts';
 import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
@@ -8,18 +8,18 @@ import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { lazily, variable } from '../services.ts';
 import type { Telemetry } from '../telemetry.ts';
-import { emptyLetterBoxes, type LetterBoxServices } from './empty-letter-boxes.ts';
+import { drainDeadLetters, type DeadLetterServices } from './drain-dead-letters.ts';
 import { giveUp, type GiveUpServices } from './give-up.ts';
 
-export interface FleetServices extends GiveUpServices, LetterBoxServices {
+export interface FleetServices extends GiveUpServices, DeadLetterServices {
   fleet: Pick<Fleet, 'reconcile'>;
   telemetry: Pick<Telemetry, 'log' | 'measure'>;
   /** Epoch milliseconds. */
   now?: () => number;
 }
 
-/** Each look is paid for, and nobody waits for a letter that took hours to get there. */
-const LETTER_BOX_MINUTES = 10;
+/** Each look is paid for, and nobody waits for a dead letter that took hours to get there. */
+const DRAIN_MINUTES = 10;
 
 /**
  * Brings the workers in line with what waits for them, gives up what nobody takes, and now and then
@@ -35,17 +35,17 @@ export function createFleetHandler(services: FleetServices): () => Promise<void>
     services.telemetry.log({ level: 'error', event: 'pool_deserted', pool, givenUp });
   };
   return async () => {
-    const isLetterTime = Math.floor(now() / 60_000) % LETTER_BOX_MINUTES === 0;
+    const isDrainTime = Math.floor(now() / 60_000) % DRAIN_MINUTES === 0;
     const looks = await Promise.allSettled([
       ...POOLS.map(look),
-      ...(isLetterTime ? [emptyLetterBoxes(services)] : []),
+      ...(isDrainTime ? [drainDeadLetters(services)] : []),
     ]);
     for (const result of looks) if (result.status === 'rejected') throw result.reason;
   };
 }
 
-function letterBox(name: string): SqsLetterBox {
-  return new SqsLetterBox({ queueUrl: variable(name) });
+function deadLetterQueue(name: string): SqsDeadLetterQueue {
+  return new SqsDeadLetterQueue({ queueUrl: variable(name) });
 }
 
 export const handler = lazily(async () =>
@@ -54,11 +54,11 @@ export const handler = lazily(async () =>
     queues: deployedQueues(),
     callbacks: new SfnTaskCallbacks(),
     deadLetters: {
-      interactive: letterBox(ENVIRONMENT.interactiveDeadLettersUrl),
-      backfill: letterBox(ENVIRONMENT.backfillDeadLettersUrl),
+      interactive: deadLetterQueue(ENVIRONMENT.interactiveDeadLettersUrl),
+      backfill: deadLetterQueue(ENVIRONMENT.backfillDeadLettersUrl),
     },
-    lostEnds: letterBox(ENVIRONMENT.lostEndsUrl),
-    givenUpWebhooks: letterBox(ENVIRONMENT.givenUpWebhooksUrl),
+    lostEnds: deadLetterQueue(ENVIRONMENT.lostEndsUrl),
+    givenUpWebhooks: deadLetterQueue(ENVIRONMENT.givenUpWebhooksUrl),
     ends: {
       fail: eventCaller(variable(ENVIRONMENT.failFunction)),
       close: eventCaller(variable(ENVIRONMENT.closeFunction)),

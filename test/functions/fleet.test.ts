@@ -4,7 +4,7 @@ import { createFleetHandler } from '#functions/fleet/handler.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { TaskGoneError } from '#stores/errors.ts';
-import type { LetterBox } from '#stores/letter-box.ts';
+import type { DeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import { sampleMessage } from '../stores/samples.ts';
 
 function prepare({ deserted = [] as Pool[], broken = [] as Pool[], minute = 1 } = {}) {
@@ -13,7 +13,7 @@ function prepare({ deserted = [] as Pool[], broken = [] as Pool[], minute = 1 } 
   const logged: TelemetryEvent[] = [];
   const gone = new Set<string>();
   let looks = 0;
-  const nothing: LetterBox = {
+  const nothing: DeadLetterQueue = {
     count: async () => 0,
     take: async () => {
       looks++;

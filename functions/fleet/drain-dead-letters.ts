@@ -1,20 +1,20 @@
 import type { Pool } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN } from '#core/identity.ts';
 import { TaskGoneError } from '#stores/errors.ts';
-import type { Letter, LetterBox } from '#stores/letter-box.ts';
+import type { DeadLetter, DeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
 import type { EndedBackfill } from '../backfill-states.ts';
 import type { EndedExecution } from '../states.ts';
 import type { Telemetry } from '../telemetry.ts';
 
-export interface LetterBoxServices {
+export interface DeadLetterServices {
   /** Requests that no worker could answer. */
-  deadLetters: Readonly<Record<Pool, LetterBox>>;
+  deadLetters: Readonly<Record<Pool, DeadLetterQueue>>;
   /** Ends of executions that Fail or Close could not take. */
-  lostEnds: LetterBox;
+  lostEnds: DeadLetterQueue;
   /** Announcements that were given up: counted, and left to a person. */
-  givenUpWebhooks: Pick<LetterBox, 'count'>;
+  givenUpWebhooks: Pick<DeadLetterQueue, 'count'>;
   /** Tells the functions of the workflow once more. */
   ends: EndFunctions;
   callbacks: Pick<TaskCallbacks, 'sendTaskFailure'>;
@@ -41,13 +41,13 @@ const LONGEST_MILLISECONDS = 20_000;
  *
  * @throws the first error of a queue that could not be looked into, after the others were.
  */
-export async function emptyLetterBoxes(services: LetterBoxServices): Promise<void> {
+export async function drainDeadLetters(services: DeadLetterServices): Promise<void> {
   const { deadLetters, lostEnds, givenUpWebhooks, telemetry } = services;
   const outcomes = await Promise.allSettled([
-    ...Object.values(deadLetters).map((box) =>
-      empty(box, services, (letter) => failRequest(services, letter)),
+    ...Object.values(deadLetters).map((queue) =>
+      empty(queue, services, (deadLetter) => failRequest(services, deadLetter)),
     ),
-    empty(lostEnds, services, (letter) => tellAgain(services, letter)),
+    empty(lostEnds, services, (deadLetter) => tellAgain(services, deadLetter)),
     givenUpWebhooks.count(),
   ]);
   const found = outcomes.reduce(
@@ -63,22 +63,22 @@ export async function emptyLetterBoxes(services: LetterBoxServices): Promise<voi
 
 /** What cannot be dealt with shows again after the visibility of its queue. */
 async function empty(
-  box: LetterBox,
-  { telemetry }: LetterBoxServices,
-  dealWith: (letter: Letter) => Promise<void>,
+  queue: DeadLetterQueue,
+  { telemetry }: DeadLetterServices,
+  dealWith: (deadLetter: DeadLetter) => Promise<void>,
 ): Promise<number> {
   const until = performance.now() + LONGEST_MILLISECONDS;
   let found = 0;
   while (performance.now() < until) {
-    const letters = await box.take();
+    const letters = await queue.take();
     if (letters.length === 0) break;
     found += letters.length;
-    for (const letter of letters) {
+    for (const deadLetter of letters) {
       try {
-        await dealWith(letter);
-        await box.drop(letter.receipt);
+        await dealWith(deadLetter);
+        await queue.drop(deadLetter.receipt);
       } catch (error) {
-        const { id: messageId } = letter;
+        const { id: messageId } = deadLetter;
         telemetry.log({ level: 'warn', event: 'dead_letter_kept', messageId, error });
       }
     }
@@ -87,16 +87,16 @@ async function empty(
 }
 
 async function failRequest(
-  { callbacks, telemetry }: LetterBoxServices,
-  letter: Letter,
+  { callbacks, telemetry }: DeadLetterServices,
+  deadLetter: DeadLetter,
 ): Promise<void> {
-  const { taskToken, request } = readJson<Partial<GenerateMessage>>(letter) ?? {};
+  const { taskToken, request } = readJson<Partial<GenerateMessage>>(deadLetter) ?? {};
   if (typeof taskToken !== 'string' || taskToken === '') {
-    tellUnreadable(telemetry, letter);
+    tellUnreadable(telemetry, deadLetter);
     return;
   }
   const videoId = request?.videoId;
-  const { id: messageId } = letter;
+  const { id: messageId } = deadLetter;
   telemetry.log({
     level: 'error',
     event: 'dead_letter',
@@ -117,24 +117,30 @@ interface StatusChange {
 
 type LostEnd = Partial<EndedExecution & EndedBackfill & StatusChange>;
 
-async function tellAgain({ ends, telemetry }: LetterBoxServices, letter: Letter): Promise<void> {
-  const { execution, backfillId, error, detail } = readJson<LostEnd>(letter) ?? {};
-  telemetry.log({ level: 'error', event: 'end_lost', messageId: letter.id });
+async function tellAgain(
+  { ends, telemetry }: DeadLetterServices,
+  deadLetter: DeadLetter,
+): Promise<void> {
+  const { execution, backfillId, error, detail } = readJson<LostEnd>(deadLetter) ?? {};
+  telemetry.log({ level: 'error', event: 'end_lost', messageId: deadLetter.id });
   if (execution !== undefined && error !== undefined) return ends.fail({ execution, error });
   if (backfillId !== undefined && error !== undefined) return ends.close({ backfillId, error });
-  if (detail === undefined) return tellUnreadable(telemetry, letter);
+  if (detail === undefined) return tellUnreadable(telemetry, deadLetter);
   const ended = { Error: `Execution.${detail.status}`, Cause: '' };
   return BACKFILL_ID_PATTERN.test(detail.name)
     ? ends.close({ backfillId: detail.name, error: ended })
     : ends.fail({ execution: detail.name, error: ended });
 }
 
-function tellUnreadable(telemetry: LetterBoxServices['telemetry'], { id, body }: Letter): void {
+function tellUnreadable(
+  telemetry: DeadLetterServices['telemetry'],
+  { id, body }: DeadLetter,
+): void {
   const bytes = Buffer.byteLength(body);
   telemetry.log({ level: 'error', event: 'dead_letter_unreadable', messageId: id, bytes });
 }
 
-function readJson<Value extends object>({ body }: Letter): Value | null {
+function readJson<Value extends object>({ body }: DeadLetter): Value | null {
   try {
     return JSON.parse(body) as Value | null;
   } catch {

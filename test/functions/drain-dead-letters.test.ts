@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { emptyLetterBoxes, type LetterBoxServices } from '#functions/fleet/empty-letter-boxes.ts';
+import { drainDeadLetters, type DeadLetterServices } from '#functions/fleet/drain-dead-letters.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { TaskGoneError } from '#stores/errors.ts';
-import type { Letter, LetterBox } from '#stores/letter-box.ts';
+import type { DeadLetter, DeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import { sampleMessage } from '../stores/samples.ts';
 
 /** A queue whose letters are hidden once they were taken. */
-class MemoryBox implements LetterBox {
-  readonly letters: Letter[] = [];
+class MemoryQueue implements DeadLetterQueue {
+  readonly letters: DeadLetter[] = [];
   readonly kept = new Set<string>();
   isBroken = false;
 
@@ -26,7 +26,7 @@ class MemoryBox implements LetterBox {
     return this.letters.length;
   }
 
-  async take(): Promise<Letter[]> {
+  async take(): Promise<DeadLetter[]> {
     if (this.isBroken) throw new FlexCacheError('throttled', 'slow down', { transient: true });
     return this.letters.splice(0, 10);
   }
@@ -36,13 +36,13 @@ class MemoryBox implements LetterBox {
   }
 }
 
-const boxes = {
-  interactive: new MemoryBox(),
-  backfill: new MemoryBox(),
-  ends: new MemoryBox(),
-  webhooks: new MemoryBox(),
+const queues = {
+  interactive: new MemoryQueue(),
+  backfill: new MemoryQueue(),
+  ends: new MemoryQueue(),
+  webhooks: new MemoryQueue(),
 };
-let services: LetterBoxServices;
+let services: DeadLetterServices;
 let failed: [token: string, code: string, cause: string][];
 let told: unknown[];
 let logged: TelemetryEvent[];
@@ -50,10 +50,10 @@ let measured: unknown[];
 let callbackError: Error | null;
 
 beforeEach(() => {
-  for (const box of Object.values(boxes)) {
-    box.letters.length = 0;
-    box.kept.clear();
-    box.isBroken = false;
+  for (const queue of Object.values(queues)) {
+    queue.letters.length = 0;
+    queue.kept.clear();
+    queue.isBroken = false;
   }
   failed = [];
   told = [];
@@ -61,9 +61,9 @@ beforeEach(() => {
   measured = [];
   callbackError = null;
   services = {
-    deadLetters: { interactive: boxes.interactive, backfill: boxes.backfill },
-    lostEnds: boxes.ends,
-    givenUpWebhooks: boxes.webhooks,
+    deadLetters: { interactive: queues.interactive, backfill: queues.backfill },
+    lostEnds: queues.ends,
+    givenUpWebhooks: queues.webhooks,
     ends: {
       fail: async (ended) => void told.push(['fail', ended]),
       close: async (ended) => void told.push(['close', ended]),
@@ -88,11 +88,11 @@ describe('requests that no worker could answer', () => {
   it('are failed with a reason and what to do, however many there are', async () => {
     // Prepare
     const message = sampleMessage();
-    for (let sent = 0; sent < 12; sent++) boxes.interactive.post(message);
-    boxes.backfill.post(message);
+    for (let sent = 0; sent < 12; sent++) queues.interactive.post(message);
+    queues.backfill.post(message);
 
     // Act
-    await emptyLetterBoxes(services);
+    await drainDeadLetters(services);
 
     // Assess
     expect(failed).toHaveLength(13);
@@ -101,7 +101,7 @@ describe('requests that no worker could answer', () => {
       'internal',
       expect.stringContaining('submit the request again'),
     ]);
-    expect([...boxes.interactive.kept, ...boxes.backfill.kept]).toEqual([]);
+    expect([...queues.interactive.kept, ...queues.backfill.kept]).toEqual([]);
     expect(logged).toContainEqual(
       expect.objectContaining({ event: 'dead_letter', videoId: message.request.videoId }),
     );
@@ -111,26 +111,26 @@ describe('requests that no worker could answer', () => {
   it('are dropped when nobody waits for the answer any more, and kept when it cannot be given', async () => {
     // Act
     callbackError = new TaskGoneError();
-    boxes.interactive.post(sampleMessage());
-    await emptyLetterBoxes(services);
-    const keptWhenGone = boxes.interactive.kept.size;
+    queues.interactive.post(sampleMessage());
+    await drainDeadLetters(services);
+    const keptWhenGone = queues.interactive.kept.size;
     callbackError = new FlexCacheError('throttled', 'slow down', { transient: true });
-    boxes.interactive.post(sampleMessage());
-    await emptyLetterBoxes(services);
+    queues.interactive.post(sampleMessage());
+    await drainDeadLetters(services);
 
     // Assess
-    expect([keptWhenGone, boxes.interactive.kept.size]).toEqual([0, 1]);
+    expect([keptWhenGone, queues.interactive.kept.size]).toEqual([0, 1]);
     expect(logged.at(-2)).toMatchObject({ level: 'warn', event: 'dead_letter_kept' });
   });
 
   it.each(['', 'no JSON', 'null', '{"taskToken": 7}'])('are none of ours: %s', async (body) => {
     // Act
-    boxes.interactive.post(body);
-    await emptyLetterBoxes(services);
+    queues.interactive.post(body);
+    await drainDeadLetters(services);
 
     // Assess
     expect(failed).toEqual([]);
-    expect(boxes.interactive.kept.size).toBe(0);
+    expect(queues.interactive.kept.size).toBe(0);
     expect(logged[0]).toMatchObject({ event: 'dead_letter_unreadable' });
   });
 });
@@ -157,35 +157,35 @@ describe('the lost end of an execution', () => {
       { detail: { name: BACKFILL, status: 'TIMED_OUT' } },
       ['close', { backfillId: BACKFILL, error: ENDED }],
     ],
-  ])('is told again where %s', async (_, letter, again) => {
+  ])('is told again where %s', async (_, deadLetter, again) => {
     // Act
-    boxes.ends.post(letter);
-    await emptyLetterBoxes(services);
+    queues.ends.post(deadLetter);
+    await drainDeadLetters(services);
 
     // Assess
     expect(told).toEqual([again]);
-    expect(boxes.ends.kept.size).toBe(0);
+    expect(queues.ends.kept.size).toBe(0);
     expect(measured).toEqual([[{ deadLetters: 1 }, {}]]);
   });
 });
 
 it('counts announcements that were given up, and leaves them to a person', async () => {
   // Act
-  boxes.webhooks.post({});
-  await emptyLetterBoxes(services);
+  queues.webhooks.post({});
+  await drainDeadLetters(services);
 
   // Assess
   expect(measured).toEqual([[{ deadLetters: 1 }, {}]]);
-  expect(boxes.webhooks.kept.size).toBe(1);
+  expect(queues.webhooks.kept.size).toBe(1);
 });
 
 it('says nothing where nothing went wrong, and looks into the others when one cannot be looked into', async () => {
   // Act
-  await emptyLetterBoxes(services);
+  await drainDeadLetters(services);
   const silence = [...logged, ...measured];
-  boxes.interactive.isBroken = true;
-  boxes.backfill.post(sampleMessage());
-  const broken = emptyLetterBoxes(services);
+  queues.interactive.isBroken = true;
+  queues.backfill.post(sampleMessage());
+  const broken = drainDeadLetters(services);
 
   // Assess
   await expect(broken).rejects.toMatchObject({ code: 'throttled' });

@@ -1,11 +1,11 @@
 import { CreateQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it } from 'vitest';
-import { SqsLetterBox } from '#stores/letter-box.ts';
+import { SqsDeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { motoClientOptions } from '../moto.ts';
 import { unique } from './samples.ts';
 
-describeOnMoto('SqsLetterBox on moto', (endpoint) => {
+describeOnMoto('SqsDeadLetterQueue on moto', (endpoint) => {
   const client = new SQSClient(motoClientOptions(endpoint || 'http://127.0.0.1:9'));
 
   it('hands out what came as it came, until it is dropped', async () => {
@@ -16,25 +16,25 @@ describeOnMoto('SqsLetterBox on moto', (endpoint) => {
         Attributes: { VisibilityTimeout: '0' },
       }),
     );
-    const box = new SqsLetterBox({ queueUrl: QueueUrl!, client });
-    const empty = [await box.count(), await box.take()];
+    const queue = new SqsDeadLetterQueue({ queueUrl: QueueUrl!, client });
+    const empty = [await queue.count(), await queue.take()];
     await client.send(new SendMessageCommand({ QueueUrl, MessageBody: 'no JSON' }));
 
     // Act
-    const count = await box.count();
-    const [letter] = await box.take();
-    await box.drop(letter!.receipt);
+    const count = await queue.count();
+    const [deadLetter] = await queue.take();
+    await queue.drop(deadLetter!.receipt);
 
     // Assess
     expect(empty).toEqual([0, []]);
     expect(count).toBe(1);
-    expect(letter).toMatchObject({ body: 'no JSON', id: expect.any(String) });
-    expect(await box.take()).toEqual([]);
+    expect(deadLetter).toMatchObject({ body: 'no JSON', id: expect.any(String) });
+    expect(await queue.take()).toEqual([]);
   });
 
   it('says which queue cannot be looked into', async () => {
-    const box = new SqsLetterBox({ queueUrl: `${endpoint}/1/absent`, client });
+    const queue = new SqsDeadLetterQueue({ queueUrl: `${endpoint}/1/absent`, client });
 
-    await expect(box.take()).rejects.toThrow(/absent/);
+    await expect(queue.take()).rejects.toThrow(/absent/);
   });
 });

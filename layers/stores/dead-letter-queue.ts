@@ -7,18 +7,18 @@ import {
 import { fromAws } from './aws-errors.ts';
 
 /** A message as it came, whatever it is. */
-export interface Letter {
+export interface DeadLetter {
   id: string;
   body: string;
   receipt: string;
 }
 
 /** A queue that nobody listens to: it is looked into now and then. */
-export interface LetterBox {
+export interface DeadLetterQueue {
   /** How many messages are in it, about. */
   count(): Promise<number>;
   /** Some of them, hidden from others for the visibility of the queue; none when it is empty. */
-  take(): Promise<Letter[]>;
+  take(): Promise<DeadLetter[]>;
   /** Idempotent. */
   drop(receipt: string): Promise<void>;
 }
@@ -27,7 +27,7 @@ export interface LetterBox {
 const MOST_LETTERS = 10;
 
 /** A queue of SQS, asked without waiting: what one look misses the next one finds. */
-export class SqsLetterBox implements LetterBox {
+export class SqsDeadLetterQueue implements DeadLetterQueue {
   readonly #queueUrl: string;
   readonly #client: SQSClient;
 
@@ -46,7 +46,7 @@ export class SqsLetterBox implements LetterBox {
     });
   }
 
-  take(): Promise<Letter[]> {
+  take(): Promise<DeadLetter[]> {
     return this.#ask(async () => {
       const { Messages: messages = [] } = await this.#client.send(
         new ReceiveMessageCommand({
