@@ -1,13 +1,9 @@
-import { DefaultCalibration } from '#core/calibration.ts';
-import { priceBookOf } from '#core/prices.ts';
 import { createRandomSource } from '#core/random.ts';
 import { simulate } from '#core/simulate/simulate.ts';
 import type { ReplayedRequest } from '#core/simulate/types.ts';
+import { cache, simulationOptions, START, vectorOf } from '../test/core/simulate/trace-fixture.ts';
 
 const DAY_SECONDS = 86_400;
-/** 2026-11-22T00:00:00Z, epoch seconds. */
-const START = Date.UTC(2026, 10, 22) / 1000;
-const DIMENSIONS = 32;
 
 interface Use {
   day: number;
@@ -134,28 +130,10 @@ function traceOf(uses: readonly Use[]): ReplayedRequest[] {
     });
 }
 
-function vectorOf(prompt: string): Float32Array {
-  const random = createRandomSource(1, `vector of ${prompt}`);
-  const drawn = Array.from({ length: DIMENSIONS }, () => random.nextUint32() / 2 ** 31 - 1);
-  const length = Math.hypot(...drawn);
-  return Float32Array.from(drawn, (element) => element / length);
-}
-
 /** Dollars of the rent policy by those of LRU: 12 evaluations of 2 s at a dollar an hour. */
 export async function rentToLru({ trace, entries }: ReturningPrompts): Promise<number> {
-  const capacity = { entries, latentBytes: null };
-  const { caches } = await simulate(trace(), {
-    caches: (['rent', 'lru'] as const).map((policy) => ({ policy, capacity, fastTier: null })),
-    book: priceBookOf('us-east-1'),
-    calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
-    scope: 'shared',
-    steps: 12,
-    secondsPerEvaluation: 2,
-    dollarsPerGpuSecond: 1 / 3600,
-    latentBytes: 2 ** 20,
-    storageClass: 'STANDARD',
-    fetch: { seconds: 0, bytesPerSecond: Infinity },
-  });
-  const [rent, lru] = caches.map(({ dollars }) => dollars.total);
+  const caches = (['rent', 'lru'] as const).map((policy) => cache(policy, entries));
+  const summary = await simulate(trace(), simulationOptions({ caches }));
+  const [rent, lru] = summary.caches.map(({ dollars }) => dollars.total);
   return rent! / lru!;
 }
