@@ -24,15 +24,35 @@ export function shownAttributes(
   logits: Float32Array,
 ): ShownAttributes {
   const shown: Record<string, string> = {};
+  for (const [index, { value, probability }] of judgements(attributes, logits).entries()) {
+    const { name, values } = attributes[index]!;
+    if (probability >= SURE_PROBABILITY) shown[name] = values[value]!;
+  }
+  return shown;
+}
+
+/** How many logits a judge gives: one for each value of each attribute. */
+export function logitCount(attributes: readonly JudgedAttribute[]): number {
+  return attributes.reduce((sum, { values }) => sum + values.length, 0);
+}
+
+/**
+ * The most probable value of each attribute, by its index, and its probability (softmax).
+ *
+ * @param logits of all values of all attributes, in their order
+ */
+export function judgements(
+  attributes: readonly JudgedAttribute[],
+  logits: Float32Array,
+): { value: number; probability: number }[] {
   let offset = 0;
-  for (const { name, values } of attributes) {
+  return attributes.map(({ values }) => {
     const ofAttribute = logits.subarray(offset, offset + values.length);
     offset += values.length;
     const largest = Math.max(...ofAttribute);
     const sum = ofAttribute.reduce((total, logit) => total + Math.exp(logit - largest), 0);
-    if (1 / sum >= SURE_PROBABILITY) shown[name] = values[ofAttribute.indexOf(largest)]!;
-  }
-  return shown;
+    return { value: ofAttribute.indexOf(largest), probability: 1 / sum };
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
+import { judgements, logitCount, type JudgedAttribute } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { networkPaths, type ModelPackage } from './manifest.ts';
 import type { AttributeJudge } from './model.ts';
@@ -33,16 +33,11 @@ export class OnnxJudge implements AttributeJudge {
 
   async judge(latent: Tensor): Promise<{ values: number[]; features: Float32Array }> {
     const outputs = await this.#networks.run('judge', { latent: asBatch(latent) });
-    const total = this.#attributes.reduce((sum, { values }) => sum + values.length, 0);
-    const logits = pickOutput(outputs, 'judge', 'logits', [1, total]).data;
+    const shape = [1, logitCount(this.#attributes)];
+    const logits = pickOutput(outputs, 'judge', 'logits', shape).data;
     const featureCount = outputs['features']?.shape[1] ?? 0;
     const features = pickOutput(outputs, 'judge', 'features', [1, featureCount]).data;
-    let offset = 0;
-    const values = this.#attributes.map((attribute) => {
-      const ofAttribute = logits.subarray(offset, offset + attribute.values.length);
-      offset += attribute.values.length;
-      return ofAttribute.indexOf(Math.max(...ofAttribute));
-    });
+    const values = judgements(this.#attributes, logits).map(({ value }) => value);
     return { values, features };
   }
 

@@ -1,4 +1,4 @@
-import { shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
+import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
@@ -153,11 +153,9 @@ export class OnnxVideoModel implements VideoModel {
   async recognise(latent: Tensor): Promise<ShownAttributes> {
     const attributes = this.#manifest.judge?.attributes;
     if (attributes === undefined || this.#manifest.files.judge === undefined) return {};
-    const total = attributes.reduce((sum, { values }) => sum + values.length, 0);
-    return shownAttributes(
-      attributes,
-      (await this.#ofOne('judge', 'latent', latent, 'logits', [total])).data,
-    );
+    const shape = [logitCount(attributes)];
+    const logits = await this.#ofOne('judge', 'latent', latent, 'logits', shape);
+    return shownAttributes(attributes, logits.data);
   }
 
   async #ofOne(
