@@ -96,19 +96,15 @@ function entryOf(
   donors: readonly (Entry | null)[],
 ): Entry | null {
   const { latentKey, latentSha256, vectors } = generation;
-  const { prompt, seed, steps, tenant, scope, remixOf, cache } = request;
+  const { cache } = request;
   if (cache === 'off' || cache === 'readonly') return null;
   if (latentKey === null || latentSha256 === null || vectors.whole === null) return null;
-  const partition = { compatibilityKey, scope, tenant };
+  const links = generation.donors.map(({ similarity }, index) => ({
+    similarity,
+    entry: donors[index] ?? null,
+  }));
   return {
-    entryId: request.videoId,
-    state: 'READY',
-    ...partition,
-    exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
-    promptKey: promptKey({ prompt, ...partition }),
-    prompt,
-    ...readingOf(embed.embedding),
-    seed,
+    ...askedOf(compatibilityKey, request, embed.embedding, links),
     latentKey,
     latentBytes: generation.latentBytes,
     latentSha256,
@@ -120,20 +116,45 @@ function entryOf(
     facts: generation.facts,
     vectors: { ...vectors, whole: vectors.whole },
     ...(generation.shown && { shown: generation.shown }),
-    ...lineageAfter(
-      steps,
-      generation.donors.map(({ similarity }, index) => {
-        const donor = donors[index] ?? null;
-        return { similarity, lineage: donor && lineageOf(donor) };
-      }),
-    ),
-    hits: 0,
     ...(lookup.neighbours !== undefined && { neighbours: lookup.neighbours }),
     createdAt: new Date().toISOString(),
     gpuSeconds: work?.gpuSeconds ?? 0,
     ...(work?.denoiseSeconds !== undefined && { denoiseSeconds: work.denoiseSeconds }),
     stepsRun: generation.stepsRun,
   };
+}
+
+/** A donor of a video: how similar it was, and its entry, where that is still there. */
+export interface UsedDonor {
+  similarity: number;
+  entry: Entry | null;
+}
+
+/** What a new entry has of its request, before anything of its video is known. */
+export function askedOf(
+  compatibilityKey: string,
+  request: GenerationRequest,
+  embedding: PromptEmbedding,
+  donors: readonly UsedDonor[],
+) {
+  const { videoId, prompt, seed, steps, tenant, scope, remixOf } = request;
+  const partition = { compatibilityKey, scope, tenant };
+  const links = donors.map(({ similarity, entry }) => ({
+    similarity,
+    lineage: entry && lineageOf(entry),
+  }));
+  return {
+    entryId: videoId,
+    state: 'READY',
+    ...partition,
+    exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
+    promptKey: promptKey({ prompt, ...partition }),
+    prompt,
+    ...readingOf(embedding),
+    seed,
+    ...lineageAfter(steps, links),
+    hits: 0,
+  } satisfies Partial<Entry>;
 }
 
 /** What later prompts are compared with. */

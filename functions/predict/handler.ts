@@ -1,8 +1,6 @@
 import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core/generation.ts';
-import { exactKey, promptKey } from '#core/identity.ts';
-import { lineageAfter, lineageOf } from '#core/lineage.ts';
 import type { PriceBook } from '#core/prices.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
@@ -18,7 +16,7 @@ import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { embedPrompt } from '../embed/embed-prompt.ts';
 import { ENVIRONMENT } from '../environment.ts';
-import { readingOf } from '../commit/store-outcome.ts';
+import { askedOf } from '../commit/store-outcome.ts';
 import {
   admitLine,
   itemsOf,
@@ -255,27 +253,15 @@ class Forecast {
   async #entryOf({ request, embedding, plan }: PlannedLine): Promise<Entry | null> {
     if (request.cache === 'off' || request.cache === 'readonly' || plan.hit === 'exact')
       return null;
-    const { videoId, prompt, seed, steps, tenant, scope, remixOf } = request;
-    const { compatibilityKey } = this.#services;
-    const partition = { compatibilityKey, scope, tenant };
     const donors = await Promise.all(
-      plan.donors.map(async ({ entryId, similarity }) => {
-        const donor = await this.#batch.getEntry(entryId);
-        return { similarity, lineage: donor && lineageOf(donor) };
-      }),
+      plan.donors.map(async ({ entryId, similarity }) => ({
+        similarity,
+        entry: await this.#batch.getEntry(entryId),
+      })),
     );
     return {
-      ...partition,
-      entryId: videoId,
-      state: 'READY',
-      exactKey: exactKey({ prompt, seed, steps, remixOf, ...partition }),
-      promptKey: promptKey({ prompt, ...partition }),
-      prompt,
-      ...readingOf(embedding),
-      seed,
+      ...askedOf(this.#services.compatibilityKey, request, embedding, donors),
       vectors: embedding.vectors,
-      ...lineageAfter(steps, donors),
-      hits: 0,
       createdAt: '',
       gpuSeconds: 0,
       stepsRun: plan.steps,
