@@ -137,7 +137,9 @@ export class StorageStack extends Stack {
       this.lostEnds,
     ];
     const values = [
-      ...[table.tableArn, table.tableName, vectorIndex.attrIndexArn],
+      table.tableArn,
+      table.tableName,
+      vectorIndex.attrIndexArn,
       ...[latents, videos].flatMap(({ bucketArn, bucketName }) => [bucketArn, bucketName]),
       ...queues.flatMap(({ queueArn, queueName, queueUrl }) => [queueArn, queueName, queueUrl]),
     ];

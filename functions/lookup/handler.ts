@@ -263,11 +263,10 @@ class Lookup {
 
   async #findSamePrompt(): Promise<Entry[]> {
     const { prompt } = this.#request;
-    const entries = await this.#services.table.findSamePrompt(
+    return this.#services.table.findSamePrompt(
       promptKey({ prompt, ...this.#partition }),
       CANDIDATES_PER_PART,
     );
-    return entries;
   }
 
   async #findCandidates(samePrompt: readonly Entry[]): Promise<Candidates> {
