@@ -1,4 +1,4 @@
-import type { Calibration } from '#core/calibration.ts';
+import { startPoint, type Calibration } from '#core/calibration.ts';
 import type { Donor, Plan } from '#core/generation.ts';
 
 /**
@@ -12,5 +12,10 @@ export function degradePlan(plan: Plan, usable: readonly Donor[], calibration: C
     const start = calibration.decide(donor.part, donor.similarity, plan.fullSteps);
     if (start !== null) return { ...plan, ...start, hit: donor.part, donors: [donor] };
   }
-  return { ...plan, hit: 'miss', donors: [], startTime: 1, steps: plan.fullSteps };
+  return {
+    ...plan,
+    ...startPoint(1, plan.fullSteps, calibration.fullSolver),
+    hit: 'miss',
+    donors: [],
+  };
 }

@@ -132,6 +132,7 @@ export async function generateVideo(
     donors: actual.donors,
     startTime: actual.startTime,
     stepsRun: actual.steps,
+    equivalentsRun: actual.steps,
     stepsHere: actual.steps - resumption.stepsBefore,
     work: denoiser.work,
   };

@@ -1,4 +1,4 @@
-import type { HitKind, LookupPart } from './generation.ts';
+import type { Anchor, HitKind, LookupPart, SolverName } from './generation.ts';
 import { InvalidInputError } from './errors.ts';
 
 /** Where a hit starts and how many network evaluations it runs. */
@@ -7,10 +7,27 @@ export interface StartPoint {
   startTime: number;
   /** Network evaluations, fewer than a full generation's. */
   steps: number;
+  solver: SolverName;
+  anchor: Anchor;
+  /** Expected compute, in evaluations of all tokens. */
+  equivalents: number;
+}
+
+/** A start after which all is denoised, one evaluation of all tokens a step. */
+export function startPoint(
+  startTime: number,
+  steps: number,
+  solver: SolverName = 'euler',
+): StartPoint {
+  return { startTime, steps, solver, anchor: 'none', equivalents: steps };
 }
 
 /** Decides how deep a hit may reuse its donors. */
 export interface Calibration {
+  /** Of full generations. */
+  readonly fullSolver: SolverName;
+  /** Reuses away from a full generation from which on an entry is no donor; Infinity where there is no limit. */
+  readonly maxGeneration: number;
   /**
    * @param similarity cosine of the request and its donor, -1..1; for two donors the smaller one
    * @param fullSteps network evaluations of a full generation of the same request; Infinity asks
@@ -32,7 +49,7 @@ type DonorHit = Exclude<HitKind, 'exact' | 'miss'>;
  * and drift at most 5 % in Frechet distance. An object alone keeps its adherence from 0.8 on, but
  * the empty surroundings drift by 21 % there, so it starts one notch earlier, at 0.9.
  */
-const MEASURED_START_POINTS: Readonly<Record<DonorHit, StartPoint>> = {
+const MEASURED_START_POINTS: Readonly<Record<DonorHit, Pick<StartPoint, 'startTime' | 'steps'>>> = {
   whole: { startTime: 0.3, steps: 3 },
   'object+background': { startTime: 0.7, steps: 5 },
   object: { startTime: 0.9, steps: 8 },
@@ -45,10 +62,16 @@ const MEASURED_START_POINTS: Readonly<Record<DonorHit, StartPoint>> = {
  * calibration file measured for the package replaces it.
  */
 export class DefaultCalibration implements Calibration {
+  readonly fullSolver: SolverName;
+  readonly maxGeneration = 3;
   readonly #thresholds: Readonly<Record<DonorHit, number>>;
 
-  /** @throws InvalidInputError when a threshold is not in -1..1. */
-  constructor(thresholds: SimilarityThresholds) {
+  /**
+   * @param fullSolver the manifest's `scheduler.solver`
+   * @throws InvalidInputError when a threshold is not in -1..1.
+   */
+  constructor(thresholds: SimilarityThresholds, fullSolver: SolverName = 'euler') {
+    this.fullSolver = fullSolver;
     for (const part of ['whole', 'object', 'background'] as const) {
       const threshold = thresholds[part];
       if (threshold >= -1 && threshold <= 1) continue;
@@ -69,11 +92,11 @@ export class DefaultCalibration implements Calibration {
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
     if (kind === 'miss') return null;
-    if (kind === 'exact') return { startTime: 0, steps: 0 };
+    if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (!(similarity >= this.#thresholds[kind])) return null;
     const measured = MEASURED_START_POINTS[kind];
     const steps =
       measured.steps < fullSteps ? measured.steps : Math.ceil(measured.startTime * fullSteps);
-    return steps < fullSteps ? { startTime: measured.startTime, steps } : null;
+    return steps < fullSteps ? startPoint(measured.startTime, steps, this.fullSolver) : null;
   }
 }

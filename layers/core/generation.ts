@@ -90,6 +90,21 @@ export interface Donor {
   latentKey: string;
 }
 
+/** Solvers of the rectified flow's ODE; each takes one network evaluation a step. */
+export const SOLVERS = ['euler', 'ab2', 'dpmpp-2m'] as const;
+
+export type SolverName = (typeof SOLVERS)[number];
+
+/**
+ * What of the donors is held while the rest is denoised. `none`: everything is denoised from the start
+ * time on. `background`: what lies outside the predicted object is set to the re-noised donor after
+ * each step, from the second to the last but one. `region`: only the tokens of the object's region are
+ * denoised; the background is the donor's as it is.
+ */
+export const ANCHORS = ['none', 'background', 'region'] as const;
+
+export type Anchor = (typeof ANCHORS)[number];
+
 /** The decision for one request. */
 export interface Plan {
   hit: HitKind;
@@ -98,6 +113,10 @@ export interface Plan {
   startTime: number;
   /** Network evaluations that this plan will run. */
   steps: number;
+  solver: SolverName;
+  anchor: Anchor;
+  /** Expected compute, in evaluations of all tokens; fewer than `steps` where only a region is denoised. */
+  equivalents: number;
   /** Network evaluations of a full generation of the same request. */
   fullSteps: number;
   seed: number;
@@ -209,7 +228,10 @@ export interface GenerationResult {
   hit: HitKind;
   donors: Donor[];
   startTime: number;
+  /** Network evaluations of all that worked on it. */
   stepsRun: number;
+  /** Their compute, in evaluations of all tokens. */
+  equivalentsRun: number;
   seconds: { queue: number; generate: number };
   usage: UsageRecord;
 }

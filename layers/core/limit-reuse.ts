@@ -14,7 +14,10 @@ export function limitReuse(
   { minSimilarity, maxReuse }: Pick<GenerationRequest, 'minSimilarity' | 'maxReuse'>,
 ): Calibration {
   const earliest = 1 - maxReuse;
+  const { fullSolver, maxGeneration } = calibration;
   return {
+    fullSolver,
+    maxGeneration,
     decide(kind, similarity, fullSteps) {
       if (similarity < minSimilarity) return null;
       const start = calibration.decide(kind, similarity, fullSteps);
@@ -29,15 +32,14 @@ export function limitReuse(
  * The same hit begun later: as many steps for each unit of time as before, or as a full generation
  * has where that is fewer. Null when nothing would be saved.
  */
-export function moveStart(
-  { startTime, steps }: StartPoint,
-  to: number,
-  fullSteps: number,
-): StartPoint | null {
+export function moveStart(start: StartPoint, to: number, fullSteps: number): StartPoint | null {
+  const { startTime, steps } = start;
   const proportional = Math.ceil(withoutNoise((steps * to) / startTime));
   const asFull = Math.ceil(withoutNoise(to * fullSteps));
   const moved = Math.max(steps, Math.min(proportional, asFull));
-  return to < 1 && moved < fullSteps ? { startTime: to, steps: moved } : null;
+  return to < 1 && moved < fullSteps
+    ? { ...start, startTime: to, steps: moved, equivalents: moved * (start.equivalents / steps) }
+    : null;
 }
 
 /** 3 * 0.8 / 0.3 is 8, not a little more. */

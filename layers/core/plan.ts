@@ -1,4 +1,4 @@
-import type { Calibration, StartPoint } from './calibration.ts';
+import { startPoint, type Calibration, type StartPoint } from './calibration.ts';
 import type { Donor, GenerationRequest, HitKind, LookupPart, Plan } from './generation.ts';
 import { limitReuse, moveStart } from './limit-reuse.ts';
 import type { Lineage } from './lineage.ts';
@@ -57,10 +57,12 @@ const HIT_PREFERENCE: readonly HitKind[] = ['whole', 'object+background', 'objec
  */
 export function makePlan(input: PlanInput): Plan {
   const { request, exactVideoId, candidates } = input;
-  if (request.cache === 'off' || request.cache === 'refresh') return fullGeneration(request);
+  const full = fullGeneration(request, input.calibration);
+  if (request.cache === 'off' || request.cache === 'refresh') return full;
   const calibration = limitReuse(input.calibration, request);
-  if (exactVideoId !== null && calibration.decide('exact', 1, request.steps) !== null) {
-    return { ...fullGeneration(request), ...EXACT_HIT, exactVideoId };
+  if (exactVideoId !== null) {
+    const returned = calibration.decide('exact', 1, request.steps);
+    if (returned !== null) return { ...full, ...returned, hit: 'exact', exactVideoId };
   }
 
   const random = createRandomSource(request.seed, 'plan');
@@ -89,7 +91,7 @@ export function makePlan(input: PlanInput): Plan {
     if (best === null || skipsMore(start, best)) best = { hit, donors, ...start };
   }
   best ??= remixOf(input);
-  return best === null ? fullGeneration(request) : { ...fullGeneration(request), ...best };
+  return best === null ? full : { ...full, ...best };
 }
 
 /**
@@ -103,7 +105,7 @@ export function isDonor(
   { request, calibration }: Pick<PlanInput, 'request' | 'calibration'>,
 ): boolean {
   return (
-    candidate.generation < MAX_GENERATION &&
+    candidate.generation < calibration.maxGeneration &&
     candidate.steps >= request.steps &&
     Math.min(candidate.similarity, candidate.leastSimilarity) >= request.minSimilarity &&
     calibration.decide(part, candidate.similarity, Infinity) !== null
@@ -132,14 +134,14 @@ function remixOf({ request, remix, calibration }: PlanInput): Option | null {
   return start && { hit: 'whole', donors: [donorOf('whole', remix)], ...start };
 }
 
-const EXACT_HIT = { hit: 'exact', startTime: 0, steps: 0 } as const;
-
-function fullGeneration(request: PlanInput['request']): Plan {
+function fullGeneration(
+  request: PlanInput['request'],
+  { fullSolver }: Pick<Calibration, 'fullSolver'>,
+): Plan {
   return {
     hit: 'miss',
     donors: [],
-    startTime: 1,
-    steps: request.steps,
+    ...startPoint(1, request.steps, fullSolver),
     fullSteps: request.steps,
     seed: request.seed,
     exactVideoId: null,
@@ -147,7 +149,7 @@ function fullGeneration(request: PlanInput['request']): Plan {
 }
 
 function skipsMore(start: StartPoint, than: StartPoint): boolean {
-  if (start.steps !== than.steps) return start.steps < than.steps;
+  if (start.equivalents !== than.equivalents) return start.equivalents < than.equivalents;
   return start.startTime < than.startTime;
 }
 

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/calibration.ts';
 import { codeOf } from './code-of.ts';
 
 const CALIBRATION = new DefaultCalibration({ whole: 0.9, object: 0.8, background: 0.7 });
 
 describe('DefaultCalibration', () => {
   it.each([
-    ['whole', 0.9, { startTime: 0.3, steps: 3 }],
-    ['object', 0.8, { startTime: 0.9, steps: 8 }],
-    ['background', 0.7, { startTime: 0.95, steps: 8 }],
-    ['object+background', 0.7, { startTime: 0.7, steps: 5 }],
-    ['exact', 1, { startTime: 0, steps: 0 }],
+    ['whole', 0.9, startPoint(0.3, 3)],
+    ['object', 0.8, startPoint(0.9, 8)],
+    ['background', 0.7, startPoint(0.95, 8)],
+    ['object+background', 0.7, startPoint(0.7, 5)],
+    ['exact', 1, startPoint(0, 0)],
   ] as const)('starts %s at similarity %d from the measured point', (kind, similarity, start) => {
     expect(CALIBRATION.decide(kind, similarity, 12)).toEqual(start);
   });
@@ -27,8 +27,8 @@ describe('DefaultCalibration', () => {
   });
 
   it.each([
-    ['whole', 3, { startTime: 0.3, steps: 1 }],
-    ['object+background', 5, { startTime: 0.7, steps: 4 }],
+    ['whole', 3, startPoint(0.3, 1)],
+    ['object+background', 5, startPoint(0.7, 4)],
     ['object', 8, null],
     ['whole', 1, null],
     ['background', 8, null],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint, type Calibration } from '#core/calibration.ts';
 import type { CacheMode } from '#core/generation.ts';
 import {
   makePlan,
@@ -43,8 +43,7 @@ describe('makePlan', () => {
     expect(makePlan(input())).toEqual({
       hit: 'miss',
       donors: [],
-      startTime: 1,
-      steps: 12,
+      ...startPoint(1, 12),
       fullSteps: 12,
       seed: 7,
       exactVideoId: null,
@@ -55,8 +54,7 @@ describe('makePlan', () => {
     expect(makePlan(input(ALL_PARTS, { exactVideoId: 'vid_1' }))).toEqual({
       hit: 'exact',
       donors: [],
-      startTime: 0,
-      steps: 0,
+      ...startPoint(0, 0),
       fullSteps: 12,
       seed: 7,
       exactVideoId: 'vid_1',
@@ -76,7 +74,9 @@ describe('makePlan', () => {
 
   it('follows the calibration when it lets a pair skip more than a whole donor', () => {
     const calibration: Calibration = {
-      decide: (kind) => ({ startTime: 0.5, steps: kind === 'object+background' ? 3 : 6 }),
+      fullSolver: 'euler',
+      maxGeneration: 3,
+      decide: (kind) => startPoint(0.5, kind === 'object+background' ? 3 : 6),
     };
     expect(makePlan(input(ALL_PARTS, { calibration })).hit).toBe('object+background');
   });
@@ -84,9 +84,11 @@ describe('makePlan', () => {
   it('asks about a pair with the similarity of its weaker donor', () => {
     const asked: [string, number][] = [];
     const calibration: Calibration = {
+      fullSolver: 'euler',
+      maxGeneration: 3,
       decide: (kind, similarity) => {
         asked.push([kind, similarity]);
-        return { startTime: 0.6, steps: 5 };
+        return startPoint(0.6, 5);
       },
     };
 

@@ -1,3 +1,4 @@
+import { startPoint } from '#core/calibration.ts';
 import { standardNormalNoise } from '#core/noise.ts';
 import type {
   CacheMode,
@@ -295,8 +296,7 @@ export function planFor(hit: Plan['hit'], donors: Donor[] = [], plan: Partial<Pl
   return {
     hit,
     donors,
-    startTime: isMiss ? 1 : 0.6,
-    steps: isMiss ? 12 : 5,
+    ...startPoint(isMiss ? 1 : 0.6, plan.steps ?? (isMiss ? 12 : 5)),
     fullSteps: 12,
     seed: 7,
     exactVideoId: null,

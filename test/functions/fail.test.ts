@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { startPoint } from '#core/calibration.ts';
 import { randomVideoId } from '#core/identity.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
@@ -148,8 +149,7 @@ describe('Fail', () => {
     const plan = {
       hit: 'whole' as const,
       donors: [{ entryId, part: 'whole' as const, similarity: 1, latentKey }],
-      startTime: 0.3,
-      steps: 3,
+      ...startPoint(0.3, 3),
       fullSteps: 12,
       seed: 7,
       exactVideoId: null,

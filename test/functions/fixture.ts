@@ -1,6 +1,6 @@
 import { costBy } from '#functions/deployed-prices.ts';
 import { afterAll, beforeAll } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/calibration.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/identity.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
@@ -180,6 +180,7 @@ export function generationOf(
     donors: [],
     startTime: 1,
     stepsRun: 12,
+    equivalentsRun: 12,
     seconds: { queue: 0.5, generate: 2 },
     usage: {
       step: 'generate',
@@ -202,8 +203,7 @@ export function commitInput(
       plan: {
         hit: 'miss',
         donors: [],
-        startTime: 1,
-        steps: 12,
+        ...startPoint(1, 12),
         fullSteps: 12,
         seed: request.seed,
         exactVideoId: null,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { startPoint } from '#core/calibration.ts';
 import type { Entry } from '#core/generation.ts';
 import { decayedTo } from '#core/policy/decay.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
@@ -135,10 +136,10 @@ describe('what a hit is worth', () => {
     proposing('object', object, vectors);
     proposing('background', background, vectors);
     const pairsOnly: Services['calibration'] = {
+      fullSolver: 'euler',
+      maxGeneration: 3,
       decide: (kind, _, fullSteps) =>
-        kind === 'object+background' || fullSteps === Infinity
-          ? { startTime: 0.7, steps: 5 }
-          : null,
+        kind === 'object+background' || fullSteps === Infinity ? startPoint(0.7, 5) : null,
     };
 
     const { plan, neighbours } = await createLookupHandler({

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { startPoint } from '#core/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
 import { PATIENCE } from '#core/patience.ts';
@@ -317,10 +318,10 @@ describe('Lookup', () => {
         lease.entryId === background.entryId ? Promise.resolve(null) : table().leaseEntry(lease),
     });
     const pairsOnly: Services['calibration'] = {
+      fullSolver: 'euler',
+      maxGeneration: 3,
       decide: (kind, _, fullSteps) =>
-        kind === 'object+background' || fullSteps === Infinity
-          ? { startTime: 0.7, steps: 5 }
-          : null,
+        kind === 'object+background' || fullSteps === Infinity ? startPoint(0.7, 5) : null,
     };
 
     // Act

@@ -1,4 +1,4 @@
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/calibration.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Donor, GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
@@ -89,8 +89,8 @@ export class Execution {
     const miss = { seed, fullSteps: steps, exactVideoId: null };
     const plan: Plan =
       donorId === null
-        ? { ...miss, hit: 'miss', donors: [], startTime: 1, steps }
-        : { ...miss, hit: 'whole', donors: [donorOf(donorId)], startTime: 0.3, steps: 3 };
+        ? { ...miss, hit: 'miss', donors: [], ...startPoint(1, steps) }
+        : { ...miss, hit: 'whole', donors: [donorOf(donorId)], ...startPoint(0.3, 3) };
     this.lookup = { plan, seconds: 0.1, usage: { step: 'lookup' } };
     this.leasedUntil = leasedUntil;
     return this;

@@ -127,6 +127,7 @@ export function answerOf(
     donors: [],
     startTime: 1,
     stepsRun: 12,
+    equivalentsRun: 12,
     seconds: { queue: 0.5, generate: 2 },
     usage: { step: 'generate', gpuSeconds: 2, networkEvaluations: 12 },
     ...changes,

@@ -1,3 +1,4 @@
+import { startPoint } from '#core/calibration.ts';
 import type { Backfill } from '#core/backfill.ts';
 import type { Entry, GenerationRequest, Job, JobResult, VideoFacts } from '#core/generation.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
@@ -135,8 +136,7 @@ export function sampleMessage(changes: Partial<GenerateMessage> = {}): GenerateM
     plan: {
       hit: 'miss',
       donors: [],
-      startTime: 1,
-      steps: 12,
+      ...startPoint(1, 12),
       fullSteps: 12,
       seed: 7,
       exactVideoId: null,

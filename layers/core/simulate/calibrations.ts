@@ -1,6 +1,6 @@
-import type { Calibration, StartPoint } from '../calibration.ts';
+import { startPoint, type Calibration, type StartPoint } from '../calibration.ts';
 import { InvalidInputError } from '../errors.ts';
-import type { HitKind } from '../generation.ts';
+import type { HitKind, SolverName } from '../generation.ts';
 
 /** From which similarity on a donor may be started from how late. */
 export interface Rung {
@@ -11,10 +11,10 @@ export interface Rung {
 }
 
 /** The steps that a start at this time leaves of so many; null when it leaves all of them. */
-function stepsFrom(startTime: number, fullSteps: number): StartPoint | null {
+function stepsFrom(startTime: number, fullSteps: number, solver: SolverName): StartPoint | null {
   // Of infinitely many steps only the start is asked.
   const steps = fullSteps === Infinity ? 0 : Math.ceil(startTime * fullSteps);
-  return steps < fullSteps ? { startTime, steps } : null;
+  return steps < fullSteps ? startPoint(startTime, steps, solver) : null;
 }
 
 /**
@@ -22,21 +22,27 @@ function stepsFrom(startTime: number, fullSteps: number): StartPoint | null {
  * share of the full number.
  */
 export class ProportionalCalibration implements Calibration {
+  readonly fullSolver: SolverName;
+  readonly maxGeneration: number;
   readonly #measured: Calibration;
 
   constructor(measured: Calibration) {
+    this.fullSolver = measured.fullSolver;
+    this.maxGeneration = measured.maxGeneration;
     this.#measured = measured;
   }
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
     const start = this.#measured.decide(kind, similarity, Infinity);
     if (start === null || kind === 'exact') return start;
-    return stepsFrom(start.startTime, fullSteps);
+    return stepsFrom(start.startTime, fullSteps, start.solver);
   }
 }
 
 /** Whole prompts only: the more similar the donor, the later the start. */
 export class LadderCalibration implements Calibration {
+  readonly fullSolver = 'euler';
+  readonly maxGeneration = 3;
   readonly #rungs: readonly Rung[];
 
   /** @throws InvalidInputError when there is no rung, or one is not steeper than the one before. */
@@ -59,9 +65,9 @@ export class LadderCalibration implements Calibration {
   }
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
-    if (kind === 'exact') return { startTime: 0, steps: 0 };
+    if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (kind !== 'whole') return null;
     const rung = this.#rungs.findLast((candidate) => similarity >= candidate.similarity);
-    return rung === undefined ? null : stepsFrom(rung.startTime, fullSteps);
+    return rung === undefined ? null : stepsFrom(rung.startTime, fullSteps, this.fullSolver);
   }
 }
