@@ -1,0 +1,141 @@
+import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { InvalidInputError } from '../errors.ts';
+
+/** How far a sample's normal distribution is from the reference's. */
+export interface FrechetDistance {
+  /** Squared Frechet distance, >= 0, in the squared unit of the features. */
+  distance: number;
+  /**
+   * How each row moves the distance: its influence function, mean 0. The standard deviation over the root
+   * of the count is the distance's standard error, and paired rows of two samples are compared by it.
+   */
+  influence: Float64Array;
+}
+
+/** Eigenvalues below this share of the largest one are noise of the arithmetic. */
+const SMALLEST_SHARE = 1e-10;
+
+/**
+ * Squared Frechet distances to one sample, as FID compares images (Heusel et al. 2017, arXiv 1706.08500):
+ * |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of means and covariances.
+ *
+ * Distances of samples of one size are compared with each other: a small sample's distance is too large.
+ *
+ * @example
+ * const reference = new FrechetReference(featuresOfFullGenerations);
+ * const { distance } = reference.distanceTo(featuresOfHits);
+ */
+export class FrechetReference {
+  readonly dimensions: number;
+  /** Trace of the covariance: the total variance of the features. */
+  readonly variance: number;
+  readonly #mean: Float64Array;
+  /** Square root of the covariance. */
+  readonly #root: Matrix;
+
+  /** @throws InvalidInputError for fewer than two rows, or rows of different lengths. */
+  constructor(rows: readonly ArrayLike<number>[]) {
+    const { mean, covariance } = momentsOf(rows, rows[0]?.length ?? 0);
+    this.dimensions = mean.length;
+    this.variance = covariance.trace();
+    this.#mean = mean;
+    this.#root = powerOf(covariance, 0.5);
+  }
+
+  /** @throws InvalidInputError for fewer than two rows, or rows of another length than the reference's. */
+  distanceTo(rows: readonly ArrayLike<number>[]): FrechetDistance {
+    const { mean, covariance, centred } = momentsOf(rows, this.dimensions);
+    const decomposition = decompose(this.#root.mmul(covariance).mmul(this.#root));
+    let overlap = 0;
+    for (const value of decomposition.values) overlap += Math.sqrt(value);
+    let shift = 0;
+    const offset = mean.map((value, index) => value - this.#mean[index]!);
+    for (const value of offset) shift += value * value;
+    const distance = shift + covariance.trace() + this.variance - 2 * overlap;
+    // d tr((R^1/2 S R^1/2)^1/2) / dS = R^1/2 (R^1/2 S R^1/2)^-1/2 R^1/2 / 2
+    const inverse = recompose(decomposition, (value) => 1 / Math.sqrt(value));
+    const slope = Matrix.eye(this.dimensions).sub(this.#root.mmul(inverse).mmul(this.#root));
+    return { distance: Math.max(0, distance), influence: influenceOf(centred, offset, slope) };
+  }
+}
+
+/** Effect of each row on the distance, to first order: 2 offset'x + x' slope x, less its mean. */
+function influenceOf(centred: Matrix, offset: Float64Array, slope: Matrix): Float64Array {
+  const product = centred.mmul(slope);
+  const influence = new Float64Array(centred.rows);
+  let sum = 0;
+  for (let row = 0; row < centred.rows; row++) {
+    let value = 0;
+    for (let column = 0; column < centred.columns; column++) {
+      const x = centred.get(row, column);
+      value += 2 * offset[column]! * x + product.get(row, column) * x;
+    }
+    influence[row] = value;
+    sum += value;
+  }
+  const mean = sum / centred.rows;
+  return influence.map((value) => value - mean);
+}
+
+interface Moments {
+  mean: Float64Array;
+  covariance: Matrix;
+  /** Rows less their mean. */
+  centred: Matrix;
+}
+
+function momentsOf(rows: readonly ArrayLike<number>[], dimensions: number): Moments {
+  const count = rows.length;
+  if (count < 2 || rows.some((row) => row.length !== dimensions)) {
+    throw new InvalidInputError(
+      'rows',
+      `${count} rows of ${rows.map((row) => row.length).join(', ') || 'nothing'} numbers, expected at least 2 of ${dimensions}`,
+      'give the features of at least two videos, all of one network',
+    );
+  }
+  const mean = new Float64Array(dimensions);
+  for (const row of rows) {
+    for (let index = 0; index < dimensions; index++) mean[index]! += row[index]! / count;
+  }
+  const centred = Matrix.zeros(count, dimensions);
+  for (const [index, row] of rows.entries()) {
+    for (let column = 0; column < dimensions; column++) {
+      centred.set(index, column, row[column]! - mean[column]!);
+    }
+  }
+  const covariance = centred
+    .transpose()
+    .mmul(centred)
+    .mul(1 / (count - 1));
+  return { mean, covariance, centred };
+}
+
+interface Decomposition {
+  /** Those that are not noise, all positive. */
+  values: number[];
+  /** Their eigenvectors, as columns. */
+  vectors: Matrix;
+}
+
+function decompose(symmetric: Matrix): Decomposition {
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(symmetric, {
+    assumeSymmetric: true,
+  });
+  const least = Math.max(...realEigenvalues) * SMALLEST_SHARE;
+  const kept = [...realEigenvalues.keys()].filter(
+    (index) => realEigenvalues[index]! > Math.max(0, least),
+  );
+  return {
+    values: kept.map((index) => realEigenvalues[index]!),
+    vectors: eigenvectorMatrix.subMatrixColumn(kept),
+  };
+}
+
+function recompose({ values, vectors }: Decomposition, change: (value: number) => number): Matrix {
+  const scaled = vectors.clone().mulRowVector(values.map(change));
+  return scaled.mmul(vectors.transpose());
+}
+
+function powerOf(symmetric: Matrix, exponent: number): Matrix {
+  return recompose(decompose(symmetric), (value) => value ** exponent);
+}

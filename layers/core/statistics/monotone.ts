@@ -1,0 +1,31 @@
+/** Neighbouring positions `from..to`, `to` excluded, that share one fitted value. */
+export interface Block {
+  from: number;
+  to: number;
+  value: number;
+}
+
+/**
+ * Least-squares fit that never rises: pool adjacent violators (Barlow et al., Statistical Inference
+ * under Order Restrictions, 1972). Losses by ascending similarity fit such a curve: a more similar donor
+ * loses no more.
+ *
+ * @param weights how many samples each value is the mean of
+ * @returns blocks in order that cover all positions, their values strictly falling
+ */
+export function nonIncreasingFit(values: readonly number[], weights: readonly number[]): Block[] {
+  const blocks: (Block & { weight: number })[] = [];
+  for (const [index, value] of values.entries()) {
+    let block = { from: index, to: index + 1, value, weight: weights[index]! };
+    for (let last = blocks.at(-1); last && last.value <= block.value; last = blocks.at(-1)) {
+      blocks.pop();
+      const weight = last.weight + block.weight;
+      const sum = last.weight * last.value + block.weight * block.value;
+      // Of two positions without samples the later one's value stands for both.
+      const pooled = weight > 0 ? sum / weight : block.value;
+      block = { from: last.from, to: block.to, value: pooled, weight };
+    }
+    blocks.push(block);
+  }
+  return blocks.map(({ from, to, value }) => ({ from, to, value }));
+}
