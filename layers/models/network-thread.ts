@@ -1,7 +1,13 @@
 import { Worker } from 'node:worker_threads';
 import { FlexCacheError, type ErrorCode } from '#core/errors.ts';
 import type { NetworkName } from './manifest.ts';
-import type { NetworkRunner, NetworkTensors, OnnxOptions } from './onnx-networks.ts';
+import type {
+  NetworkInputs,
+  NetworkRunner,
+  NetworkTensors,
+  OnnxOptions,
+  RunOptions,
+} from './onnx-networks.ts';
 
 /** What a thread is started with. */
 export interface ThreadData {
@@ -9,11 +15,13 @@ export interface ThreadData {
   options: OnnxOptions;
 }
 
-export interface ThreadRequest {
-  id: number;
-  network: NetworkName;
-  inputs: NetworkTensors;
-}
+/** What a thread is asked to do. */
+export type ThreadTask =
+  | { kind: 'run'; network: NetworkName; inputs: NetworkInputs; options: RunOptions }
+  | { kind: 'gather'; names: readonly string[]; axis: number; indices: readonly number[] }
+  | { kind: 'release'; names: readonly string[] };
+
+export type ThreadRequest = ThreadTask & { id: number };
 
 /** An error's fields: an error's class does not survive the way between threads. */
 export interface ThreadError {
@@ -57,12 +65,29 @@ export class NetworkThread implements NetworkRunner {
     this.#threadFile = threadFile;
   }
 
-  run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors> {
+  run(
+    network: NetworkName,
+    inputs: NetworkInputs,
+    options: RunOptions = {},
+  ): Promise<NetworkTensors> {
+    return this.#ask({ kind: 'run', network, inputs, options });
+  }
+
+  async gather(names: readonly string[], axis: number, indices: readonly number[]): Promise<void> {
+    await this.#ask({ kind: 'gather', names, axis, indices });
+  }
+
+  async release(names: readonly string[]): Promise<void> {
+    // A thread that is gone keeps nothing.
+    if (this.#worker !== null && !this.#closed) await this.#ask({ kind: 'release', names });
+  }
+
+  #ask(task: ThreadTask): Promise<NetworkTensors> {
     if (this.#closed) {
       return Promise.reject(new FlexCacheError('internal', 'the model was closed'));
     }
     const worker = (this.#worker ??= this.#start());
-    const request: ThreadRequest = { id: this.#nextId++, network, inputs };
+    const request: ThreadRequest = { ...task, id: this.#nextId++ };
     return new Promise((resolve, reject) => {
       this.#pending.set(request.id, { resolve, reject });
       this.#updateReference(worker);

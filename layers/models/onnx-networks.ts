@@ -3,6 +3,7 @@ import * as ort from 'onnxruntime-node';
 import { FlexCacheError } from '#core/errors.ts';
 import { elementCount } from '#core/tensor.ts';
 import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
+import { KeptTensors } from './kept-tensors.ts';
 import type { NetworkName } from './manifest.ts';
 
 /** Whatever goes wrong is in the error that is thrown: nothing is written to the terminal beside it. */
@@ -24,10 +25,31 @@ export interface NetworkTensor {
 
 export type NetworkTensors = Record<string, NetworkTensor>;
 
+/** An output of an earlier run that stayed where networks run, by the name that was given to it. */
+export interface KeptTensor {
+  kept: string;
+}
+
+export type NetworkInputs = Record<string, NetworkTensor | KeptTensor>;
+
+export interface RunOptions {
+  /** Outputs that are handed back; all unless said. */
+  outputs?: readonly string[];
+  /** Outputs that stay where networks run, and the name of each: what is large is never copied out. */
+  keep?: Readonly<Record<string, string>>;
+}
+
 /** Runs the networks of one package. `OnnxNetworks` does it here, `NetworkThread` in a worker thread. */
 export interface NetworkRunner {
-  /** @throws FlexCacheError `model_missing` when the package has no such network. */
-  run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors>;
+  /**
+   * @throws FlexCacheError `model_missing` when the package has no such network, `internal` when an input
+   * is not kept.
+   */
+  run(network: NetworkName, inputs: NetworkInputs, options?: RunOptions): Promise<NetworkTensors>;
+  /** Replaces kept tensors by what they have at some indices of an axis, in the order of the indices. */
+  gather(names: readonly string[], axis: number, indices: readonly number[]): Promise<void>;
+  /** Forgets kept tensors; names of none are no error. */
+  release(names: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -39,6 +61,7 @@ export class OnnxNetworks implements NetworkRunner {
   readonly #paths: Partial<Record<NetworkName, string>>;
   readonly #options: Required<OnnxOptions>;
   readonly #sessions = new Map<NetworkName, Promise<ort.InferenceSession>>();
+  readonly #kept = new KeptTensors();
 
   constructor(paths: Partial<Record<NetworkName, string>>, options: OnnxOptions = {}) {
     this.#paths = paths;
@@ -57,10 +80,15 @@ export class OnnxNetworks implements NetworkRunner {
     await this.#session(network);
   }
 
-  async run(network: NetworkName, inputs: NetworkTensors): Promise<NetworkTensors> {
+  async run(
+    network: NetworkName,
+    inputs: NetworkInputs,
+    { outputs, keep = {} }: RunOptions = {},
+  ): Promise<NetworkTensors> {
     const session = await this.#session(network);
     const feeds: Record<string, ort.Tensor> = {};
-    for (const [name, { data, shape }] of Object.entries(inputs)) {
+    for (const [name, input] of Object.entries(inputs)) {
+      const { data, shape } = 'kept' in input ? this.#kept.get(input.kept) : input;
       feeds[name] =
         data instanceof Float32Array
           ? new ort.Tensor('float32', data, shape)
@@ -68,15 +96,32 @@ export class OnnxNetworks implements NetworkRunner {
     }
     let results: ort.InferenceSession.ReturnType;
     try {
-      results = await session.run(feeds);
+      // What is not asked for is not copied out of the session.
+      results =
+        outputs === undefined
+          ? await session.run(feeds)
+          : await session.run(feeds, [...outputs, ...Object.keys(keep)]);
     } catch (error) {
       throw new FlexCacheError('internal', `network ${network} failed: ${messageOf(error)}`, {
         cause: error,
       });
     }
-    return Object.fromEntries(
-      Object.entries(results).map(([name, tensor]) => [name, float32Output(network, name, tensor)]),
-    );
+    const found: NetworkTensors = {};
+    for (const [name, tensor] of Object.entries(results)) {
+      const output = float32Output(network, name, tensor);
+      const keptAs = keep[name];
+      if (keptAs === undefined) found[name] = output;
+      else this.#kept.set(keptAs, output);
+    }
+    return found;
+  }
+
+  async gather(names: readonly string[], axis: number, indices: readonly number[]): Promise<void> {
+    this.#kept.gather(names, axis, indices);
+  }
+
+  async release(names: readonly string[]): Promise<void> {
+    this.#kept.release(names);
   }
 
   #session(network: NetworkName): Promise<ort.InferenceSession> {

@@ -32,6 +32,53 @@ describe('NetworkThread', () => {
     expect(INPUT['x']!.data).toHaveLength(4);
   });
 
+  it('keeps an output for inputs of later calls until it is released', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+    const rows = { data: Float32Array.of(1, -2, 3, -4, 5, -6, 7, -8), shape: [2, 4] };
+
+    // Act
+    const first = await thread.run('judge', { x: rows }, { outputs: [], keep: { y: 'rectified' } });
+    await thread.gather(['rectified'], 0, [1, 0, 1]);
+    const second = await thread.run('judge', { x: { kept: 'rectified' } });
+    await thread.release(['rectified']);
+
+    // Assess
+    expect(first).toEqual({});
+    expect(second['y']).toEqual({
+      data: Float32Array.of(5, 0, 7, 0, 1, 0, 3, 0, 5, 0, 7, 0),
+      shape: [3, 4],
+    });
+    await expect(thread.run('judge', { x: { kept: 'rectified' } })).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('rectified'),
+    });
+  });
+
+  it('gathers along an inner axis', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+    const rows = { data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), shape: [2, 4] };
+    await thread.run('judge', { x: rows }, { outputs: [], keep: { y: 'rectified' } });
+
+    // Act
+    await thread.gather(['rectified'], 1, [3, 0, 0, 2]);
+    const { y } = await thread.run('judge', { x: { kept: 'rectified' } });
+
+    // Assess
+    expect([...y!.data]).toEqual([4, 1, 1, 3, 8, 5, 5, 7]);
+    await expect(thread.gather(['rectified'], 1, [4])).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('hands back only the outputs that are asked for', async () => {
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+
+    await expect(thread.run('judge', INPUT, { outputs: ['y'] })).resolves.toHaveProperty('y');
+    await expect(thread.run('judge', INPUT, { outputs: ['z'] })).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+
   it('answers many calls each with its own result', async () => {
     // Prepare
     const thread = open({ judge: await writeRelu(await temporaryDirectory()) });

@@ -1,0 +1,58 @@
+import { FlexCacheError } from '#core/errors.ts';
+import type { NetworkTensor } from './onnx-networks.ts';
+
+/** Tensors that stay beside the networks, under names that whoever keeps them has given. */
+export class KeptTensors {
+  readonly #tensors = new Map<string, NetworkTensor>();
+
+  set(name: string, tensor: NetworkTensor): void {
+    this.#tensors.set(name, tensor);
+  }
+
+  /** @throws FlexCacheError `internal` when it was released, or lost with the thread that kept it. */
+  get(name: string): NetworkTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) {
+      throw new FlexCacheError('internal', `the tensor ${name} is not kept here any more`);
+    }
+    return tensor;
+  }
+
+  /**
+   * Replaces tensors by what they have at some indices of one axis, in the order of the indices; an index
+   * may come several times.
+   */
+  gather(names: readonly string[], axis: number, indices: readonly number[]): void {
+    for (const name of names) this.set(name, gathered(this.get(name), axis, indices));
+  }
+
+  release(names: readonly string[]): void {
+    for (const name of names) this.#tensors.delete(name);
+  }
+}
+
+function gathered(
+  { data, shape }: NetworkTensor,
+  axis: number,
+  indices: readonly number[],
+): NetworkTensor {
+  const extent = shape[axis];
+  if (!(data instanceof Float32Array) || extent === undefined || indices.some((i) => i >= extent)) {
+    throw new FlexCacheError(
+      'internal',
+      `indices beyond axis ${axis} of a tensor of [${shape.join(', ')}] were asked for`,
+    );
+  }
+  const outer = shape.slice(0, axis).reduce((product, count) => product * count, 1);
+  const inner = shape.slice(axis + 1).reduce((product, count) => product * count, 1);
+  const selected = new Float32Array(outer * indices.length * inner);
+  let offset = 0;
+  for (let block = 0; block < outer; block++) {
+    for (const index of indices) {
+      const start = (block * extent + index) * inner;
+      selected.set(data.subarray(start, start + inner), offset);
+      offset += inner;
+    }
+  }
+  return { data: selected, shape: shape.with(axis, indices.length) };
+}
