@@ -12,7 +12,11 @@ const ROOT = join(import.meta.dirname, '..');
 const TARGET = join(ROOT, 'dist');
 
 /** Modules that no import leads to. */
-const ENTRIES = ['cli/main.ts', 'layers/models/network-thread-main.ts'];
+const ENTRIES = [
+  'cli/main.ts',
+  'layers/models/network-thread-main.ts',
+  'containers/denoiser/encode-group-main.ts',
+];
 
 /** What is read while it runs. */
 const DATA = [

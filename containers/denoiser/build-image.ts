@@ -11,11 +11,12 @@ import { buildSync } from 'esbuild';
 const REPOSITORY_ROOT = resolve(import.meta.dirname, '../..');
 const MODULES = join(REPOSITORY_ROOT, 'node_modules');
 
-/** Started by name: the worker, the thread of its networks, its health check. */
+/** Started by name: the worker, its health check, the threads of its networks and of its video encoder. */
 const ENTRY_POINTS = [
   'containers/denoiser/main.ts',
   'containers/denoiser/health.ts',
   'layers/models/network-thread-main.ts',
+  'containers/denoiser/encode-group-main.ts',
 ];
 
 /** They load binaries, or files beside their own. */

@@ -1,19 +1,15 @@
-import { createRequire } from 'node:module';
-import type { H264MP4Encoder } from 'h264-mp4-encoder';
 import sharp from 'sharp';
 import type { Tensor } from '#core/tensor.ts';
-import { InvalidInputError } from '#core/errors.ts';
-import { scaledToSide, shownSize, type Extent } from '#core/shown-size.ts';
-import { finishMp4 } from './mp4-boxes.ts';
+import { scaledToSide, shownSize } from '#core/shown-size.ts';
+import { encodeMp4 } from './encode-mp4.ts';
+import { resizeFrames, toFrames, type Frames } from './frames.ts';
 
-/** Of 10..51, lower is better; 18 is what x264 calls visually lossless. */
-const QUANTIZATION = 18;
 const WEBP_QUALITY = 82;
 /** Of 0..6; 2 halves the time of the default for a few percent more bytes. */
 const WEBP_EFFORT = 2;
 
-/** The spritesheet's frames have this shorter side, four to a row. */
-const SPRITE_SIDE_PIXELS = 192;
+/** Frames of the animation and the spritesheet have this shorter side. */
+const PREVIEW_SIDE_PIXELS = 192;
 const SPRITES_PER_ROW = 4;
 const JPEG_QUALITY = 85;
 
@@ -21,19 +17,12 @@ const JPEG_QUALITY = 85;
 export interface VideoMedia {
   /** H.264 in MP4; equal videos are equal bytes. */
   mp4: Uint8Array;
-  /** Animated WebP that repeats for ever. */
+  /** Small animated WebP that repeats for ever. */
   webp: Uint8Array;
   /** PNG of the middle frame. */
   png: Uint8Array;
   /** JPEG of all frames, from left to right and downwards; cells left over are black. */
   spritesheet: Uint8Array;
-}
-
-/** 8-bit RGB frames of one size. */
-interface Frames {
-  width: number;
-  height: number;
-  rgb: Buffer[];
 }
 
 /**
@@ -43,101 +32,41 @@ interface Frames {
  */
 export async function encodeMedia(video: Tensor, framesPerSecond: number): Promise<VideoMedia> {
   const original = toFrames(video);
-  const frames = await resize(original, shownSize(original));
-  const [mp4, webp, png, spritesheet] = await Promise.all([
-    encodeMp4(frames, framesPerSecond),
-    encodeWebp(frames, framesPerSecond),
-    encodePng(frames),
-    encodeSpritesheet(await resize(original, scaledToSide(original, SPRITE_SIDE_PIXELS))),
+  const [shown, small] = await Promise.all([
+    showFrames(original, framesPerSecond),
+    previewFrames(original, framesPerSecond),
   ]);
-  return { mp4, webp, png, spritesheet };
+  return { ...shown, ...small };
 }
 
-function toFrames(video: Tensor): Frames {
-  const [count, channels, height, width] = video.shape;
-  if (
-    video.shape.length !== 4 ||
-    channels !== 3 ||
-    video.data.length !== count! * 3 * height! * width!
-  ) {
-    throw new InvalidInputError(
-      'video',
-      `video has shape [${video.shape.join(', ')}] and ${video.data.length} numbers`,
-      'give frames [F, 3, H, W] in 0..1',
-    );
-  }
-  const pixels = height! * width!;
-  const rgb = Array.from({ length: count! }, (_, frame) => {
-    const bytes = Buffer.alloc(pixels * 3);
-    for (let channel = 0; channel < 3; channel++) {
-      const start = (frame * 3 + channel) * pixels;
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        const value = video.data[start + pixel]!;
-        bytes[pixel * 3 + channel] = Math.round(Math.min(1, Math.max(0, value)) * 255);
-      }
-    }
-    return bytes;
-  });
-  return { width: width!, height: height!, rgb };
+/** The files in the size that a video is shown in. */
+async function showFrames(
+  original: Frames,
+  framesPerSecond: number,
+): Promise<Pick<VideoMedia, 'mp4' | 'png'>> {
+  const frames = await resizeFrames(original, shownSize(original));
+  const [mp4, png] = await Promise.all([encodeMp4(frames, framesPerSecond), encodePng(frames)]);
+  return { mp4, png };
 }
 
-async function resize({ width, height, rgb }: Frames, size: Extent): Promise<Frames> {
-  const resized = await Promise.all(
-    rgb.map((frame) =>
-      sharp(frame, { raw: { width, height, channels: 3 } })
-        .resize({ ...size, kernel: 'lanczos3', fit: 'fill' })
-        .raw()
-        .toBuffer(),
-    ),
-  );
-  return { ...size, rgb: resized };
+async function previewFrames(
+  original: Frames,
+  framesPerSecond: number,
+): Promise<Pick<VideoMedia, 'webp' | 'spritesheet'>> {
+  const frames = await resizeFrames(original, scaledToSide(original, PREVIEW_SIDE_PIXELS));
+  const [webp, spritesheet] = await Promise.all([
+    encodeWebp(frames, framesPerSecond),
+    encodeSpritesheet(frames),
+  ]);
+  return { webp, spritesheet };
 }
 
-type EncoderModule = { createH264MP4Encoder: () => Promise<H264MP4Encoder> };
-
-async function encodeMp4(
+/** An animation of all frames. */
+export async function encodeWebp(
   { width, height, rgb }: Frames,
   framesPerSecond: number,
 ): Promise<Uint8Array> {
-  // The package's CommonJS file has exports that Node's ESM loader does not see.
-  const { createH264MP4Encoder } = createRequire(import.meta.url)(
-    'h264-mp4-encoder',
-  ) as EncoderModule;
-  const encoder = await createH264MP4Encoder();
-  try {
-    encoder.outputFilename = `${crypto.randomUUID()}.mp4`;
-    encoder.width = width;
-    encoder.height = height;
-    encoder.frameRate = framesPerSecond;
-    encoder.quantizationParameter = QUANTIZATION;
-    encoder.groupOfPictures = rgb.length;
-    encoder.speed = 0;
-    encoder.initialize();
-    for (const frame of rgb) encoder.addFrameRgba(withAlpha(frame));
-    encoder.finalize();
-    const mp4 = encoder.FS.readFile(encoder.outputFilename);
-    encoder.FS.unlink(encoder.outputFilename);
-    return finishMp4(mp4);
-  } finally {
-    encoder.delete();
-  }
-}
-
-function withAlpha(rgb: Buffer): Uint8Array {
-  const pixels = rgb.length / 3;
-  const rgba = new Uint8Array(pixels * 4).fill(255);
-  for (let pixel = 0; pixel < pixels; pixel++) {
-    rgba.set(rgb.subarray(pixel * 3, pixel * 3 + 3), pixel * 4);
-  }
-  return rgba;
-}
-
-async function encodeWebp(
-  { width, height, rgb }: Frames,
-  framesPerSecond: number,
-): Promise<Uint8Array> {
-  const pages = Buffer.concat(rgb);
-  return sharp(pages, {
+  return sharp(Buffer.concat(rgb), {
     raw: { width, height: height * rgb.length, channels: 3, pageHeight: height },
     animated: true,
   })
@@ -150,31 +79,30 @@ async function encodeWebp(
     .toBuffer();
 }
 
-async function encodePng({ width, height, rgb }: Frames): Promise<Uint8Array> {
+/** The frame in the middle. */
+export async function encodePng({ width, height, rgb }: Frames): Promise<Uint8Array> {
   const middle = rgb[Math.floor(rgb.length / 2)]!;
   return sharp(middle, { raw: { width, height, channels: 3 } })
     .png()
     .toBuffer();
 }
 
-async function encodeSpritesheet({ width, height, rgb }: Frames): Promise<Uint8Array> {
+/** All frames beside and below each other. */
+export async function encodeSpritesheet({ width, height, rgb }: Frames): Promise<Uint8Array> {
   const rows = Math.ceil(rgb.length / SPRITES_PER_ROW);
-  return sharp({
-    create: {
-      width: width * SPRITES_PER_ROW,
-      height: height * rows,
-      channels: 3,
-      background: 'black',
-    },
+  const rowBytes = width * SPRITES_PER_ROW * 3;
+  const sheet = new Uint8Array(rowBytes * height * rows);
+  for (const [index, frame] of rgb.entries()) {
+    const corner =
+      Math.floor(index / SPRITES_PER_ROW) * height * rowBytes +
+      (index % SPRITES_PER_ROW) * width * 3;
+    for (let y = 0; y < height; y++) {
+      sheet.set(frame.subarray(y * width * 3, (y + 1) * width * 3), corner + y * rowBytes);
+    }
+  }
+  return sharp(sheet, {
+    raw: { width: width * SPRITES_PER_ROW, height: height * rows, channels: 3 },
   })
-    .composite(
-      rgb.map((input, index) => ({
-        input,
-        raw: { width, height, channels: 3 },
-        left: (index % SPRITES_PER_ROW) * width,
-        top: Math.floor(index / SPRITES_PER_ROW) * height,
-      })),
-    )
     .jpeg({ quality: JPEG_QUALITY })
     .toBuffer();
 }

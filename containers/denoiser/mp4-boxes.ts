@@ -49,77 +49,137 @@ function serialise({ type, payload, children }: Mp4Box): Buffer {
   return Buffer.concat([header, content]);
 }
 
+/** What the files of one encoder and one size say of their samples. */
+interface Samples {
+  /** Of each sample, in bytes. */
+  sizes: number[];
+  /** Of each sample, in units of the track's clock. */
+  durations: number[];
+  /** The samples themselves, one after the other. */
+  content: Buffer;
+  /** `stsd`: how to decode them. */
+  description: Buffer;
+}
+
+const SAMPLE_TABLE = 'moov/trak/mdia/minf/stbl';
+
 /**
- * What the encoder leaves undone: equal videos become equal bytes, the index comes before the
- * pictures so that a player may start before the end of the download, and the pictures that a player
- * may seek to are listed.
+ * One file of consecutive groups of frames that were encoded by themselves, each a version-0 file of one
+ * H.264 track with the same settings. Does what the encoder leaves undone: equal videos become equal
+ * bytes, the index comes before the pictures so that a player may start before the end of the
+ * download, and the pictures that a player may seek to are listed.
  *
- * @param encoded a version-0 file of one H.264 track with its index at the end
+ * @throws FlexCacheError `internal` when the groups cannot be decoded as one track.
  */
-export function finishMp4(encoded: Uint8Array): Buffer {
-  const mp4 = Buffer.from(encoded);
-  const boxes = parseMp4Boxes(mp4);
-  const mediaStart = mediaOffset(mp4);
-  const movie = findMp4Box(boxes, 'moov');
-  const samples = findMp4Box(boxes, 'moov/trak/mdia/minf/stbl');
-  for (const path of ['moov/mvhd', 'moov/trak/tkhd', 'moov/trak/mdia/mdhd']) {
-    clearTimes(findMp4Box(boxes, path));
+export function joinMp4(groups: readonly Uint8Array[]): Buffer {
+  const files = groups.map((group) => parseMp4Boxes(Buffer.from(group)));
+  const movie = findMp4Box(files[0] ?? [], 'moov');
+  const parts = files.map((boxes, index) => readSamples(boxes, groups[index]!));
+  if (parts.some(({ description }) => !description.equals(parts[0]!.description))) {
+    throw new FlexCacheError('internal', 'the groups of a video were encoded differently');
   }
-  samples.children.push(syncSamples(samples, mp4));
+  const sizes = parts.flatMap((part) => part.sizes);
+  const content = Buffer.concat(parts.map((part) => part.content));
 
-  const start = serialise(findMp4Box(boxes, 'ftyp'));
-  const newMediaStart = start.length + serialise(movie).length + HEADER_BYTES;
-  shiftChunks(samples, newMediaStart - mediaStart);
-  return Buffer.concat([start, serialise(movie), serialise(findMp4Box(boxes, 'mdat'))]);
+  // Version and flags take 4 bytes; creation and modification time follow with 4 bytes each.
+  for (const [path, durationAt] of [
+    ['mvhd', 16],
+    ['trak/tkhd', 20],
+    ['trak/mdia/mdhd', 16],
+  ] as const) {
+    const payloads = files.map((boxes) => findMp4Box(boxes, `moov/${path}`).payload);
+    const total = payloads.reduce((sum, payload) => sum + payload.readUInt32BE(durationAt), 0);
+    payloads[0]!.fill(0, 4, 12).writeUInt32BE(total, durationAt);
+  }
+  const table = findMp4Box([movie], SAMPLE_TABLE);
+  const chunkOffset = tableBox('stco', [[0]]);
+  table.children = [
+    findMp4Box([table], 'stbl/stsd'),
+    tableBox('stts', runLengths(parts.flatMap((part) => part.durations))),
+    // All samples are one chunk, of the first description.
+    tableBox('stsc', [[1, sizes.length, 1]]),
+    chunkOffset,
+    sampleSizes(sizes),
+    tableBox('stss', seekableSamples(sizes, content)),
+  ];
+
+  const start = serialise(findMp4Box(files[0]!, 'ftyp'));
+  const contentStart = start.length + serialise(movie).length + HEADER_BYTES;
+  chunkOffset.payload.writeUInt32BE(contentStart, TABLE_START);
+  const media: Mp4Box = { type: 'mdat', payload: content, children: [] };
+  return Buffer.concat([start, serialise(movie), serialise(media)]);
 }
 
-function mediaOffset(mp4: Uint8Array): number {
-  let start = 0;
-  for (const { type, payload, children } of parseMp4Boxes(mp4)) {
-    if (type === 'mdat') return start + HEADER_BYTES;
-    start += serialise({ type, payload, children }).length;
+/** Version and flags, then the number of entries, then the entries. */
+const TABLE_START = 8;
+
+function readSamples(boxes: readonly Mp4Box[], mp4: Uint8Array): Samples {
+  const table = (type: string): Buffer => findMp4Box(boxes, `${SAMPLE_TABLE}/${type}`).payload;
+  const sampleSize = table('stsz');
+  // Not 0: all samples have this size, and no table follows.
+  const commonSize = sampleSize.readUInt32BE(4);
+  const sizes = Array.from({ length: sampleSize.readUInt32BE(8) }, (_, sample) =>
+    commonSize === 0 ? sampleSize.readUInt32BE(12 + 4 * sample) : commonSize,
+  );
+  const times = table('stts');
+  const durations: number[] = [];
+  for (let entry = TABLE_START; entry < times.length; entry += 8) {
+    const duration = times.readUInt32BE(entry + 4);
+    for (let count = times.readUInt32BE(entry); count > 0; count--) durations.push(duration);
   }
-  throw new FlexCacheError('internal', 'MP4 has no mdat box');
+  // The encoder writes samples one after the other: chunks only group them.
+  const start = table('stco').readUInt32BE(TABLE_START);
+  const end = start + sizes.reduce((sum, size) => sum + size, 0);
+  return {
+    sizes,
+    durations,
+    content: Buffer.from(mp4.subarray(start, end)),
+    description: table('stsd'),
+  };
 }
 
-/** Version and flags take 4 bytes; creation and modification time follow with 4 bytes each. */
-function clearTimes({ payload }: Mp4Box): void {
-  payload.fill(0, 4, 12);
+/** How often a value is repeated, and the value. */
+function runLengths(values: readonly number[]): number[][] {
+  const runs: [count: number, value: number][] = [];
+  for (const value of values) {
+    const last = runs.at(-1);
+    if (last?.[1] === value) last[0]++;
+    else runs.push([1, value]);
+  }
+  return runs;
+}
+
+function tableBox(type: string, entries: readonly (readonly number[])[]): Mp4Box {
+  return box(type, [0, entries.length, ...entries.flat()]);
+}
+
+/** `stsz`: 0 says that every sample has a size of its own. */
+function sampleSizes(sizes: readonly number[]): Mp4Box {
+  return box('stsz', [0, 0, sizes.length, ...sizes]);
+}
+
+function box(type: string, words: readonly number[]): Mp4Box {
+  const payload = Buffer.alloc(4 * words.length);
+  for (const [index, word] of words.entries()) payload.writeUInt32BE(word, 4 * index);
+  return { type, payload, children: [] };
 }
 
 const H264_UNIT_TYPE_MASK = 0x1f;
 const H264_IDR_UNIT = 5;
-/** Version and flags, then the number of entries, then the entries. */
-const TABLE_START = 8;
 
 /** `stss`: the samples that hold an IDR picture, counted from 1. Without it every sample would claim to. */
-function syncSamples(samples: Mp4Box, mp4: Buffer): Mp4Box {
-  const sizes = findMp4Box([samples], 'stbl/stsz').payload;
-  const count = sizes.readUInt32BE(8);
-  const sync: number[] = [];
-  // The encoder writes samples one after the other: chunks only group them.
-  let start = findMp4Box([samples], 'stbl/stco').payload.readUInt32BE(TABLE_START);
-  for (let sample = 0; sample < count; sample++) {
-    const end = start + sizes.readUInt32BE(12 + sample * 4);
-    for (let unit = start; unit + 4 < end; unit += 4 + mp4.readUInt32BE(unit)) {
-      if ((mp4[unit + 4]! & H264_UNIT_TYPE_MASK) === H264_IDR_UNIT) {
-        sync.push(sample + 1);
+function seekableSamples(sizes: readonly number[], content: Buffer): number[][] {
+  const seekable: number[][] = [];
+  let start = 0;
+  for (const [sample, size] of sizes.entries()) {
+    const end = start + size;
+    for (let unit = start; unit + 4 < end; unit += 4 + content.readUInt32BE(unit)) {
+      if ((content[unit + 4]! & H264_UNIT_TYPE_MASK) === H264_IDR_UNIT) {
+        seekable.push([sample + 1]);
         break;
       }
     }
     start = end;
   }
-  const payload = Buffer.alloc(TABLE_START + 4 * sync.length);
-  payload.writeUInt32BE(sync.length, 4);
-  for (const [index, sample] of sync.entries()) {
-    payload.writeUInt32BE(sample, TABLE_START + index * 4);
-  }
-  return { type: 'stss', payload, children: [] };
-}
-
-function shiftChunks(samples: Mp4Box, distance: number): void {
-  const { payload } = findMp4Box([samples], 'stbl/stco');
-  for (let entry = TABLE_START; entry < payload.length; entry += 4) {
-    payload.writeUInt32BE(payload.readUInt32BE(entry) + distance, entry);
-  }
+  return seekable;
 }

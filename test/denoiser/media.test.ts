@@ -3,14 +3,18 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { shownSize } from '#core/shown-size.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { encodeMedia, type VideoMedia } from '#denoiser/media.ts';
-import { findMp4Box, parseMp4Boxes, type Mp4Box } from '#denoiser/mp4-boxes.ts';
+import { encodeGroup } from '#denoiser/encode-group.ts';
+import { encodeMp4 } from '#denoiser/encode-mp4.ts';
+import { toFrames, type Frames } from '#denoiser/frames.ts';
+import { findMp4Box, joinMp4, parseMp4Boxes, type Mp4Box } from '#denoiser/mp4-boxes.ts';
+import { toYuv420 } from '#denoiser/yuv420.ts';
 
 const FRAMES = 6;
 const SIDE = 64;
 
 /** A bright disc that moves over a green ground. */
-function discVideo(): Tensor {
-  const data = new Float32Array(FRAMES * 3 * SIDE * SIDE);
+function discVideo(frames = FRAMES): Tensor {
+  const data = new Float32Array(frames * 3 * SIDE * SIDE);
   for (let index = 0; index < data.length; index++) {
     const x = index % SIDE;
     const y = Math.floor(index / SIDE) % SIDE;
@@ -19,7 +23,7 @@ function discVideo(): Tensor {
     const isDisc = Math.hypot(x - 12 - 8 * frame, y - 32) < 10;
     data[index] = isDisc ? (channel === 0 ? 1 : 0) : channel === 1 ? 0.6 : 0.1;
   }
-  return { data, shape: [FRAMES, 3, SIDE, SIDE] };
+  return { data, shape: [frames, 3, SIDE, SIDE] };
 }
 
 describe('encodeMedia', () => {
@@ -97,13 +101,13 @@ describe('encodeMedia', () => {
     expect(start).toBe(mp4.length);
   });
 
-  it('writes an animated WebP with a page for every frame, at the rate of the video', async () => {
+  it('writes an animated WebP with a small page for every frame, at the rate of the video', async () => {
     // Act
     const metadata = await sharp(media.webp).metadata();
 
     // Assess
-    expect(metadata).toMatchObject({ format: 'webp', pages: FRAMES, width: 384, loop: 0 });
-    expect(metadata.pageHeight ?? metadata.height).toBe(384);
+    expect(metadata).toMatchObject({ format: 'webp', pages: FRAMES, width: 192, loop: 0 });
+    expect(metadata.pageHeight ?? metadata.height).toBe(192);
     expect(metadata.delay).toEqual(Array(FRAMES).fill(125));
   });
 
@@ -142,6 +146,17 @@ describe('encodeMedia', () => {
     ]);
   });
 
+  it('clamps and rounds what a decoder leaves outside of 0..1', () => {
+    // Act
+    const { rgb } = toFrames({
+      data: Float32Array.of(-0.2, 1.3, 0.5, 0.1, 2, -9, 0.999, 0.2, 0, 1, 0.25, 0.75),
+      shape: [1, 3, 2, 2],
+    });
+
+    // Assess
+    expect([...rgb[0]!]).toEqual([0, 255, 0, 255, 0, 255, 128, 255, 64, 26, 51, 191]);
+  });
+
   it('gives a video with odd sides even ones', async () => {
     // Prepare
     const video = { data: new Float32Array(2 * 3 * 401 * 403), shape: [2, 3, 401, 403] };
@@ -157,6 +172,109 @@ describe('encodeMedia', () => {
     await expect(
       encodeMedia({ data: new Float32Array(4), shape: [1, 4, 1, 1] }, 8),
     ).rejects.toMatchObject({ code: 'invalid_input', field: 'video' });
+  });
+});
+
+describe('a video of many frames', () => {
+  const count = 100;
+  let frames: Frames;
+  let boxes: Mp4Box[];
+  let mp4: Uint8Array;
+
+  beforeAll(async () => {
+    frames = toFrames(discVideo(count));
+    mp4 = await encodeMp4(frames, 8);
+    boxes = parseMp4Boxes(mp4);
+  });
+
+  it('is encoded in groups whose samples follow one another', async () => {
+    // Act
+    const groups = await Promise.all(
+      [
+        [0, 33],
+        [33, 67],
+        [67, 100],
+      ].map(([from, to]) =>
+        encodeGroup({
+          frames: { ...frames, rgb: frames.rgb.slice(from, to) },
+          framesPerSecond: 8,
+        }),
+      ),
+    );
+
+    // Assess
+    const samples = (file: Uint8Array): Buffer => findMp4Box(parseMp4Boxes(file), 'mdat').payload;
+    expect(Buffer.compare(samples(mp4), Buffer.concat(groups.map(samples)))).toBe(0);
+  });
+
+  it('can be sought at the start of every group', () => {
+    const sync = findMp4Box(boxes, 'moov/trak/mdia/minf/stbl/stss').payload;
+    expect(sync.readUInt32BE(4)).toBe(3);
+    expect([8, 12, 16].map((at) => sync.readUInt32BE(at))).toEqual([1, 34, 68]);
+  });
+
+  it('lasts as long as all of its frames', () => {
+    const movie = findMp4Box(boxes, 'moov/mvhd').payload;
+    const track = findMp4Box(boxes, 'moov/trak/mdia/mdhd').payload;
+    const sizes = findMp4Box(boxes, 'moov/trak/mdia/minf/stbl/stsz').payload;
+    expect(movie.readUInt32BE(16) / movie.readUInt32BE(12)).toBeCloseTo(count / 8, 2);
+    expect(track.readUInt32BE(16) / track.readUInt32BE(12)).toBeCloseTo(count / 8, 2);
+    expect(sizes.readUInt32BE(8)).toBe(count);
+  });
+
+  it('does not depend on which thread encodes which group', async () => {
+    const [one, other] = await Promise.all([encodeMp4(frames, 8), encodeMp4(frames, 8)]);
+    expect(Buffer.compare(one, mp4)).toBe(0);
+    expect(Buffer.compare(other, mp4)).toBe(0);
+  });
+
+  it('is refused when its groups were encoded differently', async () => {
+    // Prepare
+    const [first, second] = await Promise.all(
+      [frames, { width: 32, height: 32, rgb: [new Uint8Array(32 * 32 * 3)] }].map((group) =>
+        encodeGroup({ frames: group, framesPerSecond: 8 }),
+      ),
+    );
+
+    // Act & Assess
+    expect(() => joinMp4([first!, second!])).toThrow('encoded differently');
+  });
+});
+
+it('encodes a video of one frame', async () => {
+  // Act: the encoder writes no table of sizes where all samples have one.
+  const boxes = parseMp4Boxes(await encodeMp4(toFrames(discVideo(1)), 8));
+
+  // Assess
+  const sizes = findMp4Box(boxes, 'moov/trak/mdia/minf/stbl/stsz').payload;
+  expect(sizes.readUInt32BE(4)).toBe(0);
+  expect(sizes.readUInt32BE(8)).toBe(1);
+  expect(sizes.readUInt32BE(12)).toBe(findMp4Box(boxes, 'mdat').payload.length);
+});
+
+describe('toYuv420', () => {
+  /** ITU-R BT.601, studio range, of 8-bit white, black and the three primaries. */
+  it.each([
+    ['white', [255, 255, 255], [235, 128, 128]],
+    ['black', [0, 0, 0], [16, 128, 128]],
+    ['red', [255, 0, 0], [81, 90, 240]],
+    ['green', [0, 255, 0], [145, 54, 34]],
+    ['blue', [0, 0, 255], [41, 240, 110]],
+  ])('knows %s', (_, pixel, expected) => {
+    const rgb = Uint8Array.from([pixel, pixel, pixel, pixel].flat());
+    const planes = toYuv420(rgb, { width: 2, height: 2 });
+    expect([...planes]).toEqual([...Array(4).fill(expected[0]), ...expected.slice(1)]);
+  });
+
+  it('lays out planes one behind the other, and gives four pixels the mean of their chroma', () => {
+    // Prepare: two columns of black, then one white and one blue, over two rows.
+    const row = [0, 0, 0, 0, 0, 0, 255, 255, 255, 0, 0, 255];
+
+    // Act
+    const planes = toYuv420(Uint8Array.from([...row, ...row]), { width: 4, height: 2 });
+
+    // Assess
+    expect([...planes]).toEqual([16, 16, 235, 41, 16, 16, 235, 41, 128, 184, 128, 119]);
   });
 });
 
