@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { startPoint } from '#core/calibration.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { sample } from '#denoiser/sampler.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
+import { sample } from '#models/sampler.ts';
 
 /**
  * Makes the same video from noise with each of the named onnxruntime providers and says how long a
@@ -55,14 +56,19 @@ async function make(executionProvider: ExecutionProvider): Promise<Made> {
   const modelPackage = await loadManifest(resolve(flags.model));
   const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
   try {
-    const { steps, guidance } = modelPackage.manifest.scheduler;
+    const { steps, guidance, solver } = modelPackage.manifest.scheduler;
     const options = { latentShape: latentShape(modelPackage.manifest), prompt: PROMPT, guidance };
-    const warm = { startTime: 1, steps: WARM_UP_STEPS, seed: SEED };
+    const warm = { ...startPoint(1, WARM_UP_STEPS, solver), seed: SEED };
     await finish(model, await sample(model, warm, null, options));
     const loadSeconds = secondsSince(started);
 
     const begun = performance.now();
-    const latent = await sample(model, { startTime: 1, steps, seed: SEED }, null, options);
+    const latent = await sample(
+      model,
+      { ...startPoint(1, steps, solver), seed: SEED },
+      null,
+      options,
+    );
     const secondsPerStep = secondsSince(begun) / steps;
     const denoised = performance.now();
     await finish(model, latent);

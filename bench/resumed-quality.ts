@@ -4,12 +4,14 @@ import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { BIT_DEPTHS } from '#codec/header.ts';
 import type { DecodedLatent } from '#codec/decode-latent.ts';
+import { startPoint } from '#core/calibration.ts';
 import { dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { sample, type DonorParts } from '#denoiser/sampler.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { OnnxJudge } from '#models/onnx-judge.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
+import type { DonorParts } from '#models/sample-run.ts';
+import { sample } from '#models/sampler.ts';
 import { adherence, crossedTargets } from './world-prompts.ts';
 
 /**
@@ -34,7 +36,7 @@ const { manifest } = modelPackage;
 const attributes = manifest.judge?.attributes ?? [];
 const model = await OnnxVideoModel.open(modelPackage);
 const judge = OnnxJudge.open(modelPackage);
-const { guidance, steps: fullSteps } = manifest.scheduler;
+const { guidance, solver, steps: fullSteps } = manifest.scheduler;
 const startTime = Number(flags['start-time']);
 const steps = Number(flags.steps);
 
@@ -52,13 +54,13 @@ for (const [index, wanted] of crossedTargets(Number(flags.count)).entries()) {
   const options = { latentShape: latentShape(manifest), prompt: wanted.prompt, guidance };
   const donor = await sample(
     model,
-    { startTime: 1, steps: fullSteps, seed: 100 + index },
+    { ...startPoint(1, fullSteps, solver), seed: 100 + index },
     null,
     options,
   );
   const mask = await model.segment(donor);
   const resume = (parts: DonorParts) =>
-    sample(model, { startTime, steps, seed: 900 + index }, parts, options);
+    sample(model, { ...startPoint(startTime, steps, solver), seed: 900 + index }, parts, options);
   const plain = await resume(partsOf(unquantised(donor, mask)));
   const judgedPlain = await judge.judge(plain);
   note('float32', donor.data.byteLength, plain, plain, judgedPlain.features, judgedPlain);

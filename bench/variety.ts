@@ -1,14 +1,15 @@
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint, type StartPoint } from '#core/calibration.ts';
 import { dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
 import type { HitKind } from '#core/generation.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { varietyOf } from '#core/variety.ts';
-import { sample, type DonorParts } from '#denoiser/sampler.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
+import type { DonorParts } from '#models/sample-run.ts';
+import { sample } from '#models/sampler.ts';
 import { crossedTargets } from './world-prompts.ts';
 
 /**
@@ -36,17 +37,18 @@ const ASKED: readonly { hit: HitKind; maxReuse: number }[] = [
 const modelPackage = await loadManifest(flags.model);
 const { manifest } = modelPackage;
 const model = await OnnxVideoModel.open(modelPackage);
-const { guidance, steps: fullSteps } = manifest.scheduler;
-const calibration = new DefaultCalibration(manifest.lookup.thresholds);
+const { guidance, solver, steps: fullSteps } = manifest.scheduler;
+const calibration = new DefaultCalibration(manifest.lookup.thresholds, solver);
 const differences = new Map<string, number[]>();
 
 for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries()) {
   const options = { latentShape: latentShape(manifest), prompt, guidance };
-  const make = (seed: number, startTime: number, steps: number, parts: DonorParts | null) =>
-    sample(model, { startTime, steps, seed }, parts, options);
+  const make = (seed: number, start: StartPoint, parts: DonorParts | null) =>
+    sample(model, { ...start, seed }, parts, options);
+  const fromNoise = startPoint(1, fullSteps, solver);
   const [donor, other] = [
-    await make(100 + index, 1, fullSteps, null),
-    await make(200 + index, 1, fullSteps, null),
+    await make(100 + index, fromNoise, null),
+    await make(200 + index, fromNoise, null),
   ];
   note('miss, t0 1.00', donor, other);
   const mask = await model.segment(donor);
@@ -62,7 +64,7 @@ for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries())
     };
     const made: Tensor[] = [];
     for (const seed of [300 + index, 400 + index]) {
-      made.push(await make(seed, start.startTime, start.steps, parts));
+      made.push(await make(seed, start, parts));
     }
     const name = `${hit}, t0 ${start.startTime.toFixed(2)}`;
     note(name, made[0]!, made[1]!);

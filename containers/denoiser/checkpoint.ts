@@ -3,12 +3,10 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, Plan } from '#core/generation.ts';
 import { hashFields } from '#core/hash.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
+import type { SamplerState } from '#models/sample-run.ts';
 
-/** A generation between two steps, and whose work is in it. */
-export interface Checkpoint {
-  /** x_t after `stepsDone` steps, to the last bit. */
-  latent: Tensor;
-  stepsDone: number;
+/** A generation between two steps, to the last bit, and whose work is in it. */
+export interface Checkpoint extends SamplerState {
   /** Runs of the workers that did them, in order, as their usage records name them. */
   runs: readonly string[];
 }
@@ -31,17 +29,23 @@ export interface CheckpointSubject {
  *     72      4  steps done, uint32
  *     76      4  bytes of the runs' names, r, uint32
  *     80      r  the runs' names, ASCII, a comma between two
- *   80+r    4*n  the latent, float32
- * 80+r+4n    32  sha256 of all before
+ *   80+r      4  what follows the latent: 1 the solver's memory, 2 the mask, 3 both, uint32
+ *   84+r    4*n  the latent, float32
+ *           4*n  the solver's memory, float32, of the latent's shape
+ *             m  where the object is, a byte of 0 or 1 for each position of the latent
+ *            32  sha256 of all before
  */
 const MAGIC = Buffer.from('FCKP', 'latin1');
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 const COMPATIBILITY_OFFSET = 8;
 const SUBJECT_OFFSET = 40;
 const STEPS_OFFSET = 72;
 const RUNS_LENGTH_OFFSET = 76;
 const RUNS_OFFSET = 80;
+const CONTENTS_BYTES = 4;
 const DIGEST_BYTES = 32;
+const HAS_MEMORY = 1;
+const HAS_MASK = 2;
 
 /** Each delivery of a message is a run at most, and few are allowed. */
 const MOST_RUNS_BYTES = 4096;
@@ -49,26 +53,32 @@ const RUNS = /^[\w-]+(,[\w-]+)*$/;
 
 /** The most bytes that a checkpoint of latents of this shape has. */
 export function mostCheckpointBytes(shape: readonly number[]): number {
-  return RUNS_OFFSET + MOST_RUNS_BYTES + 4 * elementCount(shape) + DIGEST_BYTES;
+  const tensors = 2 * floatBytes(shape) + elementCount(shape.slice(1));
+  return RUNS_OFFSET + MOST_RUNS_BYTES + CONTENTS_BYTES + tensors + DIGEST_BYTES;
 }
 
 /** The checkpoint as bytes. */
 export function encodeCheckpoint(subject: CheckpointSubject, checkpoint: Checkpoint): Uint8Array {
-  const { data } = checkpoint.latent;
+  const { latent, memory, inside } = checkpoint;
   const runs = Buffer.from(checkpoint.runs.join(), 'latin1');
-  const latentOffset = RUNS_OFFSET + runs.length;
-  const latentBytes = data.length * Float32Array.BYTES_PER_ELEMENT;
-  const bytes = Buffer.alloc(latentOffset + latentBytes + DIGEST_BYTES);
-  MAGIC.copy(bytes);
-  bytes.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
-  bytes.write(subject.compatibilityKey, COMPATIBILITY_OFFSET, 'hex');
-  bytes.write(subjectDigest(subject), SUBJECT_OFFSET, 'hex');
-  bytes.writeUInt32LE(checkpoint.stepsDone, STEPS_OFFSET);
-  bytes.writeUInt32LE(runs.length, RUNS_LENGTH_OFFSET);
-  runs.copy(bytes, RUNS_OFFSET);
-  data.forEach((value, index) => bytes.writeFloatLE(value, latentOffset + 4 * index));
-  sha256(bytes.subarray(0, -DIGEST_BYTES)).copy(bytes, latentOffset + latentBytes);
-  return bytes;
+  const header = Buffer.alloc(RUNS_OFFSET);
+  MAGIC.copy(header);
+  header.writeUInt32LE(FORMAT_VERSION, MAGIC.length);
+  header.write(subject.compatibilityKey, COMPATIBILITY_OFFSET, 'hex');
+  header.write(subjectDigest(subject), SUBJECT_OFFSET, 'hex');
+  header.writeUInt32LE(checkpoint.stepsDone, STEPS_OFFSET);
+  header.writeUInt32LE(runs.length, RUNS_LENGTH_OFFSET);
+  const contents = Buffer.alloc(CONTENTS_BYTES);
+  contents.writeUInt32LE((memory === null ? 0 : HAS_MEMORY) | (inside === null ? 0 : HAS_MASK));
+  const body = Buffer.concat([
+    header,
+    runs,
+    contents,
+    encodeFloats(latent),
+    ...(memory === null ? [] : [encodeFloats(memory)]),
+    ...(inside === null ? [] : [Uint8Array.from(inside.data)]),
+  ]);
+  return Buffer.concat([body, sha256(body)]);
 }
 
 /**
@@ -95,26 +105,49 @@ export function decodeCheckpoint(
   if (hex(SUBJECT_OFFSET) !== subjectDigest(subject)) throw foreign('its plan is another');
 
   const runsBytes = bytes.readUInt32LE(RUNS_LENGTH_OFFSET);
-  const latentOffset = RUNS_OFFSET + runsBytes;
   if (runsBytes > MOST_RUNS_BYTES) throw foreign('it names too many runs');
-  const runs = body.toString('latin1', RUNS_OFFSET, Math.min(latentOffset, body.length));
+  const contentsOffset = RUNS_OFFSET + runsBytes;
+  const runs = body.toString('latin1', RUNS_OFFSET, Math.min(contentsOffset, body.length));
   if (!RUNS.test(runs)) throw foreign('it names no runs');
-  const count = elementCount(shape);
-  if (body.length !== latentOffset + 4 * count) {
+  if (body.length < contentsOffset + CONTENTS_BYTES) throw foreign('it has no latent');
+  const contents = bytes.readUInt32LE(contentsOffset);
+  const [hasMemory, hasMask] = [(contents & HAS_MEMORY) !== 0, (contents & HAS_MASK) !== 0];
+  const maskShape = shape.slice(1);
+  const latentOffset = contentsOffset + CONTENTS_BYTES;
+  const memoryOffset = latentOffset + floatBytes(shape);
+  const maskOffset = memoryOffset + (hasMemory ? floatBytes(shape) : 0);
+  if (body.length !== maskOffset + (hasMask ? elementCount(maskShape) : 0)) {
     throw foreign(`its latent is not of shape [${shape.join(', ')}]`);
   }
   const stepsDone = bytes.readUInt32LE(STEPS_OFFSET);
   if (stepsDone > subject.plan.steps) throw foreign(`${stepsDone} steps are more than planned`);
   return {
-    latent: {
-      data: Float32Array.from({ length: count }, (_, index) =>
-        bytes.readFloatLE(latentOffset + 4 * index),
-      ),
-      shape,
-    },
+    latent: decodeFloats(body, latentOffset, shape),
     stepsDone,
+    memory: hasMemory ? decodeFloats(body, memoryOffset, shape) : null,
+    inside: hasMask
+      ? { data: Float32Array.from(body.subarray(maskOffset)), shape: maskShape }
+      : null,
     runs: runs.split(','),
   };
+}
+
+function floatBytes(shape: readonly number[]): number {
+  return elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
+}
+
+function encodeFloats({ data }: Tensor): Buffer {
+  const bytes = Buffer.alloc(data.length * Float32Array.BYTES_PER_ELEMENT);
+  for (const [index, value] of data.entries()) bytes.writeFloatLE(value, 4 * index);
+  return bytes;
+}
+
+function decodeFloats(bytes: Buffer, offset: number, shape: readonly number[]): Tensor {
+  const data = new Float32Array(elementCount(shape));
+  for (let index = 0; index < data.length; index++) {
+    data[index] = bytes.readFloatLE(offset + 4 * index);
+  }
+  return { data, shape };
 }
 
 /** Everything that decides which numbers the steps run on. */
@@ -127,6 +160,8 @@ function subjectDigest({ request, plan }: CheckpointSubject): string {
     plan.hit,
     plan.startTime,
     plan.steps,
+    plan.solver,
+    plan.anchor,
     ...plan.donors.flatMap(({ entryId, part, latentKey }) => [entryId, part, latentKey]),
   ]);
 }

@@ -1,8 +1,6 @@
 import type { UsageRecord } from '#core/generation.ts';
-import type { VideoModel } from '#models/model.ts';
-
-/** The part of a model that denoising needs. */
-export type Denoiser = Pick<VideoModel, 'encodeText' | 'velocity'>;
+import type { Tensor } from '#core/tensor.ts';
+import type { Denoiser } from '#models/sampler.ts';
 
 export type DenoiseWork = Required<Pick<UsageRecord, 'networkEvaluations' | 'denoiseSeconds'>>;
 
@@ -18,6 +16,10 @@ export class DenoiseClock implements Denoiser {
 
   encodeText(prompt: string): ReturnType<Denoiser['encodeText']> {
     return this.#model.encodeText(prompt);
+  }
+
+  segment(latent: Tensor): ReturnType<Denoiser['segment']> {
+    return this.#model.segment(latent);
   }
 
   async velocity(...given: Parameters<Denoiser['velocity']>): ReturnType<Denoiser['velocity']> {

@@ -3,7 +3,7 @@ import { mostContainerBytes, type ExpectedLatent } from '#codec/header.ts';
 import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor } from '#core/generation.ts';
 import type { ObjectStore } from '#stores/objects.ts';
-import type { DonorParts } from './sampler.ts';
+import type { DonorParts } from '#models/sample-run.ts';
 
 /** A donor whose latent could be read. */
 export interface LoadedDonor {

@@ -9,8 +9,9 @@ import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
-import { videoFacts } from '#models/video-facts.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
+import { sample, SamplingStoppedError } from '#models/sampler.ts';
+import { videoFacts } from '#models/video-facts.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
@@ -20,7 +21,6 @@ import type { GenerationControl } from './generation-control.ts';
 import { encodeMedia } from './media.ts';
 import { putNew } from './put-new.ts';
 import { Resumption } from './resumption.ts';
-import { sample, SamplingStoppedError } from './sampler.ts';
 
 /** What making a video needs; the same for every request of one worker. */
 export interface GenerationDependencies {
@@ -98,7 +98,8 @@ export async function generateVideo(
     isStored(request) ? describeLatent(model, compatibilityKey, latent) : null,
   ]);
   if (await control.shouldStop()) {
-    await resumption.save({ latent, stepsDone: actual.steps });
+    // No step is left that would need more than the latent.
+    await resumption.save({ latent, stepsDone: actual.steps, memory: null, inside: null });
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 

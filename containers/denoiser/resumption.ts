@@ -1,9 +1,9 @@
 import { FlexCacheError } from '#core/errors.ts';
+import type { SamplerState } from '#models/sample-run.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Checkpoint, CheckpointSubject } from './checkpoint.ts';
 import { loadCheckpoint, storeCheckpoint } from './checkpoint-store.ts';
 import type { GenerationControl } from './generation-control.ts';
-import type { SamplerState } from './sampler.ts';
 
 /**
  * One worker's share of a generation that several may work on: where it began, and where it left off.
@@ -49,7 +49,10 @@ export class Resumption {
    */
   async save(state: SamplerState): Promise<void> {
     if (this.#control.stopReason !== 'shutdown' || state.stepsDone === this.stepsBefore) return;
-    const checkpoint = { ...state, runs: [...(this.#before?.runs ?? []), this.#control.run] };
+    const checkpoint: Checkpoint = {
+      ...state,
+      runs: [...(this.#before?.runs ?? []), this.#control.run],
+    };
     try {
       await storeCheckpoint(this.#objects, this.#subject, checkpoint);
     } catch (error) {

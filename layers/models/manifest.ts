@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
+import { SOLVERS } from '#core/generation.ts';
 import type { Compatibility } from '#core/identity.ts';
 
 export const MANIFEST_FILE = 'model.json';
@@ -52,6 +53,7 @@ const manifestSchema = z.strictObject({
     steps: extent,
     referenceSteps: extent,
     guidance: z.number().min(1),
+    solver: z.enum(SOLVERS).default('euler'),
   }),
   embedding: z.strictObject({ dimensions: extent }),
   splitter: z.strictObject({

@@ -2,13 +2,13 @@ import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-a
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
-import type { TextCondition, VideoModel } from './model.ts';
+import type { TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
-/** Prompts whose text states are kept: a worker sees the unconditional prompt with every video. */
-const CACHED_CONDITIONS = 64;
+/** Of text states that are kept for prompts that come again. */
+const CACHED_CONDITION_BYTES = 64 * 2 ** 20;
 
 /**
  * The networks of a package that make a video, in a worker thread.
@@ -25,13 +25,17 @@ export class OnnxVideoModel implements VideoModel {
   readonly #latentShape: readonly number[];
   readonly #videoShape: readonly number[];
   readonly #conditions = new Map<string, Promise<TextCondition>>();
+  readonly #mostConditions: number;
+  /** Every video needs it: it is kept whatever other prompts come. */
+  #unconditional: Promise<TextCondition> | null = null;
 
   constructor(networks: NetworkRunner, tokenizer: PromptTokenizer, manifest: ModelManifest) {
     this.#networks = networks;
     this.#tokenizer = tokenizer;
     this.#manifest = manifest;
     this.#latentShape = latentShape(manifest);
-    const { video } = manifest;
+    const { text, video } = manifest;
+    this.#mostConditions = Math.floor(CACHED_CONDITION_BYTES / conditionBytes(text));
     this.#videoShape = [video.frames, 3, video.height, video.width];
   }
 
@@ -62,6 +66,13 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   encodeText(prompt: string): Promise<TextCondition> {
+    if (prompt === '') {
+      this.#unconditional ??= this.#encodeText('').catch((error: unknown) => {
+        this.#unconditional = null;
+        throw error;
+      });
+      return this.#unconditional;
+    }
     let condition = this.#conditions.get(prompt);
     if (condition === undefined) {
       condition = this.#encodeText(prompt);
@@ -70,7 +81,7 @@ export class OnnxVideoModel implements VideoModel {
     // Taken out and put back: the map's order is the order of last use.
     this.#conditions.delete(prompt);
     this.#conditions.set(prompt, condition);
-    if (this.#conditions.size > CACHED_CONDITIONS) {
+    if (this.#conditions.size > this.#mostConditions) {
       const [oldest] = this.#conditions.keys();
       this.#conditions.delete(oldest!);
     }
@@ -100,35 +111,51 @@ export class OnnxVideoModel implements VideoModel {
     unconditional: TextCondition,
     guidance: number,
   ): Promise<Tensor> {
+    const [velocity] = await this.velocities(
+      [{ latent, time, condition }],
+      unconditional,
+      guidance,
+    );
+    return velocity!;
+  }
+
+  async velocities(
+    requests: readonly VelocityRequest[],
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<Tensor[]> {
+    if (requests.length === 0) return [];
     // Guidance 1 is the conditional velocity itself.
-    const conditions = guidance === 1 ? [condition] : [condition, unconditional];
-    const batch = conditions.length;
+    const isGuided = guidance !== 1;
+    const rows = isGuided
+      ? [...requests, ...requests.map((request) => ({ ...request, condition: unconditional }))]
+      : requests;
+    const batch = rows.length;
     const shape = [batch, ...this.#latentShape];
-    const velocity = await callNetwork(
+    const { data } = await callNetwork(
       this.#networks,
       'denoiser',
       {
-        latent: { data: concatenate(conditions.map(() => latent.data)), shape },
-        time: { data: new Float32Array(batch).fill(time), shape: [batch] },
+        latent: { data: concatenate(rows.map(({ latent }) => latent.data)), shape },
+        time: { data: Float32Array.from(rows, ({ time }) => time), shape: [batch] },
         text_states: {
-          data: concatenate(conditions.map(({ states }) => states.data)),
-          shape: [batch, ...condition.states.shape],
+          data: concatenate(rows.map(({ condition }) => condition.states.data)),
+          shape: [batch, ...unconditional.states.shape],
         },
         text_mask: {
-          data: concatenateInt64(conditions.map(({ mask }) => mask)),
-          shape: [batch, condition.mask.length],
+          data: concatenateInt64(rows.map(({ condition }) => condition.mask)),
+          shape: [batch, unconditional.mask.length],
         },
       },
       'velocity',
       shape,
     );
-    if (batch === 1) return withoutBatch(velocity);
     const count = elementCount(this.#latentShape);
-    return guided(
-      { data: velocity.data.subarray(0, count), shape: this.#latentShape },
-      { data: velocity.data.subarray(count), shape: this.#latentShape },
-      guidance,
-    );
+    const rowOf = (row: number): Float32Array => data.subarray(row * count, (row + 1) * count);
+    return requests.map((_, row) => ({
+      data: isGuided ? guided(rowOf(row), rowOf(requests.length + row), guidance) : rowOf(row),
+      shape: this.#latentShape,
+    }));
   }
 
   async decode(latent: Tensor): Promise<Tensor> {
@@ -174,18 +201,26 @@ export class OnnxVideoModel implements VideoModel {
   }
 }
 
+/** Of the text states of one prompt and their mask. */
+function conditionBytes({ maxTokens, hidden }: ModelManifest['text']): number {
+  return maxTokens * (hidden * Float32Array.BYTES_PER_ELEMENT + BigInt64Array.BYTES_PER_ELEMENT);
+}
+
 /** Extents `[C, T, H, W]` of a package's latents. */
 export function latentShape({ latent }: Pick<ModelManifest, 'latent'>): readonly number[] {
   return [latent.channels, latent.frames, latent.height, latent.width];
 }
 
 /** Classifier-free guidance: `v_u + guidance * (v_c - v_u)`. */
-function guided(conditional: Tensor, unconditional: Tensor, guidance: number): Tensor {
-  const data = conditional.data.map((velocity, index) => {
-    const free = unconditional.data[index]!;
+function guided(
+  conditional: Float32Array,
+  unconditional: Float32Array,
+  guidance: number,
+): Float32Array {
+  return conditional.map((velocity, index) => {
+    const free = unconditional[index]!;
     return free + guidance * (velocity - free);
   });
-  return { data, shape: conditional.shape };
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

@@ -1,12 +1,18 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type { Plan } from '#core/generation.ts';
+import { SOLVERS, type Plan } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/identity.ts';
-import { decodeCheckpoint, encodeCheckpoint, type Checkpoint } from '#denoiser/checkpoint.ts';
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  mostCheckpointBytes,
+  type Checkpoint,
+} from '#denoiser/checkpoint.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import {
   COMPATIBILITY_KEY,
+  CurvedVideoModel,
   donorFor,
   FakeVideoModel,
   MANIFEST,
@@ -32,22 +38,41 @@ const CHECKPOINT: Checkpoint = {
     shape: SHAPE,
   },
   stepsDone: 3,
+  memory: null,
+  inside: null,
   runs: ['0123456789ab', 'cdef01234567'],
 };
 
-describe('a checkpoint as bytes', () => {
-  it('comes back to the last bit', () => {
-    const decoded = decodeCheckpoint(encodeCheckpoint(SUBJECT, CHECKPOINT), SUBJECT, SHAPE);
+const MASK = {
+  data: Float32Array.from({ length: 48 }, (_, index) => (index % 5 === 0 ? 1 : 0)),
+  shape: SHAPE.slice(1),
+};
 
-    expect(decoded).toEqual(CHECKPOINT);
+/** Each with and without what only some plans keep between two steps. */
+const CHECKPOINTS: [string, Checkpoint][] = [
+  ['of a solver without memory', CHECKPOINT],
+  ['with memory', { ...CHECKPOINT, memory: { data: targetOf('y').data, shape: SHAPE } }],
+  ['with a mask', { ...CHECKPOINT, inside: MASK }],
+  [
+    'with both',
+    { ...CHECKPOINT, memory: { data: targetOf('y').data, shape: SHAPE }, inside: MASK },
+  ],
+];
+
+describe.each(CHECKPOINTS)('a checkpoint as bytes, %s', (_, checkpoint) => {
+  const bytes = encodeCheckpoint(SUBJECT, checkpoint);
+
+  it('comes back to the last bit', () => {
+    const decoded = decodeCheckpoint(bytes, SUBJECT, SHAPE);
+
+    expect(decoded).toEqual(checkpoint);
     expect(new Uint32Array(decoded.latent.data.buffer)).toEqual(
-      new Uint32Array(CHECKPOINT.latent.data.buffer),
+      new Uint32Array(checkpoint.latent.data.buffer),
     );
+    expect(bytes.length).toBeLessThanOrEqual(mostCheckpointBytes(SHAPE));
   });
 
   it('is refused wherever it is cut', () => {
-    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
-
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeCheckpoint(bytes.slice(0, length), SUBJECT, SHAPE)).toThrow(
         FlexCacheError,
@@ -56,15 +81,15 @@ describe('a checkpoint as bytes', () => {
   });
 
   it('is refused whichever byte is altered', () => {
-    const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
-
     for (let position = 0; position < bytes.length; position++) {
       const altered = Uint8Array.from(bytes);
       altered[position]! ^= 1;
       expect(() => decodeCheckpoint(altered, SUBJECT, SHAPE)).toThrow(FlexCacheError);
     }
   });
+});
 
+describe('a checkpoint as bytes', () => {
   it.each([
     ['model', { compatibilityKey: 'd'.repeat(64) }],
     ['video', { request: { ...SUBJECT.request, videoId: VIDEO_ID.replace(/0$/, '1') } }],
@@ -73,6 +98,8 @@ describe('a checkpoint as bytes', () => {
     ['hit', { plan: { ...SUBJECT.plan, hit: 'whole' } }],
     ['start time', { plan: { ...SUBJECT.plan, startTime: 0.61 } }],
     ['number of steps', { plan: { ...SUBJECT.plan, steps: 6 } }],
+    ['solver', { plan: { ...SUBJECT.plan, solver: 'ab2' } }],
+    ['anchor', { plan: { ...SUBJECT.plan, anchor: 'background' } }],
     ['donor', { plan: { ...SUBJECT.plan, donors: [donorFor('object', 'b')] } }],
   ])('is refused by another %s', (_, change) => {
     const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
@@ -105,8 +132,8 @@ describe('a generation that is shut down', () => {
     stopAfter = Infinity,
     reason: 'shutdown' | 'cancelled' = 'shutdown',
     run = 'run-1',
+    model = new FakeVideoModel(),
   ) {
-    const model = new FakeVideoModel();
     const control = new RecordingControl(run);
     control.stopWhen = () => (model.times.length === stopAfter ? reason : null);
     const dependencies = {
@@ -150,6 +177,25 @@ describe('a generation that is shut down', () => {
       });
     },
   );
+
+  it.each(SOLVERS)('is finished to the very same latent with the solver %s', async (solver) => {
+    // Prepare
+    const plan = planFor('miss', [], { solver, steps: 4 });
+    const workOn = (stopAfter?: number) =>
+      work(plan, stopAfter, 'shutdown', 'run-1', new CurvedVideoModel());
+    const whole = await workOn();
+
+    for (const stopAfter of [1, 2, 3, 4]) {
+      // Act
+      objects = new MemoryObjects();
+      await workOn(stopAfter);
+      const { video, steps } = await workOn();
+
+      // Assess
+      expect(steps).toBe(4 - stopAfter);
+      expect(video!.latentKey).toBe(whole.video!.latentKey);
+    }
+  });
 
   it('names the run of every worker whose steps are in it, and each worker counts its own', async () => {
     // Prepare

@@ -7,11 +7,20 @@ import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { OnnxJudge } from '#models/onnx-judge.ts';
 import { standardNormalNoise } from '#core/noise.ts';
+import { eulerTimes, renoise } from '#core/schedule.ts';
+import { sampleBatch } from '#models/sample-batch.ts';
+import { SampleRun } from '#models/sample-run.ts';
+import { sample, type SamplingStoppedError } from '#models/sampler.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 import { donorFor, MemoryObjects, planFor, RecordingControl, requestFor } from './fakes.ts';
 
 const LATENT_SHAPE = [16, 8, 16, 16];
+
+function relativeDistance(one: Float32Array, other: Float32Array): number {
+  const difference = one.map((value, index) => value - other[index]!);
+  return Math.hypot(...difference) / Math.hypot(...other);
+}
 
 function length(vector: readonly number[]): number {
   return Math.hypot(...vector);
@@ -98,6 +107,68 @@ describe('the demo model', { timeout: 60_000 }, () => {
     expect(resumed.videoKey).toBe(uninterrupted.videoKey);
     expect(resumed.latentSha256).toBe(uninterrupted.latentSha256);
     expect(resumed.work.networkEvaluations).toBe(1);
+  });
+
+  it('gives each latent of a batch the velocity that it has alone', async () => {
+    // Prepare
+    const prompts = ['a red ball', 'a blue cube on a beach at night', ''];
+    const requests = await Promise.all(
+      prompts.map(async (prompt, index) => ({
+        latent: standardNormalNoise(LATENT_SHAPE, index, 'test'),
+        time: 1 - 0.3 * index,
+        condition: await model.encodeText(prompt),
+      })),
+    );
+    const free = await model.encodeText('');
+
+    // Act
+    const together = await model.velocities(requests, free, 3);
+
+    // Assess
+    for (const [row, { latent, time, condition }] of requests.entries()) {
+      const alone = await model.velocity(latent, time, condition, free, 3);
+      expect(relativeDistance(together[row]!.data, alone.data)).toBeLessThan(1e-4);
+    }
+    expect(await model.velocities([], free, 3)).toEqual([]);
+  });
+
+  it('holds the background of a donor, alone and in a batch', async () => {
+    // Prepare
+    const latentShape = LATENT_SHAPE;
+    const background = standardNormalNoise(latentShape, 3, 'background');
+    const donors = { object: null, background };
+    const plan = planFor('background', [], {
+      anchor: 'background',
+      solver: 'ab2',
+      startTime: 0.95,
+      steps: 3,
+    });
+    const prompt = 'a large red ball';
+    const options = { latentShape, prompt, guidance: 3 };
+    let stopped: SamplingStoppedError | null = null;
+    let asked = 0;
+
+    // Act
+    const alone = await sample(model, plan, donors, options);
+    const run = new SampleRun(plan, { latentShape, donors });
+    const [together] = await sampleBatch(model, [{ run, prompt }], { guidance: 3, batch: 4 });
+    await sample(model, plan, donors, { ...options, shouldStop: () => asked++ === 2 }).catch(
+      (error: unknown) => {
+        stopped = error as SamplingStoppedError;
+      },
+    );
+
+    // Assess: after the second step all but the dilated object is the donor at that time.
+    expect(relativeDistance(together!.data, alone.data)).toBeLessThan(1e-4);
+    const { latent, inside } = (stopped as SamplingStoppedError | null)!.state;
+    const noise = standardNormalNoise(latentShape, plan.seed, 'start');
+    const donor = renoise(background, eulerTimes(0.95, 3)[2]!, noise);
+    const share = inside!.data.reduce((sum, value) => sum + value, 0) / inside!.data.length;
+    expect(share).toBeGreaterThan(0);
+    expect(share).toBeLessThan(0.9);
+    for (const [index, value] of donor.data.entries()) {
+      if (inside!.data[index % inside!.data.length] === 0) expect(latent.data[index]).toBe(value);
+    }
   });
 
   it('guides: the velocity moves away from the unconditional one in proportion', async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Tensor } from '#core/tensor.ts';
-import { DenoiseClock, type Denoiser } from '#denoiser/denoise-clock.ts';
+import { DenoiseClock } from '#denoiser/denoise-clock.ts';
 import type { TextCondition } from '#models/model.ts';
+import type { Denoiser } from '#models/sampler.ts';
 
 const TENSOR: Tensor = { data: new Float32Array(0), shape: [0] };
 const CONDITION: TextCondition = { states: TENSOR, mask: new BigInt64Array(0) };
@@ -17,6 +18,10 @@ const slow: Denoiser = {
     milliseconds += 40;
     return TENSOR;
   },
+  segment: async () => {
+    milliseconds += 7;
+    return TENSOR;
+  },
 };
 
 describe('DenoiseClock', () => {
@@ -29,6 +34,7 @@ describe('DenoiseClock', () => {
     for (let step = 0; step < 2; step++) {
       await clock.velocity(TENSOR, 1, CONDITION, CONDITION, 3);
     }
+    await clock.segment(TENSOR);
 
     expect(clock.work).toEqual({ networkEvaluations: 2, denoiseSeconds: 0.08 });
   });

@@ -14,7 +14,7 @@ import { ObjectMissingError } from '#core/errors.ts';
 import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
-import type { TextCondition, VideoModel } from '#models/model.ts';
+import type { TextCondition, VelocityRequest, VideoModel } from '#models/model.ts';
 import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
@@ -81,6 +81,18 @@ export class FakeVideoModel implements VideoModel {
     };
   }
 
+  velocities(
+    requests: readonly VelocityRequest[],
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<Tensor[]> {
+    return Promise.all(
+      requests.map(({ latent, time, condition }) =>
+        this.velocity(latent, time, condition, unconditional, guidance),
+      ),
+    );
+  }
+
   async decode(latent: Tensor): Promise<Tensor> {
     const shape = [4, 3, 16, 16];
     const data = Float32Array.from({ length: 4 * 3 * 256 }, (_, index) =>
@@ -110,6 +122,18 @@ export class FakeVideoModel implements VideoModel {
   }
 
   async close(): Promise<void> {}
+}
+
+/** A flow whose velocity changes on the way: no two solvers end in the same latent. */
+export class CurvedVideoModel extends FakeVideoModel {
+  override async velocity(...given: Parameters<FakeVideoModel['velocity']>): Promise<Tensor> {
+    const { data, shape } = await super.velocity(...given);
+    const [latent, time] = given;
+    return {
+      data: data.map((value, index) => value + Math.sin(5 * time + latent.data[index]!)),
+      shape,
+    };
+  }
 }
 
 export class MemoryObjects {

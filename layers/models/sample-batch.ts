@@ -1,0 +1,98 @@
+import { InvalidInputError } from '../core/errors.ts';
+import type { Tensor } from '../core/tensor.ts';
+import type { TextCondition, VideoModel } from './model.ts';
+import type { SampleRun } from './sample-run.ts';
+
+/** The part of a model that denoising many latents at once needs. */
+export type BatchDenoiser = Pick<VideoModel, 'encodeText' | 'velocities' | 'segment'>;
+
+/** A run and the prompt that it follows. */
+export interface BatchSample {
+  run: SampleRun;
+  prompt: string;
+}
+
+export interface BatchOptions {
+  /** Classifier-free guidance; 1 is none. */
+  guidance: number;
+  /** Most runs of one network call. */
+  batch: number;
+  /** Each clean latent as soon as it is there, with its run's place among the samples. */
+  onResult?: (latent: Tensor, index: number) => void | Promise<void>;
+}
+
+interface ActiveRun {
+  run: SampleRun;
+  index: number;
+  condition: TextCondition;
+}
+
+/**
+ * Drives many runs at once, a step of up to `batch` of them in each network call. Plans may differ in
+ * everything. A run that is over makes room for the next, so that calls stay full to the end.
+ *
+ * @param samples read as they are needed: runs may be made on the way
+ * @returns the clean latents `[C, T, H, W]` in the order of the samples
+ * @throws InvalidInputError unless the batch is a positive integer.
+ * @throws FlexCacheError `model_corrupt` when a latent is not finite.
+ */
+export async function sampleBatch(
+  model: BatchDenoiser,
+  samples: Iterable<BatchSample>,
+  { guidance, batch, onResult }: BatchOptions,
+): Promise<Tensor[]> {
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new InvalidInputError(
+      'batch',
+      `batch ${batch} is not a positive integer`,
+      'run at least one latent at once',
+    );
+  }
+  const unconditional = await model.encodeText('');
+  const latents: Tensor[] = [];
+  let active: ActiveRun[] = [];
+  let index = 0;
+  const waiting = samples[Symbol.iterator]();
+  for (;;) {
+    while (active.length < batch) {
+      const { value, done } = waiting.next();
+      if (done === true) break;
+      const condition = await model.encodeText(value.prompt);
+      active.push({ run: value.run, index: index++, condition });
+    }
+    if (active.length === 0) return latents;
+    await step(model, active, unconditional, guidance);
+    const unfinished: ActiveRun[] = [];
+    for (const one of active) {
+      if (one.run.next() !== null) {
+        unfinished.push(one);
+        continue;
+      }
+      const latent = one.run.result();
+      latents[one.index] = latent;
+      await onResult?.(latent, one.index);
+    }
+    active = unfinished;
+  }
+}
+
+/** One step of each run. */
+async function step(
+  model: BatchDenoiser,
+  active: readonly ActiveRun[],
+  unconditional: TextCondition,
+  guidance: number,
+): Promise<void> {
+  const moving: { run: SampleRun; latent: Tensor; time: number; condition: TextCondition }[] = [];
+  for (const { run, condition } of active) {
+    const request = run.next();
+    if (request?.kind === 'velocity') moving.push({ run, condition, ...request });
+  }
+  if (moving.length === 0) return;
+  const velocities = await model.velocities(moving, unconditional, guidance);
+  for (const [row, { run }] of moving.entries()) {
+    run.accept(velocities[row]!);
+    const request = run.next();
+    if (request?.kind === 'segment') run.accept(await model.segment(request.latent));
+  }
+}
