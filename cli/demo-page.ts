@@ -24,6 +24,7 @@ const HIT_KINDS: readonly HitKind[] = [
   'miss',
   'background',
   'object',
+  'near',
   'object+background',
   'whole',
   'exact',
@@ -34,6 +35,7 @@ const HIT_CAPTIONS: Readonly<Record<HitKind, string>> = {
   background: 'the background of an earlier video, a new object',
   object: 'the object of an earlier video, a new background',
   'object+background': 'the object of one earlier video on the background of another',
+  near: 'an earlier video that shows something else, changed where the prompt says so',
   whole: 'an earlier video of nearly the same prompt',
   exact: 'the same prompt and seed again: the stored video',
 };
@@ -184,6 +186,7 @@ video{width:100%;height:auto;aspect-ratio:1;border-radius:10px;background:#000;d
 .number{color:var(--soft);font-variant-numeric:tabular-nums;min-width:1.4em}
 .badge{--tone:light-dark(#5a6470,#9aa5b3);font-size:.78rem;font-weight:600;padding:.1rem .55rem;border-radius:99px;color:var(--tone);border:1px solid var(--tone);white-space:nowrap}
 .badge.exact{--tone:light-dark(#0b6b3a,#5fd19a)}
+.badge.near{--tone:light-dark(#6a5a0a,#d9c558)}
 .badge.whole{--tone:light-dark(#0a6a78,#58c9d9)}
 .badge.object-background{--tone:light-dark(#2457c5,#7aa5ff)}
 .badge.object{--tone:light-dark(#7a3fb8,#c39bf2)}

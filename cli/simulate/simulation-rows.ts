@@ -13,6 +13,7 @@ export const HITS: readonly (readonly [SimulatedHit, string])[] = [
   ['exact', 'exact'],
   ['same-prompt', 'same prompt'],
   ['whole', 'whole'],
+  ['near', 'near'],
   ['object+background', 'obj+bg'],
   ['object', 'object'],
   ['background', 'backgr.'],
@@ -92,7 +93,8 @@ export function cheapestByCell(results: readonly NamedResult[]): Set<NamedResult
 
 /** Share of the requests that started from another prompt's video. */
 export function semanticHits({ hits, requests }: CacheResult): number {
-  return (hits.whole + hits['object+background'] + hits.object + hits.background) / requests;
+  const { whole, near, object, background } = hits;
+  return (whole + near + hits['object+background'] + object + background) / requests;
 }
 
 export function percent(share: number): string {

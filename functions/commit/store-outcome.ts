@@ -12,7 +12,7 @@ import type {
 import { exactKey, promptKey } from '#core/identity.ts';
 import { lineageAfter, lineageOf } from '#core/lineage.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
-import { unheardWordsOf } from '../lookup/verify-donor.ts';
+import { unheardWordsOf } from '#core/verify-donor.ts';
 import type { Services } from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import type { AdmissionRule } from './admission.ts';

@@ -1,4 +1,5 @@
 import type { Calibration } from '#core/calibration.ts';
+import { cosine } from '#core/cosine.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import {
   LOOKUP_PARTS,
@@ -20,10 +21,9 @@ import { lineageOf } from '#core/lineage.ts';
 import { PATIENCE } from '#core/patience.ts';
 import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
+import { likenessOfPart, verifyDonor, type Verification } from '#core/verify-donor.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
-import { cosine } from './cosine.ts';
-import { isVerifiedDonor, showsOtherwise } from './verify-donor.ts';
 import {
   deployedIndexSize,
   deployedModel,
@@ -63,7 +63,9 @@ export interface LookupServices extends Pick<
   telemetry?: Telemetry;
 }
 
-type Candidates = Record<LookupPart, Candidate[]>;
+type Candidates = Record<LookupPart | 'near', Candidate[]>;
+
+const CANDIDATE_LISTS = [...LOOKUP_PARTS, 'near'] as const;
 
 /** What may be planned from; a remix has its video beside the candidates. */
 type Choice = Pick<PlanInput, 'exactVideoId' | 'remix'> & { candidates: Candidates };
@@ -200,8 +202,8 @@ class Lookup {
       );
       const granted = await this.#leaseAll(credits);
       if (granted) return plan;
-      for (const part of LOOKUP_PARTS) {
-        choice.candidates[part] = choice.candidates[part].filter(
+      for (const list of CANDIDATE_LISTS) {
+        choice.candidates[list] = choice.candidates[list].filter(
           ({ entryId }) => !this.#refused.has(entryId),
         );
       }
@@ -306,7 +308,12 @@ class Lookup {
       vector,
       CANDIDATES_PER_PART,
     );
-    return matches.filter(({ similarity }) => this.#calibration.decide(part, similarity, Infinity));
+    const calibration = this.#calibration;
+    return matches.filter(
+      ({ similarity }) =>
+        calibration.admits(part, similarity) ||
+        (part === 'whole' && calibration.decide('near', similarity, Infinity) !== null),
+    );
   }
 
   /**
@@ -318,18 +325,20 @@ class Lookup {
     const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
     const measured = asked && stored && cosine(asked, stored);
     const known = similarity ?? measured;
-    if (known === null || !this.#isUsable(entry) || !this.#isVerified(part, entry)) return;
-    candidates[part].push(candidateOf(entry, known));
+    if (known === null || !this.#isUsable(entry)) return;
+    const { shows, doubts } = this.#verify(part, entry);
+    if (shows === 'other') return;
+    const likeness = likenessOfPart(part, this.#embedding, entry) ?? known;
+    const candidate = { ...candidateOf(entry, known), doubts, likeness };
+    candidates[shows === 'near' ? 'near' : part].push(candidate);
   }
 
-  /** Whether the entry shows what is asked of the part; an entry of the very same prompt was asked for it. */
-  #isVerified(part: LookupPart, entry: Entry): boolean {
+  #verify(part: LookupPart, entry: Entry): Verification {
     const { prompt } = this.#request;
     const { calibration, judged = [] } = this.#services;
-    const question = { prompt, embedding: this.#embedding, calibration, judged };
-    if (showsOtherwise(part, question, entry)) return false;
     const isSamePrompt = entry.promptKey === promptKey({ prompt, ...this.#partition });
-    return (part === 'whole' && isSamePrompt) || isVerifiedDonor(part, question, entry);
+    const question = { prompt, embedding: this.#embedding, calibration, judged };
+    return verifyDonor(part, question, entry, isSamePrompt);
   }
 
   /** Videos may expire before their entries: one whose file is gone may be a donor still, but is no answer. */
@@ -359,7 +368,7 @@ class Lookup {
 }
 
 function noCandidates(): Candidates {
-  return { whole: [], object: [], background: [] };
+  return { whole: [], object: [], background: [], near: [] };
 }
 
 function nothingFound(): Choice {

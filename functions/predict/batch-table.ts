@@ -3,7 +3,7 @@ import { isSamePartition } from '#core/identity.ts';
 import type { ObjectHead, ObjectStore } from '#stores/objects.ts';
 import type { LeaseRequest } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch, VectorScope } from '#stores/vector-index.ts';
-import { cosine } from '../lookup/cosine.ts';
+import { cosine } from '#core/cosine.ts';
 import type { LookupServices } from '../lookup/handler.ts';
 
 type LookupTable = LookupServices['table'];

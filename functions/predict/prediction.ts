@@ -41,5 +41,13 @@ export interface Prediction {
 
 /** A prediction with nothing in it. */
 export function noHits(): Record<HitKind, number> {
-  return { exact: 0, whole: 0, 'object+background': 0, object: 0, background: 0, miss: 0 };
+  return {
+    exact: 0,
+    whole: 0,
+    near: 0,
+    'object+background': 0,
+    object: 0,
+    background: 0,
+    miss: 0,
+  };
 }

@@ -11,6 +11,8 @@ export interface StartPoint {
   anchor: Anchor;
   /** Expected compute, in evaluations of all tokens. */
   equivalents: number;
+  /** Expected loss against a full generation, 0.01 is 1 %; absent where it was not measured. */
+  loss?: number;
 }
 
 /** A start after which all is denoised, one evaluation of all tokens a step. */
@@ -28,6 +30,8 @@ export interface Calibration {
   readonly fullSolver: SolverName;
   /** Reuses away from a full generation from which on an entry is no donor; Infinity where there is no limit. */
   readonly maxGeneration: number;
+  /** Whether what a video shows of a part is similar enough for the part to be lent, alone or as one of two. */
+  admits(part: LookupPart, similarity: number): boolean;
   /**
    * @param similarity cosine of the request and its donor, -1..1; for two donors the smaller one
    * @param fullSteps network evaluations of a full generation of the same request; Infinity asks
@@ -37,10 +41,10 @@ export interface Calibration {
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null;
 }
 
-/** Lowest similarity at which a donor is used; the package's `lookup.thresholds`. */
+/** Lowest similarity at which a donor is used. */
 export type SimilarityThresholds = { readonly [Part in LookupPart]: number };
 
-type DonorHit = Exclude<HitKind, 'exact' | 'miss'>;
+type DonorHit = Exclude<HitKind, 'exact' | 'near' | 'miss'>;
 
 /**
  * Start points measured on the demo package against full generations of 50 steps (512 prompts a row,
@@ -58,8 +62,8 @@ const MEASURED_START_POINTS: Readonly<Record<DonorHit, Pick<StartPoint, 'startTi
 
 /**
  * The calibration of a package that brings none of its own: thresholds from its manifest and one
- * measured start point for each kind of hit, whatever the similarity above the threshold. A
- * calibration file measured for the package replaces it.
+ * conservative start point for each kind of hit, whatever the similarity above the threshold; no near
+ * hits. `PackageCalibration` has what was measured of a package.
  */
 export class DefaultCalibration implements Calibration {
   readonly fullSolver: SolverName;
@@ -90,8 +94,12 @@ export class DefaultCalibration implements Calibration {
     };
   }
 
+  admits(part: LookupPart, similarity: number): boolean {
+    return similarity >= this.#thresholds[part];
+  }
+
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
-    if (kind === 'miss') return null;
+    if (kind === 'miss' || kind === 'near') return null;
     if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (!(similarity >= this.#thresholds[kind])) return null;
     const measured = MEASURED_START_POINTS[kind];

@@ -9,8 +9,21 @@ import type { ShownAttributes } from './shown-attributes.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
-/** `exact`: the same request was answered before. The others name which donors serve the request. */
-export type HitKind = 'exact' | 'whole' | 'object+background' | 'object' | 'background' | 'miss';
+/**
+ * `exact`: the same request was answered before. The others name which donors serve the request; `near` is a
+ * whole video that shows something else than was asked, begun late enough that the prompt decides.
+ */
+export const HIT_KINDS = [
+  'exact',
+  'whole',
+  'near',
+  'object+background',
+  'object',
+  'background',
+  'miss',
+] as const;
+
+export type HitKind = (typeof HIT_KINDS)[number];
 
 export type Part = 'object' | 'background';
 

@@ -4,7 +4,8 @@ import type { GenerationRequest } from './generation.ts';
 /**
  * A calibration within the bounds that a request sets: no donor below `minSimilarity`, and no start
  * that would skip more than `maxReuse` of the denoising. What would start earlier starts at
- * `1 - maxReuse`, with proportionally more steps.
+ * `1 - maxReuse`, with proportionally more steps. An anchored hit keeps a part of its donor as it is to
+ * the end, so below 1 there is none.
  *
  * @example
  * const start = limitReuse(calibration, { minSimilarity: 0.9, maxReuse: 0.5 }).decide('whole', 1, 12);
@@ -18,9 +19,12 @@ export function limitReuse(
   return {
     fullSolver,
     maxGeneration,
+    admits: (part, similarity) =>
+      similarity >= minSimilarity && calibration.admits(part, similarity),
     decide(kind, similarity, fullSteps) {
       if (similarity < minSimilarity) return null;
       const start = calibration.decide(kind, similarity, fullSteps);
+      if (start !== null && start.anchor !== 'none' && maxReuse < 1) return null;
       if (start === null || start.startTime >= earliest) return start;
       // A finished video cannot be reused in part.
       return kind === 'exact' ? null : moveStart(start, earliest, fullSteps);
@@ -43,6 +47,6 @@ export function moveStart(start: StartPoint, to: number, fullSteps: number): Sta
 }
 
 /** 3 * 0.8 / 0.3 is 8, not a little more. */
-function withoutNoise(value: number): number {
+export function withoutNoise(value: number): number {
   return Number.isFinite(value) ? Number(value.toPrecision(12)) : value;
 }

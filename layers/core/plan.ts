@@ -1,14 +1,8 @@
 import { startPoint, type Calibration, type StartPoint } from './calibration.ts';
-import type { Donor, GenerationRequest, HitKind, LookupPart, Plan } from './generation.ts';
+import type { Donor, GenerationRequest, LookupPart, Plan } from './generation.ts';
 import { limitReuse, moveStart } from './limit-reuse.ts';
 import type { Lineage } from './lineage.ts';
 import { createRandomSource, type RandomSource } from './random.ts';
-
-/**
- * Largest generation of an entry. Each reuse adds a little blur and a little of its donor's look, so
- * an entry this far from a full generation is no longer a donor.
- */
-export const MAX_GENERATION = 3;
 
 /** Donors this close to the best one, as a cosine, are equally good. */
 export const EQUALLY_GOOD_MARGIN = 0.005;
@@ -26,37 +20,53 @@ export interface Candidate extends Lineage {
   similarity: number;
   /** Object key of the entry's latent container. */
   latentKey: string;
+  /** Attributes asked of the part that the package's judge was not sure to see, `verifyDonor`; 0 unless told. */
+  doubts?: number;
+  /** How alike the part is by all that is known, `likenessOfPart`; the similarity unless told. */
+  likeness?: number;
 }
+
+/** What may be started from, each list in any order. */
+export type Candidates = { readonly [Part in LookupPart]: readonly Candidate[] } & {
+  /** Whole videos that show something else than is asked for; those of `whole` may be near donors too. */
+  readonly near?: readonly Candidate[];
+};
 
 /** Everything a plan is made from. */
 export interface PlanInput {
   request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache' | 'minSimilarity' | 'maxReuse'>;
   /** The video that answers exactly this request, when there is one. */
   exactVideoId: string | null;
-  /** In any order. */
-  candidates: { readonly [Part in LookupPart]: readonly Candidate[] };
+  candidates: Candidates;
   /** The video that the request named as its donor, also when no threshold admits it. */
   remix?: Candidate | null;
   calibration: Calibration;
 }
 
+/** Of the hits that a plan can be, preferred first where two cost the same. */
+const HIT_PREFERENCE = ['whole', 'object+background', 'near', 'object', 'background'] as const;
+
+type DonorHit = (typeof HIT_PREFERENCE)[number];
+
+/** One way to start. */
 interface Option extends StartPoint {
-  hit: HitKind;
-  donors: Donor[];
+  hit: DonorHit;
+  donors: readonly PartCandidate[];
 }
 
-/** Preferred first when two hits cost the same. */
-const HIT_PREFERENCE: readonly HitKind[] = ['whole', 'object+background', 'object', 'background'];
+type PartCandidate = Candidate & { part: LookupPart };
 
 /**
- * Decides what one request starts from: the exact video, else the hit that leaves the least to
- * denoise, else noise. The same input gives the same plan. Among equally good donors it prefers the
- * one that is fewest reuses away from a full generation, then draws by the request's seed, so no
- * single entry becomes the ancestor of everything. The request's own bounds, `minSimilarity` and
- * `maxReuse`, hold beside the calibration's.
+ * Decides what one request starts from: the exact video, else the hit that takes the least compute,
+ * then the one that is expected to lose the least, else noise. The donors of a pair are chosen
+ * together. The same input gives the same plan. Among donors that cost the same it prefers those whose
+ * judge saw most of what is asked for, then the most similar ones; among equally good ones the one that
+ * is fewest reuses away from a full generation; then it draws by the request's seed, so no single
+ * entry becomes the ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`,
+ * hold beside the calibration's.
  */
 export function makePlan(input: PlanInput): Plan {
-  const { request, exactVideoId, candidates } = input;
+  const { request, exactVideoId } = input;
   const full = fullGeneration(request, input.calibration);
   if (request.cache === 'off' || request.cache === 'refresh') return full;
   const calibration = limitReuse(input.calibration, request);
@@ -66,32 +76,96 @@ export function makePlan(input: PlanInput): Plan {
   }
 
   const random = createRandomSource(request.seed, 'plan');
-  const pick = (part: LookupPart): Donor | null =>
-    pickDonor(
-      part,
-      candidates[part].filter((candidate) => isDonor(candidate, part, input)),
-      random,
-    );
-  const [whole, object, background] = [pick('whole'), pick('object'), pick('background')];
-  const donorsByHit: Partial<Record<HitKind, Donor[]>> = {};
-  if (whole !== null) donorsByHit.whole = [whole];
-  if (object !== null) donorsByHit.object = [object];
-  if (background !== null) donorsByHit.background = [background];
-  if (object !== null && background !== null) {
-    donorsByHit['object+background'] = [object, background];
-  }
-
+  const lists = donorLists(input);
   let best: Option | null = null;
   for (const hit of HIT_PREFERENCE) {
-    const donors = donorsByHit[hit];
-    if (donors === undefined) continue;
-    const similarity = Math.min(...donors.map((donor) => donor.similarity));
-    const start = calibration.decide(hit, similarity, request.steps);
-    if (start === null) continue;
-    if (best === null || skipsMore(start, best)) best = { hit, donors, ...start };
+    const option = bestOf(hit, lists[hit], calibration, request.steps, random);
+    if (option !== null && (best === null || comparePrice(option, best) < 0)) best = option;
   }
   best ??= remixOf(input);
-  return best === null ? full : { ...full, ...best };
+  return best === null ? full : { ...full, ...best, donors: best.donors.map(donorOf) };
+}
+
+/** The donors that each kind of hit may have. */
+function donorLists(input: PlanInput): Record<DonorHit, PartCandidate[][]> {
+  const { candidates } = input;
+  const usable = (part: LookupPart): PartCandidate[] =>
+    candidates[part]
+      .filter((candidate) => isDonor(candidate, part, input))
+      .map((candidate) => ({ ...candidate, part }));
+  const [whole, object, background] = [usable('whole'), usable('object'), usable('background')];
+  const near = [...candidates.whole, ...(candidates.near ?? [])]
+    .filter((candidate) => isNearDonor(candidate, input))
+    .map((candidate) => ({ ...candidate, part: 'whole' as const }));
+  const alone = (donors: PartCandidate[]): PartCandidate[][] => donors.map((donor) => [donor]);
+  return {
+    whole: alone(whole),
+    near: alone(near),
+    'object+background': object.flatMap((one) => background.map((other) => [one, other])),
+    object: alone(object),
+    background: alone(background),
+  };
+}
+
+/** The best donors of one kind of hit; null when none may be used. */
+function bestOf(
+  hit: DonorHit,
+  lists: readonly PartCandidate[][],
+  calibration: Calibration,
+  fullSteps: number,
+  random: RandomSource,
+): Option | null {
+  const starts = new Map<number, StartPoint | null>();
+  let best: StartPoint | null = null;
+  let equals: PartCandidate[][] = [];
+  for (const donors of lists) {
+    const similarity = leastOf(donors, (donor) => donor.similarity);
+    let start = starts.get(similarity);
+    if (start === undefined) {
+      start = calibration.decide(hit, similarity, fullSteps);
+      starts.set(similarity, start);
+    }
+    if (start === null) continue;
+    const difference = best === null ? -1 : comparePrice(start, best);
+    if (difference < 0) [best, equals] = [start, []];
+    if (difference <= 0) equals.push(donors);
+  }
+  return best === null ? null : { hit, donors: draw(equals, random), ...best };
+}
+
+/** Below 0 when one start is better than another: less compute, less loss, less to denoise. */
+function comparePrice(one: StartPoint, other: StartPoint): number {
+  return (
+    one.equivalents - other.equivalents ||
+    (one.loss ?? 0) - (other.loss ?? 0) ||
+    one.startTime - other.startTime
+  );
+}
+
+/** One of the lists of donors that are better than the others. */
+function draw(lists: PartCandidate[][], random: RandomSource): PartCandidate[] {
+  const doubts = (donors: PartCandidate[]): number =>
+    donors.reduce((sum, donor) => sum + (donor.doubts ?? 0), 0);
+  const likeness = (donors: PartCandidate[]): number =>
+    donors.reduce((sum, donor) => sum + (donor.likeness ?? donor.similarity), 0) / donors.length;
+  const generation = (donors: PartCandidate[]): number =>
+    Math.max(...donors.map((donor) => donor.generation));
+  const sure = keepLeast(lists, doubts);
+  const similar = keepLeast(sure, (donors) => -likeness(donors), EQUALLY_GOOD_MARGIN);
+  const equals = keepLeast(similar, generation);
+  if (equals.length === 1) return equals[0]!;
+  const nameOf = (donors: PartCandidate[]): string => donors.map((each) => each.entryId).join();
+  equals.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
+  return equals[random.nextBelow(equals.length)]!;
+}
+
+function keepLeast<Item>(items: Item[], key: (item: Item) => number, margin = 0): Item[] {
+  const least = leastOf(items, key);
+  return items.filter((item) => key(item) <= least + margin);
+}
+
+function leastOf<Item>(items: readonly Item[], key: (item: Item) => number): number {
+  return Math.min(...items.map(key));
 }
 
 /**
@@ -102,13 +176,28 @@ export function makePlan(input: PlanInput): Plan {
 export function isDonor(
   candidate: Candidate,
   part: LookupPart,
+  input: Pick<PlanInput, 'request' | 'calibration'>,
+): boolean {
+  return isUsable(candidate, input) && input.calibration.admits(part, candidate.similarity);
+}
+
+/** The same of a whole video that shows something else. */
+export function isNearDonor(
+  candidate: Candidate,
+  input: Pick<PlanInput, 'request' | 'calibration'>,
+): boolean {
+  const start = input.calibration.decide('near', candidate.similarity, Infinity);
+  return isUsable(candidate, input) && start !== null;
+}
+
+function isUsable(
+  candidate: Candidate,
   { request, calibration }: Pick<PlanInput, 'request' | 'calibration'>,
 ): boolean {
   return (
     candidate.generation < calibration.maxGeneration &&
     candidate.steps >= request.steps &&
-    Math.min(candidate.similarity, candidate.leastSimilarity) >= request.minSimilarity &&
-    calibration.decide(part, candidate.similarity, Infinity) !== null
+    Math.min(candidate.similarity, candidate.leastSimilarity) >= request.minSimilarity
   );
 }
 
@@ -128,10 +217,11 @@ export function isAnswer(
 /** The whole of the named video, whatever its similarity. */
 function remixOf({ request, remix, calibration }: PlanInput): Option | null {
   if (remix === undefined || remix === null) return null;
-  const measured = calibration.decide('whole', 1, request.steps);
+  const measured =
+    calibration.decide('near', 1, request.steps) ?? calibration.decide('whole', 1, request.steps);
   const to = Math.max(REMIX_START_TIME, 1 - request.maxReuse);
   const start = measured && moveStart(measured, to, request.steps);
-  return start && { hit: 'whole', donors: [donorOf('whole', remix)], ...start };
+  return start && { hit: 'whole', donors: [{ ...remix, part: 'whole' }], ...start };
 }
 
 function fullGeneration(
@@ -148,28 +238,6 @@ function fullGeneration(
   };
 }
 
-function skipsMore(start: StartPoint, than: StartPoint): boolean {
-  if (start.equivalents !== than.equivalents) return start.equivalents < than.equivalents;
-  return start.startTime < than.startTime;
-}
-
-function pickDonor(
-  part: LookupPart,
-  usable: readonly Candidate[],
-  random: RandomSource,
-): Donor | null {
-  if (usable.length === 0) return null;
-  const bestSimilarity = Math.max(...usable.map((candidate) => candidate.similarity));
-  const good = usable.filter(
-    (candidate) => candidate.similarity >= bestSimilarity - EQUALLY_GOOD_MARGIN,
-  );
-  const generation = Math.min(...good.map((candidate) => candidate.generation));
-  const equals = good
-    .filter((candidate) => candidate.generation === generation)
-    .sort((left, right) => (left.entryId < right.entryId ? -1 : 1));
-  return donorOf(part, equals[random.nextBelow(equals.length)]!);
-}
-
-function donorOf(part: LookupPart, { entryId, similarity, latentKey }: Candidate): Donor {
+function donorOf({ entryId, part, similarity, latentKey }: PartCandidate): Donor {
   return { entryId, part, similarity, latentKey };
 }

@@ -21,7 +21,7 @@ export interface ReadPrompt {
 /**
  * Whether the words of two prompts allow that they ask for the same video. Only their words are
  * compared: that words which differ mean the same to the model, its vectors have to say
- * (`functions/lookup/verify-donor.ts`).
+ * (`verify-donor.ts`).
  *
  * Refused are prompts
  * - of which one has a word that the model does not know, or that negates, counts, compares or

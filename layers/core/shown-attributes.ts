@@ -55,25 +55,37 @@ export function judgements(
   });
 }
 
+/** How what a video shows compares with what a prompt asks for, in attributes that the prompt names. */
+export interface ShownAgreement {
+  /** The judge saw another value. */
+  contradicted: number;
+  /** The judge was not sure, or nobody asked it. */
+  doubted: number;
+}
+
 /**
- * Whether a video shows another value of an attribute than the phrases of a prompt name. An attribute that
- * the phrase of its part does not name, or that the judge was not sure of, contradicts nothing.
+ * Compares what a judge saw in a video with the phrases of a prompt. An attribute that the phrase of its
+ * part does not name counts nowhere.
  *
  * @param part the part that is wanted of the video; of the whole, both
  */
-export function contradictsPhrases(
+export function compareShown(
   attributes: readonly JudgedAttribute[],
   shown: ShownAttributes,
   part: LookupPart,
   phrases: Readonly<Record<Part, string | null>>,
-): boolean {
-  return attributes.some((attribute) => {
-    const value = shown[attribute.name];
-    if (value === undefined || (part !== 'whole' && part !== attribute.part)) return false;
+): ShownAgreement {
+  const agreement = { contradicted: 0, doubted: 0 };
+  for (const attribute of attributes) {
+    if (part !== 'whole' && part !== attribute.part) continue;
     const words = spokenWords(phrases[attribute.part] ?? '');
     const named = attribute.values.filter((each) => words.some((word) => isFormOf(word, each)));
-    return named.length > 0 && !named.includes(value);
-  });
+    if (named.length === 0) continue;
+    const value = shown[attribute.name];
+    if (value === undefined) agreement.doubted++;
+    else if (!named.includes(value)) agreement.contradicted++;
+  }
+  return agreement;
 }
 
 /** Whether a word is the value's own, or its plural, participle or third person: `circling` of `circle`. */

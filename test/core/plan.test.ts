@@ -1,13 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { DefaultCalibration, startPoint, type Calibration } from '#core/calibration.ts';
+import { checkCalibrationFile } from '#core/calibration-file.ts';
 import type { CacheMode } from '#core/generation.ts';
-import {
-  makePlan,
-  MAX_GENERATION,
-  REMIX_START_TIME,
-  type Candidate,
-  type PlanInput,
-} from '#core/plan.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
+import { makePlan, REMIX_START_TIME, type Candidate, type PlanInput } from '#core/plan.ts';
+import { calibrationFile, planOf } from './calibration-fixture.ts';
 
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
   entryId,
@@ -18,6 +15,8 @@ const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candida
   leastSimilarity: 1,
   ...overrides,
 });
+
+const MAX_GENERATION = 3;
 
 const REQUEST = { seed: 7, steps: 12, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
 
@@ -76,6 +75,7 @@ describe('makePlan', () => {
     const calibration: Calibration = {
       fullSolver: 'euler',
       maxGeneration: 3,
+      admits: () => true,
       decide: (kind) => startPoint(0.5, kind === 'object+background' ? 3 : 6),
     };
     expect(makePlan(input(ALL_PARTS, { calibration })).hit).toBe('object+background');
@@ -86,6 +86,7 @@ describe('makePlan', () => {
     const calibration: Calibration = {
       fullSolver: 'euler',
       maxGeneration: 3,
+      admits: () => true,
       decide: (kind, similarity) => {
         asked.push([kind, similarity]);
         return startPoint(0.6, 5);
@@ -249,5 +250,124 @@ describe('a remix', () => {
     expect(makePlan(input({}, { remix, request }))).toMatchObject({ startTime: 0.9, steps: 9 });
     const none = { ...REQUEST, maxReuse: 0 };
     expect(makePlan(input({}, { remix, request: none })).hit).toBe('miss');
+  });
+});
+
+describe('with the calibration of a package', () => {
+  const REQUESTED = { ...REQUEST, steps: 6 };
+  const measured = (change: Parameters<typeof calibrationFile>[0] = {}): PackageCalibration =>
+    new PackageCalibration(checkCalibrationFile('calibration.json', calibrationFile(change)));
+  const planned = (
+    candidates: Partial<PlanInput['candidates']>,
+    change: Parameters<typeof calibrationFile>[0] = {},
+    request: Partial<PlanInput['request']> = {},
+  ) =>
+    makePlan(
+      input(candidates, {
+        calibration: measured(change),
+        request: { ...REQUESTED, ...request },
+      }),
+    );
+  const lossOf = (mean: number) => ({
+    adherence: { mean, low: mean - 0.01, high: mean + 0.01 },
+    frechet: { mean: 0, low: 0, high: 0 },
+  });
+
+  it('runs full generations with the measured solver', () => {
+    expect(planned({})).toMatchObject({ hit: 'miss', steps: 6, solver: 'ab2', anchor: 'none' });
+  });
+
+  it('says how a hit is denoised', () => {
+    expect(planned({ background: [candidate('b', { similarity: 0.7 })] })).toMatchObject({
+      hit: 'background',
+      startTime: 0.95,
+      steps: 4,
+      equivalents: 4,
+      solver: 'ab2',
+      anchor: 'background',
+    });
+  });
+
+  it('starts late from a whole video that shows something else, where nothing costs less', () => {
+    const near = [candidate('n', { similarity: 0.65 })];
+    const parts = { object: [candidate('o')], background: [candidate('b')] };
+
+    expect(planned({ near })).toMatchObject({
+      hit: 'near',
+      donors: [{ entryId: 'n', part: 'whole', similarity: 0.65 }],
+      startTime: 0.8,
+      steps: 4,
+    });
+    expect(planned({ near, ...parts }).hit).toBe('object+background');
+    expect(planned({ near: [candidate('far', { similarity: 0.5 })] }).hit).toBe('miss');
+  });
+
+  it('starts late from one that shows what was asked for, though not similarly enough', () => {
+    expect(planned({ whole: [candidate('w', { similarity: 0.8 })] }).hit).toBe('near');
+    expect(planned({ whole: [candidate('w', { similarity: 0.9 })] }).hit).toBe('whole');
+  });
+
+  it('lends no object alone where that was not measured to pay, and still as one of two', () => {
+    const object = [candidate('o')];
+    expect(planned({ object }).hit).toBe('miss');
+    expect(planned({ object, background: [candidate('b')] }).hit).toBe('object+background');
+  });
+
+  it('chooses both donors of a pair by what the pair costs', () => {
+    const plans = [
+      planOf('object+background', 0.69, 4),
+      planOf('object+background', 0.85, 2, { loss: lossOf(0.01) }),
+      planOf('background', 0.69, 5),
+    ];
+    const found = {
+      object: [candidate('o', { similarity: 0.83 }), candidate('near', { similarity: 0.86 })],
+      background: [candidate('b', { similarity: 0.99, doubts: 1 }), candidate('c')],
+    };
+    expect(planned(found, { plans })).toMatchObject({
+      steps: 2,
+      donors: [{ entryId: 'near' }, { entryId: 'c' }],
+    });
+  });
+
+  it('prefers donors of which the judge saw what is asked for, then those that are likelier', () => {
+    const found = {
+      object: [
+        candidate('doubted', { similarity: 0.95, doubts: 2 }),
+        candidate('seen', { similarity: 0.83 }),
+        candidate('likelier', { similarity: 0.82, likeness: 0.9 }),
+      ],
+      background: [candidate('b')],
+    };
+    expect(planned(found).donors.map(({ entryId }) => entryId)).toEqual(['likelier', 'b']);
+  });
+
+  it('takes the hit that loses less where two cost the same', () => {
+    const plans = [
+      planOf('near', 0.6, 4, { startTime: 0.8, loss: lossOf(0.02) }),
+      planOf('background', 0.6, 4, { startTime: 0.95, loss: lossOf(0.01) }),
+    ];
+    const found = { near: [candidate('n')], background: [candidate('b')] };
+    expect(planned(found, { plans }).hit).toBe('background');
+  });
+
+  it('counts compute, not steps', () => {
+    const plans = [
+      planOf('near', 0.6, 3, { startTime: 0.8 }),
+      planOf('background', 0.6, 5, { anchor: 'region', equivalents: 2.5 }),
+    ];
+    const found = { near: [candidate('n')], background: [candidate('b')] };
+    expect(planned(found, { plans })).toMatchObject({ hit: 'background', equivalents: 2.5 });
+  });
+
+  it('is no donor from the measured generation on, however far where none was found', () => {
+    const whole = [candidate('w', { generation: 40 })];
+    expect(planned({ whole }).hit).toBe('whole');
+    expect(planned({ whole }, { maxGeneration: 40 }).hit).toBe('miss');
+  });
+
+  it('keeps no part of a donor to the end where only a share may be skipped', () => {
+    const background = [candidate('b')];
+    expect(planned({ background }, {}, { maxReuse: 0.9 }).hit).toBe('miss');
+    expect(planned({ background }, {}, { maxReuse: 1 }).hit).toBe('background');
   });
 });

@@ -63,7 +63,7 @@ describe('an entry is refused', () => {
 
   test('where entries like it were kept for long and not hit, though each hit would save', () => {
     const learned = new ReuseModel(NOW);
-    learned.addWait(classOfFresh(3, 1), 0, 90 * 24 * 3600, 1_000_000);
+    learned.addWait(classOfFresh(3), 0, 90 * 24 * 3600, 1_000_000);
     const worthwhile = newcomer({}, { secondsPerEvaluation: 0.1 });
 
     expect(addsLittle(worthwhile, context())).toBe(false);

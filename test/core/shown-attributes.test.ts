@@ -1,9 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  contradictsPhrases,
-  shownAttributes,
-  type JudgedAttribute,
-} from '#core/shown-attributes.ts';
+import { compareShown, shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
 
 const JUDGED: readonly JudgedAttribute[] = [
   { name: 'shape', part: 'object', values: ['ball', 'square'] },
@@ -35,7 +31,7 @@ describe('a video that shows another value', () => {
     part: 'whole' | 'object' | 'background',
     object: string | null,
     background: string | null = null,
-  ): boolean => contradictsPhrases(JUDGED, shown, part, { object, background });
+  ): boolean => compareShown(JUDGED, shown, part, { object, background }).contradicted > 0;
 
   it.each(['a red ball', 'Balls', 'a square-less thing rising', 'something spinning'])(
     'contradicts %s',
@@ -58,9 +54,12 @@ describe('a video that shows another value', () => {
     expect(contradicts('whole', 'a ball', 'in the city')).toBe(true);
   });
 
-  it('contradicts nothing of which nobody was sure', () => {
-    expect(contradictsPhrases(JUDGED, {}, 'whole', { object: 'a ball', background: null })).toBe(
-      false,
-    );
+  it('contradicts nothing of which nobody was sure, but is doubted', () => {
+    const phrases = { object: 'a ball spinning', background: null };
+    expect(compareShown(JUDGED, {}, 'whole', phrases)).toEqual({ contradicted: 0, doubted: 2 });
+    expect(compareShown(JUDGED, { shape: 'ball' }, 'whole', phrases)).toEqual({
+      contradicted: 0,
+      doubted: 1,
+    });
   });
 });

@@ -320,8 +320,8 @@ describe('Lookup', () => {
     const pairsOnly: Services['calibration'] = {
       fullSolver: 'euler',
       maxGeneration: 3,
-      decide: (kind, _, fullSteps) =>
-        kind === 'object+background' || fullSteps === Infinity ? startPoint(0.7, 5) : null,
+      admits: () => true,
+      decide: (kind) => (kind === 'object+background' ? startPoint(0.7, 5) : null),
     };
 
     // Act

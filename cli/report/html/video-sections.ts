@@ -21,6 +21,7 @@ const HIT_CAPTIONS: Readonly<Record<HitKind, string>> = {
   background: 'the background of an earlier video',
   object: 'the object of an earlier video',
   'object+background': 'the object of one, the background of another',
+  near: 'an earlier video that shows something else',
   whole: 'an earlier video of nearly the same prompt',
   exact: 'the stored video again',
 };

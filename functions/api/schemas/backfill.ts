@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HIT_KINDS } from '#core/generation.ts';
 import { BACKFILL_FORMATS } from '#core/backfill.ts';
 import { OBJECT_KEY } from '#stores/object-key.ts';
 import {
@@ -6,7 +7,6 @@ import {
   boundedNumber,
   dollarsField,
   extensionFields,
-  HIT_KINDS,
   listOf,
   metadataField,
   pageQuery,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { storedNumber } from '#core/decimals.ts';
 import { InvalidInputError, messageWithFix } from '#core/errors.ts';
-import { CACHE_MODES, SCOPES, type HitKind } from '#core/generation.ts';
+import { CACHE_MODES, SCOPES } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
 import { validatePlainText } from '#core/plain-text.ts';
 import { MAX_PROMPT_CHARACTERS, validatePrompt } from '#core/prompt.ts';
@@ -11,15 +11,6 @@ import { MAX_SEED, MAX_STEPS } from '#core/request.ts';
 export const MAX_LABELS = 16;
 const MAX_LABEL_NAME = 64;
 const MAX_LABEL_VALUE = 512;
-
-export const HIT_KINDS = [
-  'exact',
-  'whole',
-  'object+background',
-  'object',
-  'background',
-  'miss',
-] as const satisfies readonly HitKind[];
 
 /** Turns what a check of the domain throws into an issue that keeps its code. */
 function holds(check: (text: string) => unknown) {

@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { PROMPT_WARNING_CODES } from '#core/prompt-warnings.ts';
-import { CACHE_MODES, LOOKUP_PARTS, NOT_STORED_REASONS, SCOPES } from '#core/generation.ts';
+import {
+  HIT_KINDS,
+  CACHE_MODES,
+  LOOKUP_PARTS,
+  NOT_STORED_REASONS,
+  SCOPES,
+} from '#core/generation.ts';
 import { VARIETIES } from '#core/variety.ts';
 import {
   backfillIdField,
   costSchema,
   extensionFields,
-  HIT_KINDS,
   listOf,
   pageQuery,
   promptField,

@@ -1,7 +1,6 @@
 import { InvalidInputError } from '../errors.ts';
 import { HOURS_PER_MONTH } from '../idle-cost.ts';
 import type { DollarRates } from '../charges.ts';
-import { MAX_GENERATION } from '../plan.ts';
 import type { Verdict } from '../retention-run.ts';
 import { entryRentUsd, type EntryRent } from '../entry-rent.ts';
 import { decayWeight } from './decay.ts';
@@ -95,18 +94,8 @@ export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
     entry.decayedCredit / weight,
   );
   const rate = model.bestRateFrom(reuseClass, age) * SECONDS_PER_MONTH;
-  const evaluations = margin * driftShare(entry.generation);
-  const dollarsPerHit = evaluations * entry.secondsPerEvaluation * dollarsPerGpuSecond;
+  const dollarsPerHit = margin * entry.secondsPerEvaluation * dollarsPerGpuSecond;
   return { reuseClass, age, margin, rate, dollarsPerHit, valuePerMonth: dollarsPerHit * rate };
-}
-
-/**
- * How much of a donor's margin counts. What is made from it is a generation further from a full one,
- * and so less of a donor itself, up to none: the guard against drift, in the value. What is no donor
- * has exact hits alone, from which nothing is made.
- */
-function driftShare(generation: number): number {
-  return generation >= MAX_GENERATION ? 1 : (1 - generation / MAX_GENERATION) ** 2;
 }
 
 /** The right side: dollars a month. */

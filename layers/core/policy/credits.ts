@@ -1,10 +1,11 @@
 import type { Plan } from '../generation.ts';
 import { LOOKUP_PARTS } from '../generation.ts';
-import { isDonor, makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
+import { isDonor, isNearDonor, makePlan, type Candidate, type PlanInput } from '../plan.ts';
 
 /**
  * What a full generation's result is worth as a donor, as a share of the evaluations that making it
- * took. From simulated traces: where it is 0, caches fill with what is at the end of its line.
+ * took, where a calibration limits generations. From simulated traces: where it is 0, caches fill with
+ * what is at the end of its line.
  */
 const WORTH_AS_DONOR = 0.4;
 
@@ -25,7 +26,7 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
   for (const entryId of donors) {
     const nextBest = makePlan(without(input, entryId));
     const saved =
-      plan.hit === 'exact' ? nextBest.steps : costOf(input, nextBest) - costOf(input, plan);
+      plan.hit === 'exact' ? nextBest.equivalents : costOf(input, nextBest) - costOf(input, plan);
     credits.set(entryId, Math.max(0, saved));
   }
   return credits;
@@ -33,14 +34,15 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
 
 /** Evaluations of a plan less what its result is worth as a donor. */
 function costOf(input: PlanInput, plan: Plan): number {
-  const share = Math.min(1, generationAfter(input, plan) / MAX_GENERATION);
-  return plan.steps - WORTH_AS_DONOR * plan.fullSteps * (1 - share ** 2);
+  const share = Math.min(1, generationAfter(input, plan) / input.calibration.maxGeneration);
+  return plan.equivalents - WORTH_AS_DONOR * plan.fullSteps * (1 - share ** 2);
 }
 
 /** The generation of the entry that a plan leaves behind: 0 for a full generation. */
-function generationAfter({ candidates, remix }: PlanInput, { donors }: Plan): number {
+function generationAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan): number {
   const generations = donors.map(({ entryId, part }) => {
-    const candidate = candidates[part].find((other) => other.entryId === entryId);
+    const proposed = [...candidates[part], ...(hit === 'near' ? (candidates.near ?? []) : [])];
+    const candidate = proposed.find((other) => other.entryId === entryId);
     return (candidate ?? remix)?.generation ?? 0;
   });
   return generations.length === 0 ? 0 : 1 + Math.max(...generations);
@@ -56,17 +58,25 @@ export function neighboursOf(input: PlanInput): number {
       }
     }
   }
+  for (const candidate of [...input.candidates.whole, ...(input.candidates.near ?? [])]) {
+    if (isNearDonor(candidate, input)) found.add(candidate.entryId);
+  }
   return found.size;
 }
 
 function without(input: PlanInput, entryId: string): PlanInput {
   const rest = (candidates: readonly Candidate[]): Candidate[] =>
     candidates.filter((candidate) => candidate.entryId !== entryId);
-  const { whole, object, background } = input.candidates;
+  const { whole, object, background, near = [] } = input.candidates;
   return {
     ...input,
     exactVideoId: input.exactVideoId === entryId ? null : input.exactVideoId,
-    candidates: { whole: rest(whole), object: rest(object), background: rest(background) },
+    candidates: {
+      whole: rest(whole),
+      object: rest(object),
+      background: rest(background),
+      near: rest(near),
+    },
     remix: input.remix?.entryId === entryId ? null : (input.remix ?? null),
   };
 }

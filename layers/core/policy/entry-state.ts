@@ -16,7 +16,7 @@ export interface EntryState {
   decayedCredit: number;
   /** By `neighboursOf`, when it was made; 0 when that was not recorded. */
   neighbours: number;
-  /** 0 for a full generation; from MAX_GENERATION on it is no donor. */
+  /** Reuses away from a full generation. */
   generation: number;
   /** Network evaluations that making it took. */
   stepsRun: number;
@@ -41,16 +41,16 @@ export function ageOf(entry: EntryState, now: number): number {
 
 /** The class that an entry is in since its last use. */
 export function reuseClassOf(entry: EntryState): number {
-  const { hits, decayedHits, lastHitAt, stepsRun, generation } = entry;
-  if (hits === 0 || lastHitAt === null) return classOfFresh(stepsRun, generation);
+  const { hits, decayedHits, lastHitAt, stepsRun } = entry;
+  if (hits === 0 || lastHitAt === null) return classOfFresh(stepsRun);
   return classOfHit(decayedTo(decayedHits, lastHitAt), stepsRun);
 }
 
 /** The class that an entry was in before its last hit. */
 export function classBeforeHit(entry: EntryState): number {
-  const { hits, decayedHits, lastHitAt, previousHitAt, stepsRun, generation } = entry;
+  const { hits, decayedHits, lastHitAt, previousHitAt, stepsRun } = entry;
   if (hits <= 1 || lastHitAt === null || previousHitAt === null) {
-    return classOfFresh(stepsRun, generation);
+    return classOfFresh(stepsRun);
   }
   const before = Math.max(0, decayedHits - decayWeight(lastHitAt));
   return classOfHit(decayedTo(before, previousHitAt), stepsRun);

@@ -1,5 +1,3 @@
-import { MAX_GENERATION } from '../plan.ts';
-
 /**
  * What entries are told apart by when their reuse is learned: how often they were hit, and how many
  * network evaluations making them took. The second says how new they were: what is made from a near
@@ -14,14 +12,11 @@ const HITS_UP_TO = [0, 1.5, 3, 6, 12, 24, Infinity] as const;
 const GROUPS_PER_DOUBLING = 2;
 const STEP_GROUPS = 14;
 
-/** Never hit and too many reuses away from a full generation to be a donor: only exact hits are left. */
-const NO_DONOR = HITS_UP_TO.length * STEP_GROUPS;
-
-export const REUSE_CLASSES = NO_DONOR + 1;
+export const REUSE_CLASSES = HITS_UP_TO.length * STEP_GROUPS;
 
 /** @param stepsRun network evaluations that making it took */
-export function classOfFresh(stepsRun: number, generation: number): number {
-  return generation >= MAX_GENERATION ? NO_DONOR : groupOfSteps(stepsRun);
+export function classOfFresh(stepsRun: number): number {
+  return groupOfSteps(stepsRun);
 }
 
 /** @param decayedHits as of the last hit, that one included: 1 and more */
@@ -37,7 +32,6 @@ function groupOfSteps(stepsRun: number): number {
 
 /** For people: `hit 2-3 times, made in about 8 evaluations`. */
 export function nameOfClass(reuseClass: number): string {
-  if (reuseClass === NO_DONOR) return 'never hit, no donor';
   const group = Math.floor(reuseClass / STEP_GROUPS);
   const steps = Math.round(2 ** ((reuseClass % STEP_GROUPS) / GROUPS_PER_DOUBLING));
   const [above, limit] = [HITS_UP_TO[group - 1] ?? 0, HITS_UP_TO[group]!];

@@ -243,10 +243,11 @@ function shrunk(credit: number, hits: number, towards: number): number {
 function fill(sums: Float64Array, stored: unknown, field: string): void {
   const isRight =
     Array.isArray(stored) &&
-    stored.length === sums.length &&
+    stored.length >= sums.length &&
     stored.every((value) => typeof value === 'number' && value >= 0 && Number.isFinite(value));
   if (!isRight) throw unreadable(`its ${field} are not ${sums.length} numbers from 0 on`);
-  sums.set(stored as number[]);
+  // Older records end with a class for entries that are no donors.
+  sums.set((stored as number[]).slice(0, sums.length));
 }
 
 function unreadable(why: string): InvalidInputError {

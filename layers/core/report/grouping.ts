@@ -22,6 +22,7 @@ export const HIT_ORDER: readonly HitKind[] = [
   'miss',
   'background',
   'object',
+  'near',
   'object+background',
   'whole',
   'exact',

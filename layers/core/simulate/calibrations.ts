@@ -1,6 +1,6 @@
 import { startPoint, type Calibration, type StartPoint } from '../calibration.ts';
 import { InvalidInputError } from '../errors.ts';
-import type { HitKind, SolverName } from '../generation.ts';
+import type { HitKind, LookupPart, SolverName } from '../generation.ts';
 
 /** From which similarity on a donor may be started from how late. */
 export interface Rung {
@@ -30,6 +30,10 @@ export class ProportionalCalibration implements Calibration {
     this.fullSolver = measured.fullSolver;
     this.maxGeneration = measured.maxGeneration;
     this.#measured = measured;
+  }
+
+  admits(part: LookupPart, similarity: number): boolean {
+    return this.#measured.admits(part, similarity);
   }
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
@@ -62,6 +66,10 @@ export class LadderCalibration implements Calibration {
       throw new InvalidInputError('ladder', 'the ladder has no rung', 'give at least one');
     }
     this.#rungs = rungs;
+  }
+
+  admits(part: LookupPart, similarity: number): boolean {
+    return part === 'whole' && similarity >= this.#rungs[0]!.similarity;
   }
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {

@@ -1,5 +1,5 @@
 import type { LookupPart, Plan } from '../generation.ts';
-import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '../plan.ts';
+import { makePlan, type Candidate, type PlanInput } from '../plan.ts';
 import { creditsOf, neighboursOf } from '../policy/credits.ts';
 import { decayWeight } from '../policy/decay.ts';
 import { CacheBill } from './cache-bill.ts';
@@ -31,6 +31,7 @@ export class SimulatedCache {
     exact: 0,
     'same-prompt': 0,
     whole: 0,
+    near: 0,
     'object+background': 0,
     object: 0,
     background: 0,
@@ -189,7 +190,7 @@ export class SimulatedCache {
       object: new PartIndex('object', prepared.spaces.object),
       background: new PartIndex('background', prepared.spaces.background),
     });
-    if (entry.generation < MAX_GENERATION) {
+    if (this.#isDonor(entry)) {
       for (const part of partsOf(entry)) index[part].add(entry.vectors[part]!, entry);
     }
     this.#vectorBytes += entry.vectorBytes;
@@ -198,6 +199,11 @@ export class SimulatedCache {
     for (const victim of gone) this.#forget(victim, now);
     this.#counts.most = Math.max(this.#counts.most, this.#byId.size);
     this.#mostBytes = Math.max(this.#mostBytes, this.#tier.bytes);
+  }
+
+  /** Others are in no index. */
+  #isDonor({ generation }: SimulatedEntry): boolean {
+    return generation < this.#options.calibration.maxGeneration;
   }
 
   #review(now: number): void {
@@ -222,7 +228,7 @@ export class SimulatedCache {
     }
     this.#vectorBytes -= entry.vectorBytes;
     this.#vectors -= partsOf(entry).length;
-    if (entry.generation >= MAX_GENERATION) return;
+    if (!this.#isDonor(entry)) return;
     const index = this.#indexes[entry.partition]!;
     for (const part of partsOf(entry)) index[part].delete(entry.vectors[part]!, entry);
   }

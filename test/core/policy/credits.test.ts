@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
-import { makePlan, MAX_GENERATION, type Candidate, type PlanInput } from '#core/plan.ts';
+import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
 
 const FULL = 12;
+const MAX_GENERATION = 3;
 
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
   entryId,

@@ -16,7 +16,7 @@ import { ReuseModel } from '#core/policy/reuse-model.ts';
 import { createRandomSource } from '#core/random.ts';
 import { DAY, entryState, hitAt, NOW } from './fixtures.ts';
 
-const FRESH = classOfFresh(12, 0);
+const FRESH = classOfFresh(12);
 
 describe('the learned rate', () => {
   it('is hits over the time in which they could have come, and one over the age at first', () => {
@@ -176,18 +176,32 @@ describe('a stored model', () => {
   });
 });
 
+describe('a record of before', () => {
+  it('is read without its class of entries that were no donors', () => {
+    const model = new ReuseModel(NOW);
+    model.addHit(FRESH, 5000, 4);
+    const record = model.toJSON();
+    const more = Array.from({ length: AGE_BINS }, () => 7);
+    const longer = {
+      ...record,
+      hits: [...record.hits, ...more],
+      waited: [...record.waited, ...more],
+      credits: [...record.credits, ...more],
+    };
+    expect(ReuseModel.from(longer).toJSON()).toEqual(record);
+  });
+});
+
 describe('classes of reuse', () => {
   it('are told by how new an entry was and how often it was hit', () => {
-    expect(classOfFresh(3, 0)).not.toBe(classOfFresh(12, 0));
+    expect(classOfFresh(3)).not.toBe(classOfFresh(12));
     expect(classOfHit(1, 12)).toBe(classOfHit(1.4, 12));
     expect(classOfHit(1, 12)).not.toBe(classOfHit(2, 12));
-    expect(classOfFresh(12, 3)).toBe(classOfFresh(3, 4));
   });
 
   it('have names', () => {
     expect(nameOfClass(classOfHit(2, 8))).toBe('hit 1.5-3 times, made in about 8 evaluations');
-    expect(nameOfClass(classOfFresh(1, 0))).toBe('never hit, made in 1 evaluation');
-    expect(nameOfClass(classOfFresh(1, 3))).toBe('never hit, no donor');
+    expect(nameOfClass(classOfFresh(1))).toBe('never hit, made in 1 evaluation');
   });
 
   it('put every age into the bin that it lies in', () => {

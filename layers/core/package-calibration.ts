@@ -1,0 +1,50 @@
+import type { CalibratedPlan, CalibrationFile } from './calibration-file.ts';
+import {
+  startPoint,
+  type Calibration,
+  type SimilarityThresholds,
+  type StartPoint,
+} from './calibration.ts';
+import type { HitKind, LookupPart, SolverName } from './generation.ts';
+import { withoutNoise } from './limit-reuse.ts';
+
+/**
+ * What was measured of a package. Of the plans of a kind, the one with the largest similarity that is
+ * reached counts; a kind without one is not used. Steps and compute were measured beside full generations
+ * of `full.steps` and scale with the steps of the request.
+ */
+export class PackageCalibration implements Calibration {
+  readonly fullSolver: SolverName;
+  readonly maxGeneration: number;
+  readonly #fullSteps: number;
+  readonly #thresholds: SimilarityThresholds;
+  /** By kind, the most similar first. */
+  readonly #plans: ReadonlyMap<HitKind, readonly CalibratedPlan[]>;
+
+  constructor({ full, maxGeneration, thresholds, plans }: CalibrationFile) {
+    this.fullSolver = full.solver;
+    this.maxGeneration = maxGeneration ?? Infinity;
+    this.#fullSteps = full.steps;
+    this.#thresholds = thresholds;
+    const ordered = plans.toSorted((one, other) => other.similarity - one.similarity);
+    this.#plans = Map.groupBy(ordered, ({ kind }) => kind);
+  }
+
+  admits(part: LookupPart, similarity: number): boolean {
+    return similarity >= this.#thresholds[part];
+  }
+
+  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+    if (kind === 'miss') return null;
+    if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
+    const plan = this.#plans.get(kind)?.find((each) => similarity >= each.similarity);
+    if (plan === undefined) return null;
+    const scale = fullSteps === Infinity ? 1 : fullSteps / this.#fullSteps;
+    const steps = Math.max(1, Math.ceil(withoutNoise(plan.steps * scale)));
+    const equivalents = (plan.equivalents * steps) / plan.steps;
+    if (steps > fullSteps || equivalents >= fullSteps) return null;
+    const { startTime, solver, anchor, loss } = plan;
+    const expectedLoss = Math.max(0, (loss.adherence ?? loss.similarity ?? loss.frechet).mean);
+    return { startTime, steps, solver, anchor, equivalents, loss: expectedLoss };
+  }
+}

@@ -1,0 +1,126 @@
+import type { Calibration } from './calibration.ts';
+import type { Entry, LookupPart, Part, PromptEmbedding, PromptReading } from './generation.ts';
+import { mayLendPart, mayMeanTheSame, type ReadPrompt } from './prompt-agreement.ts';
+import { compareShown, type JudgedAttribute } from './shown-attributes.ts';
+import { cosine } from './cosine.ts';
+
+/**
+ * Least cosine of what two prompts say of a part, both as texts, for other words of the same meaning.
+ * On the demo package 459 pairs of captions of one clip have at least 0.943, 1,041 pairs of clips that
+ * differ in one attribute at most 0.830.
+ */
+export const SAME_MEANING_SIMILARITY = 0.93;
+
+const PARTS: readonly Part[] = ['object', 'background'];
+
+/** What is asked for. */
+export interface Question {
+  prompt: string;
+  embedding: PromptEmbedding;
+  /** The package's thresholds for the cosine of a prompt's part and a video's. */
+  calibration: Pick<Calibration, 'admits'>;
+  /** What the package's judge tells of a latent. */
+  judged: readonly JudgedAttribute[];
+}
+
+/** What of an entry tells what its video shows. */
+export type DonorRecord = Pick<
+  Entry,
+  'prompt' | 'objectPhrase' | 'backgroundPhrase' | 'unheardWords' | 'promptVectors' | 'vectors'
+> &
+  Partial<Pick<Entry, 'shown'>>;
+
+/** Attributes that a near donor may show otherwise than asked for. */
+const NEAR_CONTRADICTIONS = 1;
+
+/** What an entry may be to a request. */
+export interface Verification {
+  /** `asked`: it shows what is asked of the part; `near`: the whole of something else, not far from it. */
+  shows: 'asked' | 'near' | 'other';
+  /** Attributes asked for that the judge was not sure to see, or saw otherwise. */
+  doubts: number;
+}
+
+/**
+ * What an entry that the index proposes for a part is to a prompt, as far as can be told without running
+ * a network: by the words of both prompts, for the whole by the meaning of each part, as text against
+ * the entry's prompt and as text against the entry's video, and by what the package's judge saw in it.
+ * How similar it is, the calibration asks besides.
+ *
+ * @param isSamePrompt whether the entry was made for the very same prompt
+ */
+export function verifyDonor(
+  part: LookupPart,
+  question: Question,
+  entry: DonorRecord,
+  isSamePrompt = false,
+): Verification {
+  const { objectPhrase: object, backgroundPhrase: background } = question.embedding;
+  const agreement = compareShown(question.judged, entry.shown ?? {}, part, { object, background });
+  const { contradicted, doubted } = agreement;
+  const doubts = contradicted + doubted;
+  const isWhole = part === 'whole';
+  const isAsked =
+    contradicted === 0 && ((isWhole && isSamePrompt) || agreesWith(part, question, entry));
+  if (isAsked) return { shows: 'asked', doubts };
+  return { shows: isWhole && contradicted <= NEAR_CONTRADICTIONS ? 'near' : 'other', doubts };
+}
+
+/** By words and meaning alone. */
+function agreesWith(part: LookupPart, question: Question, entry: DonorRecord): boolean {
+  const { prompt, embedding } = question;
+  const asked: ReadPrompt = {
+    prompt,
+    objectPhrase: embedding.objectPhrase,
+    backgroundPhrase: embedding.backgroundPhrase,
+    unknownWords: unheardWordsOf(embedding.reading),
+  };
+  const stored: ReadPrompt = { ...entry, unknownWords: entry.unheardWords ?? [] };
+  if (part !== 'whole') return mayLendPart(part, asked, stored);
+  if (!mayMeanTheSame(asked, stored)) return false;
+  return PARTS.every(
+    (each) => meansTheSame(each, embedding, entry) && videoShows(each, question, entry),
+  );
+}
+
+/**
+ * How alike a request's part and an entry's are, by all that is known of them: the cosine of text and
+ * video or, where it is larger, that of both texts times how well the video shows its own prompt. At
+ * equal precision on 190 videos of the demo package it finds 64 % of the objects that would do, text
+ * against video alone 57 %.
+ */
+export function likenessOfPart(
+  part: LookupPart,
+  embedding: Pick<PromptEmbedding, 'vectors'>,
+  { vectors, promptVectors }: Pick<Entry, 'vectors' | 'promptVectors'>,
+): number | null {
+  const [asked, shown] = [embedding.vectors[part], vectors[part]];
+  if (asked === null || shown === null) return null;
+  const similarity = cosine(asked, shown);
+  const said = part === 'whole' ? null : (promptVectors?.[part] ?? null);
+  if (said === null) return similarity;
+  return Math.max(similarity, cosine(asked, said) * cosine(said, shown));
+}
+
+/** Words that no vector tells about. */
+export function unheardWordsOf(reading: PromptReading | undefined): string[] {
+  return reading === undefined ? [] : [...reading.unknownWords, ...reading.cutWords];
+}
+
+function meansTheSame(
+  part: Part,
+  { vectors }: PromptEmbedding,
+  { promptVectors }: DonorRecord,
+): boolean {
+  if (promptVectors === undefined) return false;
+  const [asked, stored] = [vectors[part], promptVectors[part]];
+  if (asked === null || stored === null) return asked === stored;
+  return cosine(asked, stored) >= SAME_MEANING_SIMILARITY;
+}
+
+/** A video that does not show a part as it was asked for is no donor of the whole. */
+function videoShows(part: Part, { embedding, calibration }: Question, entry: DonorRecord): boolean {
+  const [asked, shown] = [embedding.vectors[part], entry.vectors[part]];
+  if (asked === null) return true;
+  return shown !== null && calibration.admits(part, cosine(asked, shown));
+}

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CALIBRATION_FILE, parseCalibration } from '#core/calibration-file.ts';
+import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
+import type { ModelPackage } from './manifest.ts';
+
+/** What hits of a package may start from, and where that was read. */
+export interface LoadedCalibration {
+  calibration: Calibration;
+  /** Null without a file: then `calibration` has the conservative points of `DefaultCalibration`. */
+  file: { path: string; digest: string; createdAt: string } | null;
+}
+
+/**
+ * The calibration of a package: of `calibration.json` beside its `model.json`, or the conservative
+ * default where there is none.
+ *
+ * @throws FlexCacheError `model_corrupt` naming the field, when the file is wrong, was measured on
+ * another model revision, or on full generations of other steps or of another solver than the
+ * package's. A stale file is not passed over: its package would run otherwise than was measured.
+ */
+export async function loadCalibration(modelPackage: ModelPackage): Promise<LoadedCalibration> {
+  const path = join(modelPackage.directory, CALIBRATION_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(path, error);
+    return { calibration: defaultCalibration(modelPackage), file: null };
+  }
+  return calibrationIn(modelPackage, path, text);
+}
+
+/** The same of the text of a file. */
+export function calibrationIn(
+  { manifest, revision }: Pick<ModelPackage, 'manifest' | 'revision'>,
+  path: string,
+  text: string,
+): LoadedCalibration {
+  const content = parseCalibration(path, text, revision);
+  const { steps, solver } = manifest.scheduler;
+  if (content.full.steps !== steps || content.full.solver !== solver) {
+    const { full } = content;
+    throw new FlexCacheError(
+      'model_corrupt',
+      `${path} was measured against full generations of ${full.steps} evaluations (${full.solver}), model.json has ${steps} (${solver})`,
+      {
+        field: 'full',
+        fix: `set scheduler.steps to ${full.steps} and scheduler.solver to ${full.solver} in model.json, or run \`npx flexcache calibrate\` on the package`,
+      },
+    );
+  }
+  const { createdAt } = content;
+  return {
+    calibration: new PackageCalibration(content),
+    file: { path, digest: digestOf(text), createdAt },
+  };
+}
+
+export function defaultCalibration({ manifest }: Pick<ModelPackage, 'manifest'>): Calibration {
+  return new DefaultCalibration(manifest.lookup.thresholds, manifest.scheduler.solver);
+}
+
+/** Of a calibration file, for logs and reports: the first 16 hexadecimal digits of its sha256. */
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+function unreadable(path: string, error: unknown): FlexCacheError {
+  return new FlexCacheError('model_corrupt', `${path} cannot be read`, {
+    field: CALIBRATION_FILE,
+    fix: 'let this user read the file, or remove it',
+    cause: error,
+  });
+}
