@@ -92,10 +92,11 @@ export async function generateVideo(
     throw error;
   }
 
-  const video = await model.decode(latent);
-  const [media, stored] = await Promise.all([
-    encodeMedia(video, manifest.video.framesPerSecond),
+  // The networks run one after the other. Segmenting comes first: the latent is packed while it is
+  // decoded, and the other networks describe it while other threads encode the video.
+  const [stored, media] = await Promise.all([
     isStored(request) ? describeLatent(model, compatibilityKey, latent) : null,
+    model.decode(latent).then((video) => encodeMedia(video, manifest.video.framesPerSecond)),
   ]);
   if (await control.shouldStop()) {
     // No step is left that would need more than the latent.
@@ -108,20 +109,25 @@ export async function generateVideo(
   const put = (key: string, body: Uint8Array, contentType: string): Promise<string> =>
     putNew(objects, key, body, { contentType });
   const names = videoObjectKeys(request.videoId, media.mp4);
-  const keys = {
-    videoKey: await put(names.videoKey, media.mp4, 'video/mp4'),
-    animationKey: await put(names.animationKey, media.webp, 'image/webp'),
-    posterKey: await put(names.posterKey, media.png, 'image/png'),
-    spritesheetKey: await put(names.spritesheetKey, media.spritesheet, 'image/jpeg'),
-  };
-  let latentKey: string | null = null;
-  if (stored !== null) {
-    const name = latentObjectKey(request.videoId, stored.container);
-    latentKey = await put(name, stored.container, 'application/octet-stream');
-  }
+  const [videoKey, animationKey, posterKey, spritesheetKey, latentKey] = await Promise.all([
+    put(names.videoKey, media.mp4, 'video/mp4'),
+    put(names.animationKey, media.webp, 'image/webp'),
+    put(names.posterKey, media.png, 'image/png'),
+    put(names.spritesheetKey, media.spritesheet, 'image/jpeg'),
+    stored === null
+      ? null
+      : put(
+          latentObjectKey(request.videoId, stored.container),
+          stored.container,
+          'application/octet-stream',
+        ),
+  ]);
 
   return {
-    ...keys,
+    videoKey,
+    animationKey,
+    posterKey,
+    spritesheetKey,
     videoBytes: media.mp4.byteLength,
     facts: { ...videoFacts(manifest), madeAt },
     latentKey,
@@ -155,21 +161,39 @@ async function describeLatent(
   latent: Tensor,
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
-  const container = encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
+  const pack = async (): Promise<Uint8Array> =>
+    encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
+  // The networks are told first: packing keeps this thread busy.
+  const [vectors, shown, container] = await Promise.all([
+    embedParts(model, latent, mask),
+    model.recognise(latent),
+    pack(),
+  ]);
+  return { container, vectors, shown };
+}
+
+/** Vectors of a latent and of its parts; null for a part that it does not have. */
+async function embedParts(
+  model: VideoModel,
+  latent: Tensor,
+  mask: Tensor,
+): Promise<StoredLatent['vectors']> {
   const hasObject = mask.data.some((value) => value > 0);
   const hasBackground = dilate(mask).data.some((value) => value === 0);
-  const whole = await embed(model, latent);
-  const object = hasObject ? await embed(model, objectPart(latent, mask)) : null;
-  const background = hasBackground ? await embed(model, backgroundPart(latent, mask)) : null;
-  const shown = await model.recognise(latent);
-  return { container, vectors: { whole, object, background }, shown };
+  const [whole, ...parts] = await model.embedVideos([
+    latent,
+    ...(hasObject ? [objectPart(latent, mask)] : []),
+    ...(hasBackground ? [backgroundPart(latent, mask)] : []),
+  ]);
+  const object = hasObject ? asText(parts.shift()!) : null;
+  const background = hasBackground ? asText(parts.shift()!) : null;
+  return { whole: asText(whole!), object, background };
 }
 
 /** Decimal digits that a float32 needs to survive as text. */
 const FLOAT32_DIGITS = 9;
 
 /** The workflow carries vectors as text: digits beyond a float32's would only make it longer. */
-async function embed(model: VideoModel, latent: Tensor): Promise<number[]> {
-  const vector = await model.embedVideo(latent);
+function asText(vector: Float32Array): number[] {
   return Array.from(vector, (element) => Number(element.toPrecision(FLOAT32_DIGITS)));
 }

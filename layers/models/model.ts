@@ -70,8 +70,11 @@ export interface VideoModel {
   encode(video: Tensor): Promise<Tensor>;
   /** Binary object mask `[T,H,W]` at latent resolution. */
   segment(latent: Tensor): Promise<Tensor>;
-  /** Unit vector of a latent (whole, object-only or background-only) in the space of the text tower. */
-  embedVideo(latent: Tensor): Promise<Float32Array>;
+  /**
+   * Unit vectors of latents (whole, object-only or background-only) in the space of the text tower, in one
+   * run of the network.
+   */
+  embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]>;
   /** What the package's judge sees in a latent; nothing where the package has no judge. */
   recognise(latent: Tensor): Promise<ShownAttributes>;
   close(): Promise<void>;

@@ -61,7 +61,7 @@ export class OnnxVideoModel implements VideoModel {
     await this.velocity(latent, 1, unconditional, unconditional, guidance);
     await this.decode(latent);
     await this.segment(latent);
-    await this.embedVideo(latent);
+    await this.embedVideos([latent, latent, latent]);
     await this.recognise(latent);
   }
 
@@ -172,9 +172,22 @@ export class OnnxVideoModel implements VideoModel {
     return { data: logits.data.map((logit) => (logit > 0 ? 1 : 0)), shape };
   }
 
-  async embedVideo(latent: Tensor): Promise<Float32Array> {
-    const shape = [this.#manifest.embedding.dimensions];
-    return (await this.#ofOne('videoTower', 'latent', latent, 'embedding', shape)).data;
+  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]> {
+    const { dimensions } = this.#manifest.embedding;
+    const batch = latents.length;
+    const { data } = await callNetwork(
+      this.#networks,
+      'videoTower',
+      {
+        latent: {
+          data: concatenate(latents.map((latent) => latent.data)),
+          shape: [batch, ...this.#latentShape],
+        },
+      },
+      'embedding',
+      [batch, dimensions],
+    );
+    return latents.map((_, index) => data.slice(index * dimensions, (index + 1) * dimensions));
   }
 
   async recognise(latent: Tensor): Promise<ShownAttributes> {
@@ -186,7 +199,7 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   async #ofOne(
-    network: 'vaeDecoder' | 'vaeEncoder' | 'segmenter' | 'videoTower' | 'judge',
+    network: 'vaeDecoder' | 'vaeEncoder' | 'segmenter' | 'judge',
     input: string,
     value: Tensor,
     output: string,

@@ -75,6 +75,22 @@ describe('the demo model', { timeout: 60_000 }, () => {
     expect(second.videoKey).not.toBe(first.videoKey);
   });
 
+  it('gives every latent of a run of the tower the vector that it has alone', async () => {
+    // Prepare
+    const latents = [1, 2, 3].map((seed) => standardNormalNoise(LATENT_SHAPE, seed, 'tower'));
+
+    // Act
+    const together = await model.embedVideos(latents);
+
+    // Assess
+    for (const [index, latent] of latents.entries()) {
+      const [alone] = await model.embedVideos([latent]);
+      const differences = alone!.map((value, at) => Math.abs(value - together[index]![at]!));
+      expect(Math.max(...differences)).toBeLessThan(1e-5);
+    }
+    expect(together[0]).not.toEqual(together[1]);
+  });
+
   it('makes the same bytes of the same seed', async () => {
     // Prepare
     const plan = planFor('miss', [], { steps: 2, fullSteps: 2 });

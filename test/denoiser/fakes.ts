@@ -111,10 +111,12 @@ export class FakeVideoModel implements VideoModel {
     return { data, shape: [3, 4, 4] };
   }
 
-  async embedVideo(latent: Tensor): Promise<Float32Array> {
-    const vector = latent.data.slice(0, 8);
-    const length = Math.hypot(...vector);
-    return vector.map((value) => value / length);
+  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]> {
+    return latents.map(({ data }) => {
+      const vector = data.slice(0, 8);
+      const length = Math.hypot(...vector);
+      return vector.map((value) => value / length);
+    });
   }
 
   async recognise(): Promise<ShownAttributes> {

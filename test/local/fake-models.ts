@@ -5,8 +5,9 @@ import { halves } from '../functions/fixture.ts';
 
 /** The vector of the video that is made of the text: a video shows its prompt, and no other text. */
 async function embedText(text: string) {
+  const [vector] = await new FakeVideoModel().embedVideos([targetOf(text)]);
   return {
-    vector: await new FakeVideoModel().embedVideo(targetOf(text)),
+    vector: vector!,
     partLogits: { data: new Float32Array(0), shape: [0, 3] },
   };
 }
