@@ -1,5 +1,5 @@
 import type { StorageClass } from '@aws-sdk/client-s3';
-import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import type { Calibration } from '#core/calibration.ts';
 import type { PricedJob } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
@@ -11,6 +11,11 @@ import {
   type PackageFileName,
 } from '#models/manifest.ts';
 import type { TextEmbedder } from '#models/model.ts';
+import {
+  calibrationEvent,
+  loadCalibration,
+  type LoadedCalibration,
+} from '#models/package-calibration.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
@@ -34,6 +39,7 @@ import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { BackfillTime } from './backfill-time.ts';
 import { costBy, deployedPrices } from './deployed-prices.ts';
+import { deployedTelemetry } from './deployed-telemetry.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { inInvocation, type InvocationContext } from './invocation.ts';
 
@@ -129,15 +135,30 @@ export function deployedVideoDays(): number | null {
   return days === '' ? null : Number(days);
 }
 
+/** Under which the entries of a package are found. */
+export function packageKey(modelPackage: ModelPackage): string {
+  return compatibilityKey(compatibilityOf(modelPackage));
+}
+
 /** What of a model package decides about donors. */
 export function reuseRules(
   modelPackage: ModelPackage,
+  { calibration }: Pick<LoadedCalibration, 'calibration'>,
 ): Pick<Services, 'calibration' | 'compatibilityKey' | 'judged'> {
   return {
-    calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
-    compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
+    calibration,
+    compatibilityKey: packageKey(modelPackage),
     judged: modelPackage.manifest.judge?.attributes ?? [],
   };
+}
+
+/** The same of a deployed package, by the calibration that was deployed with it, which is logged. */
+export async function deployedRules(
+  modelPackage: ModelPackage,
+): Promise<ReturnType<typeof reuseRules>> {
+  const loaded = await loadCalibration(modelPackage);
+  deployedTelemetry().log(calibrationEvent(loaded));
+  return reuseRules(modelPackage, loaded);
 }
 
 /**

@@ -1,9 +1,10 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Stack } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import { CALIBRATION_FILE } from '#core/calibration-file.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type ModelManifest,
   type ModelPackage,
 } from '#models/manifest.ts';
+import { calibrationIn } from '#models/package-calibration.ts';
 import { ARCHITECTURE, isBundled, RUNTIME } from './house-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';
@@ -36,7 +38,7 @@ const ONNX_RUNTIME_FILES = [
 
 /** Layers that functions with a model need. Zstandard has none: Node's own reads the same frames. */
 export interface ModelLayers {
-  /** The manifest, the tokenizer and the text tower. */
+  /** The manifest, the tokenizer, the text tower and the calibration, where there is one. */
   embedder: lambda.ILayerVersion[];
   onnxRuntime: lambda.ILayerVersion[];
 }
@@ -90,10 +92,23 @@ function embedderLayer(scope: Construct): lambda.LayerVersion {
 function copyEmbedder(scope: Construct, to: string): void {
   const { files } = readModelManifest(scope);
   const paths = EMBEDDER_FILES.map((name) => files[name]!.path);
-  for (const path of [MANIFEST_FILE, ...paths]) {
+  for (const path of [MANIFEST_FILE, ...calibrationFiles(scope), ...paths]) {
     mkdirSync(dirname(join(to, path)), { recursive: true });
     cpSync(join(modelDirectory(scope), path), join(to, path));
   }
+}
+
+/**
+ * The calibration of the package as one file, or none.
+ *
+ * @throws FlexCacheError when the functions could not use it: before it is deployed.
+ */
+function calibrationFiles(scope: Construct): string[] {
+  const { directory, ...modelPackage } = deployedModel(scope);
+  const path = join(directory, CALIBRATION_FILE);
+  if (!existsSync(path)) return [];
+  calibrationIn(modelPackage, path, readFileSync(path, 'utf8'));
+  return [CALIBRATION_FILE];
 }
 
 function onnxRuntimeLayer(scope: Construct): lambda.LayerVersion {

@@ -23,6 +23,7 @@ import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { calibrationEvent } from '#models/package-calibration.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import { DynamoDeliveryLog, type DeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
@@ -298,7 +299,8 @@ class LocalCloud implements EmbeddedCloud {
     this.retention = options.retention;
     this.#opened = options.opened;
     this.#log = options.log;
-    const rules = reuseRules(models.modelPackage);
+    options.log?.(calibrationEvent(models.calibration));
+    const rules = reuseRules(models.modelPackage, models.calibration);
     this.compatibilityKey = rules.compatibilityKey;
 
     const { embedder, splitter } = models;

@@ -1,5 +1,6 @@
 import { loadManifest, verifyPackage, type ModelPackage } from '#models/manifest.ts';
 import type { TextEmbedder, VideoModel } from '#models/model.ts';
+import { loadCalibration, type LoadedCalibration } from '#models/package-calibration.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
@@ -8,6 +9,7 @@ import { ModelPromptSplitter, type PromptSplitter } from '#models/prompt-splitte
 /** A model package at work. */
 export interface EmbeddedModels {
   modelPackage: ModelPackage;
+  calibration: LoadedCalibration;
   embedder: TextEmbedder;
   splitter: PromptSplitter;
   video: VideoModel;
@@ -24,11 +26,13 @@ export async function openModels(
 ): Promise<EmbeddedModels> {
   const modelPackage = await loadManifest(directory);
   await verifyPackage(modelPackage);
+  const calibration = await loadCalibration(modelPackage);
   const embedder = await OnnxTextEmbedder.open(modelPackage);
   const { labels } = modelPackage.manifest.splitter;
   const video = await OnnxVideoModel.open(modelPackage, { executionProvider });
   return {
     modelPackage,
+    calibration,
     embedder,
     splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, labels),
     video,

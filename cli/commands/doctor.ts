@@ -13,6 +13,7 @@ import {
   type ExecutionProvider,
 } from '#models/execution-provider.ts';
 import { loadManifest, networkPaths, verifyPackage } from '#models/manifest.ts';
+import { CALIBRATE, loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
@@ -44,7 +45,15 @@ interface DoctorReport {
     error?: ErrorReport;
   };
   model:
-    | { path: string; name: string; version: string; revision: string; verified: true }
+    | {
+        path: string;
+        name: string;
+        version: string;
+        revision: string;
+        verified: true;
+        /** Null without `calibration.json`: then hits start from conservative points. */
+        calibration: { digest: string; createdAt: string } | null;
+      }
     | { path: string; error: ErrorReport };
   gpu: { device: boolean; provider: string | null };
   /** With `--provider`: whether a network of the model can be opened on it. */
@@ -188,8 +197,11 @@ async function inspectModel(path: string): Promise<DoctorReport['model']> {
   try {
     const modelPackage = await loadManifest(path);
     await verifyPackage(modelPackage);
+    const { file } = await loadCalibration(modelPackage);
     const { manifest, revision } = modelPackage;
-    return { path, name: manifest.name, version: manifest.version, revision, verified: true };
+    const { name, version } = manifest;
+    const calibration = file && { digest: file.digest, createdAt: file.createdAt };
+    return { path, name, version, revision, verified: true, calibration };
   } catch (error) {
     return { path, error: errorReport(error) };
   }
@@ -244,6 +256,7 @@ function describe(report: DoctorReport): string {
     `zstd         ${zstd}`,
     `state        ${state.path}, ${describeState(state)}`,
     `model        ${modelText}`,
+    ...('error' in model ? [] : [`calibration  ${describeCalibration(model.calibration)}`]),
     `gpu          ${gpuText}`,
     ...(provider === undefined
       ? []
@@ -252,6 +265,11 @@ function describe(report: DoctorReport): string {
     ...(content === undefined ? [] : describeContent(content)),
     '',
   ].join('\n');
+}
+
+function describeCalibration(calibration: { digest: string; createdAt: string } | null): string {
+  if (calibration === null) return `${NOT_CALIBRATED}; ${CALIBRATE}`;
+  return `${calibration.digest}, of ${calibration.createdAt}`;
 }
 
 function describeState({ exists, bytes, lockedByProcess, error }: DoctorReport['state']): string {

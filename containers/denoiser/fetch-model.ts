@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { CALIBRATION_FILE } from '#core/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { MANIFEST_FILE, modelRevision, parseManifest } from '#models/manifest.ts';
 import { awsErrorName, fromAws } from '#stores/aws-errors.ts';
@@ -35,7 +36,7 @@ const MISSING: ReadonlySet<string> = new Set(['NoSuchBucket', 'NoSuchKey', 'NotF
 /**
  * Fetches a model package into a folder. Each file is checked against the manifest while it is
  * written, and files that are there already are not fetched again. The manifest comes last: a package
- * that has one is whole. Nothing is fetched of a package of another revision than the one asked for.
+ * that has one is whole. The calibration beside it comes along, or goes where the source has none. Nothing is fetched of a package of another revision than the one asked for.
  *
  * @throws FlexCacheError `model_missing` or `model_corrupt` naming the file.
  */
@@ -73,7 +74,25 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
   const wanted = Object.values(files).filter((file) => file !== undefined);
   await Promise.all(wanted.map(fetchUnlessThere));
   failed.signal.throwIfAborted();
+  await fetchCalibration(directory, open);
   await writeFile(join(directory, MANIFEST_FILE), text);
+}
+
+/** It is checked when it is loaded: of what it should be, the manifest says nothing. */
+async function fetchCalibration(
+  directory: string,
+  open: (path: string) => Promise<Readable>,
+): Promise<void> {
+  const path = join(directory, CALIBRATION_FILE);
+  let text: string;
+  try {
+    text = (await (await open(CALIBRATION_FILE)).toArray()).join('');
+  } catch (error) {
+    if (!(error instanceof FlexCacheError && error.code === 'model_missing')) throw error;
+    await rm(path, { force: true });
+    return;
+  }
+  await writeFile(path, text);
 }
 
 function refuseOtherRevision({ source, revision }: FetchModelOptions, found: string): void {

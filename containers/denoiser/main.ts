@@ -1,9 +1,9 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { DefaultCalibration } from '#core/calibration.ts';
 import { dayAt } from '#core/day.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import { newRunId } from '#core/run-id.ts';
 import { compatibilityOf, loadManifest, verifyPackage } from '#models/manifest.ts';
+import { loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { DynamoIdleTable } from '#stores/dynamo-idle-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
@@ -52,6 +52,7 @@ async function main(): Promise<void> {
   health.alive(LONGEST_LOAD_SECONDS);
   const modelPackage = await loadManifest(modelDirectory);
   if (modelSource === null) await verifyPackage(modelPackage);
+  const { calibration, file } = await loadCalibration(modelPackage);
   const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
   try {
     // Loads a network before the first message is taken: a machine without its GPU must not take any.
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
       level: 'info',
       event: 'ready',
       modelRevision: revision,
+      calibration: file?.digest ?? NOT_CALIBRATED,
       executionProvider,
       ...machine,
       startSeconds,
@@ -75,7 +77,7 @@ async function main(): Promise<void> {
     const worker = createWorker({
       model,
       manifest,
-      calibration: new DefaultCalibration(manifest.lookup.thresholds),
+      calibration,
       compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
       objects: objectsOf(environment),
       table: new DynamoTable(table),

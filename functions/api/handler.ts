@@ -19,7 +19,7 @@ import {
   deployedVectors,
   lazily,
   numericVariable,
-  reuseRules,
+  packageKey,
   variable,
 } from '../services.ts';
 import { traced } from '../telemetry.ts';
@@ -66,7 +66,7 @@ export const handler = lazily(async () => {
     endJob: (job) => endJob({ table, ...jobEnd }, job),
     manifest: modelPackage.manifest,
     modelRevision: modelPackage.revision,
-    compatibilityKey: reuseRules(modelPackage).compatibilityKey,
+    compatibilityKey: packageKey(modelPackage),
     prices: deployedPrices(),
     pace: deployedPace(),
     interactiveWorkers: numericVariable(ENVIRONMENT.interactiveMax),

@@ -17,7 +17,7 @@ import {
   deployedPace,
   deployedVectors,
   lazily,
-  reuseRules,
+  packageKey,
   variable,
   type Services,
 } from '../services.ts';
@@ -175,12 +175,11 @@ function workerSeconds(
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel();
   const ending = deployedEnding(modelPackage);
-  const { compatibilityKey } = reuseRules(modelPackage);
   const services = {
     ...ending,
     vectors: deployedVectors(),
     pace: deployedPace(),
-    compatibilityKey,
+    compatibilityKey: packageKey(modelPackage),
     addsLittle: admissionRule({
       retention: new DynamoRetentionTable({ tableName: variable(ENVIRONMENT.tableName) }),
       settings: deployedEvictSettings(),

@@ -31,7 +31,7 @@ import {
   deployedTable,
   deployedVectors,
   lazily,
-  reuseRules,
+  deployedRules,
   type Services,
 } from '../services.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
@@ -397,7 +397,7 @@ export const handler = lazily(async () => {
       table: deployedTable(),
       vectors: deployedVectors({ size: deployedIndexSize() }),
       objects: deployedObjects(),
-      ...reuseRules(await deployedModel()),
+      ...(await deployedRules(await deployedModel())),
       telemetry,
     }),
   );

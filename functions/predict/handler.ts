@@ -34,7 +34,7 @@ import {
   deployedTenants,
   deployedVectors,
   lazily,
-  reuseRules,
+  deployedRules,
   variable,
   type Services,
 } from '../services.ts';
@@ -344,7 +344,7 @@ export const handler = lazily(async () => {
     vectors: deployedVectors(),
     objects: deployedObjects(),
     uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
-    ...reuseRules(modelPackage),
+    ...(await deployedRules(modelPackage)),
     modelRevision: modelPackage.revision,
     steps: scheduler.steps,
     prices: deployedPrices(),

@@ -22,7 +22,7 @@ import {
   deployedTable,
   deployedTenants,
   lazily,
-  reuseRules,
+  packageKey,
   type Services,
 } from '../services.ts';
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
@@ -169,7 +169,7 @@ export const handler = lazily(async () => {
       backfills: deployedBackfills(),
       modelRevision: modelPackage.revision,
       facts: videoFacts(modelPackage.manifest),
-      compatibilityKey: reuseRules(modelPackage).compatibilityKey,
+      compatibilityKey: packageKey(modelPackage),
       costOf: costBy(prices),
       estimate: (steps) => estimateCost({ networkEvaluations: steps }, prices).total,
       defaultBudgetPerDay:

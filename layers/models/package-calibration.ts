@@ -49,7 +49,7 @@ export function calibrationIn(
       `${path} was measured against full generations of ${full.steps} evaluations (${full.solver}), model.json has ${steps} (${solver})`,
       {
         field: 'full',
-        fix: `set scheduler.steps to ${full.steps} and scheduler.solver to ${full.solver} in model.json, or run \`npx flexcache calibrate\` on the package`,
+        fix: `set scheduler.steps to ${full.steps} and scheduler.solver to ${full.solver} in model.json, or ${CALIBRATE}`,
       },
     );
   }
@@ -59,6 +59,29 @@ export function calibrationIn(
     file: { path, digest: digestOf(text), createdAt },
   };
 }
+
+/** A line of a log that says by what hits are decided. */
+export function calibrationEvent({ file }: Pick<LoadedCalibration, 'file'>): {
+  level: 'info' | 'warn';
+  event: 'calibration';
+  [detail: string]: unknown;
+} {
+  if (file !== null) {
+    return { level: 'info', event: 'calibration', digest: file.digest, createdAt: file.createdAt };
+  }
+  return {
+    level: 'warn',
+    event: 'calibration',
+    digest: null,
+    message: NOT_CALIBRATED,
+    fix: CALIBRATE,
+  };
+}
+
+/** What is said of a package that brings no calibration. */
+export const NOT_CALIBRATED = 'none: conservative start points that nobody measured on this model';
+
+export const CALIBRATE = 'run `npx flexcache calibrate` on the package';
 
 export function defaultCalibration({ manifest }: Pick<ModelPackage, 'manifest'>): Calibration {
   return new DefaultCalibration(manifest.lookup.thresholds, manifest.scheduler.solver);

@@ -14,9 +14,10 @@ import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { priceBookOf } from '#core/prices.ts';
 import { createWorker, type WorkerEvent } from '#denoiser/worker.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
-import { reuseRules } from '#functions/services.ts';
+import { packageKey, reuseRules } from '#functions/services.ts';
 import { sweep } from '#functions/sweep/sweep.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
+import { loadCalibration } from '#models/package-calibration.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
@@ -85,7 +86,7 @@ describeOnMoto('a deployment on moto', () => {
     worker = createWorker({
       model,
       manifest: modelPackage.manifest,
-      ...reuseRules(modelPackage),
+      ...reuseRules(modelPackage, await loadCalibration(modelPackage)),
       objects,
       table,
       queue: new SqsQueue({ queueUrl: deployment.queues.interactive }),
@@ -110,7 +111,7 @@ describeOnMoto('a deployment on moto', () => {
   async function submit(input: Omit<RequestInput, 'tenant'>): Promise<GenerationRequest> {
     const { manifest, revision: modelRevision } = modelPackage;
     const request = newRequest({ tenant: TENANT, ...input }, manifest.scheduler);
-    const { compatibilityKey } = reuseRules(modelPackage);
+    const compatibilityKey = packageKey(modelPackage);
     const { job } = await table.createJob(
       newJob(request, { modelRevision, compatibilityKey, facts: videoFacts(manifest) }),
     );

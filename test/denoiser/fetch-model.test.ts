@@ -1,6 +1,11 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { beforeAll, expect, it } from 'vitest';
 import { loadManifest, verifyPackage } from '#models/manifest.ts';
 import { fetchModel } from '#denoiser/fetch-model.ts';
@@ -61,6 +66,22 @@ describeOnMoto('fetchModel from moto', (endpoint) => {
     // Assess: the segmenter that is uploaded now would not have passed.
     expect(await readFile(damaged)).toEqual(await readFile(join(original, 'denoiser.onnx')));
     expect(await readFile(join(directory, 'segmenter.onnx'))).toEqual(kept);
+  });
+
+  it('brings the calibration of the source along, and leaves none that it has not', async () => {
+    // Prepare
+    const directory = await temporaryFolder();
+    const source = await upload('models/calibrated/');
+    const file = { Bucket: bucket, Key: 'models/calibrated/calibration.json' };
+    await client.send(new PutObjectCommand({ ...file, Body: '{"any": "content"}' }));
+
+    // Act and assess
+    await fetchModel({ source, revision: null, directory, client });
+    expect(await readFile(join(directory, 'calibration.json'), 'utf8')).toBe('{"any": "content"}');
+
+    await client.send(new DeleteObjectCommand(file));
+    await fetchModel({ source, revision: null, directory, client });
+    expect(await readdir(directory)).not.toContain('calibration.json');
   });
 
   it('refuses a file that is not the one of the manifest', async () => {

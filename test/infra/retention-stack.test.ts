@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { reuseRules } from '#functions/services.ts';
+import { packageKey } from '#functions/services.ts';
 import { REPOSITORY_ROOT } from '#infra/repository-root.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { synthesizeStacks, templateOf } from './stack-template.ts';
@@ -58,7 +58,7 @@ describe('the retention stack', () => {
 
   it('tells the evict function how to weigh the cache', async () => {
     // Prepare
-    const { compatibilityKey: deployedKey } = reuseRules(await loadManifest(PACKAGE));
+    const deployedKey = packageKey(await loadManifest(PACKAGE));
 
     // Assess
     expect(variablesOfEvict(standard)).toMatchObject({

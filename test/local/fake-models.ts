@@ -1,5 +1,6 @@
 import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
+import { defaultCalibration } from '#models/package-calibration.ts';
 import { FakeVideoModel, MANIFEST, targetOf } from '../denoiser/fakes.ts';
 import { halves } from '../functions/fixture.ts';
 
@@ -19,6 +20,10 @@ export function fakeModels(video = new FakeVideoModel()): EmbeddedModels {
       directory: 'nowhere',
       manifest: MANIFEST as ModelManifest,
       revision: 'r'.repeat(64),
+    },
+    calibration: {
+      calibration: defaultCalibration({ manifest: MANIFEST as ModelManifest }),
+      file: null,
     },
     embedder: { embedText, close: async () => {} },
     splitter: halves,

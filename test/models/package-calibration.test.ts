@@ -1,0 +1,71 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { PackageCalibration } from '#core/package-calibration.ts';
+import { DefaultCalibration } from '#core/calibration.ts';
+import { loadManifest, modelRevision, type ModelPackage } from '#models/manifest.ts';
+import { calibrationEvent, loadCalibration } from '#models/package-calibration.ts';
+import { calibrationFile } from '../core/calibration-fixture.ts';
+import { writePackage } from './package-fixture.ts';
+
+/** A package with this text as its calibration. */
+async function packageWith(text: (modelPackage: ModelPackage) => string): Promise<ModelPackage> {
+  const modelPackage = await loadManifest(await writePackage());
+  await writeFile(join(modelPackage.directory, 'calibration.json'), text(modelPackage));
+  return modelPackage;
+}
+
+function measuredOn({ revision, manifest }: ModelPackage, change: object = {}): string {
+  const { steps, solver } = manifest.scheduler;
+  const full = { solver, steps, adherence: 0.97, frechet: 3000 };
+  return JSON.stringify({
+    ...calibrationFile({ modelRevision: revision, plans: [], full }),
+    ...change,
+  });
+}
+
+describe('loadCalibration', () => {
+  it('reads the file beside the manifest, which leaves the revision as it is', async () => {
+    const modelPackage = await packageWith((each) => measuredOn(each));
+    const { calibration, file } = await loadCalibration(modelPackage);
+
+    expect(calibration).toBeInstanceOf(PackageCalibration);
+    expect(file).toMatchObject({
+      path: join(modelPackage.directory, 'calibration.json'),
+      digest: expect.stringMatching(/^[0-9a-f]{16}$/),
+      createdAt: '2026-11-29T12:00:00.000Z',
+    });
+    expect((await loadManifest(modelPackage.directory)).revision).toBe(
+      modelRevision(modelPackage.manifest),
+    );
+  });
+
+  it('is conservative without a file, and says so', async () => {
+    const loaded = await loadCalibration(await loadManifest(await writePackage()));
+
+    expect(loaded.calibration).toBeInstanceOf(DefaultCalibration);
+    expect(calibrationEvent(loaded)).toMatchObject({
+      level: 'warn',
+      digest: null,
+      fix: expect.stringContaining('flexcache calibrate'),
+    });
+  });
+
+  it.each<[string, (modelPackage: ModelPackage) => string, string]>([
+    ['is cut', (each) => measuredOn(each).slice(0, -9), 'calibration.json'],
+    ['was measured on another model', () => JSON.stringify(calibrationFile()), 'modelRevision'],
+    [
+      'was measured against other full generations',
+      (each) =>
+        measuredOn(each, { full: { solver: 'euler', steps: 77, adherence: 1, frechet: 1 } }),
+      'full',
+    ],
+  ])('refuses a file that %s', async (_name, text, field) => {
+    const modelPackage = await packageWith(text);
+    await expect(loadCalibration(modelPackage)).rejects.toMatchObject({
+      code: 'model_corrupt',
+      field,
+      fix: expect.stringContaining('flexcache calibrate'),
+    });
+  });
+});
