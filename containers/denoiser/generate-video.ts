@@ -1,11 +1,8 @@
-import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Calibration } from '#core/calibration.ts';
-import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
-import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
@@ -17,8 +14,8 @@ import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
 import { DenoiseClock, type DenoiseWork } from './denoise-clock.ts';
 import { donorParts, loadDonors } from './donors.ts';
+import { finishLatent } from './finish-latent.ts';
 import type { GenerationControl } from './generation-control.ts';
-import { encodeMedia } from './media.ts';
 import { putNew } from './put-new.ts';
 import { Resumption } from './resumption.ts';
 
@@ -39,9 +36,6 @@ export type GeneratedVideo = Omit<GenerationResult, 'seconds' | 'usage'> & {
   /** Steps of this worker alone; `stepsRun` has those of all that worked on it. */
   stepsHere: number;
 };
-
-/** Coarsest quantisation that changes nothing after a resume, with one bit to spare. */
-const STORED_BITS = 4;
 
 /** Share of the progress that denoising stands for; the rest is decoding, encoding and storing. */
 const SAMPLING_PERCENT = 90;
@@ -92,12 +86,7 @@ export async function generateVideo(
     throw error;
   }
 
-  // The networks run one after the other. Segmenting comes first: the latent is packed while it is
-  // decoded, and the other networks describe it while other threads encode the video.
-  const [stored, media] = await Promise.all([
-    isStored(request) ? describeLatent(model, compatibilityKey, latent) : null,
-    model.decode(latent).then((video) => encodeMedia(video, manifest.video.framesPerSecond)),
-  ]);
+  const { media, stored } = await finishLatent(dependencies, latent, isStored(request));
   if (await control.shouldStop()) {
     // No step is left that would need more than the latent.
     await resumption.save({ latent, stepsDone: actual.steps, memory: null, inside: null });
@@ -147,53 +136,4 @@ export async function generateVideo(
 
 function isStored({ cache }: GenerationRequest): boolean {
   return cache === 'auto' || cache === 'refresh';
-}
-
-interface StoredLatent {
-  container: Uint8Array;
-  vectors: GenerationResult['vectors'] & { whole: number[] };
-  shown: ShownAttributes;
-}
-
-async function describeLatent(
-  model: VideoModel,
-  compatibilityKey: string,
-  latent: Tensor,
-): Promise<StoredLatent> {
-  const mask = await model.segment(latent);
-  const pack = async (): Promise<Uint8Array> =>
-    encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
-  // The networks are told first: packing keeps this thread busy.
-  const [vectors, shown, container] = await Promise.all([
-    embedParts(model, latent, mask),
-    model.recognise(latent),
-    pack(),
-  ]);
-  return { container, vectors, shown };
-}
-
-/** Vectors of a latent and of its parts; null for a part that it does not have. */
-async function embedParts(
-  model: VideoModel,
-  latent: Tensor,
-  mask: Tensor,
-): Promise<StoredLatent['vectors']> {
-  const hasObject = mask.data.some((value) => value > 0);
-  const hasBackground = dilate(mask).data.some((value) => value === 0);
-  const [whole, ...parts] = await model.embedVideos([
-    latent,
-    ...(hasObject ? [objectPart(latent, mask)] : []),
-    ...(hasBackground ? [backgroundPart(latent, mask)] : []),
-  ]);
-  const object = hasObject ? asText(parts.shift()!) : null;
-  const background = hasBackground ? asText(parts.shift()!) : null;
-  return { whole: asText(whole!), object, background };
-}
-
-/** Decimal digits that a float32 needs to survive as text. */
-const FLOAT32_DIGITS = 9;
-
-/** The workflow carries vectors as text: digits beyond a float32's would only make it longer. */
-function asText(vector: Float32Array): number[] {
-  return Array.from(vector, (element) => Number(element.toPrecision(FLOAT32_DIGITS)));
 }
