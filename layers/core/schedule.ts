@@ -49,9 +49,10 @@ export function eulerStep(latent: Tensor, velocity: Tensor, from: number, to: nu
   requireTime('from', from);
   requireTime('to', to);
   requireSameShape('velocity', latent, velocity);
+  const size = to - from;
   const data = new Float32Array(latent.data.length);
   for (let index = 0; index < data.length; index++) {
-    data[index] = latent.data[index]! + (to - from) * velocity.data[index]!;
+    data[index] = latent.data[index]! + size * velocity.data[index]!;
   }
   return { data, shape: latent.shape };
 }

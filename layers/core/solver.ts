@@ -49,10 +49,11 @@ export function solverStep(
   const present = solver === 'ab2' ? velocity : cleanPrediction(latent, velocity, step.from);
   const weight = memory === null ? 0 : secondOrderWeight(solver, step);
   if (weight === 0) return { latent: first, memory: present };
-  const data = first.data.map(
-    (value, index) => value + weight * (present.data[index]! - memory!.data[index]!),
-  );
-  return { latent: { data, shape: latent.shape }, memory: present };
+  const { data } = first;
+  for (let index = 0; index < data.length; index++) {
+    data[index]! += weight * (present.data[index]! - memory!.data[index]!);
+  }
+  return { latent: first, memory: present };
 }
 
 /**

@@ -230,10 +230,12 @@ function guided(
   unconditional: Float32Array,
   guidance: number,
 ): Float32Array {
-  return conditional.map((velocity, index) => {
+  const velocity = new Float32Array(conditional.length);
+  for (let index = 0; index < velocity.length; index++) {
     const free = unconditional[index]!;
-    return free + guidance * (velocity - free);
-  });
+    velocity[index] = free + guidance * (conditional[index]! - free);
+  }
+  return velocity;
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

@@ -17,7 +17,10 @@ export interface BatchOptions {
   guidance: number;
   /** Most runs of one network call. */
   batch: number;
-  /** Each clean latent as soon as it is there, with its run's place among the samples. */
+  /**
+   * Each clean latent as soon as it is there, with its run's place among the samples. It may be called
+   * again before it has ended.
+   */
   onResult?: (latent: Tensor, index: number) => void | Promise<void>;
 }
 
@@ -26,6 +29,9 @@ interface ActiveRun {
   index: number;
   condition: TextCondition;
 }
+
+/** Batches under way: while the network moves one, the latents of the other are prepared. */
+const LANES = 2;
 
 /**
  * Drives many runs at once, a step of up to `batch` of them in each network call. Plans may differ in
@@ -50,30 +56,49 @@ export async function sampleBatch(
   }
   const unconditional = await model.encodeText('');
   const latents: Tensor[] = [];
-  let active: ActiveRun[] = [];
-  let index = 0;
   const waiting = samples[Symbol.iterator]();
-  for (;;) {
-    while (active.length < batch) {
-      const { value, done } = waiting.next();
-      if (done === true) break;
-      const condition = await model.encodeText(value.prompt);
-      active.push({ run: value.run, index: index++, condition });
-    }
-    if (active.length === 0) return latents;
-    await step(model, active, unconditional, guidance);
-    const unfinished: ActiveRun[] = [];
-    for (const one of active) {
-      if (one.run.next() !== null) {
-        unfinished.push(one);
-        continue;
+  let index = 0;
+  let hasFailed = false;
+
+  async function lane(): Promise<void> {
+    let active: ActiveRun[] = [];
+    while (!hasFailed) {
+      while (active.length < batch) {
+        const { value, done } = waiting.next();
+        if (done === true) break;
+        const place = index++;
+        const condition = await model.encodeText(value.prompt);
+        active.push({ run: value.run, index: place, condition });
       }
-      const latent = one.run.result();
-      latents[one.index] = latent;
-      await onResult?.(latent, one.index);
+      if (active.length === 0) return;
+      await step(model, active, unconditional, guidance);
+      const unfinished: ActiveRun[] = [];
+      for (const one of active) {
+        if (one.run.next() !== null) {
+          unfinished.push(one);
+          continue;
+        }
+        const latent = one.run.result();
+        latents[one.index] = latent;
+        await onResult?.(latent, one.index);
+      }
+      active = unfinished;
     }
-    active = unfinished;
   }
+
+  const lanes = Array.from({ length: LANES }, async () => {
+    try {
+      await lane();
+    } catch (error) {
+      // The other lane ends with its present step.
+      hasFailed = true;
+      throw error;
+    }
+  });
+  for (const ended of await Promise.allSettled(lanes)) {
+    if (ended.status === 'rejected') throw ended.reason;
+  }
+  return latents;
 }
 
 /** One step of each run. */

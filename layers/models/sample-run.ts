@@ -201,8 +201,9 @@ function requireAnchor({ anchor }: SamplePlan, donors: DonorParts | null): void 
 
 /** A latent with one NaN would decode to a black video and poison every later hit on it. */
 function requireFinite({ data }: Tensor): void {
-  const position = data.findIndex((value) => !Number.isFinite(value));
-  if (position < 0) return;
+  let position = 0;
+  while (position < data.length && Number.isFinite(data[position])) position++;
+  if (position === data.length) return;
   throw new FlexCacheError(
     'model_corrupt',
     `the denoiser gave ${data[position]} at position ${position} of the latent`,

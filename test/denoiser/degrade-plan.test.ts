@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import { degradePlan } from '#denoiser/degrade-plan.ts';
 import { donorFor, MANIFEST, planFor } from './fakes.ts';
 
@@ -49,4 +49,38 @@ describe('degradePlan', () => {
       );
     },
   );
+
+  it('takes solver, anchor and compute from the calibration too', () => {
+    // Prepare
+    const anchored = {
+      startTime: 0.95,
+      steps: 4,
+      solver: 'dpmpp-2m',
+      anchor: 'background',
+      equivalents: 3.5,
+    } as const;
+    const calibration: Calibration = {
+      fullSolver: 'ab2',
+      maxGeneration: Infinity,
+      admits: () => true,
+      decide: (kind) => (kind === 'background' ? anchored : null),
+    };
+    const plan = planFor('object+background', [OBJECT, BACKGROUND], { solver: 'euler' });
+
+    // Act
+    const [background, nothing] = [
+      degradePlan(plan, [BACKGROUND], calibration),
+      degradePlan({ ...plan, ...anchored, donors: [BACKGROUND] }, [], calibration),
+    ];
+
+    // Assess
+    expect(background).toMatchObject({ hit: 'background', ...anchored });
+    expect(nothing).toMatchObject({
+      hit: 'miss',
+      steps: 12,
+      solver: 'ab2',
+      anchor: 'none',
+      equivalents: 12,
+    });
+  });
 });
