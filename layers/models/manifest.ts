@@ -55,6 +55,16 @@ const manifestSchema = z.strictObject({
     guidance: z.number().min(1),
     solver: z.enum(SOLVERS).default('euler'),
   }),
+  regions: z
+    .strictObject({
+      // Extents of a denoiser's token in latent frames, rows and columns.
+      patch: z.tuple([extent, extent, extent]),
+      blocks: extent,
+      heads: extent,
+      headWidth: extent,
+      trained: z.boolean(),
+    })
+    .optional(),
   embedding: z.strictObject({ dimensions: extent }),
   splitter: z.strictObject({
     labels: z

@@ -16,7 +16,12 @@ export async function callNetwork(
   output: string,
   shape: readonly number[],
 ): Promise<Tensor> {
-  return pickOutput(await networks.run(network, inputs), network, output, shape);
+  return pickOutput(
+    await networks.run(network, inputs, { outputs: [output] }),
+    network,
+    output,
+    shape,
+  );
 }
 
 /** One output of a network's answer. @throws FlexCacheError `model_corrupt` on another shape. */

@@ -4,7 +4,7 @@ import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import type { TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
-import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
+import type { NetworkRunner, NetworkTensors, OnnxOptions } from './onnx-networks.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
 /** Of text states that are kept for prompts that come again. */
@@ -146,6 +146,7 @@ export class OnnxVideoModel implements VideoModel {
           data: concatenateInt64(rows.map(({ condition }) => condition.mask)),
           shape: [batch, unconditional.mask.length],
         },
+        ...this.#wholeLatent(batch),
       },
       'velocity',
       shape,
@@ -156,6 +157,27 @@ export class OnnxVideoModel implements VideoModel {
       data: isGuided ? guided(rowOf(row), rowOf(requests.length + row), guidance) : rowOf(row),
       shape: this.#latentShape,
     }));
+  }
+
+  /** What a denoiser that can evaluate a region reads to evaluate everything: every token, no context. */
+  #wholeLatent(batch: number): NetworkTensors {
+    const { regions, latent } = this.#manifest;
+    if (regions === undefined) return {};
+    const { patch, blocks, heads, headWidth } = regions;
+    const extents = [latent.frames, latent.height, latent.width];
+    const tokens = elementCount(extents.map((extent, axis) => extent / patch[axis]!));
+    const inputs: NetworkTensors = {
+      live: {
+        data: BigInt64Array.from({ length: batch * tokens }, (_, i) => BigInt(i % tokens)),
+        shape: [batch, tokens],
+      },
+    };
+    const none = { data: new Float32Array(0), shape: [batch, heads, 0, headWidth] };
+    for (let block = 0; block < blocks; block++) {
+      inputs[`context_keys_${block}`] = none;
+      inputs[`context_values_${block}`] = none;
+    }
+    return inputs;
   }
 
   async decode(latent: Tensor): Promise<Tensor> {

@@ -76,8 +76,20 @@ def load_networks(directory: Path | None, device: str = "cpu") -> dict[str, nn.M
     return {name: net.to(device).eval() for name, net in nets.items()}
 
 
-def _example(name: str, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """Random inputs of a network, by input name."""
+class RegionDenoiser(nn.Module):
+    """The denoiser's one exported graph: a full evaluation is one in which all tokens are live and the context is empty."""
+
+    def __init__(self, denoiser: networks.Denoiser):
+        super().__init__()
+        self.denoiser = denoiser
+
+    def forward(self, latent, time, text_states, text_mask, live, context_keys, context_values):
+        velocity, keys, values = self.denoiser.region(latent, time, text_states, text_mask, live, context_keys, context_values)
+        return (velocity, *keys, *values)
+
+
+def example(name: str, batch: int, generator: torch.Generator, live: int = 130) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+    """Random inputs of a network, by input name; ``live`` of the denoiser's tokens are live, the others its context."""
     latent = torch.randn(batch, *networks.LATENT_SHAPE, generator=generator)
     ids = torch.randint(1, len(captions.vocabulary()), (batch, tokenization.MAX_TOKENS), generator=generator)
     ids[:, 12:] = 0
@@ -87,15 +99,56 @@ def _example(name: str, batch: int, generator: torch.Generator) -> dict[str, tor
             return {"input_ids": ids, "attention_mask": mask}
         case "denoiser":
             states = torch.randn(batch, tokenization.MAX_TOKENS, networks.TEXT_WIDTH, generator=generator)
-            return {"latent": latent, "time": torch.rand(batch, generator=generator), "text_states": states, "text_mask": mask}
+            tokens = torch.stack([torch.randperm(networks.TOKENS, generator=generator) for _ in range(batch)])
+            shape = (batch, networks.DENOISER_HEADS, networks.TOKENS - live, networks.DENOISER_WIDTH // networks.DENOISER_HEADS)
+            context = [[torch.randn(shape, generator=generator) for _ in range(networks.DENOISER_DEPTH)] for _ in range(2)]
+            return {
+                "latent": latent, "time": torch.rand(batch, generator=generator), "text_states": states, "text_mask": mask,
+                "live": tokens[:, :live], "context_keys": context[0], "context_values": context[1],
+            }
         case "vaeEncoder":
             return {"video": torch.rand(batch, world.FRAMES, 3, world.HEIGHT, world.WIDTH, generator=generator)}
         case _:
             return {"latent": latent}
 
 
+def onnx_feeds(feeds: dict) -> dict[str, np.ndarray]:
+    """What onnxruntime is fed: the tensors of a list under their number."""
+    flat = {}
+    for name, value in feeds.items():
+        if isinstance(value, list):
+            flat.update({f"{name}_{index}": tensor.numpy() for index, tensor in enumerate(value)})
+        else:
+            flat[name] = value.numpy()
+    return flat
+
+
+def as_exported(name: str, net: nn.Module) -> nn.Module:
+    """The module whose graph is the network's file."""
+    return RegionDenoiser(net) if name == "denoiser" else net
+
+
+def outputs_of(name: str, net: nn.Module, feeds: dict) -> dict[str, torch.Tensor]:
+    """What a network gives, by output name."""
+    result = as_exported(name, net)(*feeds.values())
+    return dict(zip(OUTPUTS[name], result if isinstance(result, tuple) else (result,)))
+
+
+def _dynamic_shapes(name: str, feeds: dict) -> tuple:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    if name != "denoiser":
+        return tuple({0: batch} for _ in feeds)
+    live, context = torch.export.Dim("live", min=1, max=networks.TOKENS), torch.export.Dim("context", min=0, max=networks.TOKENS)
+    others = [{0: batch, 2: context}] * networks.DENOISER_DEPTH
+    return (*({0: batch} for _ in range(4)), {0: batch, 1: live}, others, others)
+
+
+def _block_names(name: str) -> list[str]:
+    return [f"{name}_{index}" for index in range(networks.DENOISER_DEPTH)]
+
+
 OUTPUTS = {
-    "textEncoder": ["states"], "denoiser": ["velocity"], "vaeDecoder": ["video"], "vaeEncoder": ["latent"],
+    "textEncoder": ["states"], "denoiser": ["velocity", *_block_names("keys"), *_block_names("values")], "vaeDecoder": ["video"], "vaeEncoder": ["latent"],
     "segmenter": ["mask_logits"], "textTower": ["embedding", "part_logits"], "videoTower": ["embedding"],
     "judge": ["logits", "features"],
 }
@@ -135,11 +188,11 @@ def compress_weights(model: onnx.ModelProto, int8: bool) -> None:
 
 def export_network(name: str, net: nn.Module, path: Path, generator: torch.Generator) -> float:
     """Writes one ONNX file and returns its largest relative difference from PyTorch over batches of 1 and 2."""
-    example = _example(name, 2, generator)
-    batch = torch.export.Dim("batch", min=1, max=64)
+    feeds = example(name, 2, generator)
     program = torch.onnx.export(
-        net, tuple(example.values()), input_names=list(example), output_names=OUTPUTS[name], opset_version=OPSET,
-        dynamic_shapes=tuple({0: batch} for _ in example), dynamo=True, external_data=False, optimize=True, verbose=False,
+        as_exported(name, net), tuple(feeds.values()), input_names=list(onnx_feeds(feeds)),
+        output_names=OUTPUTS[name], opset_version=OPSET, dynamic_shapes=_dynamic_shapes(name, feeds), dynamo=True,
+        external_data=False, optimize=True, verbose=False,
     )
     model = program.model_proto
     compress_weights(model, name in INT8)
@@ -153,12 +206,12 @@ def export_network(name: str, net: nn.Module, path: Path, generator: torch.Gener
     onnx.save(model, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for size in (1, 2):
-        feeds = _example(name, size, generator)
+    # The denoiser with a region and with all tokens live, which leaves its context empty.
+    for size, live in ((1, 77), (2, networks.TOKENS)):
+        feeds = example(name, size, generator, live)
         with torch.no_grad():
-            expected = net(*feeds.values())
-        expected = expected if isinstance(expected, tuple) else (expected,)
-        for mine, theirs in zip(session.run(OUTPUTS[name], {k: v.numpy() for k, v in feeds.items()}), expected):
+            expected = outputs_of(name, net, feeds)
+        for mine, theirs in zip(session.run(list(expected), onnx_feeds(feeds)), expected.values()):
             worst = max(worst, float(np.abs(mine - theirs.numpy()).max() / max(1e-6, theirs.abs().max().item())))
     limit = TOLERANCE["int8" if name in INT8 else "float16"]
     if worst > limit:
@@ -170,8 +223,8 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_manifest(package: Path, scheduler: dict, thresholds: dict) -> None:
-    """Writes ``model.json`` over the files that lie in the package."""
+def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_trained: bool = False) -> None:
+    """Writes ``model.json`` over the files that lie in the package; ``regions_trained`` as in ``train regions``."""
     files = {"tokenizer": "tokenizer.json", **FILES}
     manifest = {
         "format": "flexcache-model/1", "name": "demo-world", "version": VERSION, "license": "MIT",
@@ -179,6 +232,10 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict) -> None:
         "latent": dict(zip(("channels", "frames", "height", "width"), networks.LATENT_SHAPE)),
         "text": {"maxTokens": tokenization.MAX_TOKENS, "hidden": networks.TEXT_WIDTH},
         "scheduler": {"type": "rectified-flow", **scheduler},
+        "regions": {
+            "patch": list(networks.PATCH), "blocks": networks.DENOISER_DEPTH, "heads": networks.DENOISER_HEADS,
+            "headWidth": networks.DENOISER_WIDTH // networks.DENOISER_HEADS, "trained": regions_trained,
+        },
         "embedding": {"dimensions": networks.EMBEDDING},
         "splitter": {"labels": captions.SPLIT_LABELS},
         "lookup": {"thresholds": thresholds},

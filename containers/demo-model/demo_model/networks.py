@@ -11,6 +11,10 @@ from .tokenization import MAX_TOKENS
 
 CHANNELS, LATENT_FRAMES, LATENT_HEIGHT, LATENT_WIDTH = 16, 8, 16, 16
 LATENT_SHAPE = (CHANNELS, LATENT_FRAMES, LATENT_HEIGHT, LATENT_WIDTH)
+#: Tokens of the denoiser: patches of 1x2x2 latent positions.
+PATCH = (1, 2, 2)
+TOKENS = LATENT_FRAMES * (LATENT_HEIGHT // 2) * (LATENT_WIDTH // 2)
+DENOISER_WIDTH, DENOISER_DEPTH, DENOISER_HEADS = 256, 8, 4
 TEXT_WIDTH = 256
 EMBEDDING = 128
 
@@ -232,28 +236,41 @@ class DenoiserBlock(nn.Module):
         nn.init.zeros_(self.cross_out.weight)
         nn.init.zeros_(self.cross_out.bias)
 
-    def forward(self, x, context, modulation, bias):
+    def forward(self, x, context, modulation, bias, others=None, readable=None, fixed=None):
+        """Also returns this block's keys and values of ``x``, each ``[B,heads,n,d]``.
+
+        ``modulation`` is ``[B,1,6,width]``, or ``[B,n,6,width]`` for tokens at different times; ``others`` are keys and values
+        of further tokens; ``readable [B,1,n or 1,n]`` is true where a token may read another (all without it); ``fixed`` is a mask
+        ``[B,n]`` and the keys and values that stand in for those of the tokens outside it.
+        """
         batch, length, width = x.shape
-        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation[None] + modulation).unbind(1)
-        h = self.norm1(x) * (1 + scale1[:, None]) + shift1[:, None]
+        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + modulation).unbind(2)
+        h = self.norm1(x) * (1 + scale1) + shift1
         q, k, v = self.qkv(h).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        h = F.scaled_dot_product_attention(self.query_norm(q), self.key_norm(k), v)
-        x = x + gate1[:, None] * self.self_out(h.transpose(1, 2).reshape(batch, length, width))
+        keys, values = self.key_norm(k), v
+        all_keys, all_values = keys, values
+        if others is not None:
+            all_keys, all_values = torch.cat([keys, others[0]], 2), torch.cat([values, others[1]], 2)
+        if fixed is not None:
+            own = fixed[0][:, None, :, None]
+            all_keys, all_values = torch.where(own, keys, fixed[1]), torch.where(own, values, fixed[2])
+        h = F.scaled_dot_product_attention(self.query_norm(q), all_keys, all_values, attn_mask=readable)
+        x = x + gate1 * self.self_out(h.transpose(1, 2).reshape(batch, length, width))
         q = self.query(self.norm2(x)).view(batch, length, self.heads, -1).transpose(1, 2)
         k, v = self.key_value(context).view(batch, -1, 2, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         h = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         x = x + self.cross_out(h.transpose(1, 2).reshape(batch, length, width))
-        h = self.norm3(x) * (1 + scale2[:, None]) + shift2[:, None]
-        return x + gate2[:, None] * self.down(F.gelu(self.up(h), approximate="tanh"))
+        h = self.norm3(x) * (1 + scale2) + shift2
+        return x + gate2 * self.down(F.gelu(self.up(h), approximate="tanh")), (keys, values)
 
 
 class Denoiser(nn.Module):
     """Diffusion transformer with adaLN-single (PixArt-alpha) predicting the rectified-flow velocity eps - x0."""
 
-    def __init__(self, width: int = 256, depth: int = 8, heads: int = 4):
+    def __init__(self, width: int = DENOISER_WIDTH, depth: int = DENOISER_DEPTH, heads: int = DENOISER_HEADS):
         super().__init__()
         self.width = width
-        self.tokens = LATENT_FRAMES * (LATENT_HEIGHT // 2) * (LATENT_WIDTH // 2)
+        self.tokens = TOKENS
         self.patch_in = nn.Linear(CHANNELS * 4, width)
         self.positions = nn.Parameter(torch.randn(1, self.tokens, width) * 0.02)
         self.context = nn.Linear(TEXT_WIDTH, width)
@@ -266,27 +283,97 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.patch_out.weight)
         nn.init.zeros_(self.patch_out.bias)
 
-    def forward(self, latent, time, text_states, text_mask, hidden_block: int | None = None):
-        """``hidden_block`` also returns the tokens ``[B,512,width]`` after that block (training only)."""
-        h, w = LATENT_HEIGHT // 2, LATENT_WIDTH // 2
-        x = latent.view(-1, CHANNELS, LATENT_FRAMES, h, 2, w, 2).permute(0, 2, 3, 5, 1, 4, 6)
-        x = self.patch_in(x.reshape(-1, self.tokens, CHANNELS * 4)) + self.positions
+    def time_embedding(self, time):
         frequencies = torch.exp(-math.log(1e4) * torch.arange(128, device=time.device) / 128)
         angles = time[:, None] * 1000 * frequencies
-        embedding = self.time(torch.cat([angles.cos(), angles.sin()], -1))
-        modulation = self.time_modulation(embedding).view(-1, 6, self.width)
+        return self.time(torch.cat([angles.cos(), angles.sin()], -1))
+
+    def patches(self, latent):
+        """``[B,16,8,16,16]`` -> tokens ``[B,512,64]`` of 1x2x2 positions, row by row, frame after frame."""
+        x = latent.view(-1, CHANNELS, LATENT_FRAMES, LATENT_HEIGHT // 2, 2, LATENT_WIDTH // 2, 2)
+        return x.permute(0, 2, 3, 5, 1, 4, 6).reshape(-1, self.tokens, CHANNELS * 4)
+
+    def unpatch(self, x):
+        """The inverse of ``patches``."""
+        x = x.view(-1, LATENT_FRAMES, LATENT_HEIGHT // 2, LATENT_WIDTH // 2, CHANNELS, 2, 2).permute(0, 4, 1, 2, 5, 3, 6)
+        return x.reshape(-1, *LATENT_SHAPE)
+
+    def forward(self, latent, time, text_states, text_mask, hidden_block: int | None = None):
+        """Velocity ``[B,16,8,16,16]``; ``hidden_block`` also returns the tokens ``[B,512,width]`` after that block (training only)."""
+        x, hidden, _, _ = self.tokenwise(self.patches(latent), self.positions, time, text_states, text_mask, hidden_block=hidden_block)
+        velocity = self.unpatch(x)
+        return velocity if hidden_block is None else (velocity, hidden)
+
+    def region(self, latent, time, text_states, text_mask, live, context_keys, context_values):
+        """Evaluates the tokens ``live [B,n]`` only, which read each other and the other tokens' keys and values.
+
+        ``context_keys[i]`` and ``context_values[i]`` are ``[B,heads,m,d]``, one pair a block, in any order of tokens;
+        m = 0 leaves the live tokens among themselves. Returns the velocity, zero outside ``live``, and per block the live
+        tokens' own keys and values ``[B,heads,n,d]`` in the order of ``live``.
+        """
+        x, _, keys, values = self.tokenwise(
+            self.patches(latent).gather(1, live[:, :, None].expand(-1, -1, CHANNELS * 4)), self.positions[0][live], time, text_states,
+            text_mask, list(zip(context_keys, context_values)),
+        )
+        everywhere = torch.zeros(x.shape[0], self.tokens, x.shape[2], dtype=x.dtype, device=x.device)
+        return self.unpatch(everywhere.scatter(1, live[:, :, None].expand(-1, -1, x.shape[2]), x)), keys, values
+
+    def tokenwise(self, patches, positions, time, text_states, text_mask, others=None, hidden_block: int | None = None):
+        x = self.patch_in(patches) + positions
+        embedding = self.time_embedding(time)
+        modulation = self.time_modulation(embedding).view(-1, 1, 6, self.width)
         context = self.context(text_states)
         bias = attention_bias(text_mask, torch.float32)
-        hidden = None
+        hidden, keys, values = None, [], []
         for index, block in enumerate(self.blocks):
-            x = block(x, context, modulation, bias)
+            x, (block_keys, block_values) = block(x, context, modulation, bias, None if others is None else others[index])
+            keys.append(block_keys)
+            values.append(block_values)
             if index == hidden_block:
                 hidden = x
         shift, scale = self.final_modulation(F.silu(embedding)).chunk(2, -1)
-        x = self.patch_out(self.norm(x) * (1 + scale[:, None]) + shift[:, None])
-        x = x.view(-1, LATENT_FRAMES, h, w, CHANNELS, 2, 2).permute(0, 4, 1, 2, 5, 3, 6)
-        x = x.reshape(-1, CHANNELS, LATENT_FRAMES, LATENT_HEIGHT, LATENT_WIDTH)
-        return x if hidden_block is None else (x, hidden)
+        return self.patch_out(self.norm(x) * (1 + scale[:, None]) + shift[:, None]), hidden, keys, values
+
+    def two_clocks(self, latent, time, text_states, text_mask, live, unconditional):
+        """Velocity where live tokens stand at ``time`` and all others, the context, are clean (training; all tokens are computed).
+
+        The context reads itself and the unconditional prompt only, so that its keys and values depend on neither the prompt nor
+        the time: ``region`` gives the same velocities from one pass over it. ``live [B,512]`` is true in the region, ``latent``
+        noisy there and clean elsewhere, ``unconditional [1,width of text]`` the empty prompt's one state.
+        """
+        batch = len(latent)
+        x = self.patch_in(self.patches(latent)) + self.positions
+        embedding = self.time_embedding(time)
+        clean = self.time_modulation(self.time_embedding(torch.zeros_like(time[:1]))).view(1, 1, 6, self.width)
+        modulation = torch.where(live[:, :, None, None], self.time_modulation(embedding).view(-1, 1, 6, self.width), clean)
+        context = self.context(torch.cat([text_states, unconditional.expand(batch, 1, -1)], 1))
+        words = torch.cat([text_mask > 0, torch.zeros_like(text_mask[:, :1], dtype=torch.bool)], 1)
+        nothing = torch.arange(words.shape[1], device=words.device) == words.shape[1] - 1
+        bias = torch.where(torch.where(live[:, :, None], words[:, None], nothing), 0.0, -1e4).unsqueeze(1)
+        readable = (live[:, :, None] | ~live[:, None, :]).unsqueeze(1)
+        for block in self.blocks:
+            x, _ = block(x, context, modulation, bias, None, readable)
+        shift, scale = self.final_modulation(F.silu(embedding)).chunk(2, -1)
+        return self.unpatch(self.patch_out(self.norm(x) * (1 + scale[:, None]) + shift[:, None]))
+
+    def masked_region(self, latent, time, text_states, text_mask, live, kept=None):
+        """``region`` with a mask ``live [B,512]`` a sample: all tokens are computed, so it measures quality, not speed.
+
+        ``kept`` are per block the keys and values ``[B or 1,heads,512,d]`` that live tokens read of the others; without it they read
+        themselves only. Returns the velocity (meaningless outside ``live``) and the keys and values.
+        """
+        x = self.patch_in(self.patches(latent)) + self.positions
+        embedding = self.time_embedding(time)
+        modulation = self.time_modulation(embedding).view(-1, 1, 6, self.width)
+        context = self.context(text_states)
+        bias = attention_bias(text_mask, torch.float32)
+        result = []
+        for index, block in enumerate(self.blocks):
+            fixed = None if kept is None else (live, *kept[index])
+            x, keys_values = block(x, context, modulation, bias, None, None if kept else live[:, None, None, :], fixed)
+            result.append(keys_values)
+        shift, scale = self.final_modulation(F.silu(embedding)).chunk(2, -1)
+        return self.unpatch(self.patch_out(self.norm(x) * (1 + scale[:, None]) + shift[:, None])), result
 
 
 def text_mask(ids: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ def test_exported_files_compute_what_pytorch_computes(name, tmp_path):
     nets = export.load_networks(None)
     path = tmp_path / "net.onnx"
     assert export.export_network(name, nets[name], path, torch.Generator().manual_seed(1)) < 2e-3
-    fed = export._example(name, 3, torch.Generator().manual_seed(2))
+    fed = export.example(name, 3, torch.Generator().manual_seed(2))
     got = onnxruntime.InferenceSession(str(path)).run(None, {k: v.numpy() for k, v in fed.items()})
     assert all(np.isfinite(value).all() and len(value) == 3 for value in got)
 
