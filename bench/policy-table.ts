@@ -5,7 +5,6 @@ import { parseArgs } from 'node:util';
 import { embedTrace } from '#cli/simulate/embed-trace.ts';
 import { openTrace } from '#cli/simulate/open-trace.ts';
 import { parseCapacities, parseCapacity } from '#cli/simulate/parse-lists.ts';
-import { promptThresholds } from '#cli/simulate/prompt-thresholds.ts';
 import {
   openPackageVectors,
   openSentenceVectors,
@@ -56,9 +55,7 @@ const ASSUMED_TIMES = { requestsPerDay: 1018, start: '2026-01-01T00:00:00Z' };
 
 const scratch = await mkdtemp(join(tmpdir(), 'policy-table-'));
 
-const demo = await openPackageVectors(values.model, (manifest) =>
-  promptThresholds(manifest.lookup.thresholds, undefined),
-);
+const demo = await openPackageVectors(values.model);
 for (const seed of values.seeds.split(',').map(Number)) {
   const requests = generateTrace({
     ...SYNTHETIC_DEFAULTS,

@@ -56,7 +56,7 @@ async function demoTrace(file: string, count: number): Promise<ReplayedRequest[]
   for await (const { request } of readTrace(createReadStream(file))) {
     if (requests.push(request) === count) break;
   }
-  const embedder = await openPackageVectors(PACKAGE, ({ lookup }) => lookup.thresholds);
+  const embedder = await openPackageVectors(PACKAGE);
   try {
     const embedded = await embedTrace(requests, embedder, {
       file: `${file}.embeddings`,

@@ -24,7 +24,7 @@ import {
 } from '../simulate/run-simulation.ts';
 import { simulationJson } from '../simulate/simulation-json.ts';
 import { simulationTable } from '../simulate/simulation-table.ts';
-import { parseVideoProfile } from '../simulate/video-profile.ts';
+import { parseVideoProfile, profileOf } from '../simulate/video-profile.ts';
 import type { Simulation } from '../simulate/describe-simulation.ts';
 import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
 
@@ -71,7 +71,8 @@ export async function simulate(
   const embedded = await embed(context, path, trace, options);
   if (embedded === null) return EXIT.interrupted;
   const { requests, embedder } = embedded;
-  const question = questionOf(options, countDistinct(requests));
+  const asked = questionOf(options, countDistinct(requests));
+  const question = { ...asked, profile: profileOf(asked.profile, embedder.steps) };
   const answer = await runSimulation(requests, embedder, question);
   const simulation = { path: file, trace, embedder, question, answer };
   const text = await render(simulation, options.json ? 'json' : options.format);
@@ -173,8 +174,8 @@ async function embed(
   const folder = (name: string): string => resolve(context.workingDirectory, name);
   const embedder =
     options.embedder === undefined
-      ? await openPackageVectors(folder(options.model), ({ lookup }) =>
-          promptThresholds(lookup.thresholds, options.thresholds),
+      ? await openPackageVectors(folder(options.model), (given) =>
+          promptThresholds(given, options.thresholds),
         )
       : await openSentenceVectors(folder(options.embedder));
   const bar = progressBar(context, 'embedding {bar} {value}/{total} prompts');

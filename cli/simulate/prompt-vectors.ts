@@ -3,11 +3,13 @@ import {
   type Calibration,
   type SimilarityThresholds,
 } from '#core/calibration.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
 import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
 import type { Shown } from '#core/simulate/types.ts';
 import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
-import { EMBEDDER_FILES, loadManifest, type ModelManifest } from '#models/manifest.ts';
+import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
 import type { TextEmbedding } from '#models/model.ts';
+import { loadCalibration } from '#models/package-calibration.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { SentenceEmbedder } from '#models/sentence-embedder.ts';
@@ -21,6 +23,8 @@ export interface PromptVectors {
   dimensions: number;
   /** False when it knows whole prompts only: no part of a video is ever reused then. */
   knowsParts: boolean;
+  /** Network evaluations of a full generation that its calibration was tuned for; null where it is of no model. */
+  steps: number | null;
   /** How deep what is similar by its vectors may be reused. */
   calibration: Calibration;
   /** The calibration in a sentence. */
@@ -37,11 +41,12 @@ export interface PromptVectors {
 /** The text tower and the splitter of a model package: what a deployment of it looks up by. */
 export async function openPackageVectors(
   directory: string,
-  thresholdsOf: (manifest: ModelManifest) => SimilarityThresholds,
+  thresholdsOf: (given: SimilarityThresholds) => SimilarityThresholds = (given) => given,
 ): Promise<PromptVectors> {
   const modelPackage = await loadManifest(directory, { files: EMBEDDER_FILES });
   const { manifest, revision } = modelPackage;
-  const thresholds = thresholdsOf(manifest);
+  const { file, thresholds: given } = await loadCalibration(modelPackage);
+  const thresholds = thresholdsOf(given);
   const shown = shownBy(revision);
   const embedder = await OnnxTextEmbedder.open(modelPackage);
   const vectorOf = new Map<string, Float32Array>();
@@ -60,8 +65,12 @@ export async function openPackageVectors(
     revision,
     dimensions: manifest.embedding.dimensions,
     knowsParts: true,
-    calibration: new DefaultCalibration(thresholds),
-    rules: describeThresholds(thresholds),
+    steps: manifest.scheduler.steps,
+    calibration:
+      file === null
+        ? new DefaultCalibration(thresholds, manifest.scheduler.solver)
+        : new PackageCalibration({ ...file.content, thresholds }),
+    rules: `${describeThresholds(thresholds)}; ${file === null ? 'start points of no calibration' : `calibration ${file.digest}`}`,
     shownBy: shown,
     shows:
       shown === null
@@ -96,6 +105,7 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
     revision: embedder.revision,
     dimensions,
     knowsParts: false,
+    steps: null,
     calibration: new LadderCalibration(ladder),
     rules: describeLadder(ladder),
     shownBy: null,

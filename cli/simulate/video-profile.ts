@@ -7,7 +7,7 @@ export interface VideoProfile {
   latentBytes: number;
   /** GPU seconds of one network evaluation. */
   secondsPerEvaluation: number;
-  /** Network evaluations of a full generation. */
+  /** Network evaluations of a full generation; the package's where hits were tuned for it. */
   steps: number;
   /** Whether the steps of hits were tuned for this model; else a hit runs its share of the full number. */
   hasTunedSteps: boolean;
@@ -36,6 +36,11 @@ export const VIDEO_PROFILES: readonly VideoProfile[] = [
       'Wan2.1 1.3B, 832x480, 81 frames: a latent of 16x21x60x104 values at 4 bits each without entropy coding; 2 s an evaluation assumed for one L4 (ASSUMED_TIMING of layers/core/cost.ts)',
   },
 ];
+
+/** A profile whose hits were tuned runs the full generations that they were tuned beside. */
+export function profileOf(profile: VideoProfile, tunedSteps: number | null): VideoProfile {
+  return profile.hasTunedSteps && tunedSteps !== null ? { ...profile, steps: tunedSteps } : profile;
+}
 
 const FIELDS = ['latent', 'seconds', 'steps'] as const;
 const LIMITS = { latent: 1e10, seconds: 3600, steps: 1000 } as const;

@@ -27,6 +27,8 @@ export type HitKind = (typeof HIT_KINDS)[number];
 
 export type Part = 'object' | 'background';
 
+export const PARTS: readonly Part[] = ['object', 'background'];
+
 /** What is looked up: the whole prompt or one part of it. */
 export type LookupPart = 'whole' | Part;
 

@@ -1,5 +1,12 @@
 import type { Calibration } from './calibration.ts';
-import type { Entry, LookupPart, Part, PromptEmbedding, PromptReading } from './generation.ts';
+import {
+  PARTS,
+  type Entry,
+  type LookupPart,
+  type Part,
+  type PromptEmbedding,
+  type PromptReading,
+} from './generation.ts';
 import { mayLendPart, mayMeanTheSame, type ReadPrompt } from './prompt-agreement.ts';
 import { compareShown, type JudgedAttribute } from './shown-attributes.ts';
 import { cosine } from './cosine.ts';
@@ -10,8 +17,6 @@ import { cosine } from './cosine.ts';
  * differ in one attribute at most 0.830.
  */
 export const SAME_MEANING_SIMILARITY = 0.93;
-
-const PARTS: readonly Part[] = ['object', 'background'];
 
 /** What is asked for. */
 export interface Question {

@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CALIBRATION_FILE, parseCalibration } from '#core/calibration-file.ts';
-import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import {
+  CALIBRATION_FILE,
+  parseCalibration,
+  type CalibrationFile,
+} from '#core/calibration-file.ts';
+import {
+  DefaultCalibration,
+  type Calibration,
+  type SimilarityThresholds,
+} from '#core/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import type { ModelPackage } from './manifest.ts';
@@ -11,7 +19,9 @@ import type { ModelPackage } from './manifest.ts';
 export interface LoadedCalibration {
   calibration: Calibration;
   /** Null without a file: then `calibration` has the conservative points of `DefaultCalibration`. */
-  file: { path: string; digest: string; createdAt: string } | null;
+  file: { path: string; digest: string; createdAt: string; content: CalibrationFile } | null;
+  /** Of the file, else of the manifest. */
+  thresholds: SimilarityThresholds;
 }
 
 /**
@@ -29,7 +39,11 @@ export async function loadCalibration(modelPackage: ModelPackage): Promise<Loade
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(path, error);
-    return { calibration: defaultCalibration(modelPackage), file: null };
+    return {
+      calibration: defaultCalibration(modelPackage),
+      file: null,
+      thresholds: modelPackage.manifest.lookup.thresholds,
+    };
   }
   return calibrationIn(modelPackage, path, text);
 }
@@ -56,7 +70,8 @@ export function calibrationIn(
   const { createdAt } = content;
   return {
     calibration: new PackageCalibration(content),
-    file: { path, digest: digestOf(text), createdAt },
+    file: { path, digest: digestOf(text), createdAt, content },
+    thresholds: content.thresholds,
   };
 }
 

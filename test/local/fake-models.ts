@@ -24,6 +24,7 @@ export function fakeModels(video = new FakeVideoModel()): EmbeddedModels {
     calibration: {
       calibration: defaultCalibration({ manifest: MANIFEST as ModelManifest }),
       file: null,
+      thresholds: MANIFEST.lookup.thresholds,
     },
     embedder: { embedText, close: async () => {} },
     splitter: halves,

@@ -91,14 +91,17 @@ export class RequestPreparer {
   }
 }
 
-/** The smallest cosine at which a calibration uses a donor, to a ten-thousandth. */
+/** The smallest cosine at which a calibration uses a donor or a near one, to a ten-thousandth. */
 function leastSimilarity(calibration: Calibration, part: LookupPart): number {
+  const uses = (similarity: number): boolean =>
+    calibration.admits(part, similarity) ||
+    (part === 'whole' && calibration.decide('near', similarity, Infinity) !== null);
   let [no, yes] = [-1, 1];
-  if (calibration.decide(part, no, Infinity) !== null) return no;
+  if (uses(no)) return no;
   while (yes - no > 1e-4) {
     const middle = (no + yes) / 2;
-    if (calibration.decide(part, middle, Infinity) === null) no = middle;
-    else yes = middle;
+    if (uses(middle)) yes = middle;
+    else no = middle;
   }
   return no;
 }

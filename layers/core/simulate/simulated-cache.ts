@@ -1,7 +1,9 @@
-import type { LookupPart, Plan } from '../generation.ts';
+import type { Calibration } from '../calibration.ts';
+import { PARTS, type LookupPart, type Plan } from '../generation.ts';
 import { makePlan, type Candidate, type PlanInput } from '../plan.ts';
 import { creditsOf, neighboursOf } from '../policy/credits.ts';
 import { decayWeight } from '../policy/decay.ts';
+import { SAME_MEANING_SIMILARITY } from '../verify-donor.ts';
 import { CacheBill } from './cache-bill.ts';
 import { PartIndex } from './part-index.ts';
 import { policiesOf } from './policies.ts';
@@ -15,7 +17,10 @@ const CANDIDATES_PER_PART = 8;
 
 const UNLIMITED = { entries: null, latentBytes: null };
 
-const NONE_FOUND = { whole: [], object: [], background: [] };
+interface FoundCandidate {
+  entry: SimulatedEntry;
+  candidate: Candidate;
+}
 
 /** One cache under one policy, replaying requests. */
 export class SimulatedCache {
@@ -66,7 +71,7 @@ export class SimulatedCache {
     const input = this.#planInput(prepared);
     const plan = makePlan(input);
     this.#count(plan, prepared);
-    this.#bill.evaluations(plan.steps);
+    this.#bill.evaluations(plan.equivalents);
     this.#bill.scan(this.#vectorBytes, this.#vectors);
     const donors = this.#use(input, plan, now);
     if (plan.hit === 'exact' || this.#setup.policy === 'none') return;
@@ -97,32 +102,39 @@ export class SimulatedCache {
     };
   }
 
-  #planInput({ exactKey, vectors, partition, seed }: PreparedRequest): PlanInput {
+  #planInput(prepared: PreparedRequest): PlanInput {
+    const { exactKey, vectors, partition, seed } = prepared;
     const { steps, calibration } = this.#options;
     const request = { seed, steps, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
     const exact = exactKey === null ? undefined : this.#byExactKey.get(exactKey);
     const index = this.#indexes[partition];
-    const candidatesOf = (part: LookupPart): Candidate[] => {
+    const candidatesOf = (part: LookupPart): FoundCandidate[] => {
       const vector = vectors[part];
       if (index === undefined || vector === null) return [];
       return index[part].nearest(vector, CANDIDATES_PER_PART).map(({ entry, similarity }) => ({
-        entryId: entry.entryId,
-        similarity,
-        latentKey: entry.entryId,
-        generation: entry.generation,
-        // Every simulated request asks for the same steps, and none for a least similarity.
-        steps,
-        leastSimilarity: 1,
+        entry,
+        candidate: {
+          entryId: entry.entryId,
+          similarity,
+          latentKey: entry.entryId,
+          generation: entry.generation,
+          // Every simulated request asks for the same steps, and none for a least similarity.
+          steps,
+          leastSimilarity: 1,
+        },
       }));
     };
-    const candidates =
-      index === undefined
-        ? NONE_FOUND
-        : {
-            whole: candidatesOf('whole'),
-            object: candidatesOf('object'),
-            background: candidatesOf('background'),
-          };
+    const wholes = candidatesOf('whole');
+    const isAsked = ({ entry }: FoundCandidate): boolean =>
+      showsTheSame(prepared, entry, calibration);
+    const onlyCandidates = (found: FoundCandidate[]): Candidate[] =>
+      found.map(({ candidate }) => candidate);
+    const candidates = {
+      whole: onlyCandidates(wholes.filter(isAsked)),
+      near: onlyCandidates(wholes.filter((found) => !isAsked(found))),
+      object: onlyCandidates(candidatesOf('object')),
+      background: onlyCandidates(candidatesOf('background')),
+    };
     return { request, exactVideoId: exact?.entryId ?? null, candidates, calibration };
   }
 
@@ -131,10 +143,10 @@ export class SimulatedCache {
     const isSamePrompt =
       plan.hit === 'whole' && this.#byId.get(donor!.entryId)!.prompt === request.prompt;
     this.#hits[isSamePrompt ? 'same-prompt' : plan.hit]++;
-    this.#evaluations += plan.steps;
+    this.#evaluations += plan.equivalents;
     if (plan.hit === 'exact' || isSamePrompt) return;
     this.#first.requests++;
-    this.#first.evaluations += plan.steps;
+    this.#first.evaluations += plan.equivalents;
   }
 
   /** Pays for the donors, and lets entry and policy count the hit. */
@@ -143,7 +155,7 @@ export class SimulatedCache {
     const donors: SimulatedEntry[] = [];
     for (const [entryId, credit] of creditsOf(input, plan)) {
       const entry = this.#byId.get(entryId)!;
-      const use = { now, credit, skipped: plan.fullSteps - plan.steps };
+      const use = { now, credit, skipped: plan.fullSteps - plan.equivalents };
       this.#bill.rent(entry, now);
       if (plan.hit !== 'exact') this.#read(entry, now);
       this.#tier.hit(entry, use);
@@ -232,6 +244,27 @@ export class SimulatedCache {
     const index = this.#indexes[entry.partition]!;
     for (const part of partsOf(entry)) index[part].delete(entry.vectors[part]!, entry);
   }
+}
+
+/**
+ * Whether an entry shows all that a request asks for, as look-ups verify it: the very same prompt, or one
+ * that says the same of each part, in a video that shows it.
+ */
+function showsTheSame(
+  { request, spaces, vectors }: PreparedRequest,
+  entry: SimulatedEntry,
+  calibration: Calibration,
+): boolean {
+  if (entry.prompt === request.prompt) return true;
+  return PARTS.every((part) => {
+    const [asked, said] = [vectors[part], entry.vectors[part]];
+    if (asked === null || said === null) return asked === said;
+    const similarity = spaces[part].similarityOf(asked, said);
+    return (
+      similarity >= SAME_MEANING_SIMILARITY &&
+      calibration.admits(part, similarity * entry.shown[part])
+    );
+  });
 }
 
 /** How often a policy looks at everything: as often as the evictor weighs the cache. */

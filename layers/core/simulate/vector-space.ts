@@ -85,6 +85,13 @@ export class VectorSpace {
     return this.#neighbours[id]!;
   }
 
+  /** Cosine of two vectors that are held; below `least` where they are no neighbours. */
+  similarityOf(id: number, other: number): number {
+    const { count, ids, similarities } = this.#neighbours[id]!;
+    const place = ids.indexOf(other);
+    return place >= 0 && place < count ? similarities[place]! : -1;
+  }
+
   #refuse(vector: Float32Array): void {
     if (this.#dimensions === 0) {
       this.#dimensions = vector.length;
