@@ -30,7 +30,8 @@ export interface CheckpointSubject {
  *     76      4  bytes of the runs' names, r, uint32
  *     80      r  the runs' names, ASCII, a comma between two
  *   80+r      4  what follows the latent: 1 the solver's memory, 2 the mask, 3 both, uint32
- *   84+r    4*n  the latent, float32
+ *   84+r      8  what the steps took, in evaluations of all tokens, float64
+ *   92+r    4*n  the latent, float32
  *           4*n  the solver's memory, float32, of the latent's shape
  *             m  where the object is, a byte of 0 or 1 for each position of the latent
  *            32  sha256 of all before
@@ -42,7 +43,8 @@ const SUBJECT_OFFSET = 40;
 const STEPS_OFFSET = 72;
 const RUNS_LENGTH_OFFSET = 76;
 const RUNS_OFFSET = 80;
-const CONTENTS_BYTES = 4;
+const CONTENTS_BYTES = 12;
+const EQUIVALENTS_OFFSET = 4;
 const DIGEST_BYTES = 32;
 const HAS_MEMORY = 1;
 const HAS_MASK = 2;
@@ -70,6 +72,7 @@ export function encodeCheckpoint(subject: CheckpointSubject, checkpoint: Checkpo
   header.writeUInt32LE(runs.length, RUNS_LENGTH_OFFSET);
   const contents = Buffer.alloc(CONTENTS_BYTES);
   contents.writeUInt32LE((memory === null ? 0 : HAS_MEMORY) | (inside === null ? 0 : HAS_MASK));
+  contents.writeDoubleLE(checkpoint.equivalents, EQUIVALENTS_OFFSET);
   const body = Buffer.concat([
     header,
     runs,
@@ -124,6 +127,7 @@ export function decodeCheckpoint(
   return {
     latent: decodeFloats(body, latentOffset, shape),
     stepsDone,
+    equivalents: bytes.readDoubleLE(contentsOffset + EQUIVALENTS_OFFSET),
     memory: hasMemory ? decodeFloats(body, memoryOffset, shape) : null,
     inside: hasMask
       ? { data: Float32Array.from(body.subarray(maskOffset)), shape: maskShape }

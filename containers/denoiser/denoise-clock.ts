@@ -1,17 +1,23 @@
 import type { UsageRecord } from '#core/generation.ts';
-import type { Tensor } from '#core/tensor.ts';
-import type { Denoiser } from '#models/sampler.ts';
+import { contextShare, liveShare, roundEquivalents } from '#core/region.ts';
+import { elementCount, type Tensor } from '#core/tensor.ts';
+import type { RegionDenoiser, TokenContext } from '#models/model.ts';
+import type { Denoiser } from '#models/run-answers.ts';
 
-export type DenoiseWork = Required<Pick<UsageRecord, 'networkEvaluations' | 'denoiseSeconds'>>;
+export type DenoiseWork = Required<Pick<UsageRecord, 'networkEvaluations' | 'denoiseSeconds'>> &
+  Pick<UsageRecord, 'evaluationEquivalents'>;
 
 /** A denoiser that measures the time spent in its network: what more or fewer steps change. */
 export class DenoiseClock implements Denoiser {
+  readonly regions: RegionDenoiser | null;
   readonly #model: Denoiser;
   #milliseconds = 0;
   #evaluations = 0;
+  #equivalents = 0;
 
   constructor(model: Denoiser) {
     this.#model = model;
+    this.regions = model.regions && this.#timedRegions(model.regions);
   }
 
   encodeText(prompt: string): ReturnType<Denoiser['encodeText']> {
@@ -22,18 +28,55 @@ export class DenoiseClock implements Denoiser {
     return this.#model.segment(latent);
   }
 
-  async velocity(...given: Parameters<Denoiser['velocity']>): ReturnType<Denoiser['velocity']> {
+  velocity(...given: Parameters<Denoiser['velocity']>): Promise<Tensor> {
+    return this.#time(1, 1, () => this.#model.velocity(...given));
+  }
+
+  #timedRegions(regions: RegionDenoiser): RegionDenoiser {
+    const { patch, isTrained } = regions;
+    const tokensOf = ({ shape }: Tensor): number =>
+      elementCount(shape.slice(1)) / (patch.frames * patch.height * patch.width);
+    const timed = (context: TokenContext): TokenContext => ({
+      restrict: (tokens) => this.#time(0, 0, () => context.restrict(tokens)),
+      velocity: (request, live, ...given) => {
+        const share = liveShare(live.length, tokensOf(request.latent));
+        return this.#time(1, share, () => context.velocity(request, live, ...given));
+      },
+      release: () => context.release(),
+    });
+    return {
+      patch,
+      isTrained,
+      velocityAndContext: (...given) =>
+        this.#time(1, 1, async () => {
+          const { velocity, context } = await regions.velocityAndContext(...given);
+          return { velocity, context: timed(context) };
+        }),
+      cleanContext: (clean, tokens, ...given) => {
+        const share = contextShare(tokens.length, tokensOf(clean));
+        return this.#time(0, share, async () =>
+          timed(await regions.cleanContext(clean, tokens, ...given)),
+        );
+      },
+    };
+  }
+
+  async #time<T>(evaluations: number, equivalents: number, call: () => Promise<T>): Promise<T> {
     const start = performance.now();
-    const velocity = await this.#model.velocity(...given);
+    const answer = await call();
     this.#milliseconds += performance.now() - start;
-    this.#evaluations++;
-    return velocity;
+    this.#evaluations += evaluations;
+    this.#equivalents += equivalents;
+    return answer;
   }
 
   /** What the denoiser has done so far. */
   get work(): DenoiseWork {
     return {
       networkEvaluations: this.#evaluations,
+      ...(this.#equivalents !== this.#evaluations && {
+        evaluationEquivalents: roundEquivalents(this.#equivalents),
+      }),
       denoiseSeconds: Math.round(this.#milliseconds) / 1000,
     };
   }

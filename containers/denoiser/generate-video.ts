@@ -3,6 +3,7 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
+import { roundEquivalents } from '#core/region.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
@@ -71,6 +72,7 @@ export async function generateVideo(
   const from = await resumption.load(shape);
   const denoiser = new DenoiseClock(model);
   let latent: Tensor;
+  let equivalents = from?.equivalents ?? 0;
   try {
     latent = await sample(denoiser, actual, donorParts(used), {
       latentShape: shape,
@@ -78,8 +80,11 @@ export async function generateVideo(
       guidance: manifest.scheduler.guidance,
       ...(from && { from }),
       shouldStop: () => control.shouldStop(),
-      onStep: (done) =>
-        control.onProgress(Math.round((SAMPLING_PERCENT * done) / actual.steps), denoiser.work),
+      onStep: (done, equivalentsDone) => {
+        equivalents = equivalentsDone;
+        const percent = Math.round((SAMPLING_PERCENT * done) / actual.steps);
+        return control.onProgress(percent, denoiser.work);
+      },
     });
   } catch (error) {
     if (error instanceof SamplingStoppedError) await resumption.save(error.state);
@@ -89,7 +94,13 @@ export async function generateVideo(
   const { media, stored } = await finishLatent(dependencies, latent, isStored(request));
   if (await control.shouldStop()) {
     // No step is left that would need more than the latent.
-    await resumption.save({ latent, stepsDone: actual.steps, memory: null, inside: null });
+    await resumption.save({
+      latent,
+      stepsDone: actual.steps,
+      memory: null,
+      inside: null,
+      equivalents,
+    });
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }
 
@@ -128,7 +139,7 @@ export async function generateVideo(
     donors: actual.donors,
     startTime: actual.startTime,
     stepsRun: actual.steps,
-    equivalentsRun: actual.steps,
+    equivalentsRun: roundEquivalents(equivalents),
     stepsHere: actual.steps - resumption.stepsBefore,
     work: denoiser.work,
   };

@@ -204,6 +204,8 @@ export interface UsageRecord {
   instanceType?: string;
   purchaseOption?: 'on-demand' | 'spot' | 'embedded';
   networkEvaluations?: number;
+  /** Their compute, in evaluations of all tokens; absent where each was one. */
+  evaluationEquivalents?: number;
   stateTransitions?: number;
 }
 

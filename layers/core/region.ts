@@ -105,8 +105,22 @@ export function contextTokens({ tokens, total }: Pick<TokenRegion, 'tokens' | 't
  * layers of a token and `a` for a query against one key. Live tokens alone take `live * (p + a * total)`:
  * they are fewer queries, but each of them reads the keys of all tokens.
  */
-export function liveShare({ tokens, total }: Pick<TokenRegion, 'tokens' | 'total'>): number {
-  return tokens.length / total;
+export function liveShare(live: number, total: number): number {
+  return live / total;
+}
+
+/**
+ * What making the context of a region computes once, in evaluations of all tokens with guidance: the share
+ * of the tokens outside, halved because one row serves both of a guided evaluation. A little too much: they
+ * read the keys of each other only.
+ */
+export function contextShare(context: number, total: number): number {
+  return context / total / 2;
+}
+
+/** Compute is told in ten-thousandths of an evaluation: enough, and exact as a decimal. */
+export function roundEquivalents(equivalents: number): number {
+  return Math.round(equivalents * 1e4) / 1e4;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { TokenPatch } from '../core/region.ts';
 import type { ShownAttributes } from '../core/shown-attributes.ts';
 import type { Tensor } from '../core/tensor.ts';
 
@@ -41,6 +42,52 @@ export interface VelocityRequest {
   condition: TextCondition;
 }
 
+/**
+ * Evaluates some tokens of a latent, the live ones: they read each other and the keys and values of the
+ * other tokens, which are the context.
+ */
+export interface RegionDenoiser {
+  readonly patch: TokenPatch;
+  /**
+   * Whether the weights were trained with a clean context that reads itself alone; otherwise the context is
+   * what a full evaluation read.
+   */
+  readonly isTrained: boolean;
+  /** `velocity` of all tokens, whose keys and values stay for evaluations of some of them. */
+  velocityAndContext(
+    request: VelocityRequest,
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<{ velocity: Tensor; context: TokenContext }>;
+  /**
+   * Context of some tokens of a clean latent, which read each other and the unconditional prompt: it
+   * depends on neither prompt nor time.
+   */
+  cleanContext(
+    clean: Tensor,
+    tokens: readonly number[],
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<TokenContext>;
+}
+
+/** Keys and values of tokens. They stay where the networks run until they are released. */
+export interface TokenContext {
+  /** Keeps these tokens, of those that it was made of, and forgets the others. */
+  restrict(tokens: readonly number[]): Promise<void>;
+  /**
+   * The guided velocity of the live tokens, `[C,T,H,W]`, 0 elsewhere; what the latent has elsewhere is not
+   * read. With the guidance that the context was made for.
+   */
+  velocity(
+    request: VelocityRequest,
+    live: readonly number[],
+    unconditional: TextCondition,
+    guidance: number,
+  ): Promise<Tensor>;
+  release(): Promise<void>;
+}
+
 /** The networks of a package that the GPU worker runs. All calls leave the event loop free. */
 export interface VideoModel {
   encodeText(prompt: string): Promise<TextCondition>;
@@ -64,6 +111,8 @@ export interface VideoModel {
     unconditional: TextCondition,
     guidance: number,
   ): Promise<Tensor[]>;
+  /** Null where the package's denoiser evaluates all tokens or none. */
+  readonly regions: RegionDenoiser | null;
   /** `[C,T,H,W]` -> `[F,3,H,W]` in 0..1 */
   decode(latent: Tensor): Promise<Tensor>;
   /** `[F,3,H,W]` in 0..1 -> `[C,T,H,W]` */

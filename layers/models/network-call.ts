@@ -1,27 +1,25 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { NetworkName } from './manifest.ts';
-import type { NetworkRunner, NetworkTensors } from './onnx-networks.ts';
+import type { NetworkInputs, NetworkRunner, NetworkTensors, RunOptions } from './onnx-networks.ts';
 
 /**
  * Runs a network and picks one output, checking its shape.
  *
  * @param shape expected extents, batch included
+ * @param keep outputs that stay beside the networks
  * @throws FlexCacheError `model_corrupt` when the network answers something else.
  */
 export async function callNetwork(
   networks: NetworkRunner,
   network: NetworkName,
-  inputs: NetworkTensors,
+  inputs: NetworkInputs,
   output: string,
   shape: readonly number[],
+  keep: NonNullable<RunOptions['keep']> = {},
 ): Promise<Tensor> {
-  return pickOutput(
-    await networks.run(network, inputs, { outputs: [output] }),
-    network,
-    output,
-    shape,
-  );
+  const outputs = await networks.run(network, inputs, { outputs: [output], keep });
+  return pickOutput(outputs, network, output, shape);
 }
 
 /** One output of a network's answer. @throws FlexCacheError `model_corrupt` on another shape. */

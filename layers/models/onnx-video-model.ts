@@ -1,10 +1,12 @@
 import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
+import { concatenate } from './concatenate.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
-import type { TextCondition, VelocityRequest, VideoModel } from './model.ts';
+import type { RegionDenoiser, TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
-import type { NetworkRunner, NetworkTensors, OnnxOptions } from './onnx-networks.ts';
+import { OnnxDenoiser } from './onnx-denoiser.ts';
+import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
 /** Of text states that are kept for prompts that come again. */
@@ -22,6 +24,7 @@ export class OnnxVideoModel implements VideoModel {
   readonly #networks: NetworkRunner;
   readonly #tokenizer: PromptTokenizer;
   readonly #manifest: ModelManifest;
+  readonly #denoiser: OnnxDenoiser;
   readonly #latentShape: readonly number[];
   readonly #videoShape: readonly number[];
   readonly #conditions = new Map<string, Promise<TextCondition>>();
@@ -33,6 +36,7 @@ export class OnnxVideoModel implements VideoModel {
     this.#networks = networks;
     this.#tokenizer = tokenizer;
     this.#manifest = manifest;
+    this.#denoiser = new OnnxDenoiser(networks, manifest);
     this.#latentShape = latentShape(manifest);
     const { text, video } = manifest;
     this.#mostConditions = Math.floor(CACHED_CONDITION_BYTES / conditionBytes(text));
@@ -119,65 +123,16 @@ export class OnnxVideoModel implements VideoModel {
     return velocity!;
   }
 
-  async velocities(
+  velocities(
     requests: readonly VelocityRequest[],
     unconditional: TextCondition,
     guidance: number,
   ): Promise<Tensor[]> {
-    if (requests.length === 0) return [];
-    // Guidance 1 is the conditional velocity itself.
-    const isGuided = guidance !== 1;
-    const rows = isGuided
-      ? [...requests, ...requests.map((request) => ({ ...request, condition: unconditional }))]
-      : requests;
-    const batch = rows.length;
-    const shape = [batch, ...this.#latentShape];
-    const { data } = await callNetwork(
-      this.#networks,
-      'denoiser',
-      {
-        latent: { data: concatenate(rows.map(({ latent }) => latent.data)), shape },
-        time: { data: Float32Array.from(rows, ({ time }) => time), shape: [batch] },
-        text_states: {
-          data: concatenate(rows.map(({ condition }) => condition.states.data)),
-          shape: [batch, ...unconditional.states.shape],
-        },
-        text_mask: {
-          data: concatenateInt64(rows.map(({ condition }) => condition.mask)),
-          shape: [batch, unconditional.mask.length],
-        },
-        ...this.#wholeLatent(batch),
-      },
-      'velocity',
-      shape,
-    );
-    const count = elementCount(this.#latentShape);
-    const rowOf = (row: number): Float32Array => data.subarray(row * count, (row + 1) * count);
-    return requests.map((_, row) => ({
-      data: isGuided ? guided(rowOf(row), rowOf(requests.length + row), guidance) : rowOf(row),
-      shape: this.#latentShape,
-    }));
+    return this.#denoiser.velocities(requests, unconditional, guidance);
   }
 
-  /** What a denoiser that can evaluate a region reads to evaluate everything: every token, no context. */
-  #wholeLatent(batch: number): NetworkTensors {
-    const { regions, latent } = this.#manifest;
-    if (regions === undefined) return {};
-    const { patch, blocks, heads, headWidth } = regions;
-    const extents = [latent.frames, latent.height, latent.width];
-    const tokens = elementCount(extents.map((extent, axis) => extent / patch[axis]!));
-    const inputs: NetworkTensors = {
-      live: {
-        data: BigInt64Array.from({ length: batch * tokens }, (_, i) => BigInt(i % tokens)),
-        shape: [batch, tokens],
-      },
-    };
-    const none = { data: new Float32Array(0), shape: [batch, heads, 0, headWidth] };
-    for (let block = 0; block < blocks; block++) {
-      inputs[`context_keys_${block}`] = none;
-      inputs[`context_values_${block}`] = none;
-    }
-    return inputs;
+  get regions(): RegionDenoiser | null {
+    return this.#denoiser.regions;
   }
 
   async decode(latent: Tensor): Promise<Tensor> {
@@ -244,32 +199,4 @@ function conditionBytes({ maxTokens, hidden }: ModelManifest['text']): number {
 /** Extents `[C, T, H, W]` of a package's latents. */
 export function latentShape({ latent }: Pick<ModelManifest, 'latent'>): readonly number[] {
   return [latent.channels, latent.frames, latent.height, latent.width];
-}
-
-/** Classifier-free guidance: `v_u + guidance * (v_c - v_u)`. */
-function guided(
-  conditional: Float32Array,
-  unconditional: Float32Array,
-  guidance: number,
-): Float32Array {
-  const velocity = new Float32Array(conditional.length);
-  for (let index = 0; index < velocity.length; index++) {
-    const free = unconditional[index]!;
-    velocity[index] = free + guidance * (conditional[index]! - free);
-  }
-  return velocity;
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
-function concatenateInt64(parts: readonly BigInt64Array[]): BigInt64Array {
-  return BigInt64Array.from(parts.flatMap((part) => [...part]));
 }

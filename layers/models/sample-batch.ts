@@ -1,10 +1,11 @@
 import { InvalidInputError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { TextCondition, VideoModel } from './model.ts';
+import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';
 
 /** The part of a model that denoising many latents at once needs. */
-export type BatchDenoiser = Pick<VideoModel, 'encodeText' | 'velocities' | 'segment'>;
+export type BatchDenoiser = Denoiser & Pick<VideoModel, 'velocities'>;
 
 /** A run and the prompt that it follows. */
 export interface BatchSample {
@@ -28,6 +29,7 @@ interface ActiveRun {
   run: SampleRun;
   index: number;
   condition: TextCondition;
+  answers: RunAnswers;
 }
 
 /** Batches under way: while the network moves one, the latents of the other are prepared. */
@@ -35,7 +37,8 @@ const LANES = 2;
 
 /**
  * Drives many runs at once, a step of up to `batch` of them in each network call. Plans may differ in
- * everything. A run that is over makes room for the next, so that calls stay full to the end.
+ * everything. A run that is over makes room for the next, so that calls stay full to the end. What evaluates a
+ * region is run by itself: no two regions have the same tokens.
  *
  * @param samples read as they are needed: runs may be made on the way
  * @returns the clean latents `[C, T, H, W]` in the order of the samples
@@ -62,27 +65,33 @@ export async function sampleBatch(
 
   async function lane(): Promise<void> {
     let active: ActiveRun[] = [];
-    while (!hasFailed) {
-      while (active.length < batch) {
-        const { value, done } = waiting.next();
-        if (done === true) break;
-        const place = index++;
-        const condition = await model.encodeText(value.prompt);
-        active.push({ run: value.run, index: place, condition });
-      }
-      if (active.length === 0) return;
-      await step(model, active, unconditional, guidance);
-      const unfinished: ActiveRun[] = [];
-      for (const one of active) {
-        if (one.run.next() !== null) {
-          unfinished.push(one);
-          continue;
+    try {
+      while (!hasFailed) {
+        while (active.length < batch) {
+          const { value, done } = waiting.next();
+          if (done === true) break;
+          const place = index++;
+          const condition = await model.encodeText(value.prompt);
+          const answers = new RunAnswers(model, { condition, unconditional, guidance });
+          active.push({ run: value.run, index: place, condition, answers });
         }
-        const latent = one.run.result();
-        latents[one.index] = latent;
-        await onResult?.(latent, one.index);
+        if (active.length === 0) return;
+        await step(model, active, unconditional, guidance);
+        const unfinished: ActiveRun[] = [];
+        for (const one of active) {
+          if (one.run.next() !== null) {
+            unfinished.push(one);
+            continue;
+          }
+          await one.answers.release();
+          const latent = one.run.result();
+          latents[one.index] = latent;
+          await onResult?.(latent, one.index);
+        }
+        active = unfinished;
       }
-      active = unfinished;
+    } finally {
+      await Promise.all(active.map(({ answers }) => answers.release()));
     }
   }
 
@@ -108,16 +117,20 @@ async function step(
   unconditional: TextCondition,
   guidance: number,
 ): Promise<void> {
-  const moving: { run: SampleRun; latent: Tensor; time: number; condition: TextCondition }[] = [];
-  for (const { run, condition } of active) {
+  const together: { run: SampleRun; latent: Tensor; time: number; condition: TextCondition }[] = [];
+  for (const { run, condition, answers } of active) {
     const request = run.next();
-    if (request?.kind === 'velocity') moving.push({ run, condition, ...request });
+    if (request === null) continue;
+    if (request.kind === 'velocity' && !request.keepsContext) {
+      together.push({ run, condition, ...request });
+    } else {
+      run.accept(await answers.answer(request));
+    }
   }
-  if (moving.length === 0) return;
-  const velocities = await model.velocities(moving, unconditional, guidance);
-  for (const [row, { run }] of moving.entries()) {
-    run.accept(velocities[row]!);
+  const velocities = await model.velocities(together, unconditional, guidance);
+  for (const [row, { run }] of together.entries()) run.accept(velocities[row]!);
+  for (const { run, answers } of active) {
     const request = run.next();
-    if (request?.kind === 'segment') run.accept(await model.segment(request.latent));
+    if (request?.kind === 'segment') run.accept(await answers.answer(request));
   }
 }

@@ -2,15 +2,27 @@ import { composeDonors, dilate, type ObjectDonor } from '../core/compose.ts';
 import { FlexCacheError, InvalidInputError } from '../core/errors.ts';
 import type { Plan } from '../core/generation.ts';
 import { standardNormalNoise } from '../core/noise.ts';
+import {
+  contextShare,
+  liveShare,
+  objectRegion,
+  pasteRegion,
+  type TokenRegion,
+} from '../core/region.ts';
 import { eulerTimes, renoise } from '../core/schedule.ts';
 import { cleanPrediction, solverStep } from '../core/solver.ts';
 import type { Tensor } from '../core/tensor.ts';
+import type { RegionDenoiser } from './model.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */
 const START_NOISE = 'start';
 
 /** Evaluations after which the predicted clean latent shows where the object will be. */
 const EVALUATIONS_BEFORE_ANCHOR = 2;
+
+/** Full evaluations before the region of the object is looked for, and by how many positions it grows. */
+const EVALUATIONS_BEFORE_REGION = 1;
+const REGION_MARGIN = 1;
 
 /** Decoded donors of a plan; a whole donor gives both parts. */
 export interface DonorParts {
@@ -31,12 +43,19 @@ export interface SamplerState {
   memory: Tensor | null;
   /** `[T, H, W]`, 1 in the dilated object; null until it is found and for plans that are not anchored. */
   inside: Tensor | null;
+  /** What the steps done took, in evaluations of all tokens. */
+  equivalents: number;
 }
 
 /** What a run needs next. */
 export type SampleRequest =
-  /** The guided velocity at x_t. */
-  | { kind: 'velocity'; latent: Tensor; time: number }
+  /** The guided velocity at x_t; `keepsContext`: keys and values of its tokens may be needed afterwards. */
+  | { kind: 'velocity'; latent: Tensor; time: number; keepsContext: boolean }
+  /**
+   * The guided velocity of the region's tokens at x_t, 0 elsewhere. The other tokens are the context: those
+   * of the last velocity that keeps it or, if none did, those of the clean background.
+   */
+  | { kind: 'region'; latent: Tensor; time: number; region: TokenRegion; background: Tensor }
   /** The object's mask of a predicted clean latent. */
   | { kind: 'segment'; latent: Tensor };
 
@@ -47,6 +66,16 @@ export interface SampleStart {
   donors: DonorParts | null;
   /** Where an earlier run of the same plan and donors stopped; from the plan's start unless given. */
   from?: SamplerState | undefined;
+  /** What the package's denoiser can do with some tokens; null where it can nothing. Plans for a region need it. */
+  regions?: RegionFacts | null;
+}
+
+/** How the region of a run is found. */
+export interface RegionFacts extends Pick<RegionDenoiser, 'patch' | 'isTrained'> {
+  /** Full evaluations before the region is looked for. */
+  evaluationsBefore?: number;
+  /** Positions by which the predicted object grows. */
+  margin?: number;
 }
 
 /**
@@ -68,24 +97,40 @@ export class SampleRun {
   /** Of the step under way, while it waits for something else. */
   #velocity: Tensor | null = null;
   #startNoise: Tensor | null = null;
+  /** Of plans for a region, once it is found: the region, and where the run stood before the step that found it. */
+  #region: { region: TokenRegion; before: SamplerState } | null = null;
 
   /** @throws InvalidInputError when the plan's times, its anchor or the donors do not go together. */
   constructor(plan: SamplePlan, start: SampleStart) {
     this.#plan = plan;
     this.#times = eulerTimes(plan.startTime, plan.steps);
     this.#start = start;
-    requireAnchor(plan, start.donors);
+    requireAnchor(plan, start);
     this.#state = start.from ?? {
       latent: this.#startLatent(),
       stepsDone: 0,
       memory: null,
       inside: null,
+      equivalents: 0,
     };
   }
 
-  /** Where the run stands. What an unfinished step has got so far is not in it. */
+  /**
+   * Where another run of the same plan and donors can go on. What an unfinished step has got so far is not
+   * in it; nor are the steps of a region, whose context cannot be moved: they begin again with the evaluation
+   * that found it, and take the same way.
+   */
   get state(): SamplerState {
-    return this.#state;
+    return this.#region?.before ?? this.#state;
+  }
+
+  /** Network evaluations so far, and their compute in evaluations of all tokens. */
+  get stepsDone(): number {
+    return this.#state.stepsDone;
+  }
+
+  get equivalents(): number {
+    return this.#state.equivalents;
   }
 
   /** What the run needs next, the same until it is accepted; null once all steps are done. */
@@ -93,7 +138,14 @@ export class SampleRun {
     const { latent, stepsDone } = this.#state;
     if (stepsDone === this.#plan.steps) return null;
     const time = this.#times[stepsDone]!;
-    if (this.#velocity === null) return { kind: 'velocity', latent, time };
+    if (this.#region !== null) {
+      const { region } = this.#region;
+      return { kind: 'region', latent, time, region, background: this.#background() };
+    }
+    if (this.#velocity === null) {
+      const keepsContext = this.#findsRegion() && !this.#start.regions!.isTrained;
+      return { kind: 'velocity', latent, time, keepsContext };
+    }
     return { kind: 'segment', latent: cleanPrediction(latent, this.#velocity, time) };
   }
 
@@ -107,9 +159,11 @@ export class SampleRun {
       throw new FlexCacheError('internal', 'a sampling run that is over was given an answer');
     }
     if (this.#velocity !== null) {
-      this.#step(this.#velocity, dilate(answer));
+      const velocity = this.#velocity;
       this.#velocity = null;
-    } else if (this.#needsMask()) {
+      if (this.#plan.anchor === 'region') this.#stepWithRegion(velocity, answer);
+      else this.#step(velocity, dilate(answer));
+    } else if (this.#anchorsBackground() || this.#findsRegion()) {
       this.#velocity = answer;
     } else {
       this.#step(answer, this.#state.inside);
@@ -133,7 +187,18 @@ export class SampleRun {
     return latent;
   }
 
-  #needsMask(): boolean {
+  #findsRegion(): boolean {
+    const { stepsDone } = this.#state;
+    const { evaluationsBefore = EVALUATIONS_BEFORE_REGION } = this.#start.regions ?? {};
+    return (
+      this.#plan.anchor === 'region' &&
+      this.#region === null &&
+      stepsDone + 1 >= evaluationsBefore &&
+      stepsDone + 1 < this.#plan.steps
+    );
+  }
+
+  #anchorsBackground(): boolean {
     const { inside, stepsDone } = this.#state;
     const evaluations = stepsDone + 1;
     return (
@@ -144,8 +209,23 @@ export class SampleRun {
     );
   }
 
+  /** The step after which only the region of the object moves; all of it, while there is no object. */
+  #stepWithRegion(velocity: Tensor, object: Tensor): void {
+    const { patch, isTrained, margin = REGION_MARGIN } = this.#start.regions!;
+    const before = this.#state;
+    const region = objectRegion(object, patch, margin);
+    this.#step(velocity, null);
+    if (region.tokens.length === 0) return;
+    this.#region = { region, before };
+    if (isTrained) this.#count(contextShare(region.total - region.tokens.length, region.total));
+  }
+
+  #count(equivalents: number): void {
+    this.#state = { ...this.#state, equivalents: this.#state.equivalents + equivalents };
+  }
+
   #step(velocity: Tensor, inside: Tensor | null): void {
-    const { latent, stepsDone, memory } = this.#state;
+    const { latent, stepsDone, memory, equivalents } = this.#state;
     const step = {
       before: this.#times[stepsDone - 1] ?? null,
       from: this.#times[stepsDone]!,
@@ -154,16 +234,31 @@ export class SampleRun {
     const solved = solverStep(this.#plan.solver, latent, velocity, step, memory);
     const isLast = stepsDone + 1 === this.#plan.steps;
     if (inside !== null && !isLast) this.#anchor(solved.latent, inside, step.to);
-    this.#state = { ...solved, inside, stepsDone: stepsDone + 1 };
+    const region = this.#region?.region;
+    this.#state = {
+      latent:
+        region !== undefined && isLast
+          ? pasteRegion(solved.latent, this.#background(), region)
+          : solved.latent,
+      memory: solved.memory,
+      inside,
+      stepsDone: stepsDone + 1,
+      equivalents:
+        equivalents + (region === undefined ? 1 : liveShare(region.tokens.length, region.total)),
+    };
   }
 
   /** Sets what lies outside the object to the donor's background, re-noised to the time. */
   #anchor(latent: Tensor, inside: Tensor, time: number): void {
-    const outside = renoise(this.#start.donors!.background!, time, this.#noise());
+    const outside = renoise(this.#background(), time, this.#noise());
     const positions = inside.data.length;
     for (let index = 0; index < latent.data.length; index++) {
       if (inside.data[index % positions]! <= 0) latent.data[index] = outside.data[index]!;
     }
+  }
+
+  #background(): Tensor {
+    return this.#start.donors!.background!;
   }
 
   /** Composed donors, re-noised to the start time; pure noise without donors. */
@@ -182,19 +277,19 @@ export class SampleRun {
   }
 }
 
-function requireAnchor({ anchor }: SamplePlan, donors: DonorParts | null): void {
-  if (anchor === 'region') {
-    throw new InvalidInputError(
-      'anchor',
-      'this sampler denoises all tokens and cannot run a plan for a region',
-      'use a plan with the anchor "none" or "background"',
-    );
-  }
-  if (anchor === 'background' && !donors?.background) {
+function requireAnchor({ anchor }: SamplePlan, { donors, regions }: SampleStart): void {
+  if (anchor !== 'none' && !donors?.background) {
     throw new InvalidInputError(
       'anchor',
       'the plan holds the background of a donor, and no donor has one',
       'use the anchor "none" for plans without a background donor',
+    );
+  }
+  if (anchor === 'region' && !regions) {
+    throw new InvalidInputError(
+      'anchor',
+      'the plan denoises a region, and the package has a denoiser of whole latents only',
+      'calibrate the package, or export its denoiser for regions',
     );
   }
 }

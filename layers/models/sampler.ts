@@ -1,10 +1,7 @@
 import { FlexCacheError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
-import type { VideoModel } from './model.ts';
+import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
-
-/** The part of a model that denoising needs. */
-export type Denoiser = Pick<VideoModel, 'encodeText' | 'velocity' | 'segment'>;
 
 export interface SampleOptions {
   /** `[C, T, H, W]` of the package. */
@@ -16,8 +13,8 @@ export interface SampleOptions {
   from?: SamplerState;
   /** Asked before every step; true ends the run with a `SamplingStoppedError`. */
   shouldStop?: () => boolean | Promise<boolean>;
-  /** After every step, with the steps done so far. */
-  onStep?: (stepsDone: number) => void | Promise<void>;
+  /** After every step, with the steps done so far and what they took, in evaluations of all tokens. */
+  onStep?: (stepsDone: number, equivalents: number) => void | Promise<void>;
 }
 
 /** A run that was told to stop; it may be taken up again from where it stands. */
@@ -47,21 +44,24 @@ export async function sample(
   options: SampleOptions,
 ): Promise<Tensor> {
   const { latentShape, prompt, guidance, from, shouldStop, onStep } = options;
-  const run = new SampleRun(plan, { latentShape, donors, from });
+  const { regions } = model;
+  const run = new SampleRun(plan, { latentShape, donors, from, regions });
   const [condition, unconditional] = await Promise.all([
     model.encodeText(prompt),
     model.encodeText(''),
   ]);
-  for (let request = run.next(); request !== null; request = run.next()) {
-    const { stepsDone } = run.state;
-    if (request.kind === 'segment') {
-      run.accept(await model.segment(request.latent));
-    } else {
-      if ((await shouldStop?.()) === true) throw new SamplingStoppedError(run.state);
-      const { latent, time } = request;
-      run.accept(await model.velocity(latent, time, condition, unconditional, guidance));
+  const answers = new RunAnswers(model, { condition, unconditional, guidance });
+  try {
+    for (let request = run.next(); request !== null; request = run.next()) {
+      const { stepsDone } = run;
+      if (request.kind !== 'segment' && (await shouldStop?.()) === true) {
+        throw new SamplingStoppedError(run.state);
+      }
+      run.accept(await answers.answer(request));
+      if (run.stepsDone > stepsDone) await onStep?.(run.stepsDone, run.equivalents);
     }
-    if (run.state.stepsDone > stepsDone) await onStep?.(run.state.stepsDone);
+    return run.result();
+  } finally {
+    await answers.release();
   }
-  return run.result();
 }

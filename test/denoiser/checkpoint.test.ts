@@ -40,6 +40,7 @@ const CHECKPOINT: Checkpoint = {
   stepsDone: 3,
   memory: null,
   inside: null,
+  equivalents: 2.3,
   runs: ['0123456789ab', 'cdef01234567'],
 };
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Tensor } from '#core/tensor.ts';
 import { DenoiseClock } from '#denoiser/denoise-clock.ts';
 import type { TextCondition } from '#models/model.ts';
-import type { Denoiser } from '#models/sampler.ts';
+import type { Denoiser } from '#models/run-answers.ts';
 
 const TENSOR: Tensor = { data: new Float32Array(0), shape: [0] };
 const CONDITION: TextCondition = { states: TENSOR, mask: new BigInt64Array(0) };
@@ -22,6 +22,7 @@ const slow: Denoiser = {
     milliseconds += 7;
     return TENSOR;
   },
+  regions: null,
 };
 
 describe('DenoiseClock', () => {

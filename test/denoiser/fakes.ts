@@ -14,7 +14,13 @@ import { ObjectMissingError } from '#core/errors.ts';
 import type { ShownAttributes } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
-import type { TextCondition, VelocityRequest, VideoModel } from '#models/model.ts';
+import type {
+  RegionDenoiser,
+  TextCondition,
+  TokenContext,
+  VelocityRequest,
+  VideoModel,
+} from '#models/model.ts';
 import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
@@ -55,6 +61,7 @@ export function targetOf(prompt: string): Tensor {
 export class FakeVideoModel implements VideoModel {
   readonly times: number[] = [];
   readonly guidances: number[] = [];
+  regions: RegionDenoiser | null = null;
   hasObject = true;
   /** Runs before each velocity. */
   beforeStep: () => void | Promise<void> = () => {};
@@ -136,6 +143,87 @@ export class CurvedVideoModel extends FakeVideoModel {
       shape,
     };
   }
+}
+
+/**
+ * Tokens of 1x2x2 positions. What a live token gets depends on the context's latent a little, as keys and
+ * values would make it; contexts that were not released are counted.
+ */
+export class FakeRegions implements RegionDenoiser {
+  readonly patch = { frames: 1, height: 2, width: 2 };
+  readonly isTrained: boolean;
+  readonly model: FakeVideoModel;
+  /** Tokens of each context that a live evaluation read, and its live tokens. */
+  readonly evaluations: { live: readonly number[]; context: readonly number[] }[] = [];
+  open = 0;
+  made = 0;
+
+  constructor(model: FakeVideoModel, isTrained = false) {
+    this.model = model;
+    this.isTrained = isTrained;
+  }
+
+  async velocityAndContext(
+    { latent, time, condition }: VelocityRequest,
+    unconditional: TextCondition,
+    guidance: number,
+  ) {
+    const velocity = await this.model.velocity(latent, time, condition, unconditional, guidance);
+    return {
+      velocity,
+      context: this.#context(
+        latent,
+        Array.from({ length: 12 }, (_, token) => token),
+      ),
+    };
+  }
+
+  async cleanContext(clean: Tensor, tokens: readonly number[]) {
+    return this.#context(clean, tokens);
+  }
+
+  #context(latent: Tensor, of: readonly number[]): TokenContext {
+    let context = of;
+    this.open++;
+    this.made++;
+    return {
+      restrict: async (tokens) => {
+        context = tokens;
+      },
+      velocity: async (request, live, unconditional, guidance) => {
+        this.evaluations.push({ live, context });
+        const { condition, time } = request;
+        const velocity = await this.model.velocity(
+          request.latent,
+          time,
+          condition,
+          unconditional,
+          guidance,
+        );
+        const read = latent.data.reduce(
+          (sum, value, index) => (context.includes(tokenOf(index)) ? sum + value : sum),
+          0,
+        );
+        return {
+          shape: SHAPE,
+          data: velocity.data.map((value, index) =>
+            live.includes(tokenOf(index)) ? value + this.influence * read : 0,
+          ),
+        };
+      },
+      release: async () => void this.open--,
+    };
+  }
+
+  /** Of the context on a velocity. */
+  influence = 0;
+}
+
+/** Token of a place in a latent of `SHAPE`. */
+function tokenOf(index: number): number {
+  const [position, x] = [index % 48, index % 4];
+  const [frame, y] = [Math.floor(position / 16), Math.floor(position / 4) % 4];
+  return frame * 4 + Math.floor(y / 2) * 2 + Math.floor(x / 2);
 }
 
 export class MemoryObjects {

@@ -1,0 +1,87 @@
+import { FlexCacheError } from '../core/errors.ts';
+import { contextTokens } from '../core/region.ts';
+import type { Tensor } from '../core/tensor.ts';
+import type { TextCondition, TokenContext, VideoModel } from './model.ts';
+import type { SampleRequest } from './sample-run.ts';
+
+/** The part of a model that denoising needs. */
+export type Denoiser = Pick<VideoModel, 'encodeText' | 'velocity' | 'segment' | 'regions'>;
+
+/** The texts of a run. */
+export interface RunTexts {
+  condition: TextCondition;
+  unconditional: TextCondition;
+  /** Classifier-free guidance; 1 is none. */
+  guidance: number;
+}
+
+/**
+ * Answers one run's requests with a model, and keeps the context of its region between them. Whoever
+ * makes it releases it in the end.
+ */
+export class RunAnswers {
+  readonly #model: Omit<Denoiser, 'encodeText'>;
+  readonly #texts: RunTexts;
+  #context: TokenContext | null = null;
+  /** Whether the context has the tokens outside the region alone. */
+  #isRestricted = false;
+
+  constructor(model: Omit<Denoiser, 'encodeText'>, texts: RunTexts) {
+    this.#model = model;
+    this.#texts = texts;
+  }
+
+  /** What the run is to accept. */
+  async answer(request: SampleRequest): Promise<Tensor> {
+    const { condition, unconditional, guidance } = this.#texts;
+    const { latent } = request;
+    if (request.kind === 'segment') return this.#model.segment(latent);
+    const { time } = request;
+    if (request.kind === 'velocity') {
+      if (!request.keepsContext) {
+        return this.#model.velocity(latent, time, condition, unconditional, guidance);
+      }
+      await this.release();
+      const { velocity, context } = await this.#regions().velocityAndContext(
+        { latent, time, condition },
+        unconditional,
+        guidance,
+      );
+      this.#context = context;
+      return velocity;
+    }
+    const { region, background } = request;
+    const outside = contextTokens(region);
+    if (this.#context === null) {
+      this.#context = await this.#regions().cleanContext(
+        background,
+        outside,
+        unconditional,
+        guidance,
+      );
+    } else if (!this.#isRestricted) {
+      await this.#context.restrict(outside);
+    }
+    this.#isRestricted = true;
+    return this.#context.velocity(
+      { latent, time, condition },
+      region.tokens,
+      unconditional,
+      guidance,
+    );
+  }
+
+  /** Gives the context back; harmless when there is none. */
+  async release(): Promise<void> {
+    const context = this.#context;
+    this.#context = null;
+    this.#isRestricted = false;
+    await context?.release();
+  }
+
+  #regions(): NonNullable<Denoiser['regions']> {
+    const { regions } = this.#model;
+    if (regions !== null) return regions;
+    throw new FlexCacheError('internal', 'a region was asked of a denoiser that has none');
+  }
+}

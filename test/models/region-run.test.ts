@@ -1,0 +1,204 @@
+import { describe, expect, it } from 'vitest';
+import type { SolverName } from '#core/generation.ts';
+import type { Tensor } from '#core/tensor.ts';
+import { sampleBatch } from '#models/sample-batch.ts';
+import { SampleRun, type DonorParts } from '#models/sample-run.ts';
+import { sample, type SampleOptions, type SamplingStoppedError } from '#models/sampler.ts';
+import {
+  CurvedVideoModel,
+  FakeRegions,
+  FakeVideoModel,
+  planFor,
+  SHAPE,
+  targetOf,
+} from '../denoiser/fakes.ts';
+
+const OPTIONS: SampleOptions = { latentShape: SHAPE, prompt: 'a red ball', guidance: 3 };
+const BACKGROUND: Tensor = {
+  data: Float32Array.from({ length: 96 }, (_, index) => -2 + index / 96),
+  shape: SHAPE,
+};
+const DONORS: DonorParts = { object: null, background: BACKGROUND };
+
+/** The fake masks a corner position of each frame: grown by one it lies in the first of four tokens. */
+const LIVE = [0, 4, 8];
+const CONTEXT = [1, 2, 3, 5, 6, 7, 9, 10, 11];
+
+function regionPlan(steps = 5, solver: SolverName = 'ab2') {
+  return planFor('background', [], { anchor: 'region', startTime: 0.95, steps, solver });
+}
+
+function modelOf(video: FakeVideoModel, isTrained = false, influence = 0) {
+  const regions = new FakeRegions(video, isTrained);
+  regions.influence = influence;
+  video.regions = regions;
+  return { video, regions };
+}
+
+describe('a run for a region', () => {
+  it('ends in the target of a straight flow in the object, and in the donor outside', async () => {
+    // Prepare
+    const { video } = modelOf(new FakeVideoModel());
+
+    // Act
+    const latent = await sample(video, regionPlan(), DONORS, OPTIONS);
+
+    // Assess
+    const target = targetOf(OPTIONS.prompt);
+    for (const channel of [0, 1]) {
+      for (const frame of [0, 1, 2]) {
+        const start = (channel * 3 + frame) * 16;
+        expect(latent.data[start]).toBeCloseTo(target.data[start]!, 4);
+        // The second row of tokens is the donor's.
+        for (let position = start + 8; position < start + 16; position++) {
+          expect(latent.data[position]).toBe(BACKGROUND.data[position]);
+        }
+        // The edge of the region is half of each.
+        const edge = start + 5;
+        expect(latent.data[edge]).toBeCloseTo((target.data[edge]! + BACKGROUND.data[edge]!) / 2, 4);
+      }
+    }
+  });
+
+  it('evaluates all tokens once, then those of the object with the others as context', async () => {
+    // Prepare
+    const { video, regions } = modelOf(new FakeVideoModel());
+    const equivalents: number[] = [];
+
+    // Act
+    await sample(video, regionPlan(), DONORS, {
+      ...OPTIONS,
+      onStep: (_, done) => void equivalents.push(done),
+    });
+
+    // Assess
+    expect(regions.evaluations).toEqual(
+      Array.from({ length: 4 }, () => ({ live: LIVE, context: CONTEXT })),
+    );
+    expect(equivalents).toEqual([1, 1.25, 1.5, 1.75, 2]);
+    expect(regions.made).toBe(1);
+  });
+
+  it('reads the clean background, once, where the weights were trained for it', async () => {
+    // Prepare
+    const { video, regions } = modelOf(new FakeVideoModel(), true);
+    const contexts: unknown[] = [];
+    const cleanContext = regions.cleanContext.bind(regions);
+    regions.cleanContext = (clean, tokens) => {
+      contexts.push([clean, tokens]);
+      return cleanContext(clean, tokens);
+    };
+    let equivalents = 0;
+
+    // Act
+    await sample(video, regionPlan(), DONORS, {
+      ...OPTIONS,
+      onStep: (_, done) => void (equivalents = done),
+    });
+
+    // Assess
+    expect(contexts).toEqual([[BACKGROUND, CONTEXT]]);
+    expect(regions.evaluations).toHaveLength(4);
+    expect(regions.made).toBe(1);
+    expect(equivalents).toBeCloseTo(1 + 0.75 / 2 + 4 * 0.25, 10);
+  });
+
+  it.each([false, true])(
+    'goes on to the very same bits after any step, trained: %s',
+    async (isTrained) => {
+      // Prepare
+      const plan = regionPlan();
+      const model = () => modelOf(new CurvedVideoModel(), isTrained, 0.01).video;
+      const whole = await sample(model(), plan, DONORS, OPTIONS);
+
+      for (const stopAfter of [0, 1, 2, 3, 4]) {
+        // Act
+        const video = model();
+        const { state } = await sample(video, plan, DONORS, {
+          ...OPTIONS,
+          shouldStop: () => video.times.length === stopAfter,
+        }).then(
+          () => expect.unreachable(),
+          (error: unknown) => error as SamplingStoppedError,
+        );
+        const resumed = await sample(model(), plan, DONORS, { ...OPTIONS, from: state });
+
+        // Assess: its context cannot be moved, so a region begins again.
+        expect(state.stepsDone).toBe(0);
+        expect(resumed.data).toEqual(whole.data);
+      }
+    },
+  );
+
+  it('gives its context back when it ends, when it is stopped and when it fails', async () => {
+    // Prepare
+    const { video, regions } = modelOf(new FakeVideoModel());
+    const shouldStop = () => video.times.length === 3;
+
+    // Act & Assess
+    await sample(video, regionPlan(), DONORS, OPTIONS);
+    expect(regions).toMatchObject({ open: 0, made: 1 });
+    video.times.length = 0;
+    await expect(
+      sample(video, regionPlan(), DONORS, { ...OPTIONS, shouldStop }),
+    ).rejects.toMatchObject({ code: 'cancelled' });
+    expect(regions).toMatchObject({ open: 0, made: 2 });
+    video.times.length = 0;
+    video.beforeStep = () => {
+      if (video.times.length === 2) throw new Error('lost');
+    };
+    await expect(sample(video, regionPlan(), DONORS, OPTIONS)).rejects.toThrow('lost');
+    expect(regions).toMatchObject({ open: 0, made: 3 });
+  });
+
+  it('denoises everything while no object is seen', async () => {
+    // Prepare
+    const { video, regions } = modelOf(new FakeVideoModel());
+    video.hasObject = false;
+    let equivalents = 0;
+
+    // Act
+    const latent = await sample(video, regionPlan(3), DONORS, {
+      ...OPTIONS,
+      onStep: (_, done) => void (equivalents = done),
+    });
+
+    // Assess
+    const target = targetOf(OPTIONS.prompt);
+    latent.data.forEach((value, index) => expect(value).toBeCloseTo(target.data[index]!, 4));
+    expect(equivalents).toBe(3);
+    expect(regions).toMatchObject({ open: 0, evaluations: [] });
+  });
+
+  it('is the same alone and among others in a batch', async () => {
+    // Prepare
+    const { video, regions } = modelOf(new CurvedVideoModel(), false, 0.01);
+    const plans = [regionPlan(), planFor('background', [], { steps: 3 }), regionPlan(4, 'euler')];
+    const alone: Tensor[] = [];
+    for (const plan of plans) alone.push(await sample(video, plan, DONORS, OPTIONS));
+    const runs = plans.map(
+      (plan) => new SampleRun(plan, { latentShape: SHAPE, donors: DONORS, regions }),
+    );
+
+    // Act
+    const together = await sampleBatch(
+      video,
+      runs.map((run) => ({ run, prompt: OPTIONS.prompt })),
+      { guidance: 3, batch: 3 },
+    );
+
+    // Assess
+    expect(together).toEqual(alone);
+    expect(runs.map(({ equivalents }) => equivalents)).toEqual([2, 3, 1.75]);
+    expect(regions.open).toBe(0);
+  });
+
+  it('is refused by a denoiser of whole latents, and without a background', async () => {
+    await expect(sample(new FakeVideoModel(), regionPlan(), DONORS, OPTIONS)).rejects.toMatchObject(
+      { code: 'invalid_input', field: 'anchor' },
+    );
+    await expect(
+      sample(modelOf(new FakeVideoModel()).video, regionPlan(), null, OPTIONS),
+    ).rejects.toMatchObject({ code: 'invalid_input', field: 'anchor' });
+  });
+});
