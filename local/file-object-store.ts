@@ -13,13 +13,19 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
-import { ObjectCorruptError, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
+import {
+  nothingThere,
+  ObjectCorruptError,
+  ObjectExistsError,
+  refuseLongObject,
+} from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import { meterObjectRead } from '#stores/object-requests.ts';
 import { meterUse } from '#stores/usage-meter.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
+  ObjectRange,
   ObjectStore,
   PresignOptions,
   PutObjectOptions,
@@ -148,6 +154,29 @@ export class FileObjectStore implements ObjectStore {
     meterObjectRead(bytes, await this.#storageClassOf(key));
     if (sha256Of(body) !== sha256) throw new ObjectCorruptError(key, `its sha256 is not ${sha256}`);
     return body;
+  }
+
+  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+    validateObjectKey(key);
+    meterUse({ objectGets: 1 });
+    try {
+      await using handle = await openFile(this.#path(key), 'r');
+      const objectBytes = (await handle.stat()).size - TRAILER_BYTES;
+      const trailer = Buffer.alloc(TRAILER_BYTES);
+      if (objectBytes >= 0) await handle.read(trailer, 0, TRAILER_BYTES, objectBytes);
+      if (objectBytes < 0 || sha256InTrailer(trailer, objectBytes) === null) {
+        throw new ObjectCorruptError(key, 'it is truncated or not ours');
+      }
+      if (start >= objectBytes) throw nothingThere(key, start);
+      const body = new Uint8Array(Math.min(bytes, objectBytes - start));
+      await handle.read(body, 0, body.byteLength, start);
+      meterObjectRead(body.byteLength, await this.#storageClassOf(key));
+      return { body, objectBytes };
+    } catch (error) {
+      if (error instanceof ObjectCorruptError) throw error;
+      if (isNoObject(error)) throw new ObjectMissingError(key, { cause: error });
+      throw fromFileSystem(error, `read object ${key}`, this.#path(key));
+    }
   }
 
   /** A damaged object has an empty `sha256`; `get` says what is wrong with it. */

@@ -34,6 +34,11 @@ export function refuseLongObject(key: string, bytes: number, atMostBytes = Infin
   );
 }
 
+/** What a read beyond an object's end comes to: it was cut, or is not what its reader takes it for. */
+export function nothingThere(key: string, start: number, options?: ErrorOptions): Error {
+  return new ObjectCorruptError(key, `it has no byte at ${start}`, options);
+}
+
 /** The workflow no longer waits on a task token: it timed out, ended or was stopped. Drop the work. */
 export class TaskGoneError extends FlexCacheError {
   constructor(options?: ErrorOptions) {

@@ -26,6 +26,12 @@ export interface ObjectStore {
    * has more than `atMostBytes`, of which none is read.
    */
   get(key: string, options?: GetObjectOptions): Promise<Uint8Array>;
+  /**
+   * The bytes from `start` on, at most `bytes` of them and fewer where the object ends. The checksum is
+   * of the whole object and is not compared: a reader of parts needs checksums of its own.
+   * @throws ObjectMissingError; @throws ObjectCorruptError when the object has no byte there.
+   */
+  getRange(key: string, start: number, bytes: number): Promise<ObjectRange>;
   /** Null when the object is not there. */
   head(key: string): Promise<ObjectHead | null>;
   /** Idempotent: deleting what is not there succeeds. */
@@ -44,6 +50,13 @@ export interface ObjectStore {
 export interface GetObjectOptions {
   /** No limit unless given. */
   atMostBytes?: number;
+}
+
+/** A stretch of an object. */
+export interface ObjectRange {
+  body: Uint8Array;
+  /** Of the whole object. */
+  objectBytes: number;
 }
 
 export interface PresignOptions {

@@ -13,13 +13,14 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { ObjectMissingError } from '../core/errors.ts';
 import { isStorageClass, type StorageClass } from '../core/storage-class.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
-import { ObjectCorruptError, ObjectExistsError, refuseLongObject } from './errors.ts';
+import { nothingThere, ObjectCorruptError, ObjectExistsError, refuseLongObject } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';
 import { contentDisposition } from './content-disposition.ts';
 import { meterObjectRead } from './object-requests.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
+  ObjectRange,
   ObjectStore,
   PresignOptions,
   PutObjectOptions,
@@ -127,6 +128,31 @@ export class S3ObjectStore implements ObjectStore {
       throw new ObjectCorruptError(key, `its sha256 is not ${expected}`);
     }
     return body;
+  }
+
+  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+    validateObjectKey(key);
+    try {
+      const answer = await metered('objectGets', () =>
+        this.#client.send(
+          new GetObjectCommand({
+            Bucket: this.#bucketOf(key),
+            Key: key,
+            Range: `bytes=${start}-${start + bytes - 1}`,
+          }),
+        ),
+      );
+      const body = await answer.Body!.transformToByteArray();
+      meterObjectRead(body.byteLength, answer.StorageClass);
+      const objectBytes = Number(
+        /\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1] ?? body.byteLength,
+      );
+      return { body, objectBytes };
+    } catch (error) {
+      if (isMissing(error)) throw new ObjectMissingError(key, { cause: error });
+      if (awsErrorName(error) === 'InvalidRange') throw nothingThere(key, start, { cause: error });
+      throw fromAws(error, `read object ${key}`);
+    }
   }
 
   async head(key: string): Promise<ObjectHead | null> {

@@ -21,7 +21,7 @@ import type {
   VelocityRequest,
   VideoModel,
 } from '#models/model.ts';
-import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
+import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
 import type {
@@ -29,7 +29,7 @@ import type {
   GenerationControl,
   StopReason,
 } from '#denoiser/generation-control.ts';
-import type { GetObjectOptions } from '#stores/objects.ts';
+import type { GetObjectOptions, ObjectRange } from '#stores/objects.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
 import { meterUse } from '#stores/usage-meter.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
@@ -255,6 +255,19 @@ export class MemoryObjects {
     refuseLongObject(key, body.byteLength, atMostBytes);
     meterUse({ objectBytesRead: body.byteLength });
     return body;
+  }
+
+  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+    meterUse({ objectGets: 1 });
+    const error = this.nextGetError;
+    this.nextGetError = null;
+    if (error !== null) throw error;
+    const body = this.bodies.get(key);
+    if (body === undefined) throw new ObjectMissingError(key);
+    if (start >= body.byteLength) throw nothingThere(key, start);
+    const range = body.slice(start, start + bytes);
+    meterUse({ objectBytesRead: range.byteLength });
+    return { body: range, objectBytes: body.byteLength };
   }
 
   async delete(key: string): Promise<void> {

@@ -101,6 +101,16 @@ describe('FileObjectStore on disk', () => {
     );
   });
 
+  test('a stretch beyond the end, or of a file that was cut, is refused', async () => {
+    const folder = await temporaryFolder();
+    const store = await FileObjectStore.open(folder);
+    await store.put('it', Uint8Array.of(1, 2, 3));
+
+    await expect(store.getRange('it', 3, 1)).rejects.toThrow(ObjectCorruptError);
+    await truncate(join(folder, 'it'), 20);
+    await expect(store.getRange('it', 0, 1)).rejects.toThrow(ObjectCorruptError);
+  });
+
   test('a file cut anywhere is found', async () => {
     const folder = await temporaryFolder();
     const store = await FileObjectStore.open(folder);

@@ -1,10 +1,11 @@
 import { ObjectMissingError } from '#core/errors.ts';
 import type { StorageClass } from '#core/storage-class.ts';
-import { ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
+import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
+  ObjectRange,
   ObjectStore,
   PresignOptions,
   PutObjectOptions,
@@ -44,6 +45,12 @@ export class MemoryObjects implements ObjectStore {
     if (object === undefined) throw new ObjectMissingError(key);
     refuseLongObject(key, object.head.bytes, atMostBytes);
     return Uint8Array.from(object.body);
+  }
+
+  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+    const body = await this.get(key);
+    if (start >= body.byteLength) throw nothingThere(key, start);
+    return { body: body.slice(start, start + bytes), objectBytes: body.byteLength };
   }
 
   async head(key: string): Promise<ObjectHead | null> {

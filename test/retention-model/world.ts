@@ -103,6 +103,8 @@ export class World {
         put: (key, body, options) =>
           life.request(`put object ${key}`, () => objects.put(key, body, options)),
         get: (key) => life.request(`get object ${key}`, () => objects.get(key)),
+        getRange: (key, start, bytes) =>
+          life.request(`get part of ${key}`, () => objects.getRange(key, start, bytes)),
         head: (key) => life.request(`head object ${key}`, () => objects.head(key)),
         delete: (key) => life.request(`delete object ${key}`, () => objects.delete(key)),
         async *list(prefix) {

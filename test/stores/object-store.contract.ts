@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
+import { UsageMeter } from '#stores/usage-meter.ts';
 import { collect } from '../collect.ts';
 import { unique } from './samples.ts';
 
@@ -55,6 +56,25 @@ export function objectStoreContract(
         /300000 bytes; 299999 are the most/,
       );
       expect(Buffer.compare(await open().get(key, { atMostBytes: 300_000 }), body)).toBe(0);
+    });
+
+    test('a stretch of an object is read without the rest', async () => {
+      const key = unique('stretches/');
+      const body = randomBytes(5000);
+      await open().put(key, body);
+
+      const meter = new UsageMeter();
+      const first = await meter.run(() => open().getRange(key, 0, 1000));
+      expect(Buffer.compare(first.body, body.subarray(0, 1000))).toBe(0);
+      expect(first.objectBytes).toBe(5000);
+      const last = await open().getRange(key, 4000, 4000);
+      expect(Buffer.compare(last.body, body.subarray(4000))).toBe(0);
+      expect(last.objectBytes).toBe(5000);
+      const whole = await open().getRange(key, 0, 9000);
+      expect([whole.body.byteLength, whole.objectBytes]).toEqual([5000, 5000]);
+      expect(meter.usage).toMatchObject({ objectGets: 1, objectBytesRead: 1000 });
+
+      await expect(open().getRange(unique('none/'), 0, 1)).rejects.toThrow(ObjectMissingError);
     });
 
     test('an object that moves to another storage class keeps its bytes and its checksum', async () => {
