@@ -9,7 +9,7 @@ const WEBP_QUALITY = 82;
 const WEBP_EFFORT = 2;
 
 /** Frames of the animation and the spritesheet have this shorter side. */
-const PREVIEW_SIDE_PIXELS = 192;
+export const PREVIEW_SIDE_PIXELS = 192;
 const SPRITES_PER_ROW = 4;
 const JPEG_QUALITY = 85;
 
