@@ -1,5 +1,6 @@
 import { addUp } from '#core/add-up.ts';
 import { costOfJob } from '#core/cost.ts';
+import { equivalentsRun } from '#core/equivalents.ts';
 import type { Job } from '#core/generation.ts';
 import type { MetricName } from '#core/metric-names.ts';
 import { PICO_USD_PER_USD } from '#core/money.ts';
@@ -42,7 +43,7 @@ function report({ telemetry, model, priceBook }: ReportServices, job: Job): void
   if (status !== 'completed' || result === undefined || model === null) return;
   const { hit, stepsRun, fullSteps, latentBytes, seconds } = result;
   const amounts: Partial<Record<MetricName, number>> = {
-    skippedShare: 1 - stepsRun / fullSteps,
+    skippedShare: 1 - equivalentsRun(result) / fullSteps,
     gpuSeconds: addUp(usage, ({ gpuSeconds }) => gpuSeconds),
     queueWait: seconds.queue,
     latentBytes,

@@ -1,5 +1,6 @@
+import { roundEquivalents } from '#core/equivalents.ts';
 import type { UsageRecord } from '#core/generation.ts';
-import { contextShare, liveShare, roundEquivalents } from '#core/region.ts';
+import { contextShare, liveShare } from '#core/region.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import type { RegionDenoiser, TokenContext } from '#models/model.ts';
 import type { Denoiser } from '#models/run-answers.ts';

@@ -1,3 +1,4 @@
+import { equivalentsRun } from '#core/equivalents.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { METRIC_DIMENSIONS, METRIC_NAMESPACE } from '#core/metric-names.ts';
 
@@ -42,7 +43,7 @@ export function videoMetrics(input: VideoMetricsInput): string {
     model,
     pool: request.pool,
     videoId: request.videoId,
-    SkippedShare: 1 - result.stepsRun / plan.fullSteps,
+    SkippedShare: 1 - equivalentsRun(result) / plan.fullSteps,
     GpuSeconds: result.usage.gpuSeconds ?? 0,
     QueueWait: result.seconds.queue,
     LatentBytes: result.latentBytes,

@@ -1,5 +1,6 @@
 import { costOfJob } from '#core/cost.ts';
 import { costReport, type CostReport } from '#core/cost-report.ts';
+import { equivalentsRun } from '#core/equivalents.ts';
 import type { Donor, Job, JobStatus, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import type { PriceBook } from '#core/prices.ts';
@@ -123,7 +124,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
     variety: varietyOf(result),
     steps_run: stepsRun,
     steps_full: fullSteps,
-    skipped_share: Math.max(0, 1 - stepsRun / fullSteps),
+    skipped_share: Math.max(0, 1 - equivalentsRun(result) / fullSteps),
     stored: admission?.stored ?? null,
     not_stored_reason: admission?.stored === false ? admission.reason : null,
   };

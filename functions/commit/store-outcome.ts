@@ -1,3 +1,4 @@
+import { equivalentsRun } from '#core/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type {
   Admission,
@@ -120,7 +121,7 @@ function entryOf(
     createdAt: new Date().toISOString(),
     gpuSeconds: work?.gpuSeconds ?? 0,
     ...(work?.denoiseSeconds !== undefined && { denoiseSeconds: work.denoiseSeconds }),
-    stepsRun: generation.stepsRun,
+    stepsRun: equivalentsRun(generation),
   };
 }
 
@@ -244,6 +245,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
 
 function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | 'fullSteps'> {
   const { hit, donors, startTime, stepsRun } = made;
+  const equivalents = equivalentsRun(made);
   const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes, latentBytes } = made;
   const { facts } = made;
   return {
@@ -251,6 +253,7 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
     donors,
     startTime,
     stepsRun,
+    ...(equivalents !== stepsRun && { equivalentsRun: equivalents }),
     videoKey,
     posterKey,
     animationKey,

@@ -1,4 +1,5 @@
 import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
+import { roundEquivalents } from '#core/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core/generation.ts';
 import type { PriceBook } from '#core/prices.ts';
@@ -264,7 +265,7 @@ class Forecast {
       vectors: embedding.vectors,
       createdAt: '',
       gpuSeconds: 0,
-      stepsRun: plan.steps,
+      stepsRun: plan.equivalents,
       ...NO_OBJECTS,
     };
   }
@@ -296,11 +297,11 @@ function predictionOf(
   const lookedAt = requests.length;
   const hits = noHits();
   const sums = { stepsRun: 0, stepsFull: 0, cost: 0n, costWithoutCache: 0n };
-  for (const { hit, steps, fullSteps } of plans) {
+  for (const { hit, steps, equivalents, fullSteps } of plans) {
     hits[hit] += 1;
     sums.stepsRun += steps;
     sums.stepsFull += fullSteps;
-    sums.cost += priceOf(steps);
+    sums.cost += priceOf(roundEquivalents(equivalents));
     sums.costWithoutCache += priceOf(fullSteps);
   }
   const scale = (count: number): number =>

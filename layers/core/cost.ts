@@ -1,4 +1,6 @@
+import { addUp } from './add-up.ts';
 import { dayOf } from './day.ts';
+import { equivalentsOf } from './equivalents.ts';
 import type { Job, UsageRecord } from './generation.ts';
 import { ledgerOf, type LedgerJob, type LedgerLine } from './ledger.ts';
 import { priceOf, quantityOf } from './money.ts';
@@ -133,6 +135,7 @@ function machineCost(
 
 /** How long work on the GPU takes, as measured. */
 export interface GenerationTiming {
+  /** Of an evaluation of all tokens. */
   secondsPerEvaluation: number;
   /** Whatever the number of evaluations: decode, encode, store. */
   fixedSeconds: number;
@@ -151,9 +154,9 @@ export const ASSUMED_TIMING: GenerationTiming = { secondsPerEvaluation: 2, fixed
  */
 export function measuredTiming(records: readonly UsageRecord[]): GenerationTiming | null {
   const made = records.filter((record) => (record.networkEvaluations ?? 0) > 0);
-  const sum = (field: 'networkEvaluations' | 'gpuSeconds' | 'denoiseSeconds'): number =>
+  const sum = (field: 'gpuSeconds' | 'denoiseSeconds'): number =>
     made.reduce((total, record) => total + (record[field] ?? 0), 0);
-  const evaluations = sum('networkEvaluations');
+  const evaluations = addUp(made, equivalentsOf);
   if (evaluations === 0) return null;
   const total = sum('gpuSeconds');
   const denoise = made.every((record) => record.denoiseSeconds !== undefined)
@@ -166,7 +169,7 @@ export function measuredTiming(records: readonly UsageRecord[]): GenerationTimin
 }
 
 export interface CostQuestion {
-  /** That will be run; 0 for an exact hit, which needs no GPU. */
+  /** That will be run, in evaluations of all tokens; 0 for an exact hit, which needs no GPU. */
   networkEvaluations: number;
   /** `ASSUMED_TIMING` unless measured. */
   timing?: GenerationTiming;

@@ -304,6 +304,8 @@ export interface JobResult {
   donors: Donor[];
   startTime: number;
   stepsRun: number;
+  /** Their compute, in evaluations of all tokens; absent where each was one. */
+  equivalentsRun?: number;
   fullSteps: number;
   videoKey: string;
   posterKey: string;
@@ -341,6 +343,7 @@ export type NotStoredReason = (typeof NOT_STORED_REASONS)[number];
 export interface ReplacedWork {
   gpuSeconds: number;
   denoiseSeconds?: number;
+  /** In evaluations of all tokens. */
   networkEvaluations: number;
 }
 
@@ -414,9 +417,10 @@ export interface Entry {
   leaseUntil?: number;
   /** Epoch milliseconds when it came into its state; absent while READY. */
   leavingAt?: number;
-  /** GPU seconds and network evaluations that making it took. */
+  /** GPU seconds that making it took. */
   gpuSeconds: number;
   /** Of the GPU seconds, those in the denoiser network. */
   denoiseSeconds?: number;
+  /** Network evaluations that making it took, in evaluations of all tokens. */
   stepsRun: number;
 }

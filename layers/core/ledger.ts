@@ -1,5 +1,6 @@
 import type { Job, ReplacedWork, UsageRecord } from './generation.ts';
 import { addUp } from './add-up.ts';
+import { equivalentsOf } from './equivalents.ts';
 
 /** A usage record, and whether the video owes it anything. */
 export interface LedgerLine {
@@ -92,6 +93,6 @@ export function generationWork(job: LedgerJob): ReplacedWork | null {
       timed.every(({ denoiseSeconds }) => denoiseSeconds !== undefined) && {
         denoiseSeconds: addUp(timed, ({ denoiseSeconds }) => denoiseSeconds),
       }),
-    networkEvaluations: addUp(runs, ({ networkEvaluations }) => networkEvaluations),
+    networkEvaluations: addUp(runs, equivalentsOf),
   };
 }

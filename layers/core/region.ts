@@ -118,11 +118,6 @@ export function contextShare(context: number, total: number): number {
   return context / total / 2;
 }
 
-/** Compute is told in ten-thousandths of an evaluation: enough, and exact as a decimal. */
-export function roundEquivalents(equivalents: number): number {
-  return Math.round(equivalents * 1e4) / 1e4;
-}
-
 /**
  * A live latent laid over a background by the region's weights.
  *

@@ -1,3 +1,4 @@
+import { equivalentsOf, equivalentsRun } from './equivalents.ts';
 import type { Job, ReplacedWork, UsageRecord } from './generation.ts';
 import { priceOf, quantityOf, type Quantity } from './money.ts';
 import { machinePriceId, priceIn, type PriceBook } from './prices.ts';
@@ -20,10 +21,11 @@ export function savedBy(
   const fullSteps = exact(result.fullSteps, 'result.fullSteps');
   if (useful.length === 0) return savedByVideo(result.replaced, fullSteps, book);
   // A worker that took over ran the last of the steps only; what was saved counts from all of them.
-  const skipped = atLeastZero(fullSteps - exact(result.stepsRun, 'result.stepsRun'));
+  const run = exact(equivalentsRun(result), 'result.equivalentsRun');
+  const skipped = atLeastZero(fullSteps - run);
   const timed = useful.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
   const evaluations = timed.reduce(
-    (sum, { networkEvaluations }) => sum + exact(networkEvaluations!, 'networkEvaluations'),
+    (sum, record) => sum + exact(equivalentsOf(record), 'evaluationEquivalents'),
     0n,
   );
   // Each machine with its share of the evaluations that were run, at its own speed and price.
@@ -64,7 +66,8 @@ function atLeastZero(count: bigint): bigint {
   return count > 0n ? count : 0n;
 }
 
+/** Thousandths of evaluations of all tokens. */
 function exact(count: number, field: string): bigint {
   const { value, scale } = quantityOf(count, field, MOST_EVALUATIONS);
-  return value / scale;
+  return (value * 1000n) / scale;
 }

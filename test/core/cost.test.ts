@@ -218,6 +218,18 @@ describe('costOfJob', () => {
     expect(cost).toMatchObject({ asOf: book.asOf, region: 'us-east-1' });
   });
 
+  test('steps of a region cost what they compute', () => {
+    // 5 evaluations in 10 s that compute what 2.5 of all tokens do: 4 s each.
+    // full: 20 s + (50 - 2.5) x 4 s = 210 s x 1.861 / 3600 = 0.108558333333
+    const region = { ...generate, evaluationEquivalents: 2.5 };
+    const result = resultOf({ stepsRun: 5, equivalentsRun: 2.5 });
+
+    const cost = costOfJob({ usage: [region], result }, book);
+
+    expect(cost.total).toBe(usd('0.010338888889'));
+    expect(cost.saved).toBe(usd('0.098219444444'));
+  });
+
   test('a full generation saved nothing', () => {
     const usage: UsageRecord[] = [
       { ...generate, networkEvaluations: 50 },
@@ -485,6 +497,21 @@ describe('measuredTiming', () => {
     ];
 
     expect(measuredTiming(records)).toEqual({ secondsPerEvaluation: 2, fixedSeconds: 15 });
+  });
+
+  test('is of evaluations of all tokens', () => {
+    const records: UsageRecord[] = [
+      {
+        step: 'generate',
+        gpuSeconds: 20,
+        denoiseSeconds: 10,
+        networkEvaluations: 5,
+        evaluationEquivalents: 2,
+      },
+      { step: 'generate', gpuSeconds: 40, denoiseSeconds: 20, networkEvaluations: 4 },
+    ];
+
+    expect(measuredTiming(records)).toEqual({ secondsPerEvaluation: 5, fixedSeconds: 15 });
   });
 
   test('is unknown before anything was made', () => {

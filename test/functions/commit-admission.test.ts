@@ -31,6 +31,7 @@ async function deepHit(seconds = 1e-5) {
     donors: [donorOf(donor)],
     startTime: 0.3,
     stepsRun: 3,
+    equivalentsRun: 3,
     usage: { ...usage, gpuSeconds: seconds, denoiseSeconds: seconds, networkEvaluations: 3 },
   });
   return { request, donor, input: { ...commitInput(request, generation), generation } };

@@ -108,7 +108,10 @@ const cacheSchema = z
     }),
     steps_run: steps.nullable(),
     steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),
-    skipped_share: share.nullable().meta({ description: '1 - steps_run / steps_full' }),
+    skipped_share: share.nullable().meta({
+      description:
+        'Share of the denoising that reuse skipped: 1 - steps_run / steps_full, and more where steps ran on a region only',
+    }),
     stored: z.boolean().nullable().meta({
       description: 'Whether other videos may start from this one. Null until it is completed.',
     }),

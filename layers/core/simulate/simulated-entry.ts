@@ -59,7 +59,7 @@ export function newEntry(
     decayedCredit: 0,
     neighbours: made.neighbours,
     generation: 1 + Math.max(-1, ...made.donors.map(({ generation }) => generation)),
-    stepsRun: made.plan.steps,
+    stepsRun: made.plan.equivalents,
     secondsPerEvaluation,
     latentBytes,
     storageClass,
