@@ -1,0 +1,111 @@
+import {
+  CALIBRATION_FORMAT,
+  checkCalibrationFile,
+  type CalibrationFile,
+} from '#core/calibration-file.ts';
+import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import type { SolverName } from '#core/generation.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
+import type { ModelPackage } from '#models/manifest.ts';
+import { loadCalibration } from '#models/package-calibration.ts';
+import type { FullGeneration } from './system.ts';
+import type { Row } from './rows.ts';
+
+/** The calibration of a package, or what stands in for one that has none. */
+export interface BenchCalibration {
+  file: CalibrationFile;
+  isProvisional: boolean;
+}
+
+/** Reads `calibration.json`; without one, start points that were measured on 32 to 64 prompts stand in. */
+export async function benchCalibration(modelPackage: ModelPackage): Promise<BenchCalibration> {
+  const { file } = await loadCalibration(modelPackage);
+  return file === null
+    ? { file: provisional(modelPackage), isProvisional: true }
+    : { file: file.content, isProvisional: false };
+}
+
+/** What ours decides by, less what a row leaves out. */
+export function calibrationOf(
+  { without }: Pick<Row, 'without'>,
+  { file }: BenchCalibration,
+  { solver }: FullGeneration,
+  { manifest }: ModelPackage,
+): Calibration {
+  if (without === 'calibration') return new DefaultCalibration(manifest.lookup.thresholds, solver);
+  const plans = without === 'regions' ? withoutRegions(file) : file.plans;
+  return new PackageCalibration({
+    ...file,
+    full: { ...file.full, solver },
+    plans: plans.map((plan) => ({ ...plan, solver: solverOf(plan.solver, solver) })),
+  });
+}
+
+/** Rows by Euler run it for hits too. */
+function solverOf(planned: SolverName, full: SolverName): SolverName {
+  return full === 'euler' ? 'euler' : planned;
+}
+
+/**
+ * Without the regions, the cheapest cell of the measurement whose 95 % bounds hold the objective takes the place of each
+ * plan for one; where there is none, the kind is not used.
+ */
+function withoutRegions({ plans, measured, objective }: CalibrationFile): CalibrationFile['plans'] {
+  return plans.flatMap((plan) => {
+    if (plan.anchor !== 'region') return [plan];
+    const [cheapest] = measured
+      .filter(
+        ({ kind, anchor, similarity, loss }) =>
+          kind === plan.kind &&
+          anchor !== 'region' &&
+          similarity <= plan.similarity &&
+          (loss.adherence === null || loss.adherence.high <= objective.adherence) &&
+          loss.frechet.high <= objective.frechet,
+      )
+      .sort((one, other) => one.equivalents - other.equivalents);
+    if (cheapest === undefined) return [];
+    const { kind, startTime, steps, solver, anchor, equivalents, loss, samples } = cheapest;
+    const { similarity } = plan;
+    return [{ kind, similarity, startTime, steps, solver, anchor, equivalents, loss, samples }];
+  });
+}
+
+function provisional({ manifest, revision }: ModelPackage): CalibrationFile {
+  const { whole } = manifest.lookup.thresholds;
+  const thresholds = { whole, object: 0.82, background: 0.69 };
+  const unknown = { mean: 0, low: 0, high: 0 };
+  const shared = {
+    solver: 'ab2',
+    loss: { adherence: unknown, frechet: unknown },
+    samples: 32,
+  } as const;
+  const plan = (
+    kind: CalibrationFile['plans'][number]['kind'],
+    similarity: number,
+    startTime: number,
+    steps: number,
+    anchor: 'none' | 'background' = 'none',
+  ) => ({ ...shared, kind, similarity, startTime, steps, anchor, equivalents: steps });
+  const { object, background } = thresholds;
+  return checkCalibrationFile('provisional calibration', {
+    format: CALIBRATION_FORMAT,
+    modelRevision: revision,
+    createdAt: new Date(0).toISOString(),
+    machine: 'provisional',
+    provider: 'cpu',
+    seed: 0,
+    samples: 64,
+    objective: { adherence: 0.01, frechet: 0.05 },
+    precision: 0.97,
+    full: { solver: 'ab2', steps: 6, adherence: null, frechet: 0 },
+    maxGeneration: null,
+    thresholds,
+    plans: [
+      plan('whole', whole, 0.3, 1),
+      plan('near', whole, 0.8, 4),
+      plan('object+background', Math.min(object, background), 0.7, 3),
+      plan('background', background, 0.95, 4, 'background'),
+    ],
+    heldOut: null,
+  });
+}

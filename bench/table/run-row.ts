@@ -1,0 +1,247 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { FrechetReference } from '#core/statistics/frechet.ts';
+import { compatibilityKey } from '#core/identity.ts';
+import type { ModelPackage } from '#models/manifest.ts';
+import { compatibilityOf } from '#models/manifest.ts';
+import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
+import { calibrationOf, type BenchCalibration } from './calibrations.ts';
+import { publishedNirvanaLadder, skippedSteps } from './ladder.ts';
+import { LatentNetworks } from './networks.ts';
+import { Pictures } from './pictures.ts';
+import type { PromptEmbeddings } from './prompts.ts';
+import { replay, type Outcome } from './replay.ts';
+import type { BenchRequest } from './requests.ts';
+import { HIT_LETTERS, RESULT_FORMAT, type RowResult } from './result.ts';
+import type { FullGenerations, Row } from './rows.ts';
+import {
+  adherenceOf,
+  diversityOf,
+  frechetOf,
+  readRealClips,
+  type FrechetResult,
+} from './statistics.ts';
+import { bootstrapEstimate } from '#core/statistics/intervals.ts';
+import { describeMachine, type Settings } from './settings.ts';
+import type { System } from './system.ts';
+import { FinalLatentCache } from './systems/final-latents.ts';
+import { NoCache } from './systems/none.ts';
+import { NoisyStateCache } from './systems/noisy-states.ts';
+import { PartsOfStatesCache } from './systems/parts-of-states.ts';
+import { Product } from './systems/product.ts';
+import { vllmOmniCache } from './systems/vllm-omni.ts';
+import type { Tuning } from './tuning.ts';
+
+/** What a row is run with. */
+export interface RowInput {
+  settings: Settings;
+  modelPackage: ModelPackage;
+  fulls: FullGenerations;
+  calibration: BenchCalibration;
+  requests: readonly BenchRequest[];
+  /** Positions of the requests that quality is compared on. */
+  measured: ReadonlySet<number>;
+  embeddings: PromptEmbeddings;
+  tuning: Tuning | null;
+}
+
+/** Replays one row and writes its result. */
+export async function runRow(row: Row, input: RowInput): Promise<void> {
+  const { settings, modelPackage, fulls, embeddings } = input;
+  const { manifest } = modelPackage;
+  const options = { executionProvider: settings.provider, ...settings.threads };
+  const model = await OnnxVideoModel.open(modelPackage, options);
+  const networks = new LatentNetworks(modelPackage, options);
+  const full = fulls[row.full];
+  const requests = row.isOnlyMeasured
+    ? input.requests
+        .filter(({ index }) => input.measured.has(index))
+        .map((request) => ({ ...request, session: request.index }))
+    : input.requests;
+  const pictures = settings.pictures.includes(row.id) ? new Pictures(manifest) : null;
+  const start = performance.now();
+  try {
+    const system = buildSystem(row, input, networks);
+    const outcomes = await replay(system, requests, {
+      manifest,
+      model,
+      networks,
+      embeddings,
+      full,
+      batch: settings.batch,
+      ...(pictures && { onVideo: (video) => pictures.add(video) }),
+      onTurn: progress(row, requests.length),
+    });
+    const seconds = (performance.now() - start) / 1000;
+    const result = await describe(row, input, outcomes, system, seconds);
+    await mkdir(settings.results, { recursive: true });
+    await writeFileAtomically(
+      join(settings.results, `${row.id}.json`),
+      `${JSON.stringify(result)}\n`,
+    );
+    if (pictures !== null) {
+      const { images, shown } = await pictures.sheets(manifest, model, full);
+      for (const [name, image] of images) {
+        await writeFileAtomically(join(settings.results, `${row.id}-${name}`), image);
+      }
+      const text = `${JSON.stringify(shown, null, 1)}\n`;
+      await writeFileAtomically(join(settings.results, `${row.id}-pictures.json`), text);
+    }
+  } finally {
+    await Promise.all([model.close(), networks.close()]);
+  }
+}
+
+function buildSystem(
+  row: Row,
+  { modelPackage, fulls, calibration, tuning }: RowInput,
+  networks: LatentNetworks,
+): System {
+  const { manifest } = modelPackage;
+  const full = fulls[row.full];
+  const half = Array.from({ length: Math.max(1, Math.floor(full.steps / 2)) }, (_, i) => i + 1);
+  const tuned = (): Tuning => {
+    if (tuning === null) throw new Error(`${row.id} needs the tuning of ${row.full}`);
+    return tuning;
+  };
+  switch (row.kind) {
+    case 'none':
+      return new NoCache(full);
+    case 'nirvana': {
+      const ladder = row.isPublished ? publishedNirvanaLadder(full.steps) : tuned().ladders.prompts;
+      return new NoisyStateCache({
+        full,
+        skip: (similarity) => skippedSteps(ladder, similarity),
+        stored: row.isPublished ? publishedStates(full.steps) : half.slice(-5),
+        storesHits: row.storesHits ?? false,
+      });
+    }
+    case 'flexcache-like': {
+      const { 'both parts': both, object, background } = tuned().ladders;
+      const ladders = { both, object, background };
+      return new PartsOfStatesCache({ full, ladders, stored: half.slice(-5), networks });
+    }
+    case 'modm-like':
+      return new FinalLatentCache({ full, ladder: tuned().ladders.videos, networks });
+    case 'vllm-omni-like':
+      return vllmOmniCache(full, tuned().vllmThreshold, (latents) => networks.embed(latents));
+    case 'ours':
+      return new Product({
+        steps: full.steps,
+        calibration: calibrationOf(row, calibration, full, modelPackage),
+        compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
+        judged: manifest.judge?.attributes ?? [],
+        latentShape: latentShape(manifest),
+        networks,
+        usesCodec: row.without !== 'codec',
+        decouples: row.without !== 'decoupling',
+        verifies: row.without !== 'verification',
+      });
+  }
+}
+
+/** NIRVANA's five states of 50 steps, as steps of so many; those of one step are one state. */
+function publishedStates(steps: number): number[] {
+  const states = [5, 10, 15, 20, 25].map((of50) => Math.floor((of50 * steps) / 50));
+  return [...new Set(states)].filter((step) => step > 0);
+}
+
+async function describe(
+  row: Row,
+  { settings, modelPackage, fulls, calibration, measured, tuning }: RowInput,
+  outcomes: readonly Outcome[],
+  system: System,
+  seconds: number,
+): Promise<RowResult> {
+  const attributes = modelPackage.manifest.judge?.attributes ?? [];
+  const made = outcomes.filter((outcome) => outcome !== undefined);
+  const judgedOf = new Map(
+    made.flatMap((outcome) =>
+      outcome.hit === 'exact' ? [] : [[outcome.request.index, outcome.video] as const],
+    ),
+  );
+  const perRequest = made.map((outcome) => {
+    const { request, hit } = outcome;
+    // An exact answer shows what the video shows that was made first.
+    const video = judgedOf.get(hit === 'exact' ? outcome.original.index : request.index)!;
+    const { right, asked } = adherenceOf(attributes, request, video.judged.values);
+    return {
+      index: request.index,
+      hit,
+      evaluations: hit === 'exact' ? 0 : video.evaluations,
+      equivalents: hit === 'exact' ? 0 : Number(video.equivalents.toFixed(3)),
+      right,
+      asked,
+    };
+  });
+  const distances = await frechetDistances(settings, made, measured);
+  const videos = made.filter((outcome) => outcome.hit !== 'exact');
+  return {
+    format: RESULT_FORMAT,
+    row,
+    full: fulls[row.full],
+    createdAt: new Date().toISOString(),
+    machine: describeMachine(),
+    provider: settings.provider,
+    seed: settings.seed,
+    modelRevision: modelPackage.revision,
+    isProvisional: row.kind === 'ours' && calibration.isProvisional,
+    tuning,
+    requests: {
+      index: perRequest.map(({ index }) => index),
+      hits: perRequest.map(({ hit }) => HIT_LETTERS[hit]).join(''),
+      evaluations: perRequest.map(({ evaluations }) => evaluations),
+      equivalents: perRequest.map(({ equivalents }) => equivalents),
+      right: perRequest.map(({ right }) => right).join(''),
+      asked: perRequest.map(({ asked }) => asked).join(''),
+    },
+    evaluations: bootstrapEstimate(perRequest.map(({ evaluations }) => evaluations)),
+    equivalents: bootstrapEstimate(perRequest.map(({ equivalents }) => equivalents)),
+    ...distances,
+    diversity: diversityOf(made),
+    videos: videos.length,
+    holdings: system.holdings(),
+    replaySeconds: Number(seconds.toFixed(1)),
+  };
+}
+
+/** To real clips; of all videos, and of those of the requests that quality is compared on. */
+async function frechetDistances(
+  settings: Settings,
+  outcomes: readonly Outcome[],
+  measured: ReadonlySet<number>,
+): Promise<{ frechet: FrechetResult | null; frechetOfAll: FrechetResult | null }> {
+  const videos = outcomes.flatMap((outcome) =>
+    outcome.hit === 'exact'
+      ? []
+      : [{ index: outcome.request.index, features: outcome.video.judged.features }],
+  );
+  const dimensions = videos[0]!.features.length;
+  const real = await readRealClips(settings.realClips, dimensions);
+  const reference = new FrechetReference(real);
+  const compared = videos.filter(({ index }) => measured.has(index));
+  const frechet = frechetOf(
+    reference,
+    compared.map(({ features }) => features),
+  );
+  const frechetOfAll =
+    compared.length === videos.length
+      ? null
+      : frechetOf(
+          reference,
+          videos.map(({ features }) => features),
+        );
+  // Rows are compared pair by pair on the requests that all of them have.
+  return { frechet, frechetOfAll: frechetOfAll && { ...frechetOfAll, influence: [] } };
+}
+
+/** Says about every tenth of the trace how far a row is. */
+function progress({ id }: Row, all: number): (done: number) => void {
+  let next = all / 10;
+  return (done) => {
+    if (done < next) return;
+    next = done + all / 10;
+    process.stderr.write(`${id}: ${done} of ${all} requests\n`);
+  };
+}

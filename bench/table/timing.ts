@@ -1,0 +1,80 @@
+import { decodeLatent } from '#codec/decode-latent.ts';
+import { standardNormalNoise } from '#core/noise.ts';
+import { quantileOf } from '#core/statistics/intervals.ts';
+import { finishLatent } from '#denoiser/finish-latent.ts';
+import type { ExecutionProvider } from '#models/execution-provider.ts';
+import type { ModelPackage } from '#models/manifest.ts';
+import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
+
+const COMPATIBILITY_KEY = 'bench';
+
+/** Seconds of one worker that makes one video at a time, medians. */
+export interface Timing {
+  provider: ExecutionProvider;
+  /** One guided evaluation with its step. */
+  evaluation: number;
+  /** Of every video that is made. */
+  fixed: number;
+  /** Of the fixed seconds: states of a new prompt; decoding, media files and what an entry says of a latent. */
+  parts: { text: number; finish: number };
+  /** Reading a donor. */
+  donor: number;
+}
+
+/** Measures a worker on this machine; run it alone. */
+export async function measureTiming(
+  modelPackage: ModelPackage,
+  provider: ExecutionProvider,
+  repeats: number,
+): Promise<Timing> {
+  const { manifest } = modelPackage;
+  const model = await OnnxVideoModel.open(modelPackage, { executionProvider: provider });
+  try {
+    await model.warmUp();
+    const noise = standardNormalNoise(latentShape(manifest), 1, 'start');
+    const { guidance } = manifest.scheduler;
+    const finishing = { model, manifest, compatibilityKey: COMPATIBILITY_KEY };
+    const unconditional = await model.encodeText('');
+    const text: number[] = [];
+    const evaluation: number[] = [];
+    const finish: number[] = [];
+    const donor: number[] = [];
+    for (let round = 0; round < repeats; round++) {
+      const condition = await timed(text, () => model.encodeText(`a red ball, take ${round}`));
+      for (let step = 0; step < 4; step++) {
+        await timed(evaluation, () =>
+          model.velocity(noise, 1 - step / 5, condition, unconditional, guidance),
+        );
+      }
+      const { stored } = await timed(finish, () => finishLatent(finishing, noise, true));
+      const { container } = stored!;
+      await timed(donor, async () =>
+        decodeLatent(container, { compatibilityKey: COMPATIBILITY_KEY }),
+      );
+    }
+    const parts = { text: median(text), finish: median(finish) };
+    return {
+      provider,
+      evaluation: median(evaluation),
+      fixed: parts.text + parts.finish,
+      parts,
+      donor: median(donor),
+    };
+  } finally {
+    await model.close();
+  }
+}
+
+async function timed<Value>(into: number[], work: () => Promise<Value>): Promise<Value> {
+  const start = performance.now();
+  const value = await work();
+  into.push((performance.now() - start) / 1000);
+  return value;
+}
+
+function median(values: readonly number[]): number {
+  return quantileOf(
+    [...values].sort((one, other) => one - other),
+    0.5,
+  );
+}
