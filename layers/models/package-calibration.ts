@@ -30,7 +30,7 @@ export interface LoadedCalibration {
  *
  * @throws FlexCacheError `model_corrupt` naming the field, when the file is wrong, was measured on
  * another model revision, or on full generations of other steps or of another solver than the
- * package's. A stale file is not passed over: its package would run otherwise than was measured.
+ * package's, or has plans for a region that the denoiser cannot run. A stale file is not passed over: its package would run otherwise than was measured.
  */
 export async function loadCalibration(modelPackage: ModelPackage): Promise<LoadedCalibration> {
   const path = join(modelPackage.directory, CALIBRATION_FILE);
@@ -66,6 +66,19 @@ export function calibrationIn(
         fix: `set scheduler.steps to ${full.steps} and scheduler.solver to ${full.solver} in model.json, or ${CALIBRATE}`,
       },
     );
+  }
+  if (manifest.regions === undefined) {
+    const index = content.plans.findIndex(({ anchor }) => anchor === 'region');
+    if (index >= 0) {
+      throw new FlexCacheError(
+        'model_corrupt',
+        `${path}: plan ${index} denoises a region, and the package's denoiser takes whole latents only`,
+        {
+          field: `plans.${index}.anchor`,
+          fix: `export the denoiser with regions and say so in model.json, or ${CALIBRATE}`,
+        },
+      );
+    }
   }
   const { createdAt } = content;
   return {

@@ -40,6 +40,37 @@ describe('loadCalibration', () => {
     );
   });
 
+  it('refuses plans for a region where the denoiser takes whole latents only', async () => {
+    // Prepare
+    const { directory } = await packageWith((each) => {
+      const { similarity, frechet } = { similarity: 0.7, frechet: { mean: 0, low: 0, high: 0 } };
+      return measuredOn(each, {
+        plans: [
+          {
+            kind: 'background',
+            similarity,
+            startTime: 0.95,
+            steps: 3,
+            solver: each.manifest.scheduler.solver,
+            anchor: 'region',
+            equivalents: 1.5,
+            loss: { adherence: null, frechet },
+            samples: 512,
+          },
+        ],
+      });
+    });
+    const modelPackage = await loadManifest(directory);
+    const { regions, ...withoutRegions } = modelPackage.manifest;
+
+    // Act & Assess
+    expect(regions).toBeDefined();
+    await expect(loadCalibration(modelPackage)).resolves.toHaveProperty('file.content.plans');
+    await expect(
+      loadCalibration({ ...modelPackage, manifest: withoutRegions }),
+    ).rejects.toMatchObject({ code: 'model_corrupt', field: 'plans.0.anchor' });
+  });
+
   it('is conservative without a file, and says so', async () => {
     const loaded = await loadCalibration(await loadManifest(await writePackage()));
 
