@@ -17,12 +17,13 @@ import { crossedTargets } from './world-prompts.ts';
  * `maxReuse`, the mean squared difference of the latents that two seeds make of the same donor, beside
  * that of two full generations.
  *
- *     node bench/variety.ts [--count 4] [--model DIR]
+ *     node bench/variety.ts [--count 4] [--hit background] [--model DIR]
  */
 
 const { values: flags } = parseArgs({
   options: {
     count: { type: 'string', default: '4' },
+    hit: { type: 'string' },
     model: { type: 'string', default: 'containers/demo-model/package' },
   },
 });
@@ -34,12 +35,21 @@ const ASKED: readonly { hit: HitKind; maxReuse: number }[] = [
   { hit: 'background', maxReuse: 1 },
 ];
 
+/** A background that is held while the object is denoised. */
+const HELD: StartPoint = { ...startPoint(0.95, 5, 'ab2'), anchor: 'background' };
+
 const modelPackage = await loadManifest(flags.model);
 const { manifest } = modelPackage;
 const model = await OnnxVideoModel.open(modelPackage);
 const { guidance, solver, steps: fullSteps } = manifest.scheduler;
 const calibration = new DefaultCalibration(manifest.lookup.thresholds, solver);
-const differences = new Map<string, number[]>();
+
+interface Row {
+  hit: HitKind;
+  start: StartPoint;
+  differences: number[];
+}
+const rows = new Map<string, Row>();
 
 for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries()) {
   const options = { latentShape: latentShape(manifest), prompt, guidance };
@@ -50,14 +60,20 @@ for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries())
     await make(100 + index, fromNoise, null),
     await make(200 + index, fromNoise, null),
   ];
-  note('miss, t0 1.00', donor, other);
+  note('miss', fromNoise, donor, other);
   const mask = await model.segment(donor);
   const dilatedMask = dilate(mask);
   const object = { object: objectPart(donor, mask), dilatedMask };
   const background = fillDilatedHoles(donor, dilatedMask);
-  for (const { hit, maxReuse } of ASKED) {
-    const start = limitReuse(calibration, { minSimilarity: 0, maxReuse }).decide(hit, 1, fullSteps);
-    if (start === null) continue;
+  const starts: { hit: HitKind; start: StartPoint | null }[] = [
+    ...ASKED.map(({ hit, maxReuse }) => ({
+      hit,
+      start: limitReuse(calibration, { minSimilarity: 0, maxReuse }).decide(hit, 1, fullSteps),
+    })),
+    { hit: 'background', start: HELD },
+  ];
+  for (const { hit, start } of starts) {
+    if (start === null || (flags.hit !== undefined && hit !== flags.hit)) continue;
     const parts = {
       object: hit === 'background' ? null : object,
       background: hit === 'object' ? null : background,
@@ -66,33 +82,35 @@ for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries())
     for (const seed of [300 + index, 400 + index]) {
       made.push(await make(seed, start, parts));
     }
-    const name = `${hit}, t0 ${start.startTime.toFixed(2)}`;
-    note(name, made[0]!, made[1]!);
+    note(hit, start, made[0]!, made[1]!);
   }
   process.stderr.write(`${index + 1} ${prompt}\n`);
 }
 await model.close();
 
-function note(name: string, one: Tensor, other: Tensor): void {
+function note(hit: HitKind, start: StartPoint, one: Tensor, other: Tensor): void {
   let sum = 0;
   for (const [index, value] of one.data.entries()) sum += (value - other.data[index]!) ** 2;
-  differences.set(name, [...(differences.get(name) ?? []), sum / one.data.length]);
+  const held = start.anchor === 'none' ? '' : ', held';
+  const name = `${hit}${held}, t0 ${start.startTime.toFixed(2)}`;
+  const row = rows.get(name) ?? { hit, start, differences: [] };
+  row.differences.push(sum / one.data.length);
+  rows.set(name, row);
 }
 
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
-const full = mean(differences.get('miss, t0 1.00')!);
+const full = mean(rows.get('miss, t0 1.00')!.differences);
 const table = new Table({
   head: ['started from', 'difference', 'of two full generations', 'variety'],
 });
-for (const [name, values] of differences) {
-  const [hit, startTime] = name.split(', t0 ') as [HitKind, string];
-  const difference = mean(values);
+for (const [name, { hit, start, differences }] of rows) {
+  const difference = mean(differences);
   table.push([
     name,
     difference.toFixed(3),
     `${((100 * difference) / full).toFixed(0)} %`,
-    varietyOf({ hit, startTime: Number(startTime) }),
+    varietyOf({ hit, ...start }),
   ]);
 }
 console.log(table.toString());

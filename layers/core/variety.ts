@@ -10,7 +10,10 @@ export type Variety = (typeof VARIETIES)[number];
  * twentieth of what two full generations differ by, and from here on by a tenth to a quarter.
  */
 const MEDIUM_FROM = 0.9;
-/** Behind a background that is kept as lightly as this, the rest differs as in full generations. */
+/**
+ * Behind a background that is kept as lightly as this, the rest differs as in full generations; where the
+ * background is held (`Anchor`), the object alone makes seven tenths of that (3 prompts).
+ */
 const HIGH_FROM = 0.95;
 
 /**
