@@ -12,6 +12,7 @@ import { generateVideo } from '#denoiser/generate-video.ts';
 import {
   COMPATIBILITY_KEY,
   donorFor,
+  FakeRegions,
   FakeVideoModel,
   MANIFEST,
   MemoryObjects,
@@ -108,6 +109,24 @@ describe('generateVideo', () => {
       objectBytesRead: stored,
       objectPuts: 5,
       objectBytesWritten: written.reduce((bytes, [, body]) => bytes + body.length, 0),
+    });
+  });
+
+  it('counts the steps of a region, and what they compute', async () => {
+    // Prepare: 3 of the 12 tokens are the object's.
+    await storeDonor('b');
+    model.regions = new FakeRegions(model);
+    const plan = { anchor: 'region', startTime: 0.95, steps: 5, equivalents: 2.4 } as const;
+
+    // Act
+    const result = await generate(planFor('background', [donorFor('background', 'b')], plan));
+
+    // Assess
+    expect(result).toMatchObject({
+      hit: 'background',
+      stepsRun: 5,
+      equivalentsRun: 2,
+      work: { networkEvaluations: 5, evaluationEquivalents: 2 },
     });
   });
 
