@@ -198,6 +198,36 @@ describe('a generation that is shut down', () => {
     }
   });
 
+  it('is finished to the very same latent with the background held', async () => {
+    // Prepare
+    const workOn = (plan: Plan, stopAfter?: number) =>
+      work(plan, stopAfter, 'shutdown', 'run-1', new CurvedVideoModel());
+    const { video: donor } = await workOn(planFor('miss', [], { seed: 9 }));
+    const plan = planFor('background', [donorFor('background', donor!.latentKey!)], {
+      anchor: 'background',
+      solver: 'ab2',
+      steps: 5,
+    });
+    const whole = await workOn(plan);
+    const found: boolean[] = [];
+
+    for (const stopAfter of [1, 2, 3, 4]) {
+      // Act
+      await workOn(plan, stopAfter);
+      const subject = { compatibilityKey: COMPATIBILITY_KEY, request, plan };
+      found.push(decodeCheckpoint(objects.bodies.get(key)!, subject, SHAPE).inside !== null);
+      const { video, steps } = await workOn(plan);
+      objects.bodies.delete(key);
+
+      // Assess
+      expect(steps).toBe(5 - stopAfter);
+      // What another run left there is not named: the same latent is written beside it.
+      const hashOf = (latentKey: string) => latentKey.match(/\/([0-9a-f]{16})/)![1];
+      expect(hashOf(video!.latentKey!)).toBe(hashOf(whole.video!.latentKey!));
+    }
+    expect(found).toEqual([false, true, true, true]);
+  });
+
   it('names the run of every worker whose steps are in it, and each worker counts its own', async () => {
     // Prepare
     await work(planFor('miss'), 4, 'shutdown', 'run-1');
