@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { CACHE_MODES } from '#core/generation.ts';
 import { EXECUTION_PROVIDERS } from '#models/execution-provider.ts';
 import { addCacheCommands } from './cache-commands.ts';
+import { addCalibrationCommands } from './calibration-commands.ts';
 import { backfill } from './commands/backfill.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
@@ -102,6 +103,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
   addCacheCommands(program, context, exitWith);
   addTenantCommands(program, context, exitWith);
   addSimulationCommands(program, context, exitWith);
+  addCalibrationCommands(program, context, exitWith);
   addReportCommands(program, context, exitWith);
   addPriceCommands(program, context, exitWith);
 

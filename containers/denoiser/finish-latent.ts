@@ -8,7 +8,7 @@ import type { VideoModel } from '#models/model.ts';
 import { encodeMedia, type VideoMedia } from './media.ts';
 
 /** Coarsest quantisation that changes nothing after a resume, with one bit to spare. */
-const STORED_BITS = 4;
+export const STORED_BITS = 4;
 
 /** What finishing a latent needs. */
 export interface FinishingModel {

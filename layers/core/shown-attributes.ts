@@ -89,7 +89,7 @@ export function compareShown(
 }
 
 /** Whether a word is the value's own, or its plural, participle or third person: `circling` of `circle`. */
-function isFormOf(word: string, value: string): boolean {
+export function isFormOf(word: string, value: string): boolean {
   const stem = value.toLowerCase().replace(/e$/u, '');
   if (word === value.toLowerCase()) return true;
   if (!word.startsWith(stem)) return false;

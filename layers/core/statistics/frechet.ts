@@ -27,16 +27,25 @@ const SMALLEST_SHARE = 1e-10;
  */
 export class FrechetReference {
   readonly dimensions: number;
-  /** Trace of the covariance: the total variance of the features. */
+  /** Trace of the covariance of the components that count. */
   readonly variance: number;
   readonly #mean: Float64Array;
   /** Square root of the covariance. */
   readonly #root: Matrix;
+  /** Principal components, as columns; null where all dimensions count. */
+  readonly #components: Matrix | null;
 
-  /** @throws InvalidInputError for fewer than two rows, or rows of different lengths. */
-  constructor(rows: readonly ArrayLike<number>[]) {
-    const { mean, covariance } = momentsOf(rows, rows[0]?.length ?? 0);
-    this.dimensions = mean.length;
+  /**
+   * @param components of the reference that vary most, the only ones that count: of features with more
+   * dimensions than there are rows the others are noise; all of them unless said
+   * @throws InvalidInputError for fewer than two rows, or rows of different lengths.
+   */
+  constructor(rows: readonly ArrayLike<number>[], components = Infinity) {
+    this.dimensions = rows[0]?.length ?? 0;
+    const all = momentsOf(rows, this.dimensions);
+    this.#components =
+      components < this.dimensions ? principalComponents(all.covariance, components) : null;
+    const { mean, covariance } = this.#project(all);
     this.variance = covariance.trace();
     this.#mean = mean;
     this.#root = powerOf(covariance, 0.5);
@@ -44,7 +53,7 @@ export class FrechetReference {
 
   /** @throws InvalidInputError for fewer than two rows, or rows of another length than the reference's. */
   distanceTo(rows: readonly ArrayLike<number>[]): FrechetDistance {
-    const { mean, covariance, centred } = momentsOf(rows, this.dimensions);
+    const { mean, covariance, centred } = this.#project(momentsOf(rows, this.dimensions));
     const decomposition = decompose(this.#root.mmul(covariance).mmul(this.#root));
     let overlap = 0;
     for (const value of decomposition.values) overlap += Math.sqrt(value);
@@ -54,8 +63,22 @@ export class FrechetReference {
     const distance = shift + covariance.trace() + this.variance - 2 * overlap;
     // d tr((R^1/2 S R^1/2)^1/2) / dS = R^1/2 (R^1/2 S R^1/2)^-1/2 R^1/2 / 2
     const inverse = recompose(decomposition, (value) => 1 / Math.sqrt(value));
-    const slope = Matrix.eye(this.dimensions).sub(this.#root.mmul(inverse).mmul(this.#root));
+    const slope = Matrix.eye(mean.length).sub(this.#root.mmul(inverse).mmul(this.#root));
     return { distance: Math.max(0, distance), influence: influenceOf(centred, offset, slope) };
+  }
+
+  #project(moments: Moments): Moments {
+    if (this.#components === null) return moments;
+    const basis = this.#components;
+    return {
+      mean: Float64Array.from(
+        Matrix.rowVector([...moments.mean])
+          .mmul(basis)
+          .to1DArray(),
+      ),
+      covariance: basis.transpose().mmul(moments.covariance).mmul(basis),
+      centred: moments.centred.mmul(basis),
+    };
   }
 }
 
@@ -108,6 +131,13 @@ function momentsOf(rows: readonly ArrayLike<number>[], dimensions: number): Mome
     .mmul(centred)
     .mul(1 / (count - 1));
   return { mean, covariance, centred };
+}
+
+/** Eigenvectors of the largest eigenvalues, as columns. */
+function principalComponents(covariance: Matrix, count: number): Matrix {
+  const { values, vectors } = decompose(covariance);
+  const order = [...values.keys()].sort((one, other) => values[other]! - values[one]!);
+  return vectors.subMatrixColumn(order.slice(0, count));
 }
 
 interface Decomposition {

@@ -141,6 +141,21 @@ describe('the Frechet distance', () => {
     expect(influence.every(Number.isFinite)).toBe(true);
   });
 
+  it('leaves out components in which the reference hardly varies', () => {
+    const scale = (value: number, dimension: number): number =>
+      value * [5, 4, 0.01, 0.01][dimension]!;
+    const reference = new FrechetReference(rowsOf(400, 7, scale), 2);
+    const other = rowsOf(400, 8, scale);
+    const withNoise = other.map((row) =>
+      row.map((value, index) => (index > 1 ? value + 3 : value)),
+    );
+    const plain = reference.distanceTo(other).distance;
+    expect(plain).toBeGreaterThan(0);
+    expect(reference.distanceTo(withNoise).distance / plain).toBeCloseTo(1, 1);
+    const moved = other.map((row) => row.map((value, index) => (index === 0 ? value + 3 : value)));
+    expect(reference.distanceTo(moved).distance).toBeGreaterThan(plain + 8);
+  });
+
   it('says by the influence of rows how uncertain it is, as drawing the rows anew does', () => {
     const reference = new FrechetReference(rowsOf(2000, 5));
     const distances: number[] = [];

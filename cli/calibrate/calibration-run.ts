@@ -1,0 +1,455 @@
+import type { Calibration, SimilarityThresholds } from '#core/calibration.ts';
+import {
+  MEASURED_KINDS,
+  type CalibrationFileInput,
+  type CalibratedPlan,
+} from '#core/calibration-file.ts';
+import { createRandomSource } from '#core/random.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
+import { drawOrder } from '#core/simulate/traces/draw.ts';
+import type { SolverName } from '#core/generation.ts';
+import type { JudgedAttribute } from '#core/shown-attributes.ts';
+import { distanceOf } from '#core/statistics/diversity.ts';
+import { mean } from '#core/statistics/intervals.ts';
+import type { SamplePlan } from '#models/sample-run.ts';
+import { choosePlans, type MeasuredBin } from './choose-plans.ts';
+import type { DonorLatents, StoredDonor } from './donor-latents.ts';
+import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
+import { MOST_IN_CHAINS } from './estimate-evaluations.ts';
+import { LossMeter, meets, type Loss, type Quality } from './losses.ts';
+import type { Objective } from './objective.ts';
+import type { PromptCase } from './prompt-sets.ts';
+import { race, type RacedCell } from './race.ts';
+import { nameOfStart, startGrid, type GridPoint } from './start-grid.ts';
+import { measureThresholds, type MeasuredThresholds } from './thresholds.ts';
+import {
+  meanEquivalents,
+  type VideoJob,
+  type VideoMaker,
+  type VideoOutcome,
+} from './video-maker.ts';
+
+/** How a calibration is made; the same options make the same measurements. */
+export interface CalibrationOptions {
+  full: { solver: SolverName; steps: number };
+  referenceSteps: number;
+  objective: Objective;
+  /** Least share of the donors that similarity admits and that show what was asked. */
+  precision: number;
+  /** Most videos of a cell. */
+  samples: number;
+  /** Bins of similarity of each kind of hit. */
+  bins: number;
+  /** Reuses in a row whose drift is measured. */
+  generations: number;
+  supportsRegions: boolean;
+  isQuick: boolean;
+  seed: number;
+}
+
+/** Where a calibration stands, for whoever watches. */
+export interface CalibrationWatcher {
+  /** A stage begins. */
+  onStage(name: string): void;
+}
+
+/** What `calibration.json` says of the measurements; where and when they were made it gets elsewhere. */
+export type CalibrationContent = Omit<
+  CalibrationFileInput,
+  'format' | 'modelRevision' | 'createdAt' | 'machine' | 'provider'
+>;
+
+export interface CalibrationResult {
+  content: CalibrationContent;
+  thresholds: MeasuredThresholds;
+}
+
+/** Decimal digits of similarities in the file; they are rounded down. */
+const SIMILARITY_DIGITS = 4;
+
+/** Measures what hits of a package lose and chooses a plan for each kind and similarity. */
+export class CalibrationRun {
+  readonly #maker: VideoMaker;
+  readonly #latents: DonorLatents;
+  readonly #attributes: readonly JudgedAttribute[];
+  readonly #options: CalibrationOptions;
+  readonly #watcher: CalibrationWatcher;
+
+  constructor(
+    maker: VideoMaker,
+    latents: DonorLatents,
+    attributes: readonly JudgedAttribute[],
+    options: CalibrationOptions,
+    watcher: CalibrationWatcher,
+  ) {
+    this.#maker = maker;
+    this.#latents = latents;
+    this.#attributes = attributes;
+    this.#options = options;
+    this.#watcher = watcher;
+  }
+
+  async run(
+    tuning: readonly PromptCase[],
+    heldOut: readonly PromptCase[],
+  ): Promise<CalibrationResult> {
+    const { objective, precision, samples, seed } = this.#options;
+    const reference = await this.#reference(tuning);
+    const meter = new LossMeter(reference, seed);
+    this.#watcher.onStage('full generations');
+    const full = await this.#fullGenerations('tuning', tuning);
+    this.#watcher.onStage('donors');
+    const donors = await this.#donors('tuning', tuning);
+    const thresholds = measureThresholds(tuning, donors, this.#attributes, precision);
+    const finder = new DonorFinder(donors, this.#attributes, thresholds.thresholds);
+
+    const cells: RacedCell[] = [];
+    const chosen: RacedCell[] = [];
+    for (const kind of MEASURED_KINDS) {
+      const bins: MeasuredBin[] = [];
+      for (const [index, bin] of this.#binsOf(kind, tuning, finder).entries()) {
+        this.#watcher.onStage(`${kind}, bin ${index + 1} of ${this.#options.bins}`);
+        bins.push(await this.#measureBin(kind, bin, full, meter));
+      }
+      const plans = choosePlans(bins, objective, meter).filter((cell) => cell !== null);
+      chosen.push(...plans);
+      cells.push(...bins.flatMap((bin) => bin.cells));
+    }
+
+    const plans = chosen.map((cell) => planOf(cell));
+    this.#watcher.onStage('reuses in a row');
+    const drift = await this.#drift(tuning, full, donors, chosen, meter);
+    const quality = meter.qualityOf(full);
+    const base = {
+      seed,
+      samples,
+      objective,
+      precision,
+      full: {
+        ...this.#options.full,
+        ...quality,
+        diversity: meanDistance(
+          full,
+          donors.map(({ stored }) => stored.outcome),
+        ),
+      },
+      reference: {
+        solver: 'euler' as const,
+        steps: this.#options.referenceSteps,
+        ...referenceQuality(reference, quality),
+      },
+      maxGeneration: drift.maxGeneration,
+      thresholds: mapValues(thresholds.thresholds, floored),
+      plans,
+      measured: cells.map((cell) => ({
+        ...planOf(cell),
+        ...(isAmong(cell, chosen) && { isChosen: true }),
+        ...(cell.reason !== null && { reason: cell.reason }),
+        ...(cell.diversity !== undefined && { diversity: cell.diversity }),
+      })),
+      generations: drift.generations,
+    };
+    this.#watcher.onStage('held-out prompts');
+    const check = await this.#heldOut(heldOut, base, meter);
+    return { content: { ...base, heldOut: check }, thresholds };
+  }
+
+  /** Full generations of the reference's steps; nothing starts from them and nothing is paired with them. */
+  async #reference(cases: readonly PromptCase[]): Promise<VideoOutcome[]> {
+    const { referenceSteps } = this.#options;
+    this.#watcher.onStage(`reference of ${referenceSteps} evaluations`);
+    return this.#maker.measure(
+      cases.map((of, index) =>
+        this.#fullJob(`reference ${index}`, of, {
+          solver: 'euler',
+          steps: referenceSteps,
+          seed: this.#seedOf(`reference ${index}`),
+        }),
+      ),
+    );
+  }
+
+  async #fullGenerations(
+    set: PromptSetName,
+    cases: readonly PromptCase[],
+  ): Promise<VideoOutcome[]> {
+    return this.#maker.measure(cases.map((of, index) => this.#targetJob(set, of, index)));
+  }
+
+  #targetJob(set: PromptSetName, of: PromptCase, index: number): VideoJob {
+    const { full } = this.#options;
+    return this.#fullJob(`${set} full ${full.solver}/${full.steps} ${index}`, of, {
+      ...full,
+      seed: this.#targetSeed(set, index),
+    });
+  }
+
+  async #donors(set: PromptSetName, cases: readonly PromptCase[]): Promise<Donor[]> {
+    const { full } = this.#options;
+    const stored = await this.#maker.makeDonors(
+      cases.map((of, index) =>
+        this.#fullJob(`${set} donor ${full.solver}/${full.steps} ${index}`, of, {
+          ...full,
+          seed: this.#seedOf(`${set} donor ${index}`),
+        }),
+      ),
+    );
+    return stored.map((each) => donorOf(each, this.#attributes));
+  }
+
+  #fullJob(
+    key: string,
+    of: PromptCase,
+    plan: Pick<SamplePlan, 'solver' | 'steps' | 'seed'>,
+  ): VideoJob {
+    return { key, of, plan: { ...plan, startTime: 1, anchor: 'none' }, donors: null };
+  }
+
+  /** Cases of a kind of hit by the similarity of their donors, the least similar bin first. */
+  #binsOf(kind: MeasuredKind, cases: readonly PromptCase[], finder: DonorFinder): KindCase[][] {
+    const { bins, samples, seed } = this.#options;
+    const found = cases.flatMap((of, target) =>
+      finder
+        .choices(kind, of, this.#targetSeed('tuning', target), bins)
+        .map((choice): KindCase => ({ of, target, choice })),
+    );
+    found.sort((one, other) => one.choice.similarity - other.choice.similarity);
+    const size = Math.ceil(found.length / bins);
+    return Array.from({ length: bins }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
+      .filter((bin) => bin.length > 0)
+      .map((bin) =>
+        // Of a bin the first cases are as similar as the others.
+        drawOrder(createRandomSource(seed, `cases of ${kind}`), bin).slice(0, samples),
+      );
+  }
+
+  async #measureBin(
+    kind: MeasuredKind,
+    cases: readonly KindCase[],
+    full: readonly VideoOutcome[],
+    meter: LossMeter,
+  ): Promise<MeasuredBin> {
+    const starts = startGrid(kind, this.#options);
+    const ofCases = cases.map(({ target }) => full[target]!);
+    const similarity = Math.min(...cases.map(({ choice }) => choice.similarity));
+    const cells = await race(
+      { kind, similarity, full: ofCases, starts },
+      {
+        objective: this.#options.objective,
+        meter,
+        run: async (running, count) => {
+          const jobs = running.flatMap((start) =>
+            cases.slice(0, count).map((each) => this.#hitJob(kind, each, start)),
+          );
+          const outcomes = await this.#maker.measure(jobs);
+          return running.map((_, index) => outcomes.slice(index * count, (index + 1) * count));
+        },
+      },
+    );
+    const donorsOfCases = cases.map(({ choice }) => choice.donors[0]!.donor.stored.outcome);
+    return {
+      cells: cells.map((cell) => ({
+        ...cell,
+        diversity: meanDistance(cell.outcomes, donorsOfCases),
+      })),
+      full: ofCases,
+    };
+  }
+
+  #hitJob(kind: MeasuredKind, { of, target, choice }: KindCase, start: GridPoint): VideoJob {
+    const donors = choice.donors.map(({ donor, part }) => ({ donor: donor.stored, part }));
+    const names = donors.map(({ donor, part }) => `${part} ${donor.key}`).join(' + ');
+    return {
+      key: `${kind} ${nameOfStart(start)} ${target} from ${names}`,
+      of,
+      // The noise of the full generation that it is compared with.
+      plan: { ...start, seed: this.#targetSeed('tuning', target) },
+      donors: () => this.#latents.partsOf(donors),
+    };
+  }
+
+  /** What is lost after several reuses, each of the video before. */
+  async #drift(
+    cases: readonly PromptCase[],
+    full: readonly VideoOutcome[],
+    donors: readonly Donor[],
+    chosen: readonly RacedCell[],
+    meter: LossMeter,
+  ): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
+    const { generations, objective, samples } = this.#options;
+    const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
+    const ofCases = full.slice(0, count);
+    const measured = new Map<number, { samples: number; loss: Loss }>();
+    let maxGeneration = generations;
+    for (const kind of ['whole', 'object+background'] as const) {
+      const plan = chosen.findLast((cell) => cell.kind === kind);
+      if (plan === undefined) continue;
+      let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
+      for (let generation = 1; generation <= maxGeneration; generation++) {
+        const before = chain;
+        chain = await this.#maker.makeDonors(
+          before.map((donor, index) => ({
+            key: `chain ${kind} ${nameOfStart(plan.start)} ${generation} ${index}`,
+            of: cases[index]!,
+            plan: { ...plan.start, seed: this.#seedOf(`chain ${generation} ${index}`) },
+            donors: () =>
+              this.#latents.partsOf(
+                kind === 'whole'
+                  ? [{ donor, part: 'whole' }]
+                  : [
+                      { donor, part: 'object' },
+                      { donor, part: 'background' },
+                    ],
+              ),
+          })),
+        );
+        const loss = meter.compare(
+          chain.map(({ outcome }) => outcome),
+          ofCases,
+        ).loss;
+        const worst = measured.get(generation);
+        if (worst === undefined || isWorse(loss, worst.loss)) {
+          measured.set(generation, { samples: count, loss });
+        }
+        if (isWithin(loss, objective)) continue;
+        // What one reuse loses the plans answer for.
+        maxGeneration = Math.max(1, generation - 1);
+      }
+    }
+    return {
+      maxGeneration: maxGeneration === generations ? null : maxGeneration,
+      generations: [...measured].map(([generation, rest]) => ({ generation, ...rest })),
+    };
+  }
+
+  /** The chosen plans on prompts that chose nothing, in time order: each may start from those before it. */
+  async #heldOut(
+    cases: readonly PromptCase[],
+    content: Omit<CalibrationContent, 'heldOut'>,
+    meter: LossMeter,
+  ): Promise<CalibrationContent['heldOut']> {
+    const { full: fullPlan, objective } = this.#options;
+    const calibration = calibrationOf(content);
+    const full = await this.#fullGenerations('held-out', cases);
+    const donors = await this.#donors('held-out', cases);
+    const hits: Record<string, number> = {};
+    let evaluations = 0;
+    const jobs = cases.map((of, index): VideoJob => {
+      const finder = new DonorFinder(donors.slice(0, index), this.#attributes, content.thresholds);
+      const seed = this.#targetSeed('held-out', index);
+      const plan = finder.plan(of, seed, fullPlan.steps, calibration);
+      hits[plan.hit] = (hits[plan.hit] ?? 0) + 1;
+      evaluations += plan.steps;
+      if (plan.hit === 'miss') return this.#targetJob('held-out', of, index);
+      const choice = { donors: finder.donorsOf(plan), similarity: 1 };
+      const job = this.#hitJob(plan.hit as MeasuredKind, { of, target: index, choice }, plan);
+      return { ...job, key: `held-out ${job.key}`, plan: { ...job.plan, seed } };
+    });
+    const outcomes = await this.#maker.measure(jobs);
+    const measured = meter.compare(outcomes, full);
+    return {
+      samples: cases.length,
+      loss: measured.loss,
+      evaluations: evaluations / cases.length,
+      equivalents: meanEquivalents(outcomes),
+      isWithinObjective: meets(measured, objective),
+      hits,
+    };
+  }
+
+  #targetSeed(set: PromptSetName, index: number): number {
+    return this.#seedOf(`${set} full ${index}`);
+  }
+
+  /** Videos of different names share no noise. */
+  #seedOf(name: string): number {
+    return createRandomSource(this.#options.seed, name).nextUint32();
+  }
+}
+
+type PromptSetName = 'tuning' | 'held-out';
+
+interface KindCase {
+  of: PromptCase;
+  /** Position of the prompt. */
+  target: number;
+  choice: DonorChoice;
+}
+
+function planOf({
+  kind,
+  similarity,
+  start,
+  samples,
+  measured,
+  equivalents,
+}: RacedCell): CalibratedPlan {
+  const { startTime, steps, solver, anchor } = start;
+  return {
+    kind: kind as MeasuredKind,
+    similarity: floored(similarity),
+    startTime,
+    steps,
+    solver,
+    anchor,
+    equivalents: anchor === 'region' ? equivalents : steps,
+    loss: measured.loss,
+    samples,
+  };
+}
+
+/** Mean distance of videos from others, one by one, in the features of the judge or else of the video tower. */
+function meanDistance(videos: readonly VideoOutcome[], others: readonly VideoOutcome[]): number {
+  return mean(
+    videos.map((video, index) => {
+      const other = others[index]!;
+      return distanceOf(video.features ?? video.tower, other.features ?? other.tower);
+    }),
+  );
+}
+
+function isAmong({ kind, similarity, start }: RacedCell, chosen: readonly RacedCell[]): boolean {
+  return chosen.some(
+    (each) =>
+      each.kind === kind &&
+      each.similarity === similarity &&
+      nameOfStart(each.start) === nameOfStart(start),
+  );
+}
+
+function isWithin({ adherence, similarity, frechet }: Loss, objective: Objective): boolean {
+  return (adherence ?? similarity).mean <= objective.adherence && frechet.mean <= objective.frechet;
+}
+
+function isWorse(one: Loss, other: Loss): boolean {
+  return (one.adherence ?? one.similarity).mean > (other.adherence ?? other.similarity).mean;
+}
+
+/** The reference's own distance to itself says nothing. */
+function referenceQuality(reference: readonly VideoOutcome[], full: Quality): Quality {
+  const adherence = reference.flatMap((each) => each.adherence ?? []);
+  const sum = (values: readonly number[]): number =>
+    values.reduce((total, each) => total + each, 0);
+  return {
+    adherence: full.adherence === null ? null : sum(adherence) / adherence.length,
+    similarity: sum(reference.map((each) => each.similarity)) / reference.length,
+    frechet: 0,
+  };
+}
+
+function calibrationOf(content: Omit<CalibrationContent, 'heldOut'>): Calibration {
+  return new PackageCalibration({ ...content, heldOut: null } as never);
+}
+
+function floored(similarity: number): number {
+  const scale = 10 ** SIMILARITY_DIGITS;
+  return Math.floor(similarity * scale) / scale;
+}
+
+function mapValues(
+  thresholds: SimilarityThresholds,
+  change: (value: number) => number,
+): SimilarityThresholds {
+  const { whole, object, background } = thresholds;
+  return { whole: change(whole), object: change(object), background: change(background) };
+}

@@ -1,0 +1,89 @@
+import { nonIncreasingFit } from '#core/statistics/monotone.ts';
+import { meets, type LossMeter } from './losses.ts';
+import type { Objective } from './objective.ts';
+import type { RacedCell } from './race.ts';
+import { nameOfStart } from './start-grid.ts';
+import type { VideoOutcome } from './video-maker.ts';
+
+/** Cells of one kind of hit in one bin of similarity. */
+export interface MeasuredBin {
+  cells: readonly RacedCell[];
+  /** Full generations of the bin's cases, in their order. */
+  full: readonly VideoOutcome[];
+}
+
+/**
+ * The plan of each bin of a kind of hit: the cheapest start that meets the objective with 95 %
+ * confidence, null where none does.
+ *
+ * What a start loses must not rise with the similarity of its donors: where it seems to, the bins are
+ * taken together (`nonIncreasingFit`) and judged by all their videos. Nor must a more similar donor cost
+ * more: a bin takes no cheaper plan than the next more similar one.
+ *
+ * @param bins of one kind, the least similar first
+ */
+export function choosePlans(
+  bins: readonly MeasuredBin[],
+  objective: Objective,
+  meter: LossMeter,
+): (RacedCell | null)[] {
+  const fitted = fitBins(bins, meter);
+  const chosen: (RacedCell | null)[] = bins.map(() => null);
+  let least = 0;
+  for (let bin = bins.length - 1; bin >= 0; bin--) {
+    const good = fitted[bin]!.filter(
+      (cell) => cell.reason === null && meets(cell.measured, objective),
+    )
+      .filter(({ equivalents }) => equivalents >= least)
+      .sort(
+        (one, other) =>
+          one.equivalents - other.equivalents ||
+          adherenceLoss(one) - adherenceLoss(other) ||
+          one.measured.loss.frechet.mean - other.measured.loss.frechet.mean,
+      );
+    const [best] = good;
+    // What does not even do for similar donors is not trusted for others.
+    if (best === undefined) break;
+    chosen[bin] = best;
+    least = best.equivalents;
+  }
+  return chosen;
+}
+
+function fitBins(bins: readonly MeasuredBin[], meter: LossMeter): RacedCell[][] {
+  const fitted = bins.map(({ cells }) => [...cells]);
+  const names = new Set(bins.flatMap(({ cells }) => cells.map(({ start }) => nameOfStart(start))));
+  for (const name of names) {
+    const places = bins.flatMap(({ cells }, bin) => {
+      const index = cells.findIndex(
+        ({ start, reason }) => nameOfStart(start) === name && reason === null,
+      );
+      return index < 0 ? [] : [{ bin, index, cell: cells[index]! }];
+    });
+    const blocks = nonIncreasingFit(
+      places.map(({ cell }) => adherenceLoss(cell)),
+      places.map(({ cell }) => cell.samples),
+    );
+    for (const { from, to } of blocks) {
+      if (to - from < 2) continue;
+      const together = places.slice(from, to);
+      const outcomes = together.flatMap(({ cell }) => cell.outcomes);
+      const full = together.flatMap(({ bin, cell }) => bins[bin]!.full.slice(0, cell.samples));
+      const measured = meter.compare(outcomes, full);
+      for (const { bin, index, cell } of together) {
+        fitted[bin]![index] = {
+          ...cell,
+          measured,
+          samples: outcomes.length,
+          equivalents: cell.equivalents,
+          outcomes,
+        };
+      }
+    }
+  }
+  return fitted;
+}
+
+function adherenceLoss({ measured: { loss } }: RacedCell): number {
+  return (loss.adherence ?? loss.similarity).mean;
+}

@@ -1,0 +1,137 @@
+import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
+import { encodeLatent } from '#codec/encode-latent.ts';
+import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
+import type { Entry, LookupPart } from '#core/generation.ts';
+import type { Tensor } from '#core/tensor.ts';
+import { donorParts } from '#denoiser/donors.ts';
+import { STORED_BITS } from '#denoiser/finish-latent.ts';
+import type { LatentReader } from '#models/latent-reader.ts';
+import type { DonorParts } from '#models/sample-run.ts';
+import type { PromptCase } from './prompt-sets.ts';
+import type { VideoOutcome } from './video-maker.ts';
+import { packNumbers, unpackNumbers, type WorkRecord } from './work-file.ts';
+
+/** A latent as the product stores it, and what it is found by. */
+export interface StoredLatent {
+  container: Uint8Array;
+  /** Unit vectors of the video and of its parts; null where a part is absent. */
+  vectors: { object: Float32Array | null; background: Float32Array | null };
+}
+
+/** A video that others may start from. */
+export interface StoredDonor extends StoredLatent {
+  key: string;
+  of: PromptCase;
+  outcome: VideoOutcome;
+  /** Of the judge; null without one. */
+  logits: Float32Array | null;
+}
+
+/** Latents that were decoded and may be needed again. */
+const DECODED_BYTES = 1 << 30;
+
+/** Writes and reads latents as the product does. Decoded ones are kept while there is room. */
+export class DonorLatents {
+  readonly #compatibilityKey: string;
+  readonly #decoded = new Map<string, DecodedLatent>();
+  readonly #mostDecoded: number;
+
+  constructor(compatibilityKey: string, latentElements: number) {
+    this.#compatibilityKey = compatibilityKey;
+    // The whole, the object and the background, float32 each.
+    const bytes = 3 * latentElements * Float32Array.BYTES_PER_ELEMENT;
+    this.#mostDecoded = Math.max(2, Math.floor(DECODED_BYTES / bytes));
+  }
+
+  /** Containers and part vectors of finished latents. */
+  async store(latents: readonly Tensor[], reader: LatentReader): Promise<StoredLatent[]> {
+    const masks = await reader.segment(latents);
+    const parts = latents.map((latent, index) => {
+      const mask = masks[index]!;
+      const hasObject = mask.data.some((value) => value > 0);
+      const hasBackground = dilate(mask).data.some((value) => value === 0);
+      return {
+        object: hasObject ? objectPart(latent, mask) : null,
+        background: hasBackground ? backgroundPart(latent, mask) : null,
+      };
+    });
+    const embedAll = async (part: 'object' | 'background'): Promise<(Float32Array | null)[]> => {
+      const there = parts.flatMap(({ [part]: latent }) => (latent === null ? [] : [latent]));
+      const vectors = (await reader.embed(there)).values();
+      return parts.map(({ [part]: latent }) => (latent === null ? null : vectors.next().value!));
+    };
+    const [objects, backgrounds] = [await embedAll('object'), await embedAll('background')];
+    const compatibilityKey = this.#compatibilityKey;
+    return latents.map((latent, index) => ({
+      container: encodeLatent(
+        { latent, mask: masks[index]!, compatibilityKey },
+        { bits: STORED_BITS },
+      ),
+      vectors: { object: objects[index]!, background: backgrounds[index]! },
+    }));
+  }
+
+  /** What donors lend to a run, as the worker reads it. */
+  partsOf(donors: readonly { donor: StoredDonor; part: LookupPart }[]): DonorParts {
+    return donorParts(
+      donors.map(({ donor, part }) => ({
+        donor: { entryId: donor.key, part, similarity: 1, latentKey: donor.key },
+        latent: this.#decode(donor),
+      })),
+    )!;
+  }
+
+  #decode({ key, container }: StoredDonor): DecodedLatent {
+    let latent = this.#decoded.get(key);
+    if (latent === undefined) {
+      latent = decodeLatent(container, { compatibilityKey: this.#compatibilityKey });
+    }
+    // Taken out and put back: the map's order is the order of last use.
+    this.#decoded.delete(key);
+    this.#decoded.set(key, latent);
+    if (this.#decoded.size > this.#mostDecoded) {
+      const [oldest] = this.#decoded.keys();
+      this.#decoded.delete(oldest!);
+    }
+    return latent;
+  }
+}
+
+/** What the work file keeps of a donor beside its outcome. */
+export function donorRecord({ container, vectors }: StoredLatent): Record<string, unknown> {
+  const { object, background } = vectors;
+  return {
+    container: Buffer.from(container).toString('base64'),
+    object: object && packNumbers(object),
+    background: background && packNumbers(background),
+  };
+}
+
+export function storedDonorOf(
+  record: WorkRecord,
+  outcome: VideoOutcome,
+  of: PromptCase,
+): StoredDonor {
+  const numbersOf = (field: string): Float32Array | null =>
+    record[field] === null ? null : unpackNumbers(record[field]);
+  return {
+    key: record.key,
+    of,
+    outcome,
+    logits: numbersOf('logits'),
+    container: Buffer.from(String(record['container']), 'base64'),
+    vectors: { object: numbersOf('object'), background: numbersOf('background') },
+  };
+}
+
+/** A donor as the table would have it: what the look-up reads of an entry. */
+export type DonorEntry = Pick<
+  Entry,
+  | 'prompt'
+  | 'objectPhrase'
+  | 'backgroundPhrase'
+  | 'unheardWords'
+  | 'promptVectors'
+  | 'vectors'
+  | 'shown'
+>;

@@ -1,0 +1,223 @@
+import { startPoint, type Calibration, type SimilarityThresholds } from '#core/calibration.ts';
+import { cosine } from '#core/cosine.ts';
+import {
+  LOOKUP_PARTS,
+  type HitKind,
+  type LookupPart,
+  type Plan,
+  type SolverName,
+} from '#core/generation.ts';
+import { makePlan, type Candidate } from '#core/plan.ts';
+import { promptForKeys } from '#core/prompt.ts';
+import { shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
+import {
+  likenessOfPart,
+  unheardWordsOf,
+  verifyDonor,
+  type DonorRecord,
+} from '#core/verify-donor.ts';
+import type { MEASURED_KINDS } from '#core/calibration-file.ts';
+import type { StoredDonor } from './donor-latents.ts';
+import type { PromptCase } from './prompt-sets.ts';
+
+/** A kind of hit that is measured. */
+export type MeasuredKind = (typeof MEASURED_KINDS)[number];
+
+/** A stored video as the table has it. */
+export interface Donor {
+  stored: StoredDonor;
+  record: DonorRecord;
+  /** Reuses away from a full generation. */
+  generation: number;
+}
+
+/** A prompt and what the look-up finds for it. */
+export interface DonorChoice {
+  donors: { donor: Donor; part: LookupPart }[];
+  /** Of the less similar one. */
+  similarity: number;
+}
+
+/** As many as the look-up asks the index for. */
+const CANDIDATES_PER_PART = 8;
+
+export function donorOf(
+  stored: StoredDonor,
+  attributes: readonly JudgedAttribute[],
+  generation = 0,
+): Donor {
+  const { embedding, prompt } = stored.of;
+  return {
+    stored,
+    generation,
+    record: {
+      prompt,
+      objectPhrase: embedding.objectPhrase,
+      backgroundPhrase: embedding.backgroundPhrase,
+      unheardWords: unheardWordsOf(embedding.reading),
+      promptVectors: {
+        object: embedding.vectors.object,
+        background: embedding.vectors.background,
+      },
+      vectors: vectorsOf(stored),
+      ...(stored.logits && { shown: shownAttributes(attributes, stored.logits) }),
+    },
+  };
+}
+
+/** Of the video and its parts, as an entry has them. */
+export function vectorsOf({ outcome, vectors }: StoredDonor): DonorRecord['vectors'] {
+  return {
+    whole: Array.from(outcome.tower),
+    object: vectors.object && Array.from(vectors.object),
+    background: vectors.background && Array.from(vectors.background),
+  };
+}
+
+/** Finds donors among stored videos by the rules of the look-up. */
+export class DonorFinder {
+  readonly #donors: readonly Donor[];
+  readonly #attributes: readonly JudgedAttribute[];
+  readonly #thresholds: SimilarityThresholds;
+  readonly #found = new Map<PromptCase, Record<LookupPart | 'near', Candidate[]>>();
+
+  constructor(
+    donors: readonly Donor[],
+    attributes: readonly JudgedAttribute[],
+    thresholds: SimilarityThresholds,
+  ) {
+    this.#donors = donors;
+    this.#attributes = attributes;
+    this.#thresholds = thresholds;
+  }
+
+  /**
+   * What a hit of that kind would start from, one choice of donors after the other, each without the
+   * donors of those before. Other hits than `whole` are looked for among what is not the whole of what
+   * is asked for: else that would be used.
+   */
+  choices(kind: MeasuredKind, of: PromptCase, seed: number, most: number): DonorChoice[] {
+    const found = this.#search(of);
+    const isWhole = new Set(found.whole.map(({ entryId }) => entryId));
+    const lists =
+      kind === 'whole'
+        ? found
+        : {
+            whole: [],
+            near: found.near,
+            object: found.object.filter(({ entryId }) => !isWhole.has(entryId)),
+            background: found.background.filter(({ entryId }) => !isWhole.has(entryId)),
+          };
+    const calibration = new OneKind(kind, this.#thresholds);
+    const request = { seed, steps: 2, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
+    const choices: DonorChoice[] = [];
+    const used = new Set<string>();
+    while (choices.length < most) {
+      const candidates = Object.fromEntries(
+        Object.entries(lists).map(([part, list]) => [
+          part,
+          list.filter(({ entryId }) => !used.has(entryId)),
+        ]),
+      ) as typeof lists;
+      const plan = makePlan({ request, exactVideoId: null, candidates, calibration });
+      if (plan.hit !== kind) break;
+      for (const { entryId } of plan.donors) used.add(entryId);
+      choices.push(this.#choiceOf(plan));
+    }
+    return choices;
+  }
+
+  /** The plan that a calibration makes for a request. */
+  plan(of: PromptCase, seed: number, steps: number, calibration: Calibration): Plan {
+    const request = { seed, steps, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
+    return makePlan({ request, exactVideoId: null, candidates: this.#search(of), calibration });
+  }
+
+  /** Donors of a plan with their latents. */
+  donorsOf(plan: Plan): DonorChoice['donors'] {
+    return this.#choiceOf(plan).donors;
+  }
+
+  #choiceOf({ donors }: Plan): DonorChoice {
+    return {
+      donors: donors.map(({ entryId, part }) => ({ donor: this.#donors[Number(entryId)]!, part })),
+      similarity: Math.min(...donors.map(({ similarity }) => similarity)),
+    };
+  }
+
+  #search(of: PromptCase): Record<LookupPart | 'near', Candidate[]> {
+    let lists = this.#found.get(of);
+    if (lists === undefined) {
+      lists = this.#verified(of);
+      this.#found.set(of, lists);
+    }
+    return lists;
+  }
+
+  #verified({ prompt, embedding }: PromptCase): Record<LookupPart | 'near', Candidate[]> {
+    const key = promptForKeys(prompt);
+    const question = {
+      prompt,
+      embedding,
+      calibration: new OneKind('whole', this.#thresholds),
+      judged: this.#attributes,
+    };
+    const lists: Record<LookupPart | 'near', Candidate[]> = {
+      whole: [],
+      object: [],
+      background: [],
+      near: [],
+    };
+    for (const part of LOOKUP_PARTS) {
+      const asked = embedding.vectors[part];
+      if (asked === null) continue;
+      const nearest = this.#donors
+        .flatMap((donor, index) => {
+          const shown = donor.record.vectors[part];
+          const isSame = promptForKeys(donor.record.prompt) === key;
+          return shown === null ? [] : [{ donor, index, isSame, similarity: cosine(asked, shown) }];
+        })
+        .sort((one, other) => other.similarity - one.similarity);
+      // The table is asked for entries of the very same prompt beside the index.
+      const proposed = nearest.filter(
+        ({ isSame }, rank) => rank < CANDIDATES_PER_PART || (part === 'whole' && isSame),
+      );
+      for (const { donor, index, isSame, similarity } of proposed) {
+        const { shows, doubts } = verifyDonor(part, question, donor.record, isSame);
+        if (shows === 'other') continue;
+        lists[shows === 'near' ? 'near' : part].push({
+          entryId: String(index),
+          similarity,
+          latentKey: donor.stored.key,
+          generation: donor.generation,
+          steps: Infinity,
+          leastSimilarity: 1,
+          doubts,
+          likeness: likenessOfPart(part, embedding, donor.record) ?? similarity,
+        });
+      }
+    }
+    return lists;
+  }
+}
+
+/** Admits what thresholds admit, and has a start for one kind of hit alone. */
+class OneKind implements Calibration {
+  readonly fullSolver: SolverName = 'euler';
+  readonly maxGeneration = Infinity;
+  readonly #kind: MeasuredKind;
+  readonly #thresholds: SimilarityThresholds;
+
+  constructor(kind: MeasuredKind, thresholds: SimilarityThresholds) {
+    this.#kind = kind;
+    this.#thresholds = thresholds;
+  }
+
+  admits(part: LookupPart, similarity: number): boolean {
+    return similarity >= this.#thresholds[part];
+  }
+
+  decide(kind: HitKind): ReturnType<Calibration['decide']> {
+    return kind === this.#kind ? startPoint(0.5, 1) : null;
+  }
+}

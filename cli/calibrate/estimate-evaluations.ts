@@ -1,0 +1,37 @@
+import { MEASURED_KINDS } from '#core/calibration-file.ts';
+import type { CalibrationOptions } from './calibration-run.ts';
+import { FIRST_ROUND } from './race.ts';
+import { startGrid } from './start-grid.ts';
+
+/** Starts of a bin that are measured to the end, as a rule. */
+const FINALISTS = 4;
+
+/** Evaluations of a finalist: what is cheaper fails early, what is dearer is not needed. */
+const FINALIST_STEPS = 3;
+
+/** Videos of which drift is measured at most. */
+export const MOST_IN_CHAINS = 256;
+
+/**
+ * About how many network evaluations a calibration runs: the first round of every start, a few starts to
+ * the end, and what does not depend on how the races go.
+ */
+export function estimateEvaluations(
+  options: CalibrationOptions,
+  prompts: { tuning: readonly string[]; heldOut: readonly string[] },
+): number {
+  const { full, referenceSteps, samples, bins, generations } = options;
+  const count = prompts.tuning.length;
+  const perBin = Math.min(samples, count);
+  const first = Math.min(FIRST_ROUND, perBin);
+  let sum = count * (referenceSteps + 2 * full.steps);
+  for (const kind of MEASURED_KINDS) {
+    const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
+    sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
+  }
+  const whole = 1;
+  const pair = 3;
+  sum += generations * Math.min(perBin, MOST_IN_CHAINS) * (whole + pair);
+  sum += prompts.heldOut.length * (2 * full.steps + pair);
+  return sum;
+}

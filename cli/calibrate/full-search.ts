@@ -1,0 +1,73 @@
+import { createRandomSource } from '#core/random.ts';
+import { SOLVERS, type SolverName } from '#core/generation.ts';
+import { LossMeter, meets } from './losses.ts';
+import type { Objective } from './objective.ts';
+import type { PromptCase } from './prompt-sets.ts';
+import { race, type RacedCell } from './race.ts';
+import { nameOfStart, type GridPoint } from './start-grid.ts';
+import type { VideoJob, VideoMaker, VideoOutcome } from './video-maker.ts';
+
+export interface FullSearchOptions {
+  objective: Objective;
+  referenceSteps: number;
+  isQuick: boolean;
+  seed: number;
+}
+
+export interface FullSearchResult {
+  cells: RacedCell[];
+  /** The fewest evaluations that meet the objective with 95 % confidence; null where none does. */
+  found: RacedCell | null;
+}
+
+const BUDGETS = [3, 4, 5, 6, 7, 8, 10, 12] as const;
+const QUICK_BUDGETS = [4, 6] as const;
+
+/**
+ * Finds the solver and the evaluations of full generations: the fewest that lose no more than the
+ * objective against the reference of many Euler steps, from the same noise.
+ */
+export async function searchFull(
+  maker: VideoMaker,
+  cases: readonly PromptCase[],
+  { objective, referenceSteps, isQuick, seed }: FullSearchOptions,
+): Promise<FullSearchResult> {
+  const seedOf = (name: string): number => createRandomSource(seed, name).nextUint32();
+  const jobsOf = (start: GridPoint, stream: string): VideoJob[] =>
+    cases.map((of, index) => ({
+      key: `${stream} ${nameOfStart(start)} ${index}`,
+      of,
+      plan: { ...start, seed: seedOf(`${stream} ${index}`) },
+      donors: null,
+    }));
+  const reference = fullStart('euler', referenceSteps);
+  const [others, same] = await Promise.all(
+    ['reference', 'tuning full'].map((stream) => maker.measure(jobsOf(reference, stream))),
+  );
+  const meter = new LossMeter(others!, seed);
+  const starts = (isQuick ? QUICK_BUDGETS : BUDGETS)
+    .filter((steps) => steps < referenceSteps)
+    .flatMap((steps) => SOLVERS.map((solver) => fullStart(solver, steps)));
+  const cells = await race(
+    { kind: 'full', similarity: 1, full: same!, starts },
+    {
+      objective,
+      meter,
+      run: async (running, count) => {
+        const jobs = running.map((start) => jobsOf(start, 'tuning full').slice(0, count));
+        const outcomes = await maker.measure(jobs.flat());
+        return running.map((_, index): VideoOutcome[] =>
+          outcomes.slice(index * count, (index + 1) * count),
+        );
+      },
+    },
+  );
+  const good = cells.filter(
+    ({ measured, reason }) => reason === null && meets(measured, objective),
+  );
+  return { cells, found: good[0] ?? null };
+}
+
+function fullStart(solver: SolverName, steps: number): GridPoint {
+  return { startTime: 1, steps, solver, anchor: 'none' };
+}

@@ -1,0 +1,218 @@
+import { FrechetReference, type FrechetDistance } from '#core/statistics/frechet.ts';
+import {
+  bootstrapEstimate,
+  mean,
+  ONE_SIDED_95,
+  standardDeviation,
+  TWO_SIDED_95,
+  upperBound,
+  type Estimate,
+} from '#core/statistics/intervals.ts';
+import type { Objective } from './objective.ts';
+import type { VideoOutcome } from './video-maker.ts';
+
+/** What a set of videos loses against full generations of the same prompts; positive is worse. */
+export interface Loss {
+  /** Share of the full generations' adherence; null without a judge, or where no prompt names anything it tells. */
+  adherence: Estimate | null;
+  /** Share of the full generations' text-video similarity. */
+  similarity: Estimate;
+  /** Growth of the Frechet distance to the reference over the full generations', in units of `FRECHET_UNIT`. */
+  frechet: Estimate;
+  /** The same on the video tower's vectors, where `frechet` is of the judge's features. */
+  frechetVideo?: Estimate;
+}
+
+/** What the losses are below with 95 % confidence. */
+export interface LossBounds {
+  adherence: number;
+  frechet: number;
+}
+
+export interface MeasuredLoss {
+  loss: Loss;
+  upper: LossBounds;
+  /** What the losses are above with 95 % confidence. */
+  lower: LossBounds;
+}
+
+/** Means of a set of videos. */
+export interface Quality {
+  adherence: number | null;
+  similarity: number;
+  frechet: number;
+}
+
+/**
+ * What growth of a Frechet distance is a share of: this much of the reference's variance. It is about the
+ * distance of the demo model's full generations from real clips (3,160 of 33,000 in its judge's features),
+ * so that 5 % mean here what they mean in its quality.json. The full generations' own distance is no unit: to
+ * a reference of the same model it is the noise of the sample, and the smaller, the more videos there are.
+ */
+const FRECHET_UNIT = 0.1;
+
+/** Principal components of the features that Frechet distances are taken in. */
+const COMPONENTS = 64;
+
+/** The least share of a loss that a base of 0 would make infinite. */
+const SMALLEST_BASE = 1e-12;
+
+/** Compares videos with full generations of the same prompts. */
+export class LossMeter {
+  readonly #judge: FrechetReference | null;
+  readonly #tower: FrechetReference;
+  readonly #seed: number;
+  /** Of full generations, which many cells are compared with. */
+  readonly #distances = new WeakMap<readonly VideoOutcome[], FrechetDistance>();
+
+  /** @param reference full generations that nothing is chosen by: their features are what videos should look like */
+  constructor(reference: readonly VideoOutcome[], seed: number) {
+    const features = featuresOf(reference);
+    this.#judge = features && new FrechetReference(features, COMPONENTS);
+    this.#tower = new FrechetReference(
+      reference.map(({ tower }) => tower),
+      COMPONENTS,
+    );
+    this.#seed = seed;
+  }
+
+  /**
+   * @param videos one for each of `full`, of the same prompt
+   * @param full the same array for the same full generations: what is known of it is kept
+   */
+  compare(videos: readonly VideoOutcome[], full: readonly VideoOutcome[]): MeasuredLoss {
+    const adherence = relativeLosses(
+      videos.map((video) => video.adherence),
+      full.map((video) => video.adherence),
+    );
+    const similarity = relativeLosses(
+      videos.map((video) => video.similarity),
+      full.map((video) => video.similarity),
+    )!;
+    const options = { seed: this.#seed };
+    // Without a judge the similarity of prompt and video stands in for adherence.
+    const deciding = adherence ?? similarity;
+    const frechet = growthOf(
+      this.#distanceOf(videos),
+      this.#fullDistance(full),
+      this.#judge ?? this.#tower,
+    );
+    const frechetVideo =
+      this.#judge === null
+        ? null
+        : growthOf(
+            this.#tower.distanceTo(videos.map(({ tower }) => tower)),
+            this.#tower.distanceTo(full.map(({ tower }) => tower)),
+            this.#tower,
+          );
+    const bound = (side: 1 | -1): LossBounds => ({
+      adherence:
+        side *
+        upperBound(
+          deciding.map((value) => side * value),
+          options,
+        ),
+      frechet: frechet.growth + side * ONE_SIDED_95 * frechet.error,
+    });
+    return {
+      loss: {
+        adherence: adherence && bootstrapEstimate(adherence, options),
+        similarity: bootstrapEstimate(similarity, options),
+        frechet: estimateOf(frechet),
+        ...(frechetVideo && { frechetVideo: estimateOf(frechetVideo) }),
+      },
+      upper: bound(1),
+      lower: bound(-1),
+    };
+  }
+
+  qualityOf(videos: readonly VideoOutcome[]): Quality {
+    const adherence = videos.flatMap((video) => video.adherence ?? []);
+    return {
+      adherence: adherence.length === 0 ? null : mean(adherence),
+      similarity: mean(videos.map((video) => video.similarity)),
+      frechet: this.#distanceOf(videos).distance,
+    };
+  }
+
+  #fullDistance(full: readonly VideoOutcome[]): FrechetDistance {
+    let distance = this.#distances.get(full);
+    if (distance === undefined) {
+      distance = this.#distanceOf(full);
+      this.#distances.set(full, distance);
+    }
+    return distance;
+  }
+
+  #distanceOf(videos: readonly VideoOutcome[]): FrechetDistance {
+    const features = featuresOf(videos);
+    return this.#judge !== null && features !== null
+      ? this.#judge.distanceTo(features)
+      : this.#tower.distanceTo(videos.map(({ tower }) => tower));
+  }
+}
+
+/** Whether a loss is within the objective with 95 % confidence. */
+export function meets({ upper }: MeasuredLoss, objective: Objective): boolean {
+  return upper.adherence <= objective.adherence && upper.frechet <= objective.frechet;
+}
+
+/** Whether a loss is above the objective with 95 % confidence. */
+export function fails({ lower }: MeasuredLoss, objective: Objective): boolean {
+  return lower.adherence > objective.adherence || lower.frechet > objective.frechet;
+}
+
+/** How near a loss is to what is allowed: 1 is exactly that. Orders candidates of one cost. */
+export function strain({ loss }: MeasuredLoss, objective: Objective): number {
+  return Math.max(
+    (loss.adherence ?? loss.similarity).mean / objective.adherence,
+    loss.frechet.mean / objective.frechet,
+  );
+}
+
+function featuresOf(videos: readonly VideoOutcome[]): Float32Array[] | null {
+  const features = videos.flatMap((video) => video.features ?? []);
+  return features.length === videos.length ? features : null;
+}
+
+/** Paired losses as shares of the mean of full generations; null where no pair has both values. */
+function relativeLosses(
+  values: readonly (number | null)[],
+  full: readonly (number | null)[],
+): number[] | null {
+  const pairs = values.flatMap((value, index) => {
+    const other = full[index]!;
+    return value === null || other === null ? [] : [[value, other] as const];
+  });
+  if (pairs.length === 0) return null;
+  const base = Math.max(SMALLEST_BASE, mean(pairs.map(([, other]) => other)));
+  return pairs.map(([value, other]) => (other - value) / base);
+}
+
+interface Growth {
+  growth: number;
+  /** Standard error. */
+  error: number;
+}
+
+/** Rows are paired: what a prompt does to both distances cancels. */
+function growthOf(
+  one: FrechetDistance,
+  full: FrechetDistance,
+  { variance }: FrechetReference,
+): Growth {
+  const base = Math.max(SMALLEST_BASE, FRECHET_UNIT * variance);
+  const differences = one.influence.map((value, row) => value - full.influence[row]!);
+  return {
+    growth: (one.distance - full.distance) / base,
+    error: standardDeviation(differences) / Math.sqrt(differences.length) / base,
+  };
+}
+
+function estimateOf({ growth, error }: Growth): Estimate {
+  return {
+    mean: growth,
+    low: growth - TWO_SIDED_95 * error,
+    high: growth + TWO_SIDED_95 * error,
+  };
+}

@@ -1,0 +1,122 @@
+import type { MeasuredKind } from './donors.ts';
+import { fails, meets, strain, type LossMeter, type MeasuredLoss } from './losses.ts';
+import type { Objective } from './objective.ts';
+import type { GridPoint } from './start-grid.ts';
+import { meanEquivalents, type VideoOutcome } from './video-maker.ts';
+
+/** What is raced: starts of a kind of hit, or budgets of full generations. */
+export type RacedKind = MeasuredKind | 'full';
+
+/** One start for one kind of hit and bin, as far as it was measured. */
+export interface RacedCell {
+  kind: RacedKind;
+  /** Of the bin's cases, the smallest. */
+  similarity: number;
+  start: GridPoint;
+  samples: number;
+  measured: MeasuredLoss;
+  /** Mean compute, in evaluations of all tokens. */
+  equivalents: number;
+  outcomes: readonly VideoOutcome[];
+  /** Mean distance of the features from those of the donors; absent where there are none. */
+  diversity?: number;
+  /** Why it was not measured further; null for those that were measured to the end. */
+  reason: string | null;
+}
+
+export interface Race {
+  kind: RacedKind;
+  similarity: number;
+  /** Full generations that the videos are compared with, of the cases in their order. */
+  full: readonly VideoOutcome[];
+  starts: readonly GridPoint[];
+}
+
+export interface RaceOptions {
+  objective: Objective;
+  meter: LossMeter;
+  /** Makes the videos of the first so many cases, for each start. */
+  run: (starts: readonly GridPoint[], count: number) => Promise<VideoOutcome[][]>;
+}
+
+/** Videos of a cell in the first round. */
+export const FIRST_ROUND = 64;
+
+/** Of starts of one cost, how many go on after the first round. */
+const KEPT_PER_COST = 2;
+
+/**
+ * Measures starts on more and more cases, twice as many each time. Out go those that lose too much with 95 % confidence, those
+ * that cost more than one which meets the objective already, and of one cost all but the best two.
+ *
+ * @returns every start with what was measured of it, the cheapest first
+ */
+export async function race(
+  { kind, similarity, full: all, starts }: Race,
+  { objective, meter, run }: RaceOptions,
+): Promise<RacedCell[]> {
+  const out: RacedCell[] = [];
+  let running = [...starts];
+  // The same full generations for all cells of a round: what is known of them is kept.
+  let count = Math.min(FIRST_ROUND, all.length);
+  while (running.length > 0 && count > 1) {
+    const full = all.slice(0, count);
+    const videos = await run(running, count);
+    const cells = running.map((start, index): RacedCell => {
+      const outcomes = videos[index]!;
+      return {
+        kind,
+        similarity,
+        start,
+        samples: count,
+        measured: meter.compare(outcomes, full),
+        equivalents: meanEquivalents(outcomes),
+        outcomes,
+        reason: null,
+      };
+    });
+    const { left, dropped } = select(cells, objective);
+    out.push(...dropped);
+    if (count === all.length) {
+      out.push(...left);
+      break;
+    }
+    running = left.map(({ start }) => start);
+    count = Math.min(2 * count, all.length);
+  }
+  return out.sort((one, other) => one.equivalents - other.equivalents);
+}
+
+function select(
+  cells: readonly RacedCell[],
+  objective: Objective,
+): { left: RacedCell[]; dropped: RacedCell[] } {
+  const passing = cells.filter(({ measured }) => meets(measured, objective));
+  const cheapest = Math.min(...passing.map(({ equivalents }) => equivalents));
+  const ordered = [...cells].sort(
+    (one, other) => strain(one.measured, objective) - strain(other.measured, objective),
+  );
+  const keptAtCost = new Map<number, number>();
+  const left: RacedCell[] = [];
+  const dropped: RacedCell[] = [];
+  for (const cell of ordered) {
+    const reason = reasonOf(cell, cheapest, objective, keptAtCost);
+    if (reason === null) left.push(cell);
+    else dropped.push({ ...cell, reason });
+  }
+  return { left, dropped };
+}
+
+function reasonOf(
+  { measured, equivalents, start }: RacedCell,
+  cheapest: number,
+  objective: Objective,
+  keptAtCost: Map<number, number>,
+): string | null {
+  if (fails(measured, objective)) return 'loses more than the objective, with 95 % confidence';
+  if (equivalents > cheapest) return 'costs more than a start that meets the objective';
+  const kept = keptAtCost.get(start.steps) ?? 0;
+  if (kept >= KEPT_PER_COST) return 'loses more than two others of its cost';
+  keptAtCost.set(start.steps, kept + 1);
+  return null;
+}

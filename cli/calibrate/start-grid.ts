@@ -1,0 +1,82 @@
+import type { StartPoint } from '#core/calibration.ts';
+import type { Anchor, SolverName } from '#core/generation.ts';
+import type { MeasuredKind } from './donors.ts';
+
+/** A start that is measured; what it costs a plan for a region tells only when it runs. */
+export type GridPoint = Pick<StartPoint, 'startTime' | 'steps' | 'solver' | 'anchor'>;
+
+export interface GridOptions {
+  full: { solver: SolverName; steps: number };
+  /** Whether the package can denoise the tokens of a region alone. */
+  supportsRegions: boolean;
+  /** The middle of each grid only. */
+  isQuick: boolean;
+}
+
+interface Block {
+  startTimes: readonly number[];
+  steps: readonly number[];
+  anchor?: Anchor;
+  /** Beside the full generation's; it is the only one unless said. */
+  solvers?: readonly SolverName[];
+}
+
+const MULTISTEP: readonly SolverName[] = ['dpmpp-2m'];
+const ALL_SOLVERS: readonly SolverName[] = ['euler', 'dpmpp-2m'];
+
+/**
+ * What is tried for each kind of hit: around the starts at which small measurements lost nothing, and
+ * cheaper and dearer ones.
+ */
+const GRIDS: Readonly<Record<MeasuredKind, readonly Block[]>> = {
+  whole: [
+    { startTimes: [0.2, 0.3, 0.4, 0.5], steps: [1] },
+    { startTimes: [0.3, 0.4, 0.5], steps: [2, 3], solvers: MULTISTEP },
+  ],
+  near: [{ startTimes: [0.7, 0.8, 0.9], steps: [2, 3, 4, 5], solvers: MULTISTEP }],
+  'object+background': [
+    { startTimes: [0.5, 0.6, 0.7, 0.8], steps: [2, 3, 4, 5], solvers: MULTISTEP },
+  ],
+  object: [{ startTimes: [0.8, 0.9, 0.95], steps: [3, 4, 5], solvers: MULTISTEP }],
+  background: [
+    { startTimes: [0.9, 0.95], steps: [3, 4, 5], anchor: 'background', solvers: ALL_SOLVERS },
+    { startTimes: [0.9, 0.95], steps: [4, 5], solvers: MULTISTEP },
+    { startTimes: [0.95], steps: [4, 5, 6], anchor: 'region' },
+  ],
+};
+
+const QUICK_GRIDS: typeof GRIDS = {
+  whole: [{ startTimes: [0.3], steps: [1, 2] }],
+  near: [{ startTimes: [0.8], steps: [4] }],
+  'object+background': [{ startTimes: [0.7], steps: [3] }],
+  object: [{ startTimes: [0.9], steps: [4] }],
+  background: [
+    { startTimes: [0.95], steps: [4], anchor: 'background' },
+    { startTimes: [0.95], steps: [4], anchor: 'region' },
+  ],
+};
+
+/** The starts to measure for a kind of hit, the cheapest first. */
+export function startGrid(kind: MeasuredKind, options: GridOptions): GridPoint[] {
+  const { full, supportsRegions, isQuick } = options;
+  const points: GridPoint[] = [];
+  for (const block of (isQuick ? QUICK_GRIDS : GRIDS)[kind]) {
+    const { startTimes, steps: budgets, anchor = 'none', solvers = [] } = block;
+    if (anchor === 'region' && !supportsRegions) continue;
+    for (const startTime of startTimes) {
+      for (const steps of budgets) {
+        // A plan for a region may take as many steps as a full generation and cost less.
+        if (anchor === 'region' ? steps > full.steps : steps >= full.steps) continue;
+        // One step is the same step for every solver.
+        const tried = steps === 1 ? [full.solver] : new Set([full.solver, ...solvers]);
+        for (const solver of tried) points.push({ startTime, steps, solver, anchor });
+      }
+    }
+  }
+  return points.sort((one, other) => one.steps - other.steps);
+}
+
+/** Names a start in keys and tables. */
+export function nameOfStart({ startTime, steps, solver, anchor }: GridPoint): string {
+  return [startTime, steps, solver, ...(anchor === 'none' ? [] : [anchor])].join('/');
+}

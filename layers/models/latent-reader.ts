@@ -1,0 +1,98 @@
+import { judgements, logitCount } from '#core/shown-attributes.ts';
+import type { Tensor } from '#core/tensor.ts';
+import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
+import { pickOutput } from './network-call.ts';
+import { NetworkThread } from './network-thread.ts';
+import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
+
+/** What a package's judge says of one latent. */
+export interface Judgement {
+  /** Of all values of all attributes, in the manifest's order. */
+  logits: Float32Array;
+  /** Index of the most probable value by attribute. */
+  values: number[];
+  /** For Frechet distances. */
+  features: Float32Array;
+}
+
+/**
+ * The networks of a package that look at finished latents, for many latents at once and in a thread
+ * of their own: measuring goes on beside denoising.
+ */
+export class LatentReader {
+  readonly #networks: NetworkRunner;
+  readonly #manifest: ModelManifest;
+
+  constructor(networks: NetworkRunner, manifest: ModelManifest) {
+    this.#networks = networks;
+    this.#manifest = manifest;
+  }
+
+  static open(modelPackage: ModelPackage, options: OnnxOptions = {}): LatentReader {
+    const { segmenter, videoTower, judge } = networkPaths(modelPackage);
+    const paths = { segmenter, videoTower, ...(judge && { judge }) } as Record<string, string>;
+    return new LatentReader(new NetworkThread(paths, options), modelPackage.manifest);
+  }
+
+  /** Whether `judge` has something to say. */
+  get hasJudge(): boolean {
+    return this.#manifest.judge !== undefined && this.#manifest.files.judge !== undefined;
+  }
+
+  /** Unit vectors in the space of the text tower. */
+  async embed(latents: readonly Tensor[]): Promise<Float32Array[]> {
+    if (latents.length === 0) return [];
+    const { dimensions } = this.#manifest.embedding;
+    const outputs = await this.#networks.run('videoTower', { latent: stack(latents) });
+    const shape = [latents.length, dimensions];
+    return rowsOf(pickOutput(outputs, 'videoTower', 'embedding', shape));
+  }
+
+  /** Binary object masks `[T, H, W]`. */
+  async segment(latents: readonly Tensor[]): Promise<Tensor[]> {
+    if (latents.length === 0) return [];
+    const shape = latents[0]!.shape.slice(1);
+    const outputs = await this.#networks.run('segmenter', { latent: stack(latents) });
+    const logits = pickOutput(outputs, 'segmenter', 'mask_logits', [latents.length, ...shape]);
+    return rowsOf(logits).map((row) => ({
+      data: row.map((logit) => (logit > 0 ? 1 : 0)),
+      shape,
+    }));
+  }
+
+  /** @throws FlexCacheError `model_missing` when the package brings no judge. */
+  async judge(latents: readonly Tensor[]): Promise<Judgement[]> {
+    if (latents.length === 0) return [];
+    const attributes = this.#manifest.judge?.attributes ?? [];
+    const outputs = await this.#networks.run('judge', { latent: stack(latents) });
+    const shape = [latents.length, logitCount(attributes)];
+    const logits = rowsOf(pickOutput(outputs, 'judge', 'logits', shape));
+    const width = outputs['features']?.shape[1] ?? 0;
+    const features = rowsOf(pickOutput(outputs, 'judge', 'features', [latents.length, width]));
+    return logits.map((row, index) => ({
+      logits: row,
+      values: judgements(attributes, row).map(({ value }) => value),
+      features: features[index]!,
+    }));
+  }
+
+  close(): Promise<void> {
+    return this.#networks.close();
+  }
+}
+
+/** Latents of one shape as a batch. */
+function stack(latents: readonly Tensor[]): Tensor {
+  const { shape } = latents[0]!;
+  const length = latents[0]!.data.length;
+  const data = new Float32Array(length * latents.length);
+  for (const [index, latent] of latents.entries()) data.set(latent.data, index * length);
+  return { data, shape: [latents.length, ...shape] };
+}
+
+function rowsOf({ data, shape }: Tensor): Float32Array[] {
+  const length = data.length / shape[0]!;
+  return Array.from({ length: shape[0]! }, (_, row) =>
+    data.slice(row * length, (row + 1) * length),
+  );
+}

@@ -1,0 +1,228 @@
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createRandomSource } from '#core/random.ts';
+import { askedValuesReader, isDemoWorld } from '../../../cli/calibrate/asked-values.ts';
+import { choosePlans, type MeasuredBin } from '../../../cli/calibrate/choose-plans.ts';
+import { LossMeter } from '../../../cli/calibrate/losses.ts';
+import { parseObjective } from '../../../cli/calibrate/objective.ts';
+import { race, type RacedCell } from '../../../cli/calibrate/race.ts';
+import { nameOfStart, startGrid, type GridPoint } from '../../../cli/calibrate/start-grid.ts';
+import type { VideoOutcome } from '../../../cli/calibrate/video-maker.ts';
+import { packNumbers, unpackNumbers, WorkFile } from '../../../cli/calibrate/work-file.ts';
+import { temporaryFolder } from '../../temporary-folder.ts';
+
+const OBJECTIVE = { adherence: 0.01, frechet: 0.05 };
+
+/** Videos that keep so much of the adherence; what they look like is drawn alike. */
+function videos(count: number, name: string, rate: number, equivalents = 1): VideoOutcome[] {
+  const random = createRandomSource(1, name);
+  const next = (): number => random.nextUint32() / 2 ** 32;
+  return Array.from({ length: count }, () => {
+    const looks = Float32Array.from({ length: 4 }, next);
+    const adherence = next() < rate ? 1 : 0.5;
+    return { adherence, similarity: adherence, tower: looks, features: looks, equivalents };
+  });
+}
+
+function startOf(steps: number, startTime = 0.5): GridPoint {
+  return { startTime, steps, solver: 'ab2', anchor: 'none' };
+}
+
+describe('a race of starts', () => {
+  const full = videos(512, 'full', 0.95);
+  const meter = new LossMeter(videos(512, 'reference', 0.95), 1);
+
+  /** The full generations themselves, of which a start spoils some. */
+  function spoiled(share: number, steps: number, count: number): VideoOutcome[] {
+    return full.slice(0, count).map((video, index) => ({
+      ...video,
+      equivalents: steps,
+      adherence: index % 100 < share * 100 ? 0 : video.adherence,
+    }));
+  }
+
+  async function raced(losses: ReadonlyMap<number, number>): Promise<{
+    cells: RacedCell[];
+    made: Map<number, number>;
+  }> {
+    const made = new Map<number, number>();
+    const cells = await race(
+      { kind: 'whole', similarity: 0.9, full, starts: [...losses.keys()].map((n) => startOf(n)) },
+      {
+        objective: OBJECTIVE,
+        meter,
+        run: async (starts, count) =>
+          starts.map(({ steps }) => {
+            made.set(steps, count);
+            return spoiled(losses.get(steps)!, steps, count);
+          }),
+      },
+    );
+    return { cells, made };
+  }
+
+  it('drops what is hopeless early, and what costs more than one that does', async () => {
+    const { cells, made } = await raced(
+      new Map([
+        [1, 0.6],
+        [2, 0],
+        [3, 0],
+        [4, 0],
+      ]),
+    );
+
+    expect(cells.map(({ start }) => start.steps)).toEqual([1, 2, 3, 4]);
+    expect(made.get(1)).toBe(64);
+    expect(cells[0]!.reason).toMatch(/loses more/);
+    expect(cells[1]).toMatchObject({ samples: 512, reason: null });
+    expect(cells[2]!.reason).toMatch(/costs more/);
+    expect(made.get(3)).toBe(64);
+    const [chosen] = choosePlans([{ cells, full }], OBJECTIVE, meter);
+    expect(chosen!.start.steps).toBe(2);
+  });
+
+  it('chooses none where the loss may be above the objective', async () => {
+    const { cells } = await raced(new Map([[2, 0.01]]));
+    expect(cells[0]!.measured.loss.adherence!.mean).toBeGreaterThan(0.005);
+    expect(choosePlans([{ cells, full }], OBJECTIVE, meter)).toEqual([null]);
+  });
+
+  it('never lets a more similar donor cost more', () => {
+    const cost = fc.integer({ min: 1, max: 4 });
+    const binOf = fc.array(fc.tuple(cost, fc.constantFrom(0, 0.5)), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(fc.array(binOf, { minLength: 1, maxLength: 3 }), (bins) => {
+        const measured = bins.map((starts, bin): MeasuredBin => {
+          const unique = new Map(starts);
+          const cells = [...unique].map(([steps, loss]): RacedCell => {
+            const outcomes = spoiled(loss, steps, 512);
+            return {
+              kind: 'whole',
+              similarity: bin / 10,
+              start: startOf(steps),
+              samples: 512,
+              measured: meter.compare(outcomes, full),
+              equivalents: steps,
+              outcomes,
+              reason: null,
+            };
+          });
+          return { cells, full };
+        });
+        const plans = choosePlans(measured, OBJECTIVE, meter);
+        for (const [bin, plan] of plans.entries()) {
+          if (plan === null) continue;
+          for (const better of plans.slice(bin + 1)) {
+            expect(better).not.toBeNull();
+            expect(better!.equivalents).toBeLessThanOrEqual(plan.equivalents);
+          }
+        }
+      }),
+      { numRuns: 5 },
+    );
+  });
+});
+
+describe('losses', () => {
+  it('are 0 to the very same videos and grow with what other videos look like', () => {
+    const full = videos(200, 'full', 0.9);
+    const meter = new LossMeter(videos(200, 'reference', 0.9), 1);
+    const same = meter.compare(full, full);
+    expect(same.loss.adherence).toEqual({ mean: 0, low: 0, high: 0 });
+    expect(same.loss.frechet.mean).toBe(0);
+    const shifted = full.map((video) => ({
+      ...video,
+      features: video.features!.map((value) => value + 0.3),
+    }));
+    const { loss, lower } = meter.compare(shifted, full);
+    expect(lower.frechet).toBeGreaterThan(0.5);
+    expect(loss.frechetVideo!.mean).toBe(0);
+  });
+
+  it('do without a judge', () => {
+    const blind = videos(50, 'blind', 0.9).map((video) => ({
+      ...video,
+      adherence: null,
+      features: null,
+    }));
+    const { loss, upper } = new LossMeter(blind, 1).compare(blind, blind);
+    expect(loss.adherence).toBeNull();
+    expect(loss.similarity.mean).toBe(0);
+    expect(upper.adherence).toBe(0);
+  });
+});
+
+describe('what prompts ask for', () => {
+  const world = [
+    {
+      name: 'color',
+      part: 'object',
+      values: 'red orange yellow green blue purple pink white black cyan'.split(' '),
+    },
+    { name: 'size', part: 'object', values: ['small', 'medium', 'large'] },
+    { name: 'light', part: 'background', values: ['dawn', 'noon', 'dusk', 'night'] },
+  ] as const;
+
+  it('is read by all phrases of the demo world', () => {
+    expect(isDemoWorld(world)).toBe(true);
+    const read = askedValuesReader(world);
+    expect(read('A tiny emerald cube over a green meadow, at sunset')).toEqual([3, 0, 2]);
+    expect(read('a jet black orb, getting bigger, under the dark sky')).toEqual([8, null, 3]);
+    expect(read('a ball over a green meadow')).toEqual([null, null, null]);
+  });
+
+  it('is read by its own words of another judge', () => {
+    const read = askedValuesReader([{ name: 'animal', part: 'object', values: ['cat', 'dog'] }]);
+    expect(read('two cats on a sofa')).toEqual([0]);
+    expect(read('a cat and a dog')).toEqual([null]);
+    expect(read('a sofa')).toEqual([null]);
+  });
+});
+
+describe('the grid of starts', () => {
+  it('has nothing that saves nothing, and regions only for packages that can', () => {
+    const full = { solver: 'ab2', steps: 4 } as const;
+    for (const supportsRegions of [true, false]) {
+      const grid = startGrid('background', { full, supportsRegions, isQuick: false });
+      expect(grid.some(({ anchor }) => anchor === 'region')).toBe(supportsRegions);
+      for (const { anchor, steps } of grid) {
+        expect(steps).toBeLessThanOrEqual(anchor === 'region' ? 4 : 3);
+      }
+      expect(new Set(grid.map(nameOfStart)).size).toBe(grid.length);
+    }
+  });
+});
+
+describe('objectives', () => {
+  it('keep their defaults where they are not named', () => {
+    expect(parseObjective('fd:0.2')).toEqual({ adherence: 0.01, frechet: 0.2 });
+    expect(parseObjective('adherence: 0.02, fd:0.1')).toEqual({ adherence: 0.02, frechet: 0.1 });
+  });
+});
+
+describe('the work file', () => {
+  it('keeps what was finished, and cuts off what a kill left of a line', async () => {
+    const path = join(await temporaryFolder(), 'deep', 'work.jsonl');
+    const numbers = Float32Array.of(1.5, -2, 1e-9);
+    const first = await WorkFile.open(path);
+    await first.add([{ key: 'a', numbers: packNumbers(numbers) }, { key: 'b' }]);
+    await first.close();
+    const whole = await readFile(path);
+    await appendFile(path, '{"key":"c","numb');
+
+    const second = await WorkFile.open(path);
+    expect(second.size).toBe(2);
+    expect(unpackNumbers(second.get('a')!['numbers'])).toEqual(numbers);
+    expect(second.get('c')).toBeUndefined();
+    expect(await readFile(path)).toEqual(whole);
+    await second.add([{ key: 'b', other: true }, { key: 'c' }]);
+    await second.close();
+
+    const third = await WorkFile.open(path);
+    expect(third.size).toBe(3);
+    expect(third.get('b')).toEqual({ key: 'b' });
+    await third.close();
+  });
+});
