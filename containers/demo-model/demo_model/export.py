@@ -19,7 +19,7 @@ import torch
 import torch.nn as nn
 from onnx import TensorProto, helper, numpy_helper
 
-from . import captions, checkpoints, networks, tokenization, world
+from . import captions, checkpoints, networks, rewrite_decoder, tokenization, world
 
 VERSION = "1.0.0"
 OPSET = 20
@@ -196,6 +196,8 @@ def export_network(name: str, net: nn.Module, path: Path, generator: torch.Gener
     )
     model = program.model_proto
     compress_weights(model, name in INT8)
+    if name == "vaeDecoder":
+        rewrite_decoder.rewrite(model)
     del model.metadata_props[:]
     model.doc_string = ""
     for node in model.graph.node:

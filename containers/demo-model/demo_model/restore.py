@@ -59,7 +59,9 @@ def _group_norms(graph: onnx.GraphProto, values: dict[str, np.ndarray], net: nn.
     scaled, pairs = {}, []
     for node in graph.node:
         weight = next((name for name in node.input if name in values), None)
-        if node.op_type == "Mul" and weight is not None and any(name in reshaped for name in node.input):
+        if node.op_type == "BatchNormalization":
+            pairs.append((values[node.input[1]], values[node.input[2]]))
+        elif node.op_type == "Mul" and weight is not None and any(name in reshaped for name in node.input):
             scaled[node.output[0]] = values[weight]
         elif node.op_type == "Add" and weight is not None and any(name in scaled for name in node.input):
             pairs.append((next(scaled[name] for name in node.input if name in scaled), values[weight]))
