@@ -5,6 +5,7 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import { startPoint } from '#core/calibration.ts';
 import { SOLVERS, type SolverName } from '#core/generation.ts';
 import { compatibilityKey } from '#core/identity.ts';
+import { elementCount, type Tensor } from '#core/tensor.ts';
 import { DenoiseClock } from '#denoiser/denoise-clock.ts';
 import { EXECUTION_PROVIDERS } from '#models/execution-provider.ts';
 import { compatibilityOf, loadManifest } from '#models/manifest.ts';
@@ -39,8 +40,10 @@ const { values: flags } = parseArgs({
     /** Steps of the plans for a region, with commas; those of a full generation unless said. */
     'region-steps': { type: 'string' },
     /** How the region is found; see `RegionFacts`. Several of each with commas. */
-    before: { type: 'string', default: '1' },
+    before: { type: 'string', default: '2' },
     margin: { type: 'string', default: '1' },
+    /** What of the place of the donor's own object is denoised: all of it that was filled, what no frame shows, none. */
+    hole: { type: 'string', default: 'filled' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -61,11 +64,15 @@ const steps = Number(flags.steps ?? manifest.scheduler.steps);
 const solver = oneOf<SolverName>('solver', SOLVERS, flags.solver ?? manifest.scheduler.solver);
 const key = compatibilityKey(compatibilityOf(modelPackage));
 
+const HOLES = ['filled', 'unseen', 'none'] as const;
+type Hole = (typeof HOLES)[number];
+
 interface Trial {
   name: string;
   plan: Omit<SamplePlan, 'seed'>;
   before?: number;
   margin?: number;
+  hole?: Hole;
 }
 
 const start = Number(flags.start);
@@ -79,12 +86,15 @@ const trials: Trial[] = [
 for (const regionSteps of numbers(flags['region-steps'] ?? String(steps))) {
   for (const before of numbers(flags.before)) {
     for (const margin of numbers(flags.margin)) {
-      trials.push({
-        name: `region, ${regionSteps} steps, ${before} full, margin ${margin}`,
-        plan: { ...startPoint(start, regionSteps, solver), anchor: 'region' },
-        before,
-        margin,
-      });
+      for (const hole of flags.hole.split(',').map((each) => oneOf('hole', HOLES, each))) {
+        trials.push({
+          name: `region, ${regionSteps} steps, ${before} full, margin ${margin}, hole ${hole}`,
+          plan: { ...startPoint(start, regionSteps, solver), anchor: 'region' },
+          before,
+          margin,
+          hole,
+        });
+      }
     }
   }
 }
@@ -103,12 +113,13 @@ for (const [index, pair] of pairs(Number(flags.count)).entries()) {
   const donor = await run(pair.donor, trials[0]!, 100 + index, null);
   const mask = await model.segment(donor.latent);
   const stored = encodeLatent({ latent: donor.latent, mask, compatibilityKey: key }, { bits: 4 });
-  const { background } = decodeLatent(stored, {
+  const { background, dilatedMask } = decodeLatent(stored, {
     compatibilityKey: key,
     shape: latentShape(manifest),
   });
   for (const trial of trials) {
-    const parts = trial.plan.startTime === 1 ? null : { object: null, background };
+    const hole = holeOf(dilatedMask, trial.hole);
+    const parts = trial.plan.startTime === 1 ? null : { object: null, background, hole };
     const made = await run(pair.target, trial, 1000 + index, parts);
     const { values } = await judge.judge(made.latent);
     outcomes.get(trial.name)!.push({
@@ -182,6 +193,21 @@ function pairs(count: number): { target: Target; donor: Target }[] {
       );
       return { target, donor: others[target.prompt.length % others.length]! };
     });
+}
+
+function holeOf(filled: Tensor, hole: Hole = 'filled'): Tensor | null {
+  if (hole === 'none') return null;
+  if (hole === 'filled') return filled;
+  const [frames, ...positions] = filled.shape;
+  const count = elementCount(positions);
+  const isUnseen = (position: number): boolean =>
+    Array.from({ length: frames! }, (_, frame) => filled.data[frame * count + position]!).every(
+      (value) => value > 0,
+    );
+  return {
+    data: filled.data.map((_, index) => (isUnseen(index % count) ? 1 : 0)),
+    shape: filled.shape,
+  };
 }
 
 async function run(

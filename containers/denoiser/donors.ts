@@ -65,7 +65,10 @@ export function donorParts(donors: readonly LoadedDonor[]): DonorParts | null {
   const parts: DonorParts = { object: null, background: null };
   for (const { donor, latent } of donors) {
     if (donor.part !== 'background') parts.object = latent;
-    if (donor.part !== 'object') parts.background = latent.background;
+    if (donor.part !== 'object') {
+      parts.background = latent.background;
+      parts.hole = latent.dilatedMask;
+    }
   }
   return parts;
 }

@@ -20,8 +20,14 @@ const START_NOISE = 'start';
 /** Evaluations after which the predicted clean latent shows where the object will be. */
 const EVALUATIONS_BEFORE_ANCHOR = 2;
 
-/** Full evaluations before the region of the object is looked for, and by how many positions it grows. */
-const EVALUATIONS_BEFORE_REGION = 1;
+/**
+ * Full evaluations before the region of the object is looked for. On the demo package (512 prompts) two of
+ * five found it better than one (adherence 0.973 and 0.967), and their keys and values are nearer to those of the end;
+ * a clean context is the same from the start.
+ */
+const EVALUATIONS_BEFORE_REGION = { trained: 1, untrained: 2 } as const;
+
+/** Positions by which the predicted object grows. */
 const REGION_MARGIN = 1;
 
 /** Decoded donors of a plan; a whole donor gives both parts. */
@@ -29,6 +35,8 @@ export interface DonorParts {
   object: ObjectDonor | null;
   /** `[C, T, H, W]`, hole-filled. */
   background: Tensor | null;
+  /** `[T, H, W]`, where the background was filled because its donor has an object there; null where it was not. */
+  hole?: Tensor | null;
 }
 
 /** The part of a plan that sampling needs. */
@@ -189,13 +197,12 @@ export class SampleRun {
 
   #findsRegion(): boolean {
     const { stepsDone } = this.#state;
-    const { evaluationsBefore = EVALUATIONS_BEFORE_REGION } = this.#start.regions ?? {};
-    return (
-      this.#plan.anchor === 'region' &&
-      this.#region === null &&
-      stepsDone + 1 >= evaluationsBefore &&
-      stepsDone + 1 < this.#plan.steps
-    );
+    const { anchor } = this.#plan;
+    if (anchor !== 'region' || this.#region !== null) return false;
+    const { isTrained, evaluationsBefore } = this.#start.regions!;
+    const before =
+      evaluationsBefore ?? EVALUATIONS_BEFORE_REGION[isTrained ? 'trained' : 'untrained'];
+    return stepsDone + 1 >= before && stepsDone + 1 < this.#plan.steps;
   }
 
   #anchorsBackground(): boolean {
@@ -213,9 +220,9 @@ export class SampleRun {
   #stepWithRegion(velocity: Tensor, object: Tensor): void {
     const { patch, isTrained, margin = REGION_MARGIN } = this.#start.regions!;
     const before = this.#state;
-    const region = objectRegion(object, patch, margin);
     this.#step(velocity, null);
-    if (region.tokens.length === 0) return;
+    if (!object.data.some((value) => value > 0)) return;
+    const region = objectRegion(object, patch, margin, this.#start.donors!.hole);
     this.#region = { region, before };
     if (isTrained) this.#count(contextShare(region.total - region.tokens.length, region.total));
   }

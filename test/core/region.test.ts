@@ -63,6 +63,22 @@ describe('objectRegion', () => {
     );
   });
 
+  it('has the tokens of the hole, and weighs them as its edge or inside', () => {
+    // Prepare
+    const object = maskAt((3 * 4 + 2) * 6 + 4);
+    const hole = maskAt(0);
+
+    // Act
+    const region = objectRegion(object, PATCH, 0, hole);
+
+    // Assess
+    expect(region.tokens).toEqual([0, 7]);
+    expect(region.weights.data[0]).toBe(1);
+    expect(region.weights.data[2]).toBe(0.5);
+    const other = { data: new Float32Array(24), shape: [1, 4, 6] };
+    expect(codeOf(() => objectRegion(object, PATCH, 0, other))).toBe('invalid_input');
+  });
+
   it('weighs the object fully, the outside not at all and the edge between in half', () => {
     fc.assert(
       fc.property(anyMask, anyMargin, (object, margin) => {

@@ -113,7 +113,7 @@ describe('generateVideo', () => {
   });
 
   it('counts the steps of a region, and what they compute', async () => {
-    // Prepare: 3 of the 12 tokens are the object's.
+    // Prepare: 3 of the 12 tokens are the object's, which are those of the hole.
     await storeDonor('b');
     model.regions = new FakeRegions(model);
     const plan = { anchor: 'region', startTime: 0.95, steps: 5, equivalents: 2.4 } as const;
@@ -125,8 +125,8 @@ describe('generateVideo', () => {
     expect(result).toMatchObject({
       hit: 'background',
       stepsRun: 5,
-      equivalentsRun: 2,
-      work: { networkEvaluations: 5, evaluationEquivalents: 2 },
+      equivalentsRun: 2.75,
+      work: { networkEvaluations: 5, evaluationEquivalents: 2.75 },
     });
   });
 

@@ -60,7 +60,7 @@ describe('a run for a region', () => {
     }
   });
 
-  it('evaluates all tokens once, then those of the object with the others as context', async () => {
+  it('evaluates all tokens twice, then those of the object with the others as context', async () => {
     // Prepare
     const { video, regions } = modelOf(new FakeVideoModel());
     const equivalents: number[] = [];
@@ -73,10 +73,25 @@ describe('a run for a region', () => {
 
     // Assess
     expect(regions.evaluations).toEqual(
-      Array.from({ length: 4 }, () => ({ live: LIVE, context: CONTEXT })),
+      Array.from({ length: 3 }, () => ({ live: LIVE, context: CONTEXT })),
     );
-    expect(equivalents).toEqual([1, 1.25, 1.5, 1.75, 2]);
+    expect(equivalents).toEqual([1, 2, 2.25, 2.5, 2.75]);
     expect(regions.made).toBe(1);
+  });
+
+  it('denoises the hole of the background as well', async () => {
+    // Prepare: the donor had an object in the last token of the first frame.
+    const { video, regions } = modelOf(new FakeVideoModel());
+    const hole: Tensor = { data: new Float32Array(48), shape: [3, 4, 4] };
+    hole.data[15] = 1;
+
+    // Act
+    const latent = await sample(video, regionPlan(), { ...DONORS, hole }, OPTIONS);
+
+    // Assess
+    expect(regions.evaluations[0]!.live).toEqual([0, 3, 4, 8]);
+    expect(latent.data[15]).not.toBe(BACKGROUND.data[15]);
+    expect(latent.data[31]).toBe(BACKGROUND.data[31]);
   });
 
   it('reads the clean background, once, where the weights were trained for it', async () => {
@@ -124,7 +139,7 @@ describe('a run for a region', () => {
         const resumed = await sample(model(), plan, DONORS, { ...OPTIONS, from: state });
 
         // Assess: its context cannot be moved, so a region begins again.
-        expect(state.stepsDone).toBe(0);
+        expect(state.stepsDone).toBe(isTrained ? 0 : Math.min(1, stopAfter));
         expect(resumed.data).toEqual(whole.data);
       }
     },
@@ -145,7 +160,7 @@ describe('a run for a region', () => {
     expect(regions).toMatchObject({ open: 0, made: 2 });
     video.times.length = 0;
     video.beforeStep = () => {
-      if (video.times.length === 2) throw new Error('lost');
+      if (video.times.length === 3) throw new Error('lost');
     };
     await expect(sample(video, regionPlan(), DONORS, OPTIONS)).rejects.toThrow('lost');
     expect(regions).toMatchObject({ open: 0, made: 3 });
@@ -189,7 +204,7 @@ describe('a run for a region', () => {
 
     // Assess
     expect(together).toEqual(alone);
-    expect(runs.map(({ equivalents }) => equivalents)).toEqual([2, 3, 1.75]);
+    expect(runs.map(({ equivalents }) => equivalents)).toEqual([2.75, 3, 2.5]);
     expect(regions.open).toBe(0);
   });
 
