@@ -1,4 +1,4 @@
-import type { LookupPart, Part } from './generation.ts';
+import { PARTS, type LookupPart, type Part } from './generation.ts';
 import { spokenWords } from './prompt-segments.ts';
 
 /** A property of videos that a package's judge tells from their latents, such as the object's colour. */
@@ -6,6 +6,8 @@ export interface JudgedAttribute {
   name: string;
   part: Part;
   values: readonly string[];
+  /** For each value, other words that name it: `sphere` for `ball`. Without them its own words alone do. */
+  words?: readonly (readonly string[])[] | undefined;
 }
 
 /** What a judge saw in a video: value by attribute, of those that it was sure of. */
@@ -76,16 +78,58 @@ export function compareShown(
   phrases: Readonly<Record<Part, string | null>>,
 ): ShownAgreement {
   const agreement = { contradicted: 0, doubted: 0 };
-  for (const attribute of attributes) {
-    if (part !== 'whole' && part !== attribute.part) continue;
-    const words = spokenWords(phrases[attribute.part] ?? '');
-    const named = attribute.values.filter((each) => words.some((word) => isFormOf(word, each)));
-    if (named.length === 0) continue;
-    const value = shown[attribute.name];
-    if (value === undefined) agreement.doubted++;
-    else if (!named.includes(value)) agreement.contradicted++;
+  for (const each of PARTS) {
+    if (part !== 'whole' && part !== each) continue;
+    const ofPart = attributes.filter((attribute) => attribute.part === each);
+    for (const [index, named] of namedValues(ofPart, phrases[each] ?? '').entries()) {
+      if (named.length === 0) continue;
+      const value = shown[ofPart[index]!.name];
+      if (value === undefined) agreement.doubted++;
+      else if (!named.includes(value)) agreement.contradicted++;
+    }
   }
   return agreement;
+}
+
+/**
+ * Which values of each attribute a text names, by their own words and the package's other words for
+ * them. Of words that lie in one another the longest counts: `from left to right` is not left.
+ */
+export function namedValues(attributes: readonly JudgedAttribute[], text: string): string[][] {
+  let rest = ` ${spokenWords(text).join(' ')} `;
+  const named = attributes.map(() => new Set<string>());
+  for (const { phrase, attribute, value } of phrasesOf(attributes)) {
+    if (!rest.includes(` ${phrase} `)) continue;
+    named[attribute]!.add(value);
+    rest = rest.replaceAll(` ${phrase} `, ' | ');
+  }
+  const words = rest.split(' ');
+  for (const [index, { values, words: others }] of attributes.entries()) {
+    for (const [place, value] of values.entries()) {
+      const names = [value, ...(others?.[place] ?? [])];
+      if (words.some((word) => names.some((name) => isFormOf(word, name))))
+        named[index]!.add(value);
+    }
+  }
+  return named.map((values) => [...values]);
+}
+
+/** Other words for values that are more than one, the longest first. */
+function phrasesOf(
+  attributes: readonly JudgedAttribute[],
+): { phrase: string; attribute: number; value: string }[] {
+  return attributes
+    .flatMap(({ values, words = [] }, attribute) =>
+      words.flatMap((ofValue, index) =>
+        ofValue.map((written) => ({
+          phrase: spokenWords(written).join(' '),
+          attribute,
+          value: values[index]!,
+        })),
+      ),
+    )
+    .filter(({ phrase }) => phrase.includes(' '))
+    .sort((one, other) => other.phrase.length - one.phrase.length);
 }
 
 /** Whether a word is the value's own, or its plural, participle or third person: `circling` of `circle`. */

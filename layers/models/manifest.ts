@@ -80,11 +80,16 @@ const manifestSchema = z.strictObject({
     .strictObject({
       attributes: z
         .array(
-          z.strictObject({
-            name: z.string().min(1),
-            part: z.enum(['object', 'background']),
-            values: z.array(z.string().min(1)).min(2),
-          }),
+          z
+            .strictObject({
+              name: z.string().min(1),
+              part: z.enum(['object', 'background']),
+              values: z.array(z.string().min(1)).min(2),
+              words: z.array(z.array(z.string().min(1))).optional(),
+            })
+            .refine(({ values, words }) => words === undefined || words.length === values.length, {
+              error: 'expected one list of words for each value',
+            }),
         )
         .min(1),
     })

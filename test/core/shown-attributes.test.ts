@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { compareShown, shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
+import {
+  compareShown,
+  namedValues,
+  shownAttributes,
+  type JudgedAttribute,
+} from '#core/shown-attributes.ts';
 
 const JUDGED: readonly JudgedAttribute[] = [
   { name: 'shape', part: 'object', values: ['ball', 'square'] },
@@ -58,6 +63,48 @@ describe('a video that shows another value', () => {
     const phrases = { object: 'a ball spinning', background: null };
     expect(compareShown(JUDGED, {}, 'whole', phrases)).toEqual({ contradicted: 0, doubted: 2 });
     expect(compareShown(JUDGED, { shape: 'ball' }, 'whole', phrases)).toEqual({
+      contradicted: 0,
+      doubted: 1,
+    });
+  });
+});
+
+describe('values that a text names', () => {
+  const attributes: readonly JudgedAttribute[] = [
+    {
+      name: 'shape',
+      part: 'object',
+      values: ['ball', 'square'],
+      words: [['sphere', 'orb'], ['box']],
+    },
+    {
+      name: 'motion',
+      part: 'object',
+      values: ['right', 'left'],
+      words: [['gliding from left to right'], ['gliding from right to left']],
+    },
+    { name: 'light', part: 'background', values: ['noon', 'night'], words: [['by day'], []] },
+  ];
+
+  it.each([
+    ['a tiny sphere', ['ball'], [], []],
+    ['an orb gliding from left to right', ['ball'], ['right'], []],
+    ['a box drifting to the left', ['square'], ['left'], []],
+    ['over a meadow, by day', [], [], ['noon']],
+    ['a daybed', [], [], []],
+    ['balls and boxes', ['ball', 'square'], [], []],
+  ])('are those of %s', (text, ...named) => {
+    expect(namedValues(attributes, text)).toEqual(named);
+  });
+
+  it("contradict a video by the package's other words for them", () => {
+    const shown = { shape: 'square', light: 'night' };
+    const phrases = { object: 'a sphere', background: 'by day' };
+    expect(compareShown(attributes, shown, 'whole', phrases)).toEqual({
+      contradicted: 2,
+      doubted: 0,
+    });
+    expect(compareShown(attributes, { shape: 'ball' }, 'whole', phrases)).toEqual({
       contradicted: 0,
       doubted: 1,
     });

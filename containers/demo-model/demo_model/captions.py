@@ -84,6 +84,11 @@ SYNONYMS = {
 Segment = tuple[str, int]
 
 
+def other_words(values: list[str]) -> list[list[str]]:
+    """For each value, the phrases that captions say it by, but for the value's own word."""
+    return [[phrase for phrase in SYNONYMS[value] if phrase not in ("", value)] for value in values]
+
+
 def is_held_out(attributes: list[int]) -> bool:
     """True for the tenth of (shape, colour, scene) combinations that the generator never sees in training."""
     return (attributes[0] * 7 + attributes[1] * 3 + attributes[4] * 5) % 10 == 0

@@ -242,7 +242,10 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_tra
         "splitter": {"labels": captions.SPLIT_LABELS},
         "lookup": {"thresholds": thresholds},
         "judge": {"attributes": [
-            {"name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background", "values": values}
+            {
+                "name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background", "values": values,
+                "words": captions.other_words(values),
+            }
             for index, (name, values) in enumerate(captions.FIELDS)
         ]},
         "files": {
