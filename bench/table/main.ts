@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeFileAtomically } from '#cli/write-file-atomically.ts';
 import { InvalidInputError } from '#core/errors.ts';
@@ -21,10 +21,12 @@ import { tuneRivals, tuningEvaluations, type Tuning } from './tuning.ts';
 
 /**
  * Replays one trace through FlexCache and its rivals in one engine, really denoising every video, and writes what each
- * row came to: hits, evaluations, quality, bytes. `bench/table/report.ts` makes docs/evaluation.md and its figures of it.
+ * row came to: hits, evaluations, quality, bytes. `bench/table/report.ts`, which it ends with, makes docs/evaluation.md and
+ * its figures of it.
  *
  *     node bench/table/main.ts [--provider cpu] [--requests 2000] [--seed 1] [--measured 1024] [--tuning 160]
- *         [--batch 16] [--jobs 1] [--systems ID,ID] [--out docs/evaluation] [--work DIR] [--model DIR]
+ *         [--batch 24] [--jobs 1] [--systems ID,ID] [--out docs/evaluation] [--work DIR] [--model DIR]
+ *         [--without-report]
  *
  * Rows that are in `--out` already, for the same trace and model, are left as they are; each is written when it is done.
  * `--requests 24 --measured 8 --tuning 14` rehearses all of it on a CPU. docs/evaluation.md says what is compared.
@@ -36,13 +38,14 @@ const { values: flags } = parseArgs({
     seed: { type: 'string', default: '1' },
     measured: { type: 'string', default: '1024' },
     tuning: { type: 'string', default: '160' },
-    batch: { type: 'string', default: '16' },
+    batch: { type: 'string', default: '24' },
     jobs: { type: 'string', default: '1' },
     systems: { type: 'string' },
     out: { type: 'string', default: 'docs/evaluation' },
     work: { type: 'string', default: '.flexcache/table' },
     model: { type: 'string', default: 'containers/demo-model/package' },
     'real-clips': { type: 'string', default: 'docs/evaluation/real-clips.f16' },
+    'without-report': { type: 'boolean', default: false },
     child: { type: 'string' },
   },
 });
@@ -100,7 +103,10 @@ async function runAll(rows: readonly Row[]): Promise<void> {
   const waiting = await unfinished(rows);
   // What others wait for begins first; rows without it run beside it.
   const first = tunings.map((name) => `tuning:${name}`);
-  const before = waiting.filter((row) => !needsTuning(row)).map(({ id }) => `row:${id}`);
+  const before = waiting
+    .filter((row) => !needsTuning(row))
+    .sort((one, other) => urgency(one) - urgency(other))
+    .map(({ id }) => `row:${id}`);
   const after = waiting.filter(needsTuning);
   const tuned = new Map(first.map((name) => [name, Promise.withResolvers<void>()]));
   await inTurn(
@@ -118,6 +124,16 @@ async function runAll(rows: readonly Row[]): Promise<void> {
     settings.jobs,
   );
   log(`${rows.length} rows in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  if (flags['without-report']) return;
+  const report = ['--results', settings.results, '--docs', dirname(settings.results)];
+  await forked('./report.ts', [...report, '--model', settings.model]);
+}
+
+/** What a run that is cut short should have: what all are compared with, then ours. */
+function urgency({ kind, without, isShuffled = false }: Row): number {
+  if (kind === 'none') return 0;
+  if (kind === 'ours' && without === undefined && !isShuffled) return 1;
+  return 2;
 }
 
 async function runChild(name: string): Promise<void> {
@@ -179,12 +195,16 @@ async function inTurn(work: readonly (() => Promise<void>)[], most: number): Pro
 
 /** A process for each row: a replay keeps its thread busy with more than the network. */
 function child(name: string): Promise<void> {
+  return forked('./main.ts', [...process.argv.slice(2), '--child', name]);
+}
+
+function forked(file: string, parameters: readonly string[]): Promise<void> {
   return new Promise((settle, reject) => {
-    const process_ = fork(import.meta.filename, [...process.argv.slice(2), '--child', name]);
-    process_.on('error', reject);
-    process_.on('exit', (code) => {
+    const running = fork(new URL(file, import.meta.url), parameters);
+    running.on('error', reject);
+    running.on('exit', (code) => {
       if (code === 0) settle();
-      else reject(new Error(`${name} ended with ${code}`));
+      else reject(new Error(`${file} ${parameters.join(' ')} ended with ${code}`));
     });
   });
 }

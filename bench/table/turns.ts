@@ -1,7 +1,7 @@
 import type { BenchRequest } from './requests.ts';
 
 /** How far behind the earliest waiting request a turn looks for requests of other sessions. */
-const LOOK_AHEAD = 64;
+const LOOK_AHEAD = 128;
 
 /**
  * Requests in the order in which they come, in turns of up to `most` at once, as workers side by side take them: the next
