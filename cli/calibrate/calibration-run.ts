@@ -11,11 +11,11 @@ import type { SolverName } from '#core/generation.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
-import type { SamplePlan } from '#models/sample-run.ts';
 import { choosePlans, type MeasuredBin } from './choose-plans.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
 import { MOST_IN_CHAINS } from './estimate-evaluations.ts';
+import { fullJobs, seedOf } from './full-jobs.ts';
 import { LossMeter, meets, type Loss, type Quality } from './losses.ts';
 import type { Objective } from './objective.ts';
 import type { PromptCase } from './prompt-sets.ts';
@@ -64,6 +64,9 @@ export interface CalibrationResult {
   thresholds: MeasuredThresholds;
 }
 
+/** Choices of donors of one prompt: what is rarer in a large cache is common in a small one. */
+const CHOICES_PER_PROMPT = 4;
+
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
 
@@ -97,7 +100,7 @@ export class CalibrationRun {
     const reference = await this.#reference(tuning);
     const meter = new LossMeter(reference, seed);
     this.#watcher.onStage('full generations');
-    const full = await this.#fullGenerations('tuning', tuning);
+    const full = await this.#maker.measure(this.#fullJobs('tuning', tuning));
     this.#watcher.onStage('donors');
     const donors = await this.#donors('tuning', tuning);
     const thresholds = measureThresholds(tuning, donors, this.#attributes, precision);
@@ -107,8 +110,9 @@ export class CalibrationRun {
     const chosen: RacedCell[] = [];
     for (const kind of MEASURED_KINDS) {
       const bins: MeasuredBin[] = [];
-      for (const [index, bin] of this.#binsOf(kind, tuning, finder).entries()) {
-        this.#watcher.onStage(`${kind}, bin ${index + 1} of ${this.#options.bins}`);
+      const cases = this.#binsOf(kind, tuning, finder);
+      for (const [index, bin] of cases.entries()) {
+        this.#watcher.onStage(`${kind}, bin ${index + 1} of ${cases.length}`);
         bins.push(await this.#measureBin(kind, bin, full, meter));
       }
       const plans = choosePlans(bins, objective, meter).filter((cell) => cell !== null);
@@ -156,53 +160,21 @@ export class CalibrationRun {
 
   /** Full generations of the reference's steps; nothing starts from them and nothing is paired with them. */
   async #reference(cases: readonly PromptCase[]): Promise<VideoOutcome[]> {
-    const { referenceSteps } = this.#options;
+    const { referenceSteps, seed } = this.#options;
     this.#watcher.onStage(`reference of ${referenceSteps} evaluations`);
-    return this.#maker.measure(
-      cases.map((of, index) =>
-        this.#fullJob(`reference ${index}`, of, {
-          solver: 'euler',
-          steps: referenceSteps,
-          seed: this.#seedOf(`reference ${index}`),
-        }),
-      ),
-    );
+    const plan = { solver: 'euler', steps: referenceSteps } as const;
+    return this.#maker.measure(fullJobs('reference', plan, cases, seed));
   }
 
-  async #fullGenerations(
-    set: PromptSetName,
-    cases: readonly PromptCase[],
-  ): Promise<VideoOutcome[]> {
-    return this.#maker.measure(cases.map((of, index) => this.#targetJob(set, of, index)));
-  }
-
-  #targetJob(set: PromptSetName, of: PromptCase, index: number): VideoJob {
-    const { full } = this.#options;
-    return this.#fullJob(`${set} full ${full.solver}/${full.steps} ${index}`, of, {
-      ...full,
-      seed: this.#targetSeed(set, index),
-    });
+  #fullJobs(set: PromptSetName, cases: readonly PromptCase[]): VideoJob[] {
+    const { full, seed } = this.#options;
+    return fullJobs(`${set} full`, full, cases, seed);
   }
 
   async #donors(set: PromptSetName, cases: readonly PromptCase[]): Promise<Donor[]> {
-    const { full } = this.#options;
-    const stored = await this.#maker.makeDonors(
-      cases.map((of, index) =>
-        this.#fullJob(`${set} donor ${full.solver}/${full.steps} ${index}`, of, {
-          ...full,
-          seed: this.#seedOf(`${set} donor ${index}`),
-        }),
-      ),
-    );
+    const { full, seed } = this.#options;
+    const stored = await this.#maker.makeDonors(fullJobs(`${set} donor`, full, cases, seed));
     return stored.map((each) => donorOf(each, this.#attributes));
-  }
-
-  #fullJob(
-    key: string,
-    of: PromptCase,
-    plan: Pick<SamplePlan, 'solver' | 'steps' | 'seed'>,
-  ): VideoJob {
-    return { key, of, plan: { ...plan, startTime: 1, anchor: 'none' }, donors: null };
   }
 
   /** Cases of a kind of hit by the similarity of their donors, the least similar bin first. */
@@ -210,12 +182,14 @@ export class CalibrationRun {
     const { bins, samples, seed } = this.#options;
     const found = cases.flatMap((of, target) =>
       finder
-        .choices(kind, of, this.#targetSeed('tuning', target), bins)
+        .choices(kind, of, this.#targetSeed('tuning', target), CHOICES_PER_PROMPT)
         .map((choice): KindCase => ({ of, target, choice })),
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
-    const size = Math.ceil(found.length / bins);
-    return Array.from({ length: bins }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
+    // A bin with few cases shows nothing.
+    const count = Math.min(bins, Math.max(1, Math.round(found.length / samples)));
+    const size = Math.ceil(found.length / count);
+    return Array.from({ length: count }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
       .filter((bin) => bin.length > 0)
       .map((bin) =>
         // Of a bin the first cases are as similar as the others.
@@ -233,7 +207,7 @@ export class CalibrationRun {
     const ofCases = cases.map(({ target }) => full[target]!);
     const similarity = Math.min(...cases.map(({ choice }) => choice.similarity));
     const cells = await race(
-      { kind, similarity, full: ofCases, starts },
+      { kind, similarity, full: ofCases, groups: cases.map(({ target }) => target), starts },
       {
         objective: this.#options.objective,
         meter,
@@ -253,6 +227,7 @@ export class CalibrationRun {
         diversity: meanDistance(cell.outcomes, donorsOfCases),
       })),
       full: ofCases,
+      groups: cases.map(({ target }) => target),
     };
   }
 
@@ -276,7 +251,7 @@ export class CalibrationRun {
     chosen: readonly RacedCell[],
     meter: LossMeter,
   ): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
-    const { generations, objective, samples } = this.#options;
+    const { generations, objective, samples, seed } = this.#options;
     const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
     const ofCases = full.slice(0, count);
     const measured = new Map<number, { samples: number; loss: Loss }>();
@@ -291,7 +266,7 @@ export class CalibrationRun {
           before.map((donor, index) => ({
             key: `chain ${kind} ${nameOfStart(plan.start)} ${generation} ${index}`,
             of: cases[index]!,
-            plan: { ...plan.start, seed: this.#seedOf(`chain ${generation} ${index}`) },
+            plan: { ...plan.start, seed: seedOf(seed, `chain ${generation}`, index) },
             donors: () =>
               this.#latents.partsOf(
                 kind === 'whole'
@@ -330,7 +305,8 @@ export class CalibrationRun {
   ): Promise<CalibrationContent['heldOut']> {
     const { full: fullPlan, objective } = this.#options;
     const calibration = calibrationOf(content);
-    const full = await this.#fullGenerations('held-out', cases);
+    const fullJobsOfCases = this.#fullJobs('held-out', cases);
+    const full = await this.#maker.measure(fullJobsOfCases);
     const donors = await this.#donors('held-out', cases);
     const hits: Record<string, number> = {};
     let evaluations = 0;
@@ -340,7 +316,7 @@ export class CalibrationRun {
       const plan = finder.plan(of, seed, fullPlan.steps, calibration);
       hits[plan.hit] = (hits[plan.hit] ?? 0) + 1;
       evaluations += plan.steps;
-      if (plan.hit === 'miss') return this.#targetJob('held-out', of, index);
+      if (plan.hit === 'miss') return fullJobsOfCases[index]!;
       const choice = { donors: finder.donorsOf(plan), similarity: 1 };
       const job = this.#hitJob(plan.hit as MeasuredKind, { of, target: index, choice }, plan);
       return { ...job, key: `held-out ${job.key}`, plan: { ...job.plan, seed } };
@@ -358,12 +334,7 @@ export class CalibrationRun {
   }
 
   #targetSeed(set: PromptSetName, index: number): number {
-    return this.#seedOf(`${set} full ${index}`);
-  }
-
-  /** Videos of different names share no noise. */
-  #seedOf(name: string): number {
-    return createRandomSource(this.#options.seed, name).nextUint32();
+    return seedOf(this.#options.seed, `${set} full`, index);
   }
 }
 

@@ -10,6 +10,8 @@ export interface MeasuredBin {
   cells: readonly RacedCell[];
   /** Full generations of the bin's cases, in their order. */
   full: readonly VideoOutcome[];
+  /** Of the cases, which have the same prompt; each another unless told. */
+  groups?: readonly number[];
 }
 
 /**
@@ -69,7 +71,10 @@ function fitBins(bins: readonly MeasuredBin[], meter: LossMeter): RacedCell[][] 
       const together = places.slice(from, to);
       const outcomes = together.flatMap(({ cell }) => cell.outcomes);
       const full = together.flatMap(({ bin, cell }) => bins[bin]!.full.slice(0, cell.samples));
-      const measured = meter.compare(outcomes, full);
+      const groups = together.flatMap(({ bin, cell }) =>
+        (bins[bin]!.groups ?? [...bins[bin]!.full.keys()]).slice(0, cell.samples),
+      );
+      const measured = meter.compare(outcomes, full, groups);
       for (const { bin, index, cell } of together) {
         fitted[bin]![index] = {
           ...cell,

@@ -1,11 +1,11 @@
-import { createRandomSource } from '#core/random.ts';
-import { SOLVERS, type SolverName } from '#core/generation.ts';
+import { SOLVERS } from '#core/generation.ts';
+import { fullJobs } from './full-jobs.ts';
 import { LossMeter, meets } from './losses.ts';
 import type { Objective } from './objective.ts';
 import type { PromptCase } from './prompt-sets.ts';
 import { race, type RacedCell } from './race.ts';
-import { nameOfStart, type GridPoint } from './start-grid.ts';
-import type { VideoJob, VideoMaker, VideoOutcome } from './video-maker.ts';
+import type { GridPoint } from './start-grid.ts';
+import type { VideoMaker, VideoOutcome } from './video-maker.ts';
 
 export interface FullSearchOptions {
   objective: Objective;
@@ -32,29 +32,27 @@ export async function searchFull(
   cases: readonly PromptCase[],
   { objective, referenceSteps, isQuick, seed }: FullSearchOptions,
 ): Promise<FullSearchResult> {
-  const seedOf = (name: string): number => createRandomSource(seed, name).nextUint32();
-  const jobsOf = (start: GridPoint, stream: string): VideoJob[] =>
-    cases.map((of, index) => ({
-      key: `${stream} ${nameOfStart(start)} ${index}`,
-      of,
-      plan: { ...start, seed: seedOf(`${stream} ${index}`) },
-      donors: null,
-    }));
-  const reference = fullStart('euler', referenceSteps);
+  const reference = { solver: 'euler', steps: referenceSteps } as const;
   const [others, same] = await Promise.all(
-    ['reference', 'tuning full'].map((stream) => maker.measure(jobsOf(reference, stream))),
+    (['reference', 'tuning full'] as const).map((stream) =>
+      maker.measure(fullJobs(stream, reference, cases, seed)),
+    ),
   );
   const meter = new LossMeter(others!, seed);
   const starts = (isQuick ? QUICK_BUDGETS : BUDGETS)
     .filter((steps) => steps < referenceSteps)
-    .flatMap((steps) => SOLVERS.map((solver) => fullStart(solver, steps)));
+    .flatMap((steps) =>
+      SOLVERS.map((solver): GridPoint => ({ startTime: 1, steps, solver, anchor: 'none' })),
+    );
   const cells = await race(
     { kind: 'full', similarity: 1, full: same!, starts },
     {
       objective,
       meter,
       run: async (running, count) => {
-        const jobs = running.map((start) => jobsOf(start, 'tuning full').slice(0, count));
+        const jobs = running.map((start) =>
+          fullJobs('tuning full', start, cases.slice(0, count), seed),
+        );
         const outcomes = await maker.measure(jobs.flat());
         return running.map((_, index): VideoOutcome[] =>
           outcomes.slice(index * count, (index + 1) * count),
@@ -66,8 +64,4 @@ export async function searchFull(
     ({ measured, reason }) => reason === null && meets(measured, objective),
   );
   return { cells, found: good[0] ?? null };
-}
-
-function fullStart(solver: SolverName, steps: number): GridPoint {
-  return { startTime: 1, steps, solver, anchor: 'none' };
 }

@@ -3,9 +3,9 @@ import {
   bootstrapEstimate,
   mean,
   ONE_SIDED_95,
-  standardDeviation,
   TWO_SIDED_95,
   upperBound,
+  type BootstrapOptions,
   type Estimate,
 } from '#core/statistics/intervals.ts';
 import type { Objective } from './objective.ts';
@@ -78,24 +78,31 @@ export class LossMeter {
 
   /**
    * @param videos one for each of `full`, of the same prompt
+   * @param groups which of the videos have the same prompt: their losses are not independent
    * @param full the same array for the same full generations: what is known of it is kept
    */
-  compare(videos: readonly VideoOutcome[], full: readonly VideoOutcome[]): MeasuredLoss {
+  compare(
+    videos: readonly VideoOutcome[],
+    full: readonly VideoOutcome[],
+    groups: readonly number[] = [...full.keys()],
+  ): MeasuredLoss {
     const adherence = relativeLosses(
       videos.map((video) => video.adherence),
       full.map((video) => video.adherence),
+      groups,
     );
     const similarity = relativeLosses(
       videos.map((video) => video.similarity),
       full.map((video) => video.similarity),
+      groups,
     )!;
-    const options = { seed: this.#seed };
     // Without a judge the similarity of prompt and video stands in for adherence.
     const deciding = adherence ?? similarity;
     const frechet = growthOf(
       this.#distanceOf(videos),
       this.#fullDistance(full),
       this.#judge ?? this.#tower,
+      groups,
     );
     const frechetVideo =
       this.#judge === null
@@ -104,26 +111,31 @@ export class LossMeter {
             this.#tower.distanceTo(videos.map(({ tower }) => tower)),
             this.#tower.distanceTo(full.map(({ tower }) => tower)),
             this.#tower,
+            groups,
           );
     const bound = (side: 1 | -1): LossBounds => ({
       adherence:
         side *
         upperBound(
-          deciding.map((value) => side * value),
-          options,
+          deciding.values.map((value) => side * value),
+          this.#bootstrap(deciding),
         ),
       frechet: frechet.growth + side * ONE_SIDED_95 * frechet.error,
     });
     return {
       loss: {
-        adherence: adherence && bootstrapEstimate(adherence, options),
-        similarity: bootstrapEstimate(similarity, options),
+        adherence: adherence && bootstrapEstimate(adherence.values, this.#bootstrap(adherence)),
+        similarity: bootstrapEstimate(similarity.values, this.#bootstrap(similarity)),
         frechet: estimateOf(frechet),
         ...(frechetVideo && { frechetVideo: estimateOf(frechetVideo) }),
       },
       upper: bound(1),
       lower: bound(-1),
     };
+  }
+
+  #bootstrap({ groups }: PairedLosses): BootstrapOptions {
+    return { seed: this.#seed, groups };
   }
 
   qualityOf(videos: readonly VideoOutcome[]): Quality {
@@ -175,18 +187,28 @@ function featuresOf(videos: readonly VideoOutcome[]): Float32Array[] | null {
   return features.length === videos.length ? features : null;
 }
 
-/** Paired losses as shares of the mean of full generations; null where no pair has both values. */
+/** Losses of videos as shares of the mean of their full generations. */
+interface PairedLosses {
+  values: number[];
+  groups: number[];
+}
+
+/** Null where no pair has both values. */
 function relativeLosses(
   values: readonly (number | null)[],
   full: readonly (number | null)[],
-): number[] | null {
+  groups: readonly number[],
+): PairedLosses | null {
   const pairs = values.flatMap((value, index) => {
     const other = full[index]!;
-    return value === null || other === null ? [] : [[value, other] as const];
+    return value === null || other === null ? [] : [{ value, other, group: groups[index]! }];
   });
   if (pairs.length === 0) return null;
-  const base = Math.max(SMALLEST_BASE, mean(pairs.map(([, other]) => other)));
-  return pairs.map(([value, other]) => (other - value) / base);
+  const base = Math.max(SMALLEST_BASE, mean(pairs.map(({ other }) => other)));
+  return {
+    values: pairs.map(({ value, other }) => (other - value) / base),
+    groups: pairs.map(({ group }) => group),
+  };
 }
 
 interface Growth {
@@ -200,12 +222,18 @@ function growthOf(
   one: FrechetDistance,
   full: FrechetDistance,
   { variance }: FrechetReference,
+  groups: readonly number[],
 ): Growth {
   const base = Math.max(SMALLEST_BASE, FRECHET_UNIT * variance);
-  const differences = one.influence.map((value, row) => value - full.influence[row]!);
+  const ofGroups = new Map<number, number>();
+  for (const [row, value] of one.influence.entries()) {
+    const difference = value - full.influence[row]!;
+    ofGroups.set(groups[row]!, (ofGroups.get(groups[row]!) ?? 0) + difference);
+  }
+  const squares = [...ofGroups.values()].reduce((sum, value) => sum + value ** 2, 0);
   return {
     growth: (one.distance - full.distance) / base,
-    error: standardDeviation(differences) / Math.sqrt(differences.length) / base,
+    error: Math.sqrt(squares) / one.influence.length / base,
   };
 }
 

@@ -29,6 +29,8 @@ export interface Race {
   similarity: number;
   /** Full generations that the videos are compared with, of the cases in their order. */
   full: readonly VideoOutcome[];
+  /** Of the cases, which have the same prompt; each another unless told. */
+  groups?: readonly number[];
   starts: readonly GridPoint[];
 }
 
@@ -52,7 +54,7 @@ const KEPT_PER_COST = 2;
  * @returns every start with what was measured of it, the cheapest first
  */
 export async function race(
-  { kind, similarity, full: all, starts }: Race,
+  { kind, similarity, full: all, groups, starts }: Race,
   { objective, meter, run }: RaceOptions,
 ): Promise<RacedCell[]> {
   const out: RacedCell[] = [];
@@ -69,7 +71,7 @@ export async function race(
         similarity,
         start,
         samples: count,
-        measured: meter.compare(outcomes, full),
+        measured: meter.compare(outcomes, full, groups?.slice(0, count)),
         equivalents: meanEquivalents(outcomes),
         outcomes,
         reason: null,

@@ -42,10 +42,12 @@ export class FrechetReference {
    */
   constructor(rows: readonly ArrayLike<number>[], components = Infinity) {
     this.dimensions = rows[0]?.length ?? 0;
-    const all = momentsOf(rows, this.dimensions);
+    const all = matrixOf(rows, this.dimensions);
     this.#components =
-      components < this.dimensions ? principalComponents(all.covariance, components) : null;
-    const { mean, covariance } = this.#project(all);
+      components < this.dimensions
+        ? principalComponents(momentsOf(all).covariance, components)
+        : null;
+    const { mean, covariance } = momentsOf(this.#project(all));
     this.variance = covariance.trace();
     this.#mean = mean;
     this.#root = powerOf(covariance, 0.5);
@@ -53,7 +55,7 @@ export class FrechetReference {
 
   /** @throws InvalidInputError for fewer than two rows, or rows of another length than the reference's. */
   distanceTo(rows: readonly ArrayLike<number>[]): FrechetDistance {
-    const { mean, covariance, centred } = this.#project(momentsOf(rows, this.dimensions));
+    const { mean, covariance, centred } = momentsOf(this.#project(matrixOf(rows, this.dimensions)));
     const decomposition = decompose(this.#root.mmul(covariance).mmul(this.#root));
     let overlap = 0;
     for (const value of decomposition.values) overlap += Math.sqrt(value);
@@ -67,18 +69,9 @@ export class FrechetReference {
     return { distance: Math.max(0, distance), influence: influenceOf(centred, offset, slope) };
   }
 
-  #project(moments: Moments): Moments {
-    if (this.#components === null) return moments;
-    const basis = this.#components;
-    return {
-      mean: Float64Array.from(
-        Matrix.rowVector([...moments.mean])
-          .mmul(basis)
-          .to1DArray(),
-      ),
-      covariance: basis.transpose().mmul(moments.covariance).mmul(basis),
-      centred: moments.centred.mmul(basis),
-    };
+  /** Rows in the components that count. */
+  #project(rows: Matrix): Matrix {
+    return this.#components === null ? rows : rows.mmul(this.#components);
   }
 }
 
@@ -107,7 +100,7 @@ interface Moments {
   centred: Matrix;
 }
 
-function momentsOf(rows: readonly ArrayLike<number>[], dimensions: number): Moments {
+function matrixOf(rows: readonly ArrayLike<number>[], dimensions: number): Matrix {
   const count = rows.length;
   if (count < 2 || rows.some((row) => row.length !== dimensions)) {
     throw new InvalidInputError(
@@ -116,21 +109,21 @@ function momentsOf(rows: readonly ArrayLike<number>[], dimensions: number): Mome
       'give the features of at least two videos, all of one network',
     );
   }
-  const mean = new Float64Array(dimensions);
-  for (const row of rows) {
-    for (let index = 0; index < dimensions; index++) mean[index]! += row[index]! / count;
-  }
-  const centred = Matrix.zeros(count, dimensions);
+  const matrix = Matrix.zeros(count, dimensions);
   for (const [index, row] of rows.entries()) {
-    for (let column = 0; column < dimensions; column++) {
-      centred.set(index, column, row[column]! - mean[column]!);
-    }
+    for (let column = 0; column < dimensions; column++) matrix.set(index, column, row[column]!);
   }
+  return matrix;
+}
+
+function momentsOf(rows: Matrix): Moments {
+  const mean = rows.mean('column');
+  const centred = rows.clone().subRowVector(mean);
   const covariance = centred
     .transpose()
     .mmul(centred)
-    .mul(1 / (count - 1));
-  return { mean, covariance, centred };
+    .mul(1 / (rows.rows - 1));
+  return { mean: Float64Array.from(mean), covariance, centred };
 }
 
 /** Eigenvectors of the largest eigenvalues, as columns. */

@@ -17,6 +17,8 @@ export interface BootstrapOptions {
   /** How often the sample is drawn anew; 2,000 unless said. */
   draws?: number;
   seed?: number;
+  /** Which values belong together and are drawn together; each alone unless given. */
+  groups?: readonly number[];
 }
 
 const DRAWS = 2000;
@@ -46,18 +48,46 @@ export function standardDeviation(values: ArrayLike<number>): number {
  */
 export function bootstrapMeans(
   values: ArrayLike<number>,
-  { draws = DRAWS, seed = 0 }: BootstrapOptions = {},
+  { draws = DRAWS, seed = 0, groups }: BootstrapOptions = {},
 ): Float64Array {
   requireValues(values);
   const random = createRandomSource(seed, 'bootstrap');
-  const count = values.length;
+  const { sums, counts } = sumsOf(values, groups);
+  const drawn = sums.length;
   const means = new Float64Array(draws);
   for (let draw = 0; draw < draws; draw++) {
     let sum = 0;
-    for (let index = 0; index < count; index++) sum += values[random.nextBelow(count)]!;
+    let count = 0;
+    for (let index = 0; index < drawn; index++) {
+      const group = random.nextBelow(drawn);
+      sum += sums[group]!;
+      count += counts[group]!;
+    }
     means[draw] = sum / count;
   }
   return means.sort();
+}
+
+/** Of each group the sum of its values and how many they are. */
+function sumsOf(
+  values: ArrayLike<number>,
+  groups: readonly number[] | undefined,
+): { sums: Float64Array; counts: Float64Array } {
+  const places = new Map<number, number>();
+  const placeOf = (index: number): number => {
+    const group = groups === undefined ? index : groups[index]!;
+    const place = places.get(group) ?? places.size;
+    places.set(group, place);
+    return place;
+  };
+  const sums = new Float64Array(values.length);
+  const counts = new Float64Array(values.length);
+  for (let index = 0; index < values.length; index++) {
+    const place = placeOf(index);
+    sums[place]! += values[index]!;
+    counts[place]! += 1;
+  }
+  return { sums: sums.slice(0, places.size), counts: counts.slice(0, places.size) };
 }
 
 /**

@@ -60,6 +60,16 @@ describe('the bootstrap', () => {
     expect(covered / runs).toBeLessThan(0.99);
   });
 
+  it('widens where values come in groups of the same', () => {
+    const { data } = standardNormalNoise([50], 3, 'sample');
+    const four = Array.from({ length: 200 }, (_, index) => data[Math.floor(index / 4)]!);
+    const groups = four.map((_, index) => Math.floor(index / 4));
+    const widthOf = ({ low, high }: { low: number; high: number }): number => high - low;
+    const together = widthOf(bootstrapEstimate(four, { groups, seed: 1 }));
+    expect(together / widthOf(bootstrapEstimate(data, { seed: 1 }))).toBeCloseTo(1, 1);
+    expect(widthOf(bootstrapEstimate(four, { seed: 1 })) / together).toBeCloseTo(0.5, 1);
+  });
+
   it('refuses a sample of nothing', () => {
     expect(codeOf(() => mean([]))).toBe('invalid_input');
     expect(codeOf(() => upperBound([]))).toBe('invalid_input');

@@ -1,0 +1,29 @@
+import { createRandomSource } from '#core/random.ts';
+import type { PromptCase } from './prompt-sets.ts';
+import { nameOfStart, type GridPoint } from './start-grid.ts';
+import type { VideoJob } from './video-maker.ts';
+
+/** Streams of full generations: videos of one prompt in two of them share no noise. */
+export type FullStream =
+  'reference' | 'tuning full' | 'tuning donor' | 'held-out full' | 'held-out donor';
+
+/** Full generations of prompts, the same for whoever asks for them. */
+export function fullJobs(
+  stream: FullStream,
+  { solver, steps }: Pick<GridPoint, 'solver' | 'steps'>,
+  cases: readonly PromptCase[],
+  seed: number,
+): VideoJob[] {
+  const start: GridPoint = { startTime: 1, steps, solver, anchor: 'none' };
+  return cases.map((of, index) => ({
+    key: `${stream} ${nameOfStart(start)} ${index}`,
+    of,
+    plan: { ...start, seed: seedOf(seed, stream, index) },
+    donors: null,
+  }));
+}
+
+/** Of one video of a stream. */
+export function seedOf(seed: number, stream: string, index: number): number {
+  return createRandomSource(seed, `${stream} ${index}`).nextUint32();
+}
