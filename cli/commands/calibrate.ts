@@ -22,7 +22,7 @@ import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { fromDigits } from '#readers/request-line.ts';
-import { askedValuesReader } from '../calibrate/asked-values.ts';
+import { askedValues } from '../calibrate/asked-values.ts';
 import { calibrationText } from '../calibrate/calibration-text.ts';
 import { CalibrationRun, type CalibrationOptions } from '../calibrate/calibration-run.ts';
 import { describeCalibration, describeFullSearch } from '../calibrate/describe-calibration.ts';
@@ -200,7 +200,7 @@ async function readPrompts(
   prompts: readonly string[],
 ): Promise<PromptCase[]> {
   const { judge, splitter: labels } = modelPackage.manifest;
-  const askedBy = askedValuesReader(judge?.attributes ?? []);
+  const attributes = judge?.attributes ?? [];
   // Texts are short: the CPU is as fast.
   const embedder = await OnnxTextEmbedder.open(modelPackage);
   try {
@@ -208,7 +208,7 @@ async function readPrompts(
     const cases: PromptCase[] = [];
     for (const prompt of prompts) {
       const embedding = await embedPrompt({ embedder, splitter }, prompt);
-      cases.push({ prompt, asked: askedBy(prompt), embedding });
+      cases.push({ prompt, asked: askedValues(attributes, prompt), embedding });
     }
     return cases;
   } finally {

@@ -133,7 +133,7 @@ function phrasesOf(
 }
 
 /** Whether a word is the value's own, or its plural, participle or third person: `circling` of `circle`. */
-export function isFormOf(word: string, value: string): boolean {
+function isFormOf(word: string, value: string): boolean {
   const stem = value.toLowerCase().replace(/e$/u, '');
   if (word === value.toLowerCase()) return true;
   if (!word.startsWith(stem)) return false;

@@ -1,9 +1,12 @@
 import { appendFile, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRandomSource } from '#core/random.ts';
-import { askedValuesReader, isDemoWorld } from '../../../cli/calibrate/asked-values.ts';
+import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
+import { loadManifest } from '#models/manifest.ts';
+import { askedValues, isDemoWorld, type AskedValues } from '../../../cli/calibrate/asked-values.ts';
 import { choosePlans, type MeasuredBin } from '../../../cli/calibrate/choose-plans.ts';
 import { LossMeter } from '../../../cli/calibrate/losses.ts';
 import { parseObjective } from '../../../cli/calibrate/objective.ts';
@@ -12,6 +15,8 @@ import { nameOfStart, startGrid, type GridPoint } from '../../../cli/calibrate/s
 import type { VideoOutcome } from '../../../cli/calibrate/video-maker.ts';
 import { packNumbers, unpackNumbers, WorkFile } from '../../../cli/calibrate/work-file.ts';
 import { temporaryFolder } from '../../temporary-folder.ts';
+
+const DEMO_PACKAGE = resolve(import.meta.dirname, '../../../containers/demo-model/package');
 
 const OBJECTIVE = { adherence: 0.01, frechet: 0.05 };
 
@@ -155,26 +160,41 @@ describe('losses', () => {
 });
 
 describe('what prompts ask for', () => {
-  const world = [
-    {
-      name: 'color',
-      part: 'object',
-      values: 'red orange yellow green blue purple pink white black cyan'.split(' '),
-    },
-    { name: 'size', part: 'object', values: ['small', 'medium', 'large'] },
-    { name: 'light', part: 'background', values: ['dawn', 'noon', 'dusk', 'night'] },
-  ] as const;
-
-  it('is read by all phrases of the demo world', () => {
-    expect(isDemoWorld(world)).toBe(true);
-    const read = askedValuesReader(world);
-    expect(read('A tiny emerald cube over a green meadow, at sunset')).toEqual([3, 0, 2]);
-    expect(read('a jet black orb, getting bigger, under the dark sky')).toEqual([8, null, 3]);
-    expect(read('a ball over a green meadow')).toEqual([null, null, null]);
+  it('is read by all phrases of the demo world', async () => {
+    const { manifest } = await loadManifest(DEMO_PACKAGE, { files: [] });
+    const { attributes } = manifest.judge!;
+    expect(isDemoWorld(attributes)).toBe(true);
+    const read = (prompt: string): Record<string, string> =>
+      Object.fromEntries(
+        askedValues(attributes, prompt).flatMap((value, index) =>
+          value === null ? [] : [[attributes[index]!.name, attributes[index]!.values[value]!]],
+        ),
+      );
+    expect(read('A tiny emerald cube over a green meadow, at sunset')).toEqual({
+      size: 'small',
+      color: 'green',
+      shape: 'square',
+      scene: 'meadow',
+      light: 'dusk',
+    });
+    expect(read('a jet black orb, getting bigger, under the dark sky')).toEqual({
+      color: 'black',
+      shape: 'ball',
+      motion: 'grow',
+      light: 'night',
+    });
+    // What made-up users say of it is all heard.
+    const trace = generateTrace({ ...SYNTHETIC_DEFAULTS, requests: 300, seed: 5 });
+    for (const { prompt } of trace) {
+      expect(Object.keys(read(prompt)), prompt).toEqual(
+        expect.arrayContaining(['shape', 'color', 'scene']),
+      );
+    }
   });
 
   it('is read by its own words of another judge', () => {
-    const read = askedValuesReader([{ name: 'animal', part: 'object', values: ['cat', 'dog'] }]);
+    const animals = { name: 'animal', part: 'object', values: ['cat', 'dog'] } as const;
+    const read = (prompt: string): AskedValues => askedValues([animals], prompt);
     expect(read('two cats on a sofa')).toEqual([0]);
     expect(read('a cat and a dog')).toEqual([null]);
     expect(read('a sofa')).toEqual([null]);
