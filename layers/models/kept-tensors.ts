@@ -47,12 +47,24 @@ function gathered(
   const inner = shape.slice(axis + 1).reduce((product, count) => product * count, 1);
   const selected = new Float32Array(outer * indices.length * inner);
   let offset = 0;
+  const stretches = consecutive(indices);
   for (let block = 0; block < outer; block++) {
-    for (const index of indices) {
-      const start = (block * extent + index) * inner;
-      selected.set(data.subarray(start, start + inner), offset);
-      offset += inner;
+    for (const [first, count] of stretches) {
+      const start = (block * extent + first) * inner;
+      selected.set(data.subarray(start, start + count * inner), offset);
+      offset += count * inner;
     }
   }
   return { data: selected, shape: shape.with(axis, indices.length) };
+}
+
+/** Indices that follow each other are copied at once: tokens of a region lie in rows. */
+function consecutive(indices: readonly number[]): [first: number, count: number][] {
+  const stretches: [first: number, count: number][] = [];
+  for (const index of indices) {
+    const last = stretches.at(-1);
+    if (last !== undefined && last[0] + last[1] === index) last[1]++;
+    else stretches.push([index, 1]);
+  }
+  return stretches;
 }

@@ -187,6 +187,35 @@ describe('the demo model', { timeout: 60_000 }, () => {
     }
   });
 
+  it('denoises the region of the object over a background, and goes on to the very same bytes', async () => {
+    // Prepare
+    const objects = new MemoryObjects();
+    const { latentKey } = await generate(objects, planFor('miss', [], { steps: 3, fullSteps: 3 }));
+    const plan = planFor('background', [donorFor('background', latentKey!)], {
+      anchor: 'region',
+      solver: 'ab2',
+      startTime: 0.95,
+      steps: 4,
+      seed: 8,
+    });
+    const stopped = new RecordingControl();
+    stopped.stopWhen = () => (stopped.percents.length === 3 ? 'shutdown' : null);
+
+    // Act
+    const whole = await generate(objects, plan);
+    await expect(generate(objects, plan, stopped)).rejects.toMatchObject({ code: 'cancelled' });
+    const resumed = await generate(objects, plan);
+
+    // Assess: a region begins again with the evaluation that finds it.
+    expect(whole).toMatchObject({ hit: 'background', stepsRun: 4 });
+    expect(whole.equivalentsRun).toBeGreaterThan(2);
+    expect(whole.equivalentsRun).toBeLessThan(4);
+    expect(whole.work.evaluationEquivalents).toBe(whole.equivalentsRun);
+    expect(resumed.stepsHere).toBe(3);
+    expect(resumed.equivalentsRun).toBe(whole.equivalentsRun);
+    expect(resumed.latentSha256).toBe(whole.latentSha256);
+  });
+
   it('guides: the velocity moves away from the unconditional one in proportion', async () => {
     // Prepare
     const latent = standardNormalNoise(LATENT_SHAPE, 1, 'test');
