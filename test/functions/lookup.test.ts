@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { checkCalibrationFile } from '#core/calibration-file.ts';
 import { startPoint } from '#core/calibration.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
 import { PATIENCE } from '#core/patience.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
+import { calibrationFile } from '../core/calibration-fixture.ts';
 import { unique } from '../stores/samples.ts';
 import {
   FakeVectors,
@@ -96,6 +99,42 @@ describe('Lookup', () => {
     expect(wrong.plan.hit).toBe('miss');
     expect(right.plan.hit).toBe('whole');
     expect(unsure.plan.hit).toBe('whole');
+  });
+
+  it('starts late from a whole video that shows one thing otherwise, and from none that shows two', async () => {
+    // Prepare
+    const calibration = new PackageCalibration(
+      checkCalibrationFile('calibration.json', calibrationFile()),
+    );
+    const judged = [
+      { name: 'shape', part: 'object', values: ['ball', 'square'] },
+      { name: 'scene', part: 'background', values: ['sea', 'city'] },
+    ] as const;
+    const lookUp = async (shown: Entry['shown'], similarity = 0.7) => {
+      const request = await submit(table(), { prompt: unique('near ') });
+      const { entryId } = await storedEntry(
+        table(),
+        { exactKey: unique('other'), promptKey: unique('other'), ...(shown && { shown }) },
+        { ...request, seed: 1 },
+      );
+      const vectors = new FakeVectors();
+      vectors.matches.whole = [{ entryId, similarity }];
+      const services = { ...servicesOn(table(), vectors), calibration, judged };
+      const { plan } = await createLookupHandler(services)(lookupInput(request));
+      return plan;
+    };
+
+    // Act
+    const [one, two, far] = [
+      await lookUp({ shape: 'square', scene: 'sea' }),
+      await lookUp({ shape: 'square', scene: 'city' }),
+      await lookUp({ shape: 'square' }, 0.5),
+    ];
+
+    // Assess: 4 of 6 evaluations are 8 of 12.
+    expect(one).toMatchObject({ hit: 'near', startTime: 0.8, steps: 8, solver: 'ab2' });
+    expect(one.donors).toMatchObject([{ part: 'whole', similarity: 0.7 }]);
+    expect([two.hit, far.hit]).toEqual(['miss', 'miss']);
   });
 
   it.each([

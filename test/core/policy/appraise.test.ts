@@ -151,6 +151,15 @@ describe('appraise', () => {
     expect(appraise(ahead, policyContext()).age).toBe(0);
   });
 
+  it('prefers full generations: the further a donor is from one, the less its hits count', () => {
+    const values = [0, 1, 9].map(
+      (generation) => appraise(entryState({ generation }), policyContext()).valuePerMonth,
+    );
+
+    expect(values[1]! / values[0]!).toBeCloseTo(1 / 2, 9);
+    expect(values[2]! / values[0]!).toBeCloseTo(1 / 10, 9);
+  });
+
   it('says the same in every time zone', () => {
     const zone = process.env['TZ'];
     const model = new ReuseModel(NOW);
