@@ -3,131 +3,136 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { BIT_DEPTHS, readHeader } from '#codec/header.ts';
-import { zstd } from '#codec/zstd.ts';
-import { syntheticLatent, type SyntheticLatent } from './synthetic-latents.ts';
+import { prefixBytes, readHeader } from '#codec/header.ts';
+import { LAYERS } from '#codec/layers.ts';
+import { elementCount } from '#core/tensor.ts';
+import {
+  DEMO_SHAPE,
+  syntheticLatent,
+  type LatentShape,
+  type SyntheticLatent,
+} from './synthetic-latents.ts';
 
-const USAGE = `node bench/codec.ts LATENTS.f32 MASKS.f32 | --synthetic
+const USAGE = `node bench/codec.ts LATENTS.f32 MASKS.f32 | --synthetic [--shape 16x21x60x104]
   LATENTS.f32  raw little-endian float32 [n,16,8,16,16]
   MASKS.f32    raw little-endian float32 [n,8,16,16], object where > 0; or bytes of 0 and 1`;
 
-const SHAPE = [16, 8, 16, 16] as const;
-const LATENT_VALUES = 16 * 8 * 16 * 16;
-const MASK_VALUES = 8 * 16 * 16;
 const FLOAT32_BYTES = 4;
-const COMPATIBILITY_KEY = 'bench';
+/** What NIRVANA stores of a video: five states of 16-bit floats. */
+const FIVE_STATES_BYTES = 5 * 2;
+const KEY = { compatibilityKey: 'bench' };
 const WARM_UP_RUNS = 20;
-const SYNTHETIC_LATENTS = 24;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     synthetic: { type: 'boolean', default: false },
+    shape: { type: 'string', default: DEMO_SHAPE.join('x') },
     noise: { type: 'string', default: '0.2' },
     limit: { type: 'string', default: '64' },
   },
 });
 
+const shape = flags.shape.split('x').map(Number) as unknown as LatentShape;
+const values = elementCount(shape);
+const maskValues = values / shape[0];
+const limit = Number(flags.limit);
 const samples = flags.synthetic
-  ? Array.from({ length: SYNTHETIC_LATENTS }, (_, seed) =>
-      syntheticLatent(seed, Number(flags.noise)),
-    )
-  : readSamples(positionals, Number(flags.limit));
-for (let run = 0; run < WARM_UP_RUNS; run++) {
-  const sample = samples[run % samples.length]!;
-  decode(encodeLatent({ ...sample, compatibilityKey: COMPATIBILITY_KEY }, { bits: 4 }));
+  ? Array.from({ length: limit }, (_, seed) => syntheticLatent(seed, Number(flags.noise), shape))
+  : readSamples(positionals);
+const warmUps = Math.ceil((WARM_UP_RUNS * elementCount(DEMO_SHAPE)) / values);
+for (let run = 0; run < warmUps; run++) {
+  decodeLatent(encodeLatent({ ...samples[run % samples.length]!, ...KEY }), KEY);
 }
 
+const rows = samples.map(measure);
 const table = new Table({
   head: [
-    'bits',
-    'entropy',
+    'layers',
     'bytes',
-    'object',
-    'background',
-    'mask',
-    'times smaller',
-    'PSNR dB',
-    'encode ms',
+    'most',
+    'bits a value',
+    '1/float32',
+    '1/five fp16 states',
+    'RMS error, shown',
+    'as noise',
     'decode ms',
   ],
   style: { head: [], border: [] },
 });
-for (const entropy of ['range', 'zstd'] as const) {
-  for (const bits of BIT_DEPTHS) {
-    const rows = samples.map((sample) => measure(sample, bits, entropy));
-    const mean = (pick: (row: (typeof rows)[number]) => number): number =>
-      rows.reduce((sum, row) => sum + pick(row), 0) / rows.length;
-    const bytes = mean((row) => row.bytes);
-    table.push([
-      bits,
-      entropy,
-      bytes.toFixed(0),
-      mean((row) => row.object).toFixed(0),
-      mean((row) => row.background).toFixed(0),
-      mean((row) => row.mask).toFixed(0),
-      ((LATENT_VALUES * FLOAT32_BYTES) / bytes).toFixed(1),
-      mean((row) => row.psnr).toFixed(1),
-      mean((row) => row.encodeMilliseconds).toFixed(1),
-      mean((row) => row.decodeMilliseconds).toFixed(1),
-    ]);
-  }
+for (let layers = 1; layers <= LAYERS; layers++) {
+  const of = (pick: (row: Layer) => number): number[] =>
+    rows.map((row) => pick(row.layers[layers - 1]!));
+  const bytes = mean(of((layer) => layer.bytes));
+  table.push([
+    layers,
+    bytes.toFixed(0),
+    Math.max(...of((layer) => layer.bytes)),
+    ((8 * bytes) / values).toFixed(3),
+    ((values * FLOAT32_BYTES) / bytes).toFixed(1),
+    ((values * FIVE_STATES_BYTES) / bytes).toFixed(0),
+    Math.sqrt(mean(of((layer) => layer.shown))).toFixed(3),
+    Math.sqrt(mean(of((layer) => layer.noise))).toFixed(3),
+    median(of((layer) => layer.milliseconds)).toFixed(1),
+  ]);
 }
-console.log(`${samples.length} latents, ${zstd.name}; means; PSNR against the latent's range`);
 console.log(table.toString());
+console.log(
+  `${samples.length} latents [${shape.join(', ')}]; encode ${median(rows.map(({ milliseconds }) => milliseconds)).toFixed(1)} ms, ` +
+    `medians of times, means of the rest; of the first layer the mask has ${mean(rows.map(({ mask }) => mask)).toFixed(0)} bytes`,
+);
 
-function measure(
-  sample: SyntheticLatent,
-  bits: (typeof BIT_DEPTHS)[number],
-  entropy: 'range' | 'zstd',
-) {
+interface Layer {
+  bytes: number;
+  shown: number;
+  noise: number;
+  milliseconds: number;
+}
+
+function measure(sample: SyntheticLatent, seed: number) {
   const started = performance.now();
-  const file = encodeLatent({ ...sample, compatibilityKey: COMPATIBILITY_KEY }, { bits, entropy });
-  const encoded = performance.now();
-  const { whole } = decode(file);
-  const decoded = performance.now();
-  const { sections } = readHeader(file, { compatibilityKey: COMPATIBILITY_KEY });
-  return {
-    bytes: file.length,
-    object: sections.object.bytes,
-    background: sections.background.bytes,
-    mask: sections.mask.bytes,
-    psnr: psnr(sample.latent.data, whole.data),
-    encodeMilliseconds: encoded - started,
-    decodeMilliseconds: decoded - encoded,
-  };
+  const file = encodeLatent({ ...sample, ...KEY });
+  const milliseconds = performance.now() - started;
+  const header = readHeader(file, KEY);
+  const layers = Array.from({ length: LAYERS }, (_, index): Layer => {
+    const bytes = prefixBytes(header, index + 1);
+    const prefix = file.subarray(0, bytes);
+    const shown = decodeLatent(prefix, KEY, { layers: index + 1 });
+    const begun = performance.now();
+    const noise = decodeLatent(prefix, KEY, { layers: index + 1, noiseSeed: seed });
+    return {
+      bytes,
+      shown: meanSquare(sample.latent.data, shown.whole.data),
+      noise: meanSquare(sample.latent.data, noise.whole.data),
+      milliseconds: performance.now() - begun,
+    };
+  });
+  return { milliseconds, mask: header.maskBytes, layers };
 }
 
-function decode(file: Uint8Array) {
-  return decodeLatent(file, { compatibilityKey: COMPATIBILITY_KEY });
+function meanSquare(one: Float32Array, other: Float32Array): number {
+  return one.reduce((sum, value, index) => sum + (value - other[index]!) ** 2, 0) / one.length;
 }
 
-function psnr(original: Float32Array, decoded: Float32Array): number {
-  let squares = 0;
-  let lowest = Infinity;
-  let highest = -Infinity;
-  for (const [index, value] of original.entries()) {
-    squares += (value - decoded[index]!) ** 2;
-    lowest = Math.min(lowest, value);
-    highest = Math.max(highest, value);
-  }
-  return 10 * Math.log10((highest - lowest) ** 2 / (squares / original.length));
+function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }
 
-function readSamples(paths: readonly string[], limit: number): SyntheticLatent[] {
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((one, other) => one - other)[numbers.length >> 1]!;
+}
+
+function readSamples(paths: readonly string[]): SyntheticLatent[] {
   const [latentPath, maskPath] = paths;
   if (latentPath === undefined || maskPath === undefined) throw new Error(USAGE);
   const latents = readFloats(latentPath);
-  const count = Math.min(limit, latents.length / LATENT_VALUES);
-  const masks = readMasks(maskPath, latents.length / LATENT_VALUES);
+  const count = Math.min(limit, latents.length / values);
+  const masks = readMasks(maskPath, latents.length / values);
   return Array.from({ length: count }, (_, index) => ({
-    latent: {
-      data: latents.slice(index * LATENT_VALUES, (index + 1) * LATENT_VALUES),
-      shape: SHAPE,
-    },
+    latent: { data: latents.slice(index * values, (index + 1) * values), shape },
     mask: {
-      data: masks.slice(index * MASK_VALUES, (index + 1) * MASK_VALUES),
-      shape: SHAPE.slice(1),
+      data: masks.slice(index * maskValues, (index + 1) * maskValues),
+      shape: shape.slice(1),
     },
   }));
 }
@@ -141,5 +146,5 @@ function readFloats(path: string): Float32Array {
 
 function readMasks(path: string, count: number): Float32Array {
   const bytes = readFileSync(path);
-  return bytes.length === count * MASK_VALUES ? Float32Array.from(bytes) : readFloats(path);
+  return bytes.length === count * maskValues ? Float32Array.from(bytes) : readFloats(path);
 }

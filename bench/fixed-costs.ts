@@ -93,7 +93,7 @@ async function measureModel(): Promise<void> {
     'video tower, whole and parts': () =>
       model.embedVideos([latent, objectPart(latent, mask), backgroundPart(latent, mask)]),
     judge: () => model.recognise(latent),
-    encodeLatent: () => encodeLatent({ latent, mask, compatibilityKey: 'bench' }, { bits: 4 }),
+    encodeLatent: () => encodeLatent({ latent, mask, compatibilityKey: 'bench' }),
     'object puts, four files': () =>
       Promise.all(files.map((file, at) => objects.put(`videos/${puts++}/${at}`, file))),
   });

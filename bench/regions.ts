@@ -112,7 +112,7 @@ await model.warmUp();
 for (const [index, pair] of pairs(Number(flags.count)).entries()) {
   const donor = await run(pair.donor, trials[0]!, 100 + index, null);
   const mask = await model.segment(donor.latent);
-  const stored = encodeLatent({ latent: donor.latent, mask, compatibilityKey: key }, { bits: 4 });
+  const stored = encodeLatent({ latent: donor.latent, mask, compatibilityKey: key });
   const { background, dilatedMask } = decodeLatent(stored, {
     compatibilityKey: key,
     shape: latentShape(manifest),

@@ -234,12 +234,13 @@ export class CalibrationRun {
   #hitJob(kind: MeasuredKind, { of, target, choice }: KindCase, start: GridPoint): VideoJob {
     const donors = choice.donors.map(({ donor, part }) => ({ donor: donor.stored, part }));
     const names = donors.map(({ donor, part }) => `${part} ${donor.key}`).join(' + ');
+    // The noise of the full generation that it is compared with.
+    const plan = { ...start, seed: this.#targetSeed('tuning', target) };
     return {
       key: `${kind} ${nameOfStart(start)} ${target} from ${names}`,
       of,
-      // The noise of the full generation that it is compared with.
-      plan: { ...start, seed: this.#targetSeed('tuning', target) },
-      donors: () => this.#latents.partsOf(donors),
+      plan,
+      donors: () => this.#latents.partsOf(donors, plan),
     };
   }
 
@@ -263,20 +264,21 @@ export class CalibrationRun {
       for (let generation = 1; generation <= maxGeneration; generation++) {
         const before = chain;
         chain = await this.#maker.makeDonors(
-          before.map((donor, index) => ({
-            key: `chain ${kind} ${nameOfStart(plan.start)} ${generation} ${index}`,
-            of: cases[index]!,
-            plan: { ...plan.start, seed: seedOf(seed, `chain ${generation}`, index) },
-            donors: () =>
-              this.#latents.partsOf(
-                kind === 'whole'
-                  ? [{ donor, part: 'whole' }]
-                  : [
-                      { donor, part: 'object' },
-                      { donor, part: 'background' },
-                    ],
-              ),
-          })),
+          before.map((donor, index) => {
+            const ofChain = { ...plan.start, seed: seedOf(seed, `chain ${generation}`, index) };
+            const parts =
+              kind === 'whole' ? (['whole'] as const) : (['object', 'background'] as const);
+            return {
+              key: `chain ${kind} ${nameOfStart(plan.start)} ${generation} ${index}`,
+              of: cases[index]!,
+              plan: ofChain,
+              donors: () =>
+                this.#latents.partsOf(
+                  parts.map((part) => ({ donor, part })),
+                  ofChain,
+                ),
+            };
+          }),
         );
         const loss = meter.compare(
           chain.map(({ outcome }) => outcome),

@@ -3,10 +3,9 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import type { Entry, LookupPart } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { donorParts } from '#denoiser/donors.ts';
-import { STORED_BITS } from '#denoiser/finish-latent.ts';
+import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import type { LatentReader } from '#models/latent-reader.ts';
-import type { DonorParts } from '#models/sample-run.ts';
+import type { DonorParts, SamplePlan } from '#models/sample-run.ts';
 import type { PromptCase } from './prompt-sets.ts';
 import type { VideoOutcome } from './video-maker.ts';
 import { packNumbers, unpackNumbers, type WorkRecord } from './work-file.ts';
@@ -63,28 +62,30 @@ export class DonorLatents {
     const [objects, backgrounds] = [await embedAll('object'), await embedAll('background')];
     const compatibilityKey = this.#compatibilityKey;
     return latents.map((latent, index) => ({
-      container: encodeLatent(
-        { latent, mask: masks[index]!, compatibilityKey },
-        { bits: STORED_BITS },
-      ),
+      container: encodeLatent({ latent, mask: masks[index]!, compatibilityKey }),
       vectors: { object: objects[index]!, background: backgrounds[index]! },
     }));
   }
 
-  /** What donors lend to a run, as the worker reads it. */
-  partsOf(donors: readonly { donor: StoredDonor; part: LookupPart }[]): DonorParts {
+  /** What donors lend to a run of a plan, as the worker reads it. */
+  partsOf(
+    donors: readonly { donor: StoredDonor; part: LookupPart }[],
+    plan: SamplePlan,
+  ): DonorParts {
+    const reading = donorReading(plan);
     return donorParts(
       donors.map(({ donor, part }) => ({
         donor: { entryId: donor.key, part, similarity: 1, latentKey: donor.key },
-        latent: this.#decode(donor),
+        latent: this.#decode(donor, reading),
       })),
     )!;
   }
 
-  #decode({ key, container }: StoredDonor): DecodedLatent {
+  #decode({ key: donor, container }: StoredDonor, reading: DonorReading): DecodedLatent {
+    const key = `${reading.layers} ${reading.noiseSeed} ${donor}`;
     let latent = this.#decoded.get(key);
     if (latent === undefined) {
-      latent = decodeLatent(container, { compatibilityKey: this.#compatibilityKey });
+      latent = decodeLatent(container, { compatibilityKey: this.#compatibilityKey }, reading);
     }
     // Taken out and put back: the map's order is the order of last use.
     this.#decoded.delete(key);

@@ -7,9 +7,6 @@ import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { encodeMedia, type VideoMedia } from './media.ts';
 
-/** Coarsest quantisation that changes nothing after a resume, with one bit to spare. */
-export const STORED_BITS = 4;
-
 /** What finishing a latent needs. */
 export interface FinishingModel {
   model: Pick<VideoModel, 'decode' | 'segment' | 'embedVideos' | 'recognise'>;
@@ -58,8 +55,7 @@ async function describeLatent(
   latent: Tensor,
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
-  const pack = async (): Promise<Uint8Array> =>
-    encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
+  const pack = async (): Promise<Uint8Array> => encodeLatent({ latent, mask, compatibilityKey });
   // The networks are told first: packing keeps this thread busy.
   const [vectors, shown, container] = await Promise.all([
     embedParts(model, latent, mask),

@@ -14,7 +14,7 @@ import { sha256Of } from '#stores/object-key.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import { degradePlan } from './degrade-plan.ts';
 import { DenoiseClock, type DenoiseWork } from './denoise-clock.ts';
-import { donorParts, loadDonors } from './donors.ts';
+import { donorParts, donorReading, loadDonors, type LoadedDonor } from './donors.ts';
 import { finishLatent } from './finish-latent.ts';
 import type { GenerationControl } from './generation-control.ts';
 import { putNew } from './put-new.ts';
@@ -27,7 +27,7 @@ export interface GenerationDependencies {
   calibration: Calibration;
   /** Of the package; latents of another key are foreign. */
   compatibilityKey: string;
-  objects: Pick<ObjectStore, 'get' | 'put' | 'delete'>;
+  objects: Pick<ObjectStore, 'get' | 'getRange' | 'put' | 'delete'>;
 }
 
 /** A generation's result but for what only the worker knows: the queue, the machine and the stores. */
@@ -54,19 +54,12 @@ export async function generateVideo(
   plan: Plan,
   control: GenerationControl,
 ): Promise<GeneratedVideo> {
-  const { model, manifest, calibration, compatibilityKey, objects } = dependencies;
+  const { model, manifest, compatibilityKey, objects } = dependencies;
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
   }
   const shape = latentShape(manifest);
-  const donors = await loadDonors(plan.donors, objects, { compatibilityKey, shape });
-  for (const dropped of donors.dropped) control.onDonorDropped(dropped);
-  const actual = degradePlan(
-    plan,
-    donors.loaded.map(({ donor }) => donor),
-    limitReuse(calibration, request),
-  );
-  const used = donors.loaded.filter(({ donor }) => actual.donors.includes(donor));
+  const { plan: actual, donors: used } = await readDonors(dependencies, request, plan, control);
 
   const resumption = new Resumption(objects, { compatibilityKey, request, plan: actual }, control);
   const from = await resumption.load(shape);
@@ -143,6 +136,31 @@ export async function generateVideo(
     stepsHere: actual.steps - resumption.stepsBefore,
     work: denoiser.work,
   };
+}
+
+/**
+ * The donors of a plan, or of what is left of it where some cannot be read. What is left may start earlier
+ * or show its donor: it is read anew.
+ */
+async function readDonors(
+  { manifest, calibration, compatibilityKey, objects }: GenerationDependencies,
+  request: GenerationRequest,
+  plan: Plan,
+  control: GenerationControl,
+): Promise<{ plan: Plan; donors: LoadedDonor[] }> {
+  const expected = { compatibilityKey, shape: latentShape(manifest) };
+  for (let left = plan; ;) {
+    const { loaded, dropped } = await loadDonors(
+      left.donors,
+      objects,
+      expected,
+      donorReading(left),
+    );
+    if (dropped.length === 0) return { plan: left, donors: loaded };
+    for (const donor of dropped) control.onDonorDropped(donor);
+    const usable = loaded.map(({ donor }) => donor);
+    left = degradePlan(left, usable, limitReuse(calibration, request));
+  }
 }
 
 function isStored({ cache }: GenerationRequest): boolean {

@@ -117,22 +117,6 @@ export class BitMixer {
   }
 }
 
-/** One adaptive probability per context and no mixing, for what is rare or nearly random. */
-export class AdaptiveBits {
-  readonly #contexts: Uint32Array;
-
-  constructor(contextCount: number) {
-    this.#contexts = new Uint32Array(contextCount).fill(UNSEEN);
-  }
-
-  code(coder: BitCoder, bit: number, context: number): number {
-    const word = this.#contexts[context]!;
-    const coded = coder.code(bit, word >>> (COUNT_BITS + PROBABILITY_SHIFT));
-    this.#contexts[context] = learn(word, coded);
-    return coded;
-  }
-}
-
 function probabilityTable(): Uint16Array {
   const table = new Uint16Array(2 * LARGEST_LOG_ODDS + 1);
   let odds = 1;

@@ -1,20 +1,15 @@
 import { crc32 } from 'node:zlib';
-import { composeDonors, dilate, fillDilatedHoles } from '#core/compose.ts';
+import { dilate, fillDilatedHoles, latentInside } from '#core/compose.ts';
 import { LatentFormatError } from '#core/errors.ts';
-import type { Part } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { readHeader, type ExpectedLatent, type LatentHeader, type SectionName } from './header.ts';
+import { layOutBlocks } from './blocks.ts';
+import { ditherOf, fillOf } from './dither.ts';
+import { readHeader, requireLength, type ExpectedLatent } from './header.ts';
+import { LayeredCoefficients } from './layer-coder.ts';
+import { errorVariance, LAYERS } from './layers.ts';
 import { decodeMask } from './mask-coding.ts';
-import { decodeSection } from './section.ts';
-
-/** One part of a stored latent. */
-export interface DecodedPart {
-  /** `[C, T, H, W]`: the object on zeros, or the hole-filled background. */
-  latent: Tensor;
-  /** `[T, H, W]` of 0 and 1. */
-  mask: Tensor;
-  dilatedMask: Tensor;
-}
+import { RangeDecoder } from './range-coder.ts';
+import { fromCoefficients } from './transform.ts';
 
 /** A stored latent with its parts. All latents are `[C, T, H, W]`, the masks `[T, H, W]` of 0 and 1. */
 export interface DecodedLatent {
@@ -26,78 +21,64 @@ export interface DecodedLatent {
   background: Tensor;
   mask: Tensor;
   dilatedMask: Tensor;
+  /** Variance of the noise that is in every value of `whole`; 0 unless it was read for re-noising. */
+  errorVariance: number;
+}
+
+export interface DecodeOptions {
+  /** Read so many layers only, of a file or of its beginning; all of them unless given. */
+  layers?: number;
+  /**
+   * Read for re-noising, with this seed: the error of every value is noise that does not depend on the
+   * value, of variance `errorVariance`. Unless given, the error is as small as can be and tends to smooth.
+   */
+  noiseSeed?: number;
 }
 
 /**
  * Reads a container.
  *
+ * @param file the whole file; the first `prefixBytes` (header.ts) of it are enough for fewer layers
  * @throws LatentFormatError `latent_foreign` when it belongs to another model or shape or is no
  * container, `latent_corrupt` when it is torn or altered. Never yields a wrong tensor, and takes memory
  * by `expected.shape`, whatever the file says.
  */
-export function decodeLatent(file: Uint8Array, expected: ExpectedLatent): DecodedLatent {
+export function decodeLatent(
+  file: Uint8Array,
+  expected: ExpectedLatent,
+  { layers = LAYERS, noiseSeed }: DecodeOptions = {},
+): DecodedLatent {
   const header = readHeader(file, expected);
-  if (file.length !== header.bytes) {
-    throw new LatentFormatError(
-      'latent_corrupt',
-      `latent has ${file.length} bytes, its header says ${header.bytes}`,
-    );
-  }
-  const section = (name: SectionName): Uint8Array => {
-    const { offset, bytes } = header.sections[name];
-    return file.subarray(offset, offset + bytes);
-  };
-  const maskBytes = section('mask');
-  const object = decodePart(header, 'object', { mask: maskBytes, part: section('object') });
-  const background = decodePart(header, 'background', {
-    mask: maskBytes,
-    part: section('background'),
+  const { extents, firstCell } = header;
+  if (layers === LAYERS) requireLength(header, file.length);
+  const codes = header.layers.slice(0, layers).map((place, layer) => {
+    const bytes = file.subarray(place.offset, place.offset + place.bytes);
+    if (bytes.length === place.bytes && crc32(bytes) === place.crc32) return bytes;
+    throw new LatentFormatError('latent_corrupt', `layer ${layer} of the latent is damaged`);
   });
-  const { mask, dilatedMask } = object;
-  return {
-    whole: composeDonors({ object: object.latent, dilatedMask }, background.latent),
-    object: object.latent,
-    background: background.latent,
-    mask,
-    dilatedMask,
-  };
-}
-
-/**
- * Reads one part from its own bytes and the mask's, as ranged reads fetch them. `header.sections`
- * says where they lie.
- *
- * @throws LatentFormatError `latent_corrupt`.
- */
-export function decodePart(
-  header: LatentHeader,
-  part: Part,
-  bytes: { mask: Uint8Array; part: Uint8Array },
-): DecodedPart {
-  requireIntact(header, 'mask', bytes.mask);
-  requireIntact(header, part, bytes.part);
-  const { extents, steps, bits, entropy } = header;
   const { channels, frames, height, width } = extents;
   const mask: Tensor = {
-    data: Float32Array.from(decodeMask(bytes.mask, extents)),
+    data: Float32Array.from(decodeMask(codes[0]!.subarray(0, header.maskBytes), extents)),
     shape: [frames, height, width],
   };
   const dilatedMask = dilate(mask);
-  const isObject = part === 'object';
-  const inside = Uint8Array.from(dilatedMask.data, (value) => (isObject ? value : 1 - value));
-  const decoded: Tensor = {
-    data: decodeSection(bytes.part, { extents, inside, steps, bits, entropy }),
+  const layout = layOutBlocks(extents);
+  const coded = new LayeredCoefficients(layout, firstCell, ditherOf(header.seed, layout.count));
+  for (const [layer, code] of codes.entries()) {
+    const body = layer === 0 ? code.subarray(header.maskBytes) : code;
+    coded.codeLayer(new RangeDecoder(body), null);
+  }
+  const fill = noiseSeed === undefined ? null : fillOf(noiseSeed, layout.count);
+  const whole: Tensor = {
+    data: fromCoefficients(coded.reconstruct(fill), layout),
     shape: [channels, frames, height, width],
   };
   return {
-    latent: isObject ? decoded : fillDilatedHoles(decoded, dilatedMask),
+    whole,
+    object: latentInside(whole, dilatedMask),
+    background: fillDilatedHoles(whole, dilatedMask),
     mask,
     dilatedMask,
+    errorVariance: fill === null ? 0 : errorVariance(layers, firstCell),
   };
-}
-
-function requireIntact(header: LatentHeader, name: SectionName, bytes: Uint8Array): void {
-  const { bytes: expectedBytes, crc32: expected } = header.sections[name];
-  if (bytes.length === expectedBytes && crc32(bytes) === expected) return;
-  throw new LatentFormatError('latent_corrupt', `the ${name} section of the latent is damaged`);
 }

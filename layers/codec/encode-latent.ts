@@ -1,11 +1,19 @@
-import { dilate, latentExtents } from '#core/compose.ts';
+import { crc32 } from 'node:zlib';
+import { latentExtents } from '#core/compose.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import type { Tensor } from '#core/tensor.ts';
-import { BIT_DEPTHS, roundStepUp, writeContainer, type BitDepth } from './header.ts';
+import { layOutBlocks } from './blocks.ts';
+import { ditherOf } from './dither.ts';
+import { roundCellUp, WIDEST_CELL, writeContainer } from './header.ts';
+import { LayeredCoefficients } from './layer-coder.ts';
+import { FIRST_CELL, LAYERS } from './layers.ts';
 import { encodeMask } from './mask-coding.ts';
-import { encodeSection, type EntropyCoding } from './section.ts';
+import { RangeEncoder } from './range-coder.ts';
+import { toCoefficients } from './transform.ts';
 
 const LARGEST_EXTENT = 65535;
+/** Cells are counted in 32 bits: of larger coefficients they are wider. */
+const MOST_CELLS = 2 ** 20;
 
 /** A clean latent with its object mask. */
 export interface LatentToEncode {
@@ -17,22 +25,19 @@ export interface LatentToEncode {
 }
 
 export interface EncodeOptions {
-  /** Each channel's largest value is this many bits wide, sign included. */
-  bits: BitDepth;
-  /** `range` unless said. */
-  entropy?: EntropyCoding;
+  /** Width of the first layer's cells; `FIRST_CELL` unless given, which benches do. */
+  firstCell?: number;
 }
 
 /**
- * Writes a latent as a container: what lies inside the dilated mask as the object section, the rest
- * as the background section. Along time every error is at most `DEAD_ZONE_STEPS` quantisation steps
- * a coefficient, so a value is off by at most that times the square root of the frames.
+ * Writes a latent as a container: the mask and, in three layers, the quantised coefficients of a cosine
+ * transform of the whole. The same latent gives the same bytes.
  *
- * @throws InvalidInputError when a shape is wrong, a number is not finite or the bit depth is unknown.
+ * @throws InvalidInputError when a shape is wrong or a number is not finite or far too large.
  */
 export function encodeLatent(
   { latent, mask, compatibilityKey }: LatentToEncode,
-  { bits, entropy = 'range' }: EncodeOptions,
+  { firstCell: wantedCell = FIRST_CELL }: EncodeOptions = {},
 ): Uint8Array {
   const extents = latentExtents(latent, mask);
   if (Object.values(extents).some((extent) => extent < 1 || extent > LARGEST_EXTENT)) {
@@ -42,49 +47,48 @@ export function encodeLatent(
       `give extents from 1 to ${LARGEST_EXTENT}`,
     );
   }
-  if (!BIT_DEPTHS.includes(bits)) {
+  requireFinite(latent.data, extents.channels);
+  const layout = layOutBlocks(extents);
+  const coefficients = toCoefficients(latent.data, layout);
+  const firstCell = roundCellUp(Math.max(wantedCell, largestOf(coefficients) / MOST_CELLS));
+  if (!(firstCell <= WIDEST_CELL)) {
     throw new InvalidInputError(
-      'bits',
-      `bit depth ${bits} is not known`,
-      `use one of ${BIT_DEPTHS.join(', ')}`,
+      'latent',
+      'latent has values beyond 1e12',
+      'store latents of about unit size only; the denoiser failed',
     );
   }
-  const steps = quantisationSteps(latent.data, extents.channels, bits);
+  const { data } = latent;
+  const seed = crc32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const coded = new LayeredCoefficients(layout, firstCell, ditherOf(seed, layout.count));
   const object = Uint8Array.from(mask.data, (value) => (value > 0 ? 1 : 0));
-  const inside = Uint8Array.from(dilate(mask).data);
-  const outside = inside.map((value) => 1 - value);
-  const coding = { extents, steps, bits, entropy };
-  return writeContainer({
-    bits,
-    entropy,
-    extents,
-    compatibilityKey,
-    steps,
-    sections: {
-      mask: encodeMask(object, extents),
-      object: encodeSection(latent.data, { ...coding, inside }),
-      background: encodeSection(latent.data, { ...coding, inside: outside }),
-    },
+  const maskCode = encodeMask(object, extents);
+  const layers = Array.from({ length: LAYERS }, (_, layer) => {
+    const encoder = new RangeEncoder();
+    coded.codeLayer(encoder, coefficients);
+    const code = encoder.finish();
+    return layer === 0 ? new Uint8Array(Buffer.concat([maskCode, code])) : code;
   });
+  const maskBytes = maskCode.length;
+  return writeContainer({ extents, compatibilityKey, seed, firstCell, maskBytes, layers });
 }
 
-/** Symmetric: the channel's largest magnitude is the largest number of `bits` bits. */
-function quantisationSteps(data: Float32Array, channels: number, bits: BitDepth): Float32Array {
-  const largestSymbol = 2 ** (bits - 1) - 1;
-  const channelValues = data.length / channels;
-  return Float32Array.from({ length: channels }, (_, channel) => {
-    let largest = 0;
-    for (let index = channel * channelValues; index < (channel + 1) * channelValues; index++) {
-      const size = Math.abs(data[index]!);
-      if (!Number.isFinite(size)) {
-        throw new InvalidInputError(
-          'latent',
-          `latent has ${data[index]} in channel ${channel}`,
-          'store finite latents only; the denoiser failed',
-        );
-      }
-      if (size > largest) largest = size;
-    }
-    return roundStepUp(largest / largestSymbol);
-  });
+function requireFinite(data: Float32Array, channels: number): void {
+  for (let index = 0; index < data.length; index++) {
+    if (Number.isFinite(data[index])) continue;
+    throw new InvalidInputError(
+      'latent',
+      `latent has ${data[index]} in channel ${Math.floor((index * channels) / data.length)}`,
+      'store finite latents only; the denoiser failed',
+    );
+  }
+}
+
+function largestOf(coefficients: Float32Array): number {
+  let largest = 0;
+  for (let at = 0; at < coefficients.length; at++) {
+    const size = Math.abs(coefficients[at]!);
+    if (!(size <= largest)) largest = size;
+  }
+  return largest;
 }

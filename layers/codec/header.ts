@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { LatentFormatError } from '#core/errors.ts';
 import type { LatentExtents } from '#core/compose.ts';
 import { elementCount } from '#core/tensor.ts';
-import { ENTROPY_CODES, type EntropyCoding } from './section.ts';
+import { LAYERS } from './layers.ts';
 
 /**
  * The latent container, `.fcl`, little-endian:
@@ -11,34 +11,32 @@ import { ENTROPY_CODES, type EntropyCoding } from './section.ts';
  * | offset | bytes | what |
  * |---|---|---|
  * | 0 | 4 | magic `FCL` and the version |
- * | 4 | 1 | bits per value |
- * | 5 | 1 | entropy coding: 0 range, 1 zstd |
- * | 6 | 8 | C, T, H, W, 16 bits each |
- * | 14 | 16 | first half of the sha256 of the compatibility key |
- * | 30 | 24 | bytes and crc32 of the sections mask, object, background |
- * | 54 | 2 C | quantisation step of each channel: the upper 16 bits of its float32 |
- * | 54 + 2 C | 4 | crc32 of all of the above |
+ * | 4 | 8 | C, T, H, W, 16 bits each |
+ * | 12 | 8 | of the sha256 of the compatibility key, the first bytes |
+ * | 20 | 4 | seed of the dither |
+ * | 24 | 2 | width of the first layer's cells: the upper 16 bits of its float32 |
+ * | 26 | 2 | 0 |
+ * | 28 | 4 | bytes of the mask, with which the first layer begins |
+ * | 32 | 24 | bytes and crc32 of each of the three layers |
+ * | 56 | 4 | crc32 of all of the above |
  *
- * The sections follow in that order. Every byte is under a checksum, and the length is known, so a
- * file that was cut, grown or altered is refused.
+ * The layers follow in order, so that the beginning of a file is a latent too, a coarser one. Every byte is
+ * under a checksum, and the length is known, so a file that was cut, grown or altered is refused.
  */
 const MAGIC = 'FCL';
-const VERSION = 1;
-const COMPATIBILITY_OFFSET = 14;
-const COMPATIBILITY_BYTES = 16;
-const SECTIONS_OFFSET = 30;
-const STEPS_OFFSET = 54;
-const CHECKSUM_BYTES = 4;
+const VERSION = 2;
+const COMPATIBILITY_OFFSET = 12;
+const COMPATIBILITY_BYTES = 8;
+const SEED_OFFSET = 20;
+const CELL_OFFSET = 24;
+const UNUSED_OFFSET = 26;
+const MASK_OFFSET = 28;
+const LAYERS_OFFSET = 32;
+const CHECKSUM_OFFSET = LAYERS_OFFSET + 8 * LAYERS;
+export const HEADER_BYTES = CHECKSUM_OFFSET + 4;
 
-/** Enough bytes to read the header of any latent with up to 64 channels in one ranged read. */
-export const HEADER_READ_BYTES = STEPS_OFFSET + 2 * 64 + CHECKSUM_BYTES;
-
-export const SECTION_NAMES = ['mask', 'object', 'background'] as const;
-export type SectionName = (typeof SECTION_NAMES)[number];
-
-/** Bit depths a latent can be stored at. */
-export const BIT_DEPTHS = [8, 6, 5, 4, 3] as const;
-export type BitDepth = (typeof BIT_DEPTHS)[number];
+/** Wider cells are those of numbers that no latent has. */
+export const WIDEST_CELL = 2 ** 40;
 
 /** What a reader knows of a latent before it looks into the file. */
 export interface ExpectedLatent {
@@ -64,29 +62,58 @@ export function mostContainerBytes(shape: readonly number[]): number {
   return CONTAINER_MARGIN_BYTES + 4 * (elementCount(shape) + positions);
 }
 
-/** Where a section lies in the file. */
-export interface SectionPlace {
+/** Bits a value that the layers have, taken together, in a latent like those they were measured on. */
+const TYPICAL_BITS = [0.3, 0.95, 1.5] as const;
+
+/**
+ * How many bytes to fetch in the hope that they have the first layers of a container: most latents of the
+ * shape need fewer. The header, which comes with them, says what is missing.
+ *
+ * @param shape `[C, T, H, W]`
+ */
+export function likelyPrefixBytes(shape: readonly number[], layers: number): number {
+  return HEADER_BYTES + 64 + Math.ceil((elementCount(shape) * TYPICAL_BITS[layers - 1]!) / 8);
+}
+
+/** Where a layer lies in the file. */
+export interface LayerPlace {
   /** From the beginning of the file. */
   offset: number;
   bytes: number;
   crc32: number;
 }
 
+/** @throws LatentFormatError `latent_corrupt` when a file is not as long as its header says. */
+export function requireLength({ bytes }: LatentHeader, fileBytes: number): void {
+  if (fileBytes === bytes) return;
+  throw new LatentFormatError(
+    'latent_corrupt',
+    `latent has ${fileBytes} bytes, its header says ${bytes}`,
+  );
+}
+
 /** What a container says of itself. */
 export interface LatentHeader {
-  bits: BitDepth;
-  entropy: EntropyCoding;
   extents: LatentExtents;
-  /** 32 hexadecimal digits. */
+  /** 16 hexadecimal digits. */
   compatibility: string;
-  /** Quantisation step of each channel. */
-  steps: Float32Array;
-  sections: Readonly<Record<SectionName, SectionPlace>>;
+  /** Of the dither. */
+  seed: number;
+  /** Width of the first layer's cells. */
+  firstCell: number;
+  maskBytes: number;
+  layers: readonly LayerPlace[];
   /** Of the whole file. */
   bytes: number;
 }
 
-/** What is compared of a compatibility key: 32 hexadecimal digits. */
+/** Bytes of the file that its first layers end at. */
+export function prefixBytes({ layers: places }: LatentHeader, layers: number): number {
+  const { offset, bytes } = places[layers - 1]!;
+  return offset + bytes;
+}
+
+/** What is compared of a compatibility key: 16 hexadecimal digits. */
 export function compatibilityDigest(compatibilityKey: string): string {
   return createHash('sha256')
     .update(compatibilityKey)
@@ -97,7 +124,7 @@ export function compatibilityDigest(compatibilityKey: string): string {
 /**
  * Reads and checks the header of a container.
  *
- * @param bytes the file, or at least its first `HEADER_READ_BYTES`
+ * @param bytes the file, or at least its first `HEADER_BYTES`
  * @throws LatentFormatError `latent_foreign` when it is no container of this version, or of another
  * compatibility key or shape, `latent_corrupt` when it is damaged.
  */
@@ -106,7 +133,7 @@ export function readHeader(
   { compatibilityKey, shape }: ExpectedLatent,
 ): LatentHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < STEPS_OFFSET + CHECKSUM_BYTES) {
+  if (bytes.length < HEADER_BYTES) {
     throw new LatentFormatError('latent_corrupt', `latent of ${bytes.length} bytes has no header`);
   }
   const magic = Buffer.from(bytes.subarray(0, MAGIC.length)).toString('latin1');
@@ -116,15 +143,10 @@ export function readHeader(
       `not a latent container of version ${VERSION}: it begins with ${JSON.stringify(magic)}`,
     );
   }
-  const channels = view.getUint16(6, true);
-  const checkedBytes = STEPS_OFFSET + 2 * channels;
-  if (
-    bytes.length < checkedBytes + CHECKSUM_BYTES ||
-    view.getUint32(checkedBytes, true) !== crc32(bytes.subarray(0, checkedBytes))
-  ) {
+  if (view.getUint32(CHECKSUM_OFFSET, true) !== crc32(bytes.subarray(0, CHECKSUM_OFFSET))) {
     throw new LatentFormatError('latent_corrupt', 'the header of the latent is damaged');
   }
-  const compatibility = Buffer.from(bytes.subarray(COMPATIBILITY_OFFSET, SECTIONS_OFFSET)).toString(
+  const compatibility = Buffer.from(bytes.subarray(COMPATIBILITY_OFFSET, SEED_OFFSET)).toString(
     'hex',
   );
   if (compatibility !== compatibilityDigest(compatibilityKey)) {
@@ -134,47 +156,39 @@ export function readHeader(
     );
   }
   const extents: LatentExtents = {
-    channels,
-    frames: view.getUint16(8, true),
-    height: view.getUint16(10, true),
-    width: view.getUint16(12, true),
+    channels: view.getUint16(4, true),
+    frames: view.getUint16(6, true),
+    height: view.getUint16(8, true),
+    width: view.getUint16(10, true),
   };
   if (shape !== undefined) requireShape(extents, shape);
-  const bits = BIT_DEPTHS.find((depth) => depth === view.getUint8(4));
-  const entropy = (['range', 'zstd'] as const).find(
-    (name) => ENTROPY_CODES[name] === view.getUint8(5),
-  );
-  if (bits === undefined || entropy === undefined) {
-    throw new LatentFormatError('latent_foreign', 'the latent uses a coding that is not known');
-  }
-  const steps = Float32Array.from({ length: channels }, (_, channel) =>
-    expandStep(view.getUint16(STEPS_OFFSET + 2 * channel, true)),
-  );
-  if (steps.some((step) => !(step >= 0 && Number.isFinite(step)))) {
-    throw new LatentFormatError('latent_corrupt', 'the latent has a step that is no size');
-  }
-  let offset = checkedBytes + CHECKSUM_BYTES;
-  const places = SECTION_NAMES.map((_, index) => {
-    const at = SECTIONS_OFFSET + 8 * index;
-    const place = {
-      offset,
-      bytes: view.getUint32(at, true),
-      crc32: view.getUint32(at + 4, true),
-    };
-    offset += place.bytes;
+  const firstCell = expandCell(view.getUint16(CELL_OFFSET, true));
+  const maskBytes = view.getUint32(MASK_OFFSET, true);
+  let offset = HEADER_BYTES;
+  const layers = Array.from({ length: LAYERS }, (_, layer) => {
+    const at = LAYERS_OFFSET + 8 * layer;
+    const bytesOfLayer = view.getUint32(at, true);
+    const place = { offset, bytes: bytesOfLayer, crc32: view.getUint32(at + 4, true) };
+    offset += bytesOfLayer;
     return place;
   });
+  if (
+    !(firstCell > 0 && firstCell <= WIDEST_CELL) ||
+    view.getUint16(UNUSED_OFFSET, true) !== 0 ||
+    maskBytes > layers[0]!.bytes
+  ) {
+    throw new LatentFormatError('latent_corrupt', 'the header of the latent makes no sense');
+  }
   if (shape !== undefined && offset > mostContainerBytes(shape)) {
     throw new LatentFormatError('latent_corrupt', `a latent of ${offset} bytes is too long`);
   }
-  const [mask, object, background] = places;
   return {
-    bits,
-    entropy,
     extents,
     compatibility,
-    steps,
-    sections: { mask: mask!, object: object!, background: background! },
+    seed: view.getUint32(SEED_OFFSET, true),
+    firstCell,
+    maskBytes,
+    layers,
     bytes: offset,
   };
 }
@@ -194,57 +208,50 @@ function requireShape(
 
 /** What `writeContainer` puts together. */
 export interface ContainerContent {
-  bits: BitDepth;
-  entropy: EntropyCoding;
   extents: LatentExtents;
   compatibilityKey: string;
-  /** Each must survive `roundStepUp` unchanged. */
-  steps: Float32Array;
-  sections: Readonly<Record<SectionName, Uint8Array>>;
+  seed: number;
+  /** Must survive `roundCellUp` unchanged. */
+  firstCell: number;
+  maskBytes: number;
+  /** The first begins with the mask. */
+  layers: readonly Uint8Array[];
 }
 
 /** The bytes of a container. */
 export function writeContainer(content: ContainerContent): Uint8Array {
-  const { extents, steps, sections } = content;
-  const checkedBytes = STEPS_OFFSET + 2 * extents.channels;
-  const payloads = SECTION_NAMES.map((name) => sections[name]);
-  const payloadBytes = payloads.reduce((sum, payload) => sum + payload.length, 0);
-  const file = new Uint8Array(checkedBytes + CHECKSUM_BYTES + payloadBytes);
+  const { extents, layers } = content;
+  const file = new Uint8Array(Buffer.concat([new Uint8Array(HEADER_BYTES), ...layers]));
   const view = new DataView(file.buffer);
   file.set(Buffer.from(MAGIC, 'latin1'));
   view.setUint8(3, VERSION);
-  view.setUint8(4, content.bits);
-  view.setUint8(5, ENTROPY_CODES[content.entropy]);
-  view.setUint16(6, extents.channels, true);
-  view.setUint16(8, extents.frames, true);
-  view.setUint16(10, extents.height, true);
-  view.setUint16(12, extents.width, true);
+  view.setUint16(4, extents.channels, true);
+  view.setUint16(6, extents.frames, true);
+  view.setUint16(8, extents.height, true);
+  view.setUint16(10, extents.width, true);
   file.set(Buffer.from(compatibilityDigest(content.compatibilityKey), 'hex'), COMPATIBILITY_OFFSET);
-  let offset = checkedBytes + CHECKSUM_BYTES;
-  for (const [index, payload] of payloads.entries()) {
-    view.setUint32(SECTIONS_OFFSET + 8 * index, payload.length, true);
-    view.setUint32(SECTIONS_OFFSET + 8 * index + 4, crc32(payload), true);
-    file.set(payload, offset);
-    offset += payload.length;
+  view.setUint32(SEED_OFFSET, content.seed, true);
+  view.setUint16(CELL_OFFSET, shortenCell(content.firstCell), true);
+  view.setUint32(MASK_OFFSET, content.maskBytes, true);
+  for (const [layer, payload] of layers.entries()) {
+    view.setUint32(LAYERS_OFFSET + 8 * layer, payload.length, true);
+    view.setUint32(LAYERS_OFFSET + 8 * layer + 4, crc32(payload), true);
   }
-  for (const [channel, step] of steps.entries()) {
-    view.setUint16(STEPS_OFFSET + 2 * channel, shortenStep(step), true);
-  }
-  view.setUint32(checkedBytes, crc32(file.subarray(0, checkedBytes)), true);
+  view.setUint32(CHECKSUM_OFFSET, crc32(file.subarray(0, CHECKSUM_OFFSET)), true);
   return file;
 }
 
-/** The smallest step that the header can hold and that is not below this one. */
-export function roundStepUp(step: number): number {
-  const shortened = shortenStep(step);
-  const expanded = expandStep(shortened);
-  return expanded >= step ? expanded : expandStep(shortened + 1);
+/** The narrowest cell that the header can hold and that is not below this one. */
+export function roundCellUp(cell: number): number {
+  const shortened = shortenCell(cell);
+  const expanded = expandCell(shortened);
+  return expanded >= cell ? expanded : expandCell(shortened + 1);
 }
 
-function shortenStep(step: number): number {
-  return new Uint32Array(Float32Array.of(step).buffer)[0]! >>> 16;
+function shortenCell(cell: number): number {
+  return new Uint32Array(Float32Array.of(cell).buffer)[0]! >>> 16;
 }
 
-function expandStep(shortened: number): number {
+function expandCell(shortened: number): number {
   return new Float32Array(Uint32Array.of(shortened * 65536).buffer)[0]!;
 }

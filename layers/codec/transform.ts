@@ -1,17 +1,17 @@
-import type { Tracks } from './tracks.ts';
+import type { BlockLayout } from './blocks.ts';
 
-const basesByLength = new Map<number, Float64Array>();
+const basesByLength = new Map<number, Float32Array>();
 
-/** Orthonormal DCT-II of a length: `basis[frequency * length + frame]`. */
-function basisOf(length: number): Float64Array {
+/** Orthonormal DCT-II of a length: `basis[frequency * length + position]`. */
+function basisOf(length: number): Float32Array {
   const known = basesByLength.get(length);
   if (known !== undefined) return known;
-  const basis = new Float64Array(length * length);
+  const basis = new Float32Array(length * length);
   for (let frequency = 0; frequency < length; frequency++) {
     const scale = Math.sqrt((frequency === 0 ? 1 : 2) / length);
-    for (let frame = 0; frame < length; frame++) {
-      basis[frequency * length + frame] =
-        scale * Math.cos((Math.PI * (frame + 0.5) * frequency) / length);
+    for (let position = 0; position < length; position++) {
+      basis[frequency * length + position] =
+        scale * Math.cos((Math.PI * (position + 0.5) * frequency) / length);
     }
   }
   basesByLength.set(length, basis);
@@ -19,51 +19,148 @@ function basisOf(length: number): Float64Array {
 }
 
 /**
- * Coefficients of every track of one channel: an orthonormal cosine transform along time, as long
- * as the track. Frequency 0 is the mean times the square root of the length.
- *
- * @param channel `[T * H * W]`
- * @returns `[T, count + 1]`: frequency by track; 0 where a track is too short
+ * Transforms stretches of an axis: `lines` numbers lie beside each other at each of `length` positions
+ * that are `stride` apart. Forward takes values to coefficients, backward coefficients to values.
  */
-export function transformTracks(
-  channel: Float32Array,
-  { count, positions, starts, lengths }: Tracks,
-  frames: number,
-): Float32Array {
-  const stride = count + 1;
-  const coefficients = new Float32Array(frames * stride);
-  for (let track = 0; track < count; track++) {
-    const length = lengths[track]!;
-    const start = starts[track]!;
-    const basis = basisOf(length);
-    for (let frequency = 0; frequency < length; frequency++) {
-      let sum = 0;
-      for (let frame = 0; frame < length; frame++) {
-        sum += basis[frequency * length + frame]! * channel[positions[start + frame]!]!;
+function transformStretch(
+  from: Float32Array,
+  to: Float32Array,
+  start: number,
+  length: number,
+  stride: number,
+  lines: number,
+  isForward: boolean,
+): void {
+  const basis = basisOf(length);
+  for (let result = 0; result < length; result++) {
+    const target = start + result * stride;
+    for (let term = 0; term < length; term++) {
+      const factor = basis[isForward ? result * length + term : term * length + result]!;
+      const source = start + term * stride;
+      if (term === 0) {
+        for (let line = 0; line < lines; line++) to[target + line] = factor * from[source + line]!;
+      } else {
+        for (let line = 0; line < lines; line++)
+          to[target + line]! += factor * from[source + line]!;
       }
-      coefficients[frequency * stride + track] = sum;
+    }
+  }
+}
+
+/** Transforms stretches of the last axis: rows of `length` numbers, `rowStride` apart. */
+function transformRows(
+  from: Float32Array,
+  to: Float32Array,
+  start: number,
+  length: number,
+  rowStride: number,
+  rows: number,
+  isForward: boolean,
+): void {
+  const basis = basisOf(length);
+  for (let row = 0; row < rows; row++) {
+    const at = start + row * rowStride;
+    for (let result = 0; result < length; result++) {
+      let sum = 0;
+      if (isForward) {
+        const first = result * length;
+        for (let term = 0; term < length; term++) sum += basis[first + term]! * from[at + term]!;
+      } else {
+        for (let term = 0; term < length; term++) {
+          sum += basis[term * length + result]! * from[at + term]!;
+        }
+      }
+      to[at + result] = sum;
+    }
+  }
+}
+
+/** All three axes of one channel, in place; `spare` is as long. */
+function transformChannel(
+  values: Float32Array,
+  spare: Float32Array,
+  { extents, times, rows, columns }: BlockLayout,
+  isForward: boolean,
+): void {
+  const { frames, height, width } = extents;
+  for (const { start, length } of columns) {
+    transformRows(values, spare, start, length, width, frames * height, isForward);
+  }
+  for (let frame = 0; frame < frames; frame++) {
+    for (const { start, length } of rows) {
+      const first = (frame * height + start) * width;
+      transformStretch(spare, values, first, length, width, width, isForward);
+    }
+  }
+  const plane = height * width;
+  for (const { start, length } of times) {
+    transformStretch(values, spare, start * plane, length, plane, plane, isForward);
+  }
+  values.set(spare);
+}
+
+/**
+ * Coefficients of a latent: an orthonormal cosine transform of every block along time, height and
+ * width. White noise stays white noise of the same variance.
+ *
+ * @param latent `[C, T, H, W]`
+ * @returns in the order of the layout
+ */
+export function toCoefficients(latent: Float32Array, layout: BlockLayout): Float32Array {
+  const coefficients = new Float32Array(layout.count);
+  const positions = latent.length / layout.extents.channels;
+  const values = new Float32Array(positions);
+  const spare = new Float32Array(positions);
+  const places = placesOf(layout);
+  const { channels } = layout.extents;
+  for (let channel = 0; channel < channels; channel++) {
+    values.set(latent.subarray(channel * positions, (channel + 1) * positions));
+    transformChannel(values, spare, layout, true);
+    for (let position = 0; position < positions; position++) {
+      coefficients[places[position]! + channel] = values[position]!;
     }
   }
   return coefficients;
 }
 
-/** Writes the values that `transformTracks` took the coefficients of into `channel`. */
-export function restoreTracks(
-  coefficients: Float32Array,
-  { count, positions, starts, lengths }: Tracks,
-  channel: Float32Array,
-): void {
-  const stride = count + 1;
-  for (let track = 0; track < count; track++) {
-    const length = lengths[track]!;
-    const start = starts[track]!;
-    const basis = basisOf(length);
-    for (let frame = 0; frame < length; frame++) {
-      let sum = 0;
-      for (let frequency = 0; frequency < length; frequency++) {
-        sum += basis[frequency * length + frame]! * coefficients[frequency * stride + track]!;
+/** The latent `[C, T, H, W]` that `toCoefficients` took the coefficients of. */
+export function fromCoefficients(coefficients: Float32Array, layout: BlockLayout): Float32Array {
+  const { channels, frames, height, width } = layout.extents;
+  const positions = frames * height * width;
+  const latent = new Float32Array(channels * positions);
+  const spare = new Float32Array(positions);
+  const places = placesOf(layout);
+  for (let channel = 0; channel < channels; channel++) {
+    const values = latent.subarray(channel * positions, (channel + 1) * positions);
+    for (let position = 0; position < positions; position++) {
+      values[position] = coefficients[places[position]! + channel]!;
+    }
+    transformChannel(values, spare, layout, false);
+  }
+  return latent;
+}
+
+/** Where the first channel's coefficient of each position of a transformed channel goes. */
+function placesOf(layout: BlockLayout): Int32Array {
+  const { extents, times, rows, columns, blocks, rank, longestRow, longestColumn } = layout;
+  const { channels, height, width } = extents;
+  const places = new Int32Array(extents.frames * height * width);
+  let block = 0;
+  for (const time of times) {
+    for (const row of rows) {
+      for (const column of columns) {
+        for (let t = 0; t < time.length; t++) {
+          for (let y = 0; y < row.length; y++) {
+            const first = ((time.start + t) * height + row.start + y) * width + column.start;
+            const natural = (t * longestRow + y) * longestColumn;
+            for (let x = 0; x < column.length; x++) {
+              places[first + x] = (rank[natural + x]! * blocks + block) * channels;
+            }
+          }
+        }
+        block++;
       }
-      channel[positions[start + frame]!] = sum;
     }
   }
+  return places;
 }

@@ -153,7 +153,16 @@ function fillFromNeighbours(
  * @param mask `[T, H, W]`, object where > 0; it is dilated here
  */
 export function objectPart(latent: Tensor, mask: Tensor): Tensor {
-  const inside = dilate(mask);
+  return latentInside(latent, dilate(mask));
+}
+
+/**
+ * The latent where the mask is, as it is, and 0 elsewhere.
+ *
+ * @param latent `[C, T, H, W]`
+ * @param inside `[T, H, W]`, inside where > 0
+ */
+export function latentInside(latent: Tensor, inside: Tensor): Tensor {
   const { channels } = latentExtents(latent, inside);
   const channelPositions = inside.data.length;
   const data = new Float32Array(latent.data.length);

@@ -26,18 +26,39 @@ export function eulerTimes(startTime: number, steps: number): number[] {
 }
 
 /**
- * The noisy latent at time t of a clean latent: `(1 - t) * clean + t * noise`.
+ * The noisy latent at time t of a clean latent: `(1 - t) * clean + t * noise`. Where the clean latent has
+ * noise of its own, as one that was quantised with dither, that counts: so much less is added that the
+ * variance of all noise is t^2.
  *
+ * @param errorVariance `[T, H, W]`: variance of the noise in the clean latent `[C, T, H, W]`; none unless given
  * @throws InvalidInputError when shapes differ or the time is not in 0..1.
  */
-export function renoise(clean: Tensor, time: number, noise: Tensor): Tensor {
+export function renoise(
+  clean: Tensor,
+  time: number,
+  noise: Tensor,
+  errorVariance: Tensor | null = null,
+): Tensor {
   requireTime('time', time);
   requireSameShape('noise', clean, noise);
   const data = new Float32Array(clean.data.length);
-  for (let index = 0; index < data.length; index++) {
-    data[index] = (1 - time) * clean.data[index]! + time * noise.data[index]!;
+  const level = noiseLevels(time, errorVariance);
+  const positions = level.length;
+  for (let start = 0; start < data.length; start += positions) {
+    for (let index = 0; index < positions; index++) {
+      data[start + index] =
+        (1 - time) * clean.data[start + index]! + level[index]! * noise.data[start + index]!;
+    }
   }
   return { data, shape: clean.shape };
+}
+
+/** What the noise is multiplied by, at each position. */
+function noiseLevels(time: number, errorVariance: Tensor | null): Float64Array {
+  if (errorVariance === null) return Float64Array.of(time);
+  return Float64Array.from(errorVariance.data, (variance) =>
+    variance === 0 ? time : Math.sqrt(Math.max(0, time * time - (1 - time) ** 2 * variance)),
+  );
 }
 
 /**

@@ -37,6 +37,8 @@ export interface DonorParts {
   background: Tensor | null;
   /** `[T, H, W]`, where the background was filled because its donor has an object there; null where it was not. */
   hole?: Tensor | null;
+  /** `[T, H, W]`: variance of the noise in the composed donors, part of what they are noised with; none unless given. */
+  errorVariance?: Tensor | null;
 }
 
 /** The part of a plan that sampling needs. */
@@ -273,7 +275,7 @@ export class SampleRun {
     const { donors } = this.#start;
     if (donors === null) return this.#noise();
     const composed = composeDonors(donors.object, donors.background);
-    return renoise(composed, this.#plan.startTime, this.#noise());
+    return renoise(composed, this.#plan.startTime, this.#noise(), donors.errorVariance);
   }
 
   /** The same noise at the start and wherever the donor is noised again. */

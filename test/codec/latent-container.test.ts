@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeLatent, decodePart } from '#codec/decode-latent.ts';
+import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { BIT_DEPTHS, HEADER_READ_BYTES, readHeader, writeContainer } from '#codec/header.ts';
-import { DEAD_ZONE_STEPS } from '#codec/section.ts';
+import { HEADER_BYTES, prefixBytes, readHeader, writeContainer } from '#codec/header.ts';
+import { errorVariance, FIRST_CELL, LAYERS, layersFor } from '#codec/layers.ts';
 import { dilate, fillDilatedHoles } from '#core/compose.ts';
 import { LatentFormatError } from '#core/errors.ts';
 import { codeOf } from '../core/code-of.ts';
@@ -11,44 +11,38 @@ import { anyLatent, COMPATIBILITY_KEY, movingObject } from './latents.ts';
 
 const KEY = { compatibilityKey: COMPATIBILITY_KEY };
 const SMALL = movingObject(1, [2, 3, 6, 8]);
+const SHAPE = [16, 8, 16, 16] as const;
+const LARGE = movingObject(2, [...SHAPE]);
+
+function meanSquare(left: Float32Array, right: Float32Array): number {
+  return left.reduce((sum, value, index) => sum + (value - right[index]!) ** 2, 0) / left.length;
+}
 
 describe('a latent container', () => {
-  it('comes back within the dead zone of each coefficient, at every bit depth and coding', () => {
+  it('comes back within the dead zone of its last layer, whatever the latent', () => {
     fc.assert(
-      fc.property(
-        anyLatent,
-        fc.constantFrom(...BIT_DEPTHS),
-        fc.constantFrom('range', 'zstd'),
-        (stored, bits, entropy) => {
-          const file = encodeLatent(stored, { bits, entropy });
-          const { steps } = readHeader(file, KEY);
-          const { whole } = decodeLatent(file, KEY);
+      fc.property(anyLatent, (stored) => {
+        const file = encodeLatent(stored);
+        const { firstCell } = readHeader(file, KEY);
+        const { whole, errorVariance: none } = decodeLatent(file, KEY);
 
-          const [, frames, height, width] = stored.latent.shape;
-          const farthest = DEAD_ZONE_STEPS.loneChange * Math.sqrt(frames) * 1.001;
-          for (const [index, value] of whole.data.entries()) {
-            const step = steps[Math.floor(index / (frames * height * width))]!;
-            const error = Math.abs(value - stored.latent.data[index]!);
-            expect(error).toBeLessThanOrEqual(farthest * step);
-          }
-        },
-      ),
+        // A coefficient is off by two cells at most, and the transform keeps the sum of squares.
+        const twoCells = 2 * Math.sqrt(12 * errorVariance(LAYERS, firstCell));
+        const largest = Math.max(1, ...stored.latent.data.map(Math.abs));
+        expect(Math.sqrt(meanSquare(whole.data, stored.latent.data))).toBeLessThanOrEqual(
+          twoCells + 1e-5 * largest,
+        );
+        expect(none).toBe(0);
+      }),
       { numRuns: 150 },
     );
   });
 
-  it('gets closer with every bit', () => {
-    const errors = BIT_DEPTHS.map((bits) => {
-      const { whole } = decodeLatent(encodeLatent(SMALL, { bits }), KEY);
-      return whole.data.reduce((sum, value, i) => sum + (value - SMALL.latent.data[i]!) ** 2, 0);
-    });
-    expect(errors).toEqual(errors.toSorted((left, right) => left - right));
-  });
-
   it('yields the mask as it was, and parts made from the very values of the whole', () => {
     fc.assert(
-      fc.property(anyLatent, (stored) => {
-        const decoded = decodeLatent(encodeLatent(stored, { bits: 4 }), KEY);
+      fc.property(anyLatent, fc.integer({ min: 1, max: LAYERS }), (stored, layers) => {
+        const file = encodeLatent(stored);
+        const decoded = decodeLatent(file, KEY, { layers });
 
         const dilated = dilate(stored.mask);
         const inside = dilated.data;
@@ -65,56 +59,83 @@ describe('a latent container', () => {
   });
 
   it('is the same file for the same latent', () => {
-    expect(encodeLatent(SMALL, { bits: 4 })).toEqual(encodeLatent(SMALL, { bits: 4 }));
+    expect(encodeLatent(SMALL)).toEqual(encodeLatent(SMALL));
   });
 
-  it('reads one part from the bytes that the header points at', () => {
-    const file = encodeLatent(SMALL, { bits: 4 });
-    const whole = decodeLatent(file, KEY);
-
-    const header = readHeader(file.subarray(0, HEADER_READ_BYTES), KEY);
-    const bytesOf = (name: 'mask' | 'object' | 'background'): Uint8Array => {
-      const { offset, bytes } = header.sections[name];
-      return file.subarray(offset, offset + bytes);
-    };
-    const object = decodePart(header, 'object', { mask: bytesOf('mask'), part: bytesOf('object') });
-    const background = decodePart(header, 'background', {
-      mask: bytesOf('mask'),
-      part: bytesOf('background'),
+  it('begins with coarser latents, which are read without the rest', () => {
+    const file = encodeLatent(LARGE);
+    const header = readHeader(file.subarray(0, HEADER_BYTES), KEY);
+    const errors = [1, 2, 3].map((layers) => {
+      const prefix = file.subarray(0, prefixBytes(header, layers));
+      const { whole } = decodeLatent(prefix, KEY, { layers });
+      expect(whole).toEqual(decodeLatent(file, KEY, { layers }).whole);
+      return meanSquare(whole.data, LARGE.latent.data);
     });
-
-    expect(object.latent.data).toEqual(whole.object.data);
-    expect(background.latent.data).toEqual(whole.background.data);
-  });
-
-  it('refuses one part for the other', () => {
-    const file = encodeLatent(SMALL, { bits: 4 });
-    const header = readHeader(file, KEY);
-    const { offset, bytes } = header.sections.mask;
-    const mask = file.subarray(offset, offset + bytes);
-    const place = header.sections.background;
-    const background = file.subarray(place.offset, place.offset + place.bytes);
-    expect(codeOf(() => decodePart(header, 'object', { mask, part: background }))).toBe(
-      'latent_corrupt',
-    );
+    expect(errors[1]).toBeLessThan(errors[0]! / 2);
+    expect(errors[2]).toBeLessThan(errors[1]! / 2);
+    expect(prefixBytes(header, 3)).toBe(file.length);
+    expect(codeOf(() => decodeLatent(file.subarray(0, -1), KEY))).toBe('latent_corrupt');
   });
 
   it('spends almost nothing on a latent that does not change', () => {
     const still = { ...SMALL, latent: { ...SMALL.latent, data: SMALL.latent.data.map(() => 1) } };
-    const { whole } = decodeLatent(encodeLatent(still, { bits: 8 }), KEY);
-    expect(encodeLatent(still, { bits: 4 }).length).toBeLessThan(200);
-    for (const value of whole.data) expect(value).toBeCloseTo(1, 1);
+    const file = encodeLatent(still);
+    const { whole } = decodeLatent(file, KEY);
+    expect(file.length).toBeLessThan(200);
+    for (const value of whole.data) expect(Math.abs(value - 1)).toBeLessThan(0.2);
+  });
+});
+
+describe('a latent read for re-noising', () => {
+  const file = encodeLatent(LARGE);
+
+  it.each([1, 2, 3])(
+    'from %i layers has noise of the variance that it says, on a latent or beside it',
+    (layers) => {
+      const { whole, errorVariance: said } = decodeLatent(file, KEY, { layers, noiseSeed: 7 });
+      const { data } = LARGE.latent;
+      const errors = whole.data.map((value, index) => value - data[index]!);
+      const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+      const variance = meanSquare(whole.data, data);
+      const product = errors.reduce((sum, error, index) => sum + error * data[index]!, 0);
+      const power = data.reduce((sum, value) => sum + value * value, 0);
+
+      // The dead zone adds what lies in it.
+      expect(variance / said).toBeGreaterThan(0.97);
+      expect(variance / said).toBeLessThan(layers === 1 ? 1.15 : 2);
+      expect(Math.abs(mean)).toBeLessThan(0.05);
+      // What an error has of the latent: nothing but for the dead zone.
+      expect(Math.abs(product / power)).toBeLessThan(0.1);
+    },
+  );
+
+  it('has other noise with another seed only where the dead zone hides it', () => {
+    const [first, again, other] = [7, 7, 8].map((noiseSeed) =>
+      decodeLatent(file, KEY, { layers: 1, noiseSeed }),
+    );
+    expect(first!.whole).toEqual(again!.whole);
+    const between = meanSquare(first!.whole.data, other!.whole.data);
+    expect(between).toBeGreaterThan(0);
+    expect(between).toBeLessThan(2 * first!.errorVariance);
+  });
+
+  it('needs the fewer layers the more noise there is', () => {
+    expect([1, 0.95, 0.7, 0.6].map(layersFor)).toEqual([1, 1, 1, 1]);
+    expect([0.59, 0.3, 0.27].map(layersFor)).toEqual([2, 2, 2]);
+    expect([0.26, 0.1, 0].map(layersFor)).toEqual([3, 3, 3]);
+    expect(errorVariance(1)).toBe(FIRST_CELL ** 2 / 12);
   });
 });
 
 describe('a damaged container', () => {
-  const file = encodeLatent(SMALL, { bits: 4 });
-  const isRefused = (bytes: Uint8Array): boolean => {
+  const file = encodeLatent(SMALL);
+  const isRefused = (bytes: Uint8Array, layers = LAYERS): boolean => {
     try {
-      decodeLatent(bytes, KEY);
+      decodeLatent(bytes, KEY, { layers });
       return false;
     } catch (error) {
-      return error instanceof LatentFormatError;
+      if (error instanceof LatentFormatError) return true;
+      throw error;
     }
   };
 
@@ -124,14 +145,28 @@ describe('a damaged container', () => {
     expect(isRefused(new Uint8Array([...file, 0]))).toBe(true);
   });
 
-  it('is refused for every single flipped bit', () => {
-    const accepted: number[] = [];
-    for (let bit = 0; bit < file.length * 8; bit++) {
-      const flipped = Uint8Array.from(file);
-      flipped[bit >> 3]! ^= 1 << (bit & 7);
-      if (!isRefused(flipped)) accepted.push(bit);
+  it('is refused at every length that lacks a byte of the layers that are read', () => {
+    const header = readHeader(file, KEY);
+    for (const layers of [1, 2]) {
+      const needed = prefixBytes(header, layers);
+      const lengths = Array.from({ length: file.length }, (_, length) => length);
+      expect(lengths.filter((length) => !isRefused(file.subarray(0, length), layers))).toEqual(
+        lengths.filter((length) => length >= needed),
+      );
     }
-    expect(accepted).toEqual([]);
+  });
+
+  it('is refused for every single flipped bit of what is read', () => {
+    const header = readHeader(file, KEY);
+    for (const layers of [1, 2, 3]) {
+      const accepted: number[] = [];
+      for (let bit = 0; bit < prefixBytes(header, layers) * 8; bit++) {
+        const flipped = Uint8Array.from(file);
+        flipped[bit >> 3]! ^= 1 << (bit & 7);
+        if (!isRefused(flipped, layers)) accepted.push(bit);
+      }
+      expect(accepted).toEqual([]);
+    }
   });
 
   it('is refused for any torn stretch and any other bytes', () => {
@@ -154,33 +189,21 @@ describe('a damaged container', () => {
     );
   });
 
-  it('is refused when its checksums hold but its sections make no sense', () => {
-    const header = readHeader(file, KEY);
-    const mask = file.subarray(
-      header.sections.mask.offset,
-      header.sections.mask.offset + header.sections.mask.bytes,
-    );
-    const forge = (entropy: 'range' | 'zstd', object: Uint8Array): Uint8Array =>
-      writeContainer({
-        ...header,
-        entropy,
-        compatibilityKey: COMPATIBILITY_KEY,
-        sections: { mask, object, background: object },
-      });
-    expect(codeOf(() => decodeLatent(forge('range', new Uint8Array(0)), KEY))).toBe(
-      'latent_corrupt',
-    );
-    expect(codeOf(() => decodeLatent(forge('range', new Uint8Array(64).fill(255)), KEY))).toBe(
-      'latent_corrupt',
-    );
-    expect(codeOf(() => decodeLatent(forge('zstd', new Uint8Array(64)), KEY))).toBe(
-      'latent_corrupt',
-    );
+  it('is refused when its checksums hold but its header makes no sense', () => {
+    const { extents, seed } = readHeader(file, KEY);
+    const content = { extents, seed, maskBytes: 0, compatibilityKey: COMPATIBILITY_KEY };
+    const layers = [new Uint8Array(4), new Uint8Array(4), new Uint8Array(4)];
+    for (const firstCell of [0, -1, NaN, Infinity, 2 ** 41]) {
+      const forged = writeContainer({ ...content, layers, firstCell });
+      expect(codeOf(() => decodeLatent(forged, KEY))).toBe('latent_corrupt');
+    }
+    const longMask = writeContainer({ ...content, layers, firstCell: 5, maskBytes: 5 });
+    expect(codeOf(() => decodeLatent(longMask, KEY))).toBe('latent_corrupt');
   });
 });
 
 describe('a foreign container', () => {
-  const file = encodeLatent(SMALL, { bits: 4 });
+  const file = encodeLatent(SMALL);
 
   it('is one of another compatibility key', () => {
     expect(codeOf(() => decodeLatent(file, { compatibilityKey: 'model-2' }))).toBe(
@@ -189,31 +212,30 @@ describe('a foreign container', () => {
   });
 
   it('is one of another format or version', () => {
-    const newer = Uint8Array.from(file);
-    newer[3] = 2;
-    expect(codeOf(() => decodeLatent(newer, KEY))).toBe('latent_foreign');
+    const older = Uint8Array.from(file);
+    older[3] = 1;
+    expect(codeOf(() => decodeLatent(older, KEY))).toBe('latent_foreign');
     expect(codeOf(() => decodeLatent(new Uint8Array(500), KEY))).toBe('latent_foreign');
   });
 });
 
 describe('encodeLatent', () => {
-  it('refuses numbers that are not finite and names the channel', () => {
-    const data = SMALL.latent.data.slice();
-    data[data.length - 1] = NaN;
-    expect(() =>
-      encodeLatent({ ...SMALL, latent: { ...SMALL.latent, data } }, { bits: 4 }),
-    ).toThrow('NaN in channel 1');
+  it('refuses numbers that are not finite or far too large, and names the channel', () => {
+    const withLast = (value: number) => {
+      const data = SMALL.latent.data.slice();
+      data[data.length - 1] = value;
+      return { ...SMALL, latent: { ...SMALL.latent, data } };
+    };
+    expect(() => encodeLatent(withLast(NaN))).toThrow('NaN in channel 1');
+    expect(() => encodeLatent(withLast(1e30))).toThrow('beyond');
   });
 
-  it('refuses a mask of another shape, no positions and an unknown bit depth', () => {
+  it('refuses a mask of another shape and no positions', () => {
     const otherMask = { data: new Float32Array(4), shape: [1, 2, 2] };
     const empty = { data: new Float32Array(0), shape: [0, 1, 2, 2] };
-    const refused = (input: Partial<typeof SMALL>, bits: number): string | null =>
-      codeOf(() => encodeLatent({ ...SMALL, ...input }, { bits: bits as 4 }));
-    expect(refused({ mask: otherMask as unknown as typeof SMALL.mask }, 4)).toBe('invalid_input');
-    expect(
-      codeOf(() => encodeLatent({ ...SMALL, latent: empty, mask: otherMask }, { bits: 4 })),
-    ).toBe('invalid_input');
-    expect(refused({}, 7)).toBe('invalid_input');
+    expect(codeOf(() => encodeLatent({ ...SMALL, mask: otherMask }))).toBe('invalid_input');
+    expect(codeOf(() => encodeLatent({ ...SMALL, latent: empty, mask: otherMask }))).toBe(
+      'invalid_input',
+    );
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AdaptiveBits, BitMixer } from '#codec/bit-mixer.ts';
+import { BitMixer } from '#codec/bit-mixer.ts';
+import { ExpectedBits } from '#codec/expected-bits.ts';
 import { RangeDecoder, RangeEncoder } from '#codec/range-coder.ts';
 
 const anyBits = fc.array(
@@ -61,18 +62,39 @@ describe('BitMixer', () => {
   });
 });
 
-describe('AdaptiveBits', () => {
-  it('spends little on a bit that hardly ever changes', () => {
+describe('ExpectedBits', () => {
+  const run = (coder: RangeEncoder | RangeDecoder, bits: readonly number[], expected: number) => {
+    const coded = new ExpectedBits(coder, 2);
+    return bits.map((bit, index) => coded.code(bit, index % 2, expected));
+  };
+
+  it('spends what was expected where that is right, and soon little where it is wrong', () => {
     const bits = Array.from({ length: 4000 }, (_, index) => (index % 500 === 499 ? 1 : 0));
-    const encoder = new RangeEncoder();
-    const written = new AdaptiveBits(1);
-    for (const bit of bits) written.code(encoder, bit, 0);
-    const file = encoder.finish();
+    const bytesAt = (expected: number): number => {
+      const encoder = new RangeEncoder();
+      run(encoder, bits, expected);
+      const file = encoder.finish();
+      expect(run(new RangeDecoder(file), bits, expected)).toEqual(bits);
+      return file.length;
+    };
+    expect(bytesAt(1 / 500)).toBeLessThan(20);
+    expect(bytesAt(0.5)).toBeLessThan(40);
+  });
 
-    const decoder = new RangeDecoder(file);
-    const read = new AdaptiveBits(1);
-
-    expect(bits.map(() => read.code(decoder, 0, 0))).toEqual(bits);
-    expect(file.length).toBeLessThan(40);
+  it('gives back every bit, whatever was expected', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }))),
+        (bits) => {
+          const encoder = new RangeEncoder();
+          const written = new ExpectedBits(encoder, 1);
+          for (const [bit, expected] of bits) written.code(bit, 0, expected);
+          const read = new ExpectedBits(new RangeDecoder(encoder.finish()), 1);
+          expect(bits.map(([, expected]) => read.code(0, 0, expected))).toEqual(
+            bits.map(([bit]) => bit),
+          );
+        },
+      ),
+    );
   });
 });

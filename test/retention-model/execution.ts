@@ -1,3 +1,4 @@
+import { LAYERS } from '#codec/layers.ts';
 import { DefaultCalibration, startPoint } from '#core/calibration.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Donor, GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
@@ -229,7 +230,12 @@ export class Execution {
       }
       return bytes;
     };
-    const { dropped } = await loadDonors(donors, { get }, EXPECTED_LATENT);
+    const { dropped } = await loadDonors(
+      donors,
+      { get, getRange: (key, start, bytes) => objects.getRange(key, start, bytes) },
+      EXPECTED_LATENT,
+      { layers: LAYERS },
+    );
     if (dropped.length === 0 || this.#world.now > this.leasedUntil || this.mayLackDonors) return;
     const [{ donor, error }] = dropped as [(typeof dropped)[number]];
     const is = error instanceof ObjectMissingError ? 'gone' : `no donor (${error.message})`;

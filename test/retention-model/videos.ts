@@ -49,10 +49,7 @@ export function madeFor(videoId: string, making = 1): Made {
   if (known !== undefined) return known;
   const tensor = { data: standardNormalNoise(SHAPE, making, videoId).data, shape: SHAPE };
   const mask = { data: Float32Array.of(1, 0, 0, 0), shape: [1, 2, 2] };
-  const latent = encodeLatent(
-    { latent: tensor, mask, compatibilityKey: COMPATIBILITY_KEY },
-    { bits: 4 },
-  );
+  const latent = encodeLatent({ latent: tensor, mask, compatibilityKey: COMPATIBILITY_KEY });
   const video = Buffer.from(`the video ${name}`);
   const result = {
     latent,

@@ -14,7 +14,7 @@ import { videoIdForKey } from '#core/identity.ts';
 import { REQUEST_DEFAULTS } from '#core/new-request.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
-import { donorParts } from '#denoiser/donors.ts';
+import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import { askedOf, readingOf } from '#functions/commit/store-outcome.ts';
 import { createLookupHandler, type LookupServices } from '#functions/lookup/handler.ts';
 import type { LeaseRequest } from '#stores/table.ts';
@@ -24,8 +24,6 @@ import type { LatentNetworks } from '../networks.ts';
 import type { BenchRequest } from '../requests.ts';
 import type { Decision, Holdings, MadeVideo, System } from '../system.ts';
 
-/** Bits of a stored latent's coefficients; what the worker stores. */
-const STORED_BITS = 4;
 const FLOAT32_DIGITS = 9;
 const TENANT = 'bench';
 
@@ -85,7 +83,7 @@ export class Product implements System {
     }
     const loaded = plan.donors.map((donor) => ({
       donor,
-      latent: this.#load(donor.latentKey),
+      latent: this.#load(donor.latentKey, donorReading(plan)),
     }));
     return {
       hit: plan.hit,
@@ -156,7 +154,7 @@ export class Product implements System {
     const latentKey = `latents/${request.index}`;
     let latentBytes: number;
     if (usesCodec) {
-      const container = encodeLatent({ latent, mask, compatibilityKey }, { bits: STORED_BITS });
+      const container = encodeLatent({ latent, mask, compatibilityKey });
       latentBytes = container.byteLength;
       this.#latents.set(latentKey, { container });
     } else {
@@ -168,6 +166,7 @@ export class Product implements System {
         background: fillDilatedHoles(latent, dilatedMask),
         mask,
         dilatedMask,
+        errorVariance: 0,
       };
       this.#latents.set(latentKey, { parts });
     }
@@ -175,11 +174,11 @@ export class Product implements System {
     return { latentKey, latentBytes };
   }
 
-  #load(latentKey: string): DecodedLatent {
+  #load(latentKey: string, reading: DonorReading): DecodedLatent {
     const stored = this.#latents.get(latentKey)!;
     if ('parts' in stored) return stored.parts;
     const { compatibilityKey, latentShape: shape } = this.#options;
-    return decodeLatent(stored.container, { compatibilityKey, shape });
+    return decodeLatent(stored.container, { compatibilityKey, shape }, reading);
   }
 }
 

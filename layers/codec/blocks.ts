@@ -1,0 +1,152 @@
+import type { LatentExtents } from '#core/compose.ts';
+
+/** Longest side of a block, in latent positions; a longer axis is divided into nearly equal stretches. */
+const LONGEST_TIME = 32;
+const LONGEST_SPACE = 16;
+
+/** A stretch of an axis that is transformed as one. */
+interface Stretch {
+  start: number;
+  length: number;
+}
+
+/**
+ * How the coefficients of a latent are ordered: frequency by frequency from low to high, within a
+ * frequency block by block, within a block channel by channel. The coefficient of (frequency, block,
+ * channel) is number `(frequency * blocks + block) * channels + channel`; where a block is shorter than
+ * the longest one, its highest frequencies do not exist and their coefficients are 0.
+ */
+export interface BlockLayout {
+  extents: LatentExtents;
+  times: readonly Stretch[];
+  rows: readonly Stretch[];
+  columns: readonly Stretch[];
+  blocks: number;
+  /** Sides of each block. */
+  blockTimes: Uint16Array;
+  blockRows: Uint16Array;
+  blockColumns: Uint16Array;
+  frequencies: number;
+  /** Of all coefficients: `frequencies * blocks * channels`. */
+  count: number;
+  /** Of each frequency: its number along time, height and width. */
+  time: Uint16Array;
+  row: Uint16Array;
+  column: Uint16Array;
+  /** Of each frequency: which share the statistics of their size. */
+  bands: Uint16Array;
+  bandCount: number;
+  /** Of each band: the number of its frequencies along time. */
+  bandTimes: Uint16Array;
+  /** Of each band: the band that its first estimate is taken from; -1 for the band of the means. */
+  parents: Int16Array;
+  /** Of each frequency: the one that is lower by one along an axis, -1 where there is none. */
+  belowTime: Int32Array;
+  belowRow: Int32Array;
+  belowColumn: Int32Array;
+  /** Number of a frequency by `(time * rows + row) * columns + column`. */
+  rank: Int32Array;
+  longestTime: number;
+  longestRow: number;
+  longestColumn: number;
+}
+
+/** Divides an axis into as few stretches of at most `longest` as there can be, nearly equal. */
+function divide(extent: number, longest: number): Stretch[] {
+  const count = Math.ceil(extent / longest);
+  return Array.from({ length: count }, (_, index) => {
+    const start = Math.floor((index * extent) / count);
+    return { start, length: Math.floor(((index + 1) * extent) / count) - start };
+  });
+}
+
+/** The layout of latents with these extents; encoder and decoder agree on it without a byte. */
+export function layOutBlocks(extents: LatentExtents): BlockLayout {
+  const { channels, frames, height, width } = extents;
+  const times = divide(frames, LONGEST_TIME);
+  const rows = divide(height, LONGEST_SPACE);
+  const columns = divide(width, LONGEST_SPACE);
+  const longestTime = longestOf(times);
+  const longestRow = longestOf(rows);
+  const longestColumn = longestOf(columns);
+  const frequencies = longestTime * longestRow * longestColumn;
+  const rings = longestRow + longestColumn - 1;
+  const order = lowestFirst(longestTime, longestRow, longestColumn);
+  const rank = new Int32Array(frequencies);
+  const time = new Uint16Array(frequencies);
+  const row = new Uint16Array(frequencies);
+  const column = new Uint16Array(frequencies);
+  const bands = new Uint16Array(frequencies);
+  for (let frequency = 0; frequency < frequencies; frequency++) {
+    const natural = order[frequency]!;
+    rank[natural] = frequency;
+    column[frequency] = natural % longestColumn;
+    const rest = Math.floor(natural / longestColumn);
+    row[frequency] = rest % longestRow;
+    time[frequency] = Math.floor(rest / longestRow);
+    bands[frequency] = time[frequency]! * rings + row[frequency]! + column[frequency]!;
+  }
+  const belowTime = new Int32Array(frequencies).fill(-1);
+  const belowRow = new Int32Array(frequencies).fill(-1);
+  const belowColumn = new Int32Array(frequencies).fill(-1);
+  for (let frequency = 0; frequency < frequencies; frequency++) {
+    const natural = order[frequency]!;
+    if (time[frequency]! > 0) belowTime[frequency] = rank[natural - longestRow * longestColumn]!;
+    if (row[frequency]! > 0) belowRow[frequency] = rank[natural - longestColumn]!;
+    if (column[frequency]! > 0) belowColumn[frequency] = rank[natural - 1]!;
+  }
+  const bandCount = longestTime * rings;
+  const parents = Int16Array.from({ length: bandCount }, (_, band) => {
+    if (band % rings > 0) return band - 1;
+    return band - rings >= 0 ? band - rings : -1;
+  });
+  const sides = times.flatMap((along) =>
+    rows.flatMap((down) => columns.map((across) => [along.length, down.length, across.length])),
+  );
+  const blocks = sides.length;
+  return {
+    extents,
+    times,
+    rows,
+    columns,
+    blocks,
+    blockTimes: Uint16Array.from(sides, ([along]) => along!),
+    blockRows: Uint16Array.from(sides, ([, down]) => down!),
+    blockColumns: Uint16Array.from(sides, ([, , across]) => across!),
+    frequencies,
+    count: frequencies * blocks * channels,
+    time,
+    row,
+    column,
+    bands,
+    bandCount,
+    bandTimes: Uint16Array.from({ length: bandCount }, (_, band) => Math.floor(band / rings)),
+    parents,
+    belowTime,
+    belowRow,
+    belowColumn,
+    rank,
+    longestTime,
+    longestRow,
+    longestColumn,
+  };
+}
+
+function longestOf(stretches: readonly Stretch[]): number {
+  return stretches.reduce((longest, { length }) => Math.max(longest, length), 0);
+}
+
+/** Natural numbers of the frequencies by the sum of their numbers, time counted twice; by a counting sort. */
+function lowestFirst(times: number, rows: number, columns: number): Int32Array {
+  const sums = new Int32Array(2 * times + rows + columns + 1);
+  const sumOf = (natural: number): number =>
+    2 * Math.floor(natural / (rows * columns)) +
+    (Math.floor(natural / columns) % rows) +
+    (natural % columns);
+  const count = times * rows * columns;
+  for (let natural = 0; natural < count; natural++) sums[sumOf(natural) + 1]!++;
+  for (let sum = 1; sum < sums.length; sum++) sums[sum]! += sums[sum - 1]!;
+  const order = new Int32Array(count);
+  for (let natural = 0; natural < count; natural++) order[sums[sumOf(natural)]!++] = natural;
+  return order;
+}

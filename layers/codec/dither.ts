@@ -1,0 +1,20 @@
+import { createRandomSource } from '#core/random.ts';
+
+/** Where the cells of each coefficient begin, 0..1 of a cell: known to whoever knows the seed. */
+export function ditherOf(seed: number, count: number): Float32Array {
+  return uniform(seed, 'dither', count);
+}
+
+/** What stands for coefficients in the dead zone when a latent is read for re-noising, 0..1. */
+export function fillOf(seed: number, count: number): Float32Array {
+  return uniform(seed, 'fill', count);
+}
+
+/** Numbers k / 2^24 with k of 0..2^24-1: floats that are below 1. */
+function uniform(seed: number, stream: string, count: number): Float32Array {
+  const random = createRandomSource(seed, stream);
+  const numbers = new Float32Array(count);
+  for (let index = 0; index < count; index++)
+    numbers[index] = (random.nextUint32() >>> 8) / 2 ** 24;
+  return numbers;
+}

@@ -1,0 +1,77 @@
+import type { BitCoder } from './range-coder.ts';
+
+const ONE = 65536;
+/** Coded probabilities stay this far from 0 and 1, of 65536. */
+const MARGIN = 8;
+/** Log-odds of expectation are told apart by a third of a unit, and cut at 10. */
+const HIGHEST_LEVEL = 30;
+/** Levels of expectation that a kind of bit keeps a context for. */
+const LEVELS = 2 * HIGHEST_LEVEL + 1;
+/** How many observations the expectation itself counts for. */
+const EXPECTED_COUNT = 6;
+const SLOWEST_COUNT = 250;
+
+/** The level of a probability by its upper 12 bits. */
+const LEVEL_OF_PROBABILITY = levelTable();
+
+function levelTable(): Uint8Array {
+  const table = new Uint8Array(4096);
+  // e^(1/3): the odds of neighbouring levels.
+  const ratio = 1.3956124250860895;
+  const thresholds: number[] = [];
+  let edge = Math.sqrt(ratio);
+  for (let level = 1; level <= HIGHEST_LEVEL; level++) {
+    thresholds.push(edge / (1 + edge));
+    edge *= ratio;
+  }
+  for (let index = 0; index < table.length; index++) {
+    const probability = (index + 0.5) / table.length;
+    const upper = probability >= 0.5 ? probability : 1 - probability;
+    let level = 0;
+    while (level < HIGHEST_LEVEL && upper > thresholds[level]!) level++;
+    table[index] = probability >= 0.5 ? HIGHEST_LEVEL + level : HIGHEST_LEVEL - level;
+  }
+  return table;
+}
+
+/**
+ * Codes bits whose probability is expected from a model, and learns how far the expectation is right:
+ * each kind of bit keeps, for each level of expectation, what came true of it.
+ */
+export class ExpectedBits {
+  readonly #coder: BitCoder;
+  /** Probability of a 1, of 65536, as it turned out; 0 where none was expected so far. */
+  readonly #learned: Float64Array;
+  readonly #counts: Uint8Array;
+
+  constructor(coder: BitCoder, kinds: number) {
+    this.#coder = coder;
+    this.#learned = new Float64Array(kinds * LEVELS);
+    this.#counts = new Uint8Array(kinds * LEVELS);
+  }
+
+  /** @param expected probability of a 1, 0..1 */
+  code(bit: number, kind: number, expected: number): number {
+    const scaled = (expected * ONE) | 0;
+    const bounded = scaled < 1 ? 1 : scaled > ONE - 1 ? ONE - 1 : scaled;
+    const context = kind * LEVELS + LEVEL_OF_PROBABILITY[bounded >>> 4]!;
+    const count = this.#counts[context]!;
+    let probability: number;
+    let learned: number;
+    if (count === 0) {
+      learned = bounded;
+      this.#counts[context] = EXPECTED_COUNT;
+      probability = bounded;
+    } else {
+      learned = this.#learned[context]!;
+      probability = learned | 0;
+    }
+    const sent =
+      probability < MARGIN ? MARGIN : probability > ONE - MARGIN ? ONE - MARGIN : probability;
+    const coded = this.#coder.code(bit, sent);
+    const seen = this.#counts[context]!;
+    this.#learned[context] = learned + ((coded === 1 ? ONE : 0) - learned) / (seen + 1.5);
+    if (seen < SLOWEST_COUNT) this.#counts[context] = seen + 1;
+    return coded;
+  }
+}
