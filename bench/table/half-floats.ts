@@ -10,9 +10,9 @@ export const BYTES_PER_HALF = 2;
 
 /** Rounds to half precision: what is restored has the error that a store of such floats has. */
 export function toHalf({ data, shape }: Tensor): HalfTensor {
-  return { data: Float16Array.from(data), shape };
+  return { data: new Float16Array(data), shape };
 }
 
 export function fromHalf({ data, shape }: HalfTensor): Tensor {
-  return { data: Float32Array.from(data), shape };
+  return { data: new Float32Array(data), shape };
 }

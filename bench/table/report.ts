@@ -138,6 +138,7 @@ function costTable(): string {
     'p50 s',
     'p95 s',
     'bytes an entry',
+    'bytes a hit reads',
     'MB in all',
     '$ GPU',
     '$ storage',
@@ -148,7 +149,8 @@ function costTable(): string {
     rows
       .filter(({ result }) => !result.row.isOnlyMeasured)
       .map(({ result, service, dollars }) => {
-        const { entries, bytes } = result.holdings;
+        const { entries, bytes, bytesRead } = result.holdings;
+        const hits = [...result.requests.hits].filter((hit) => hit !== 'm' && hit !== 'e').length;
         return [
           result.row.label,
           service.seconds.toFixed(3),
@@ -157,6 +159,7 @@ function costTable(): string {
           service.latency.p50.toFixed(3),
           service.latency.p95.toFixed(3),
           entries === 0 ? '' : Math.round(bytes / entries).toLocaleString('en'),
+          hits === 0 ? '' : Math.round(bytesRead / hits).toLocaleString('en'),
           entries === 0 ? '' : (bytes / 1e6).toFixed(1),
           dollars.gpu.toFixed(4),
           dollars.storage.toFixed(4),

@@ -46,8 +46,6 @@ export interface RowResult {
   equivalents: Estimate;
   /** On the requests that quality is compared on. */
   frechet: FrechetResult | null;
-  /** Of all videos, where they are more. */
-  frechetOfAll: FrechetResult | null;
   /** Mean distance of the judge's features between videos of one prompt. */
   diversity: Estimate | null;
   /** Videos that were made; the other requests are exact answers. */

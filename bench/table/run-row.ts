@@ -175,7 +175,6 @@ async function describe(
       asked,
     };
   });
-  const distances = await frechetDistances(settings, made, measured);
   const videos = made.filter((outcome) => outcome.hit !== 'exact');
   return {
     format: RESULT_FORMAT,
@@ -198,7 +197,7 @@ async function describe(
     },
     evaluations: bootstrapEstimate(perRequest.map(({ evaluations }) => evaluations)),
     equivalents: bootstrapEstimate(perRequest.map(({ equivalents }) => equivalents)),
-    ...distances,
+    frechet: await frechetDistance(settings, made, measured),
     diversity: diversityOf(made),
     videos: videos.length,
     holdings: system.holdings(),
@@ -206,34 +205,20 @@ async function describe(
   };
 }
 
-/** To real clips; of all videos, and of those of the requests that quality is compared on. */
-async function frechetDistances(
+/** To real clips, of the requests that quality is compared on. */
+async function frechetDistance(
   settings: Settings,
   outcomes: readonly Outcome[],
   measured: ReadonlySet<number>,
-): Promise<{ frechet: FrechetResult | null; frechetOfAll: FrechetResult | null }> {
-  const videos = outcomes.flatMap((outcome) =>
-    outcome.hit === 'exact'
+): Promise<FrechetResult | null> {
+  const features = outcomes.flatMap((outcome) =>
+    outcome.hit === 'exact' || !measured.has(outcome.request.index)
       ? []
-      : [{ index: outcome.request.index, features: outcome.video.judged.features }],
+      : [outcome.video.judged.features],
   );
-  const dimensions = videos[0]!.features.length;
-  const real = await readRealClips(settings.realClips, dimensions);
-  const reference = new FrechetReference(real);
-  const compared = videos.filter(({ index }) => measured.has(index));
-  const frechet = frechetOf(
-    reference,
-    compared.map(({ features }) => features),
-  );
-  const frechetOfAll =
-    compared.length === videos.length
-      ? null
-      : frechetOf(
-          reference,
-          videos.map(({ features }) => features),
-        );
-  // Rows are compared pair by pair on the requests that all of them have.
-  return { frechet, frechetOfAll: frechetOfAll && { ...frechetOfAll, influence: [] } };
+  if (features.length < 2) return null;
+  const real = await readRealClips(settings.realClips, features[0]!.length);
+  return frechetOf(new FrechetReference(real), features);
 }
 
 /** Says about every tenth of the trace how far a row is. */

@@ -45,8 +45,7 @@ export interface FrechetResult {
 export function frechetOf(
   reference: FrechetReference,
   features: readonly Float32Array[],
-): FrechetResult | null {
-  if (features.length < 2) return null;
+): FrechetResult {
   const { distance, influence } = reference.distanceTo(features);
   const count = influence.length;
   const variance = influence.reduce((sum, value) => sum + value * value, 0) / (count - 1);

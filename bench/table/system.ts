@@ -44,6 +44,8 @@ export interface MadeVideo {
 export interface Holdings {
   entries: number;
   bytes: number;
+  /** That hits have read so far. */
+  bytesRead: number;
 }
 
 /**

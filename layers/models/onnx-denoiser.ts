@@ -72,13 +72,8 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     const rows = guidedRows([request], unconditional, guidance);
     const inputs = { ...rowInputs(rows), ...this.allTokens(rows.length) };
     const context = this.#newContext();
-    try {
-      const velocity = await this.#velocity(inputs, rows.length, guidance, context.keep);
-      return { velocity, context };
-    } catch (error) {
-      await context.release();
-      throw error;
-    }
+    const velocity = await this.#velocity(inputs, rows.length, guidance, context.keep);
+    return { velocity, context };
   }
 
   async cleanContext(

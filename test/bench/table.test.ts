@@ -214,10 +214,9 @@ describe('comparison', () => {
     evaluations: { mean: 0, low: 0, high: 0 },
     equivalents: { mean: 0, low: 0, high: 0 },
     frechet: { distance, standardError: 0, samples: 3, influence: [1, 0, -1] },
-    frechetOfAll: null,
     diversity: null,
     videos: 3,
-    holdings: { entries: 3, bytes: 3 * 2 ** 30 },
+    holdings: { entries: 3, bytes: 3 * 2 ** 30, bytesRead: 0 },
     replaySeconds: 0,
   });
 

@@ -32,6 +32,7 @@ export class FinalLatentCache implements System {
   readonly #entries = new NearestSearch<HalfTensor>();
   #count = 0;
   #bytes = 0;
+  #bytesRead = 0;
 
   constructor(options: FinalLatentOptions) {
     this.#options = options;
@@ -43,6 +44,7 @@ export class FinalLatentCache implements System {
     const skipped = nearest === null ? 0 : skippedSteps(ladder, nearest.similarity);
     if (nearest === null || skipped === 0) return { hit: 'miss', work: fullWork(request, full) };
     const { item } = nearest;
+    this.#bytesRead += item.data.byteLength;
     const noise = standardNormalNoise(item.shape, request.seed, 'start');
     const noisy = renoise(fromHalf(item), 1 - skipped / full.steps, noise);
     return { hit: 'whole', work: resumedWork(request, full, skipped, noisy) };
@@ -62,6 +64,6 @@ export class FinalLatentCache implements System {
   }
 
   holdings(): Holdings {
-    return { entries: this.#count, bytes: this.#bytes };
+    return { entries: this.#count, bytes: this.#bytes, bytesRead: this.#bytesRead };
   }
 }

@@ -28,6 +28,8 @@ export interface NoisyStateOptions {
   stored: readonly number[];
   /** Bytes of one state, by its number of elements; half floats unless given. */
   bytesOf?(elements: number): number;
+  /** Bytes that a hit reads; one half float for each element unless given. */
+  bytesRead?(elements: number): number;
   /** Whether what a hit made is stored too. */
   storesHits: boolean;
   /** Similarity of a request and an entry from the cosine of their prompts; that cosine itself unless given. */
@@ -46,13 +48,14 @@ export class NoisyStateCache implements System {
   readonly #entries = new NearestSearch<StoredStates>();
   #count = 0;
   #bytes = 0;
+  #bytesRead = 0;
 
   constructor(options: NoisyStateOptions) {
     this.#options = options;
   }
 
   async decide(request: BenchRequest, { vectors }: PromptEmbedding): Promise<Decision> {
-    const { full, skip, score } = this.#options;
+    const { full, skip, score, bytesRead = halfBytes } = this.#options;
     const nearest = this.#entries.find(
       vectors.whole,
       score && ((cosine, entry) => score(cosine, vectors.whole, entry)),
@@ -62,11 +65,9 @@ export class NoisyStateCache implements System {
     if (skipped === 0) {
       return { hit: 'miss', work: fullWork(request, full), note: { ...note, donor: null } };
     }
-    return {
-      hit: 'whole',
-      work: resumedWork(request, full, skipped, fromHalf(nearest!.item.states.get(skipped)!)),
-      note,
-    };
+    const state = nearest!.item.states.get(skipped)!;
+    this.#bytesRead += bytesRead(state.data.length);
+    return { hit: 'whole', work: resumedWork(request, full, skipped, fromHalf(state)), note };
   }
 
   recordedSteps({ hit }: Decision): readonly number[] {
@@ -99,7 +100,7 @@ export class NoisyStateCache implements System {
   }
 
   holdings(): Holdings {
-    return { entries: this.#count, bytes: this.#bytes };
+    return { entries: this.#count, bytes: this.#bytes, bytesRead: this.#bytesRead };
   }
 }
 

@@ -26,6 +26,6 @@ export class NoCache implements System {
   async store(): Promise<void> {}
 
   holdings(): Holdings {
-    return { entries: 0, bytes: 0 };
+    return { entries: 0, bytes: 0, bytesRead: 0 };
   }
 }

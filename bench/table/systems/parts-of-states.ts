@@ -54,6 +54,7 @@ export class PartsOfStatesCache implements System {
   readonly #backgrounds = new NearestSearch<PartEntry>();
   #count = 0;
   #bytes = 0;
+  #bytesRead = 0;
 
   constructor(options: PartsOfStatesOptions) {
     this.#options = options;
@@ -91,6 +92,8 @@ export class PartsOfStatesCache implements System {
       .filter(({ skipped }) => skipped > 0)
       .sort((one, other) => other.skipped - one.skipped);
     if (best === undefined) return { hit: 'miss', work: fullWork(request, full), note };
+    const donors = new Set(Object.values(best.parts).filter((part) => part !== null));
+    for (const { clean } of donors) this.#bytesRead += clean.data.byteLength / COMPRESSION;
     const noisy = composeStates(best.parts, best.skipped, full.steps, request.seed);
     return { hit: best.hit, work: resumedWork(request, full, best.skipped, noisy), note };
   }
@@ -115,7 +118,11 @@ export class PartsOfStatesCache implements System {
   }
 
   holdings(): Holdings {
-    return { entries: this.#count, bytes: Math.round(this.#bytes) };
+    return {
+      entries: this.#count,
+      bytes: Math.round(this.#bytes),
+      bytesRead: Math.round(this.#bytesRead),
+    };
   }
 }
 

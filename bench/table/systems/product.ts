@@ -1,5 +1,6 @@
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
+import { prefixBytes, readHeader } from '#codec/header.ts';
 import type { Calibration } from '#core/calibration.ts';
 import { backgroundPart, dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
@@ -55,6 +56,7 @@ export class Product implements System {
   readonly #lookup: ReturnType<typeof createLookupHandler>;
   readonly #latents = new Map<string, StoredLatent>();
   #bytes = 0;
+  #bytesRead = 0;
 
   constructor(options: ProductOptions) {
     this.#options = options;
@@ -146,7 +148,7 @@ export class Product implements System {
   }
 
   holdings(): Holdings {
-    return { entries: this.#stores.size, bytes: this.#bytes };
+    return { entries: this.#stores.size, bytes: this.#bytes, bytesRead: this.#bytesRead };
   }
 
   #keep({ request, latent }: MadeVideo, mask: Tensor): { latentKey: string; latentBytes: number } {
@@ -176,8 +178,13 @@ export class Product implements System {
 
   #load(latentKey: string, reading: DonorReading): DecodedLatent {
     const stored = this.#latents.get(latentKey)!;
-    if ('parts' in stored) return stored.parts;
+    if ('parts' in stored) {
+      this.#bytesRead += stored.parts.whole.data.byteLength;
+      return stored.parts;
+    }
     const { compatibilityKey, latentShape: shape } = this.#options;
+    const header = readHeader(stored.container, { compatibilityKey, shape });
+    this.#bytesRead += prefixBytes(header, reading.layers);
     return decodeLatent(stored.container, { compatibilityKey, shape }, reading);
   }
 }

@@ -38,6 +38,7 @@ export function vllmOmniCache(
     // No more than half of the steps are ever resumed from; the bytes are those of all.
     stored: Array.from({ length: half }, (_, index) => index + 1),
     bytesOf: (elements) => (elements * BYTES_PER_FLOAT * full.steps) / half,
+    bytesRead: (elements) => elements * BYTES_PER_FLOAT,
     storesHits: true,
     score: (cosine, asked, { video }: StoredStates) => penalised(cosine, dot(asked, video!)),
     embedVideos,
