@@ -55,8 +55,12 @@ const LARGE = [Number(flags.frames), 480, 832] as const;
 const LARGE_RATE = 16;
 const PROMPT = 'a large red ball bouncing on a beach at sunset';
 
-/** Milliseconds of runs, ascending. */
-type Times = number[];
+/** Milliseconds. */
+interface Cost {
+  wall: number;
+  /** Of all threads: what a machine that others use measures too. */
+  cpu: number;
+}
 type Work = () => unknown;
 
 if (flags.only !== 'media') await measureModel();
@@ -99,16 +103,16 @@ async function measureModel(): Promise<void> {
   });
   await measureMedia(manifest.name, video, manifest.video.framesPerSecond);
 
-  const last: Record<string, () => Promise<number>> = { here: await lastStepOf('.') };
+  const last: Record<string, () => Promise<Cost>> = { here: await lastStepOf('.') };
   if (flags.against !== undefined) last['there'] = await lastStepOf(flags.against);
-  const times = await inTurns(last);
-  print(`${manifest.name}: from the last step to the last object`, times);
+  const costs = await inTurns(last);
+  print(`${manifest.name}: from the last step to the last object`, costs);
   await model.close();
   await rm(folder, { recursive: true });
 }
 
-/** Milliseconds from the last step of a video to its result, by the code of a checkout. */
-async function lastStepOf(checkout: string): Promise<() => Promise<number>> {
+/** The cost from the last step of a video to its result, by the code of a checkout. */
+async function lastStepOf(checkout: string): Promise<() => Promise<Cost>> {
   const from = <Module>(file: string): Promise<Module> =>
     import(pathToFileURL(resolve(checkout, file)).href) as Promise<Module>;
   const { generateVideo } = await from<typeof import('#denoiser/generate-video.ts')>(
@@ -137,7 +141,7 @@ async function lastStepOf(checkout: string): Promise<() => Promise<number>> {
   };
   return async () => {
     const request = newRequest({ prompt: PROMPT, seed: 7, tenant: 'bench' }, { steps: 1 });
-    let lastStep = 0;
+    let costSince = startClock();
     await generateVideo(
       dependencies,
       request,
@@ -154,13 +158,13 @@ async function lastStepOf(checkout: string): Promise<() => Promise<number>> {
         stopReason: null,
         shouldStop: () => false,
         onProgress: () => {
-          lastStep = performance.now();
+          costSince = startClock();
         },
         onDonorDropped: () => {},
         onCheckpoint: () => {},
       },
     );
-    return performance.now() - lastStep;
+    return costSince();
   };
 }
 
@@ -188,7 +192,7 @@ async function measureMedia(name: string, video: Tensor, framesPerSecond: number
   const timed = Object.fromEntries(
     Object.entries(encoders).map(([which, encode]) => [
       which,
-      () => millisecondsOf(() => encode(video, framesPerSecond)),
+      () => costOf(() => encode(video, framesPerSecond)),
     ]),
   );
   print(`${size}: encodeMedia`, await inTurns(timed));
@@ -208,46 +212,61 @@ async function measureMedia(name: string, video: Tensor, framesPerSecond: number
 }
 
 async function report(title: string, parts: Record<string, Work>): Promise<void> {
-  const timed = Object.entries(parts).map(
-    ([name, work]) => [name, () => millisecondsOf(work)] as const,
-  );
+  const timed = Object.entries(parts).map(([name, work]) => [name, () => costOf(work)] as const);
   print(title, await inTurns(Object.fromEntries(timed)));
 }
 
-async function millisecondsOf(work: Work): Promise<number> {
-  const start = performance.now();
+async function costOf(work: Work): Promise<Cost> {
+  const costSince = startClock();
   await work();
-  return performance.now() - start;
+  return costSince();
+}
+
+/** Returns what tells the cost since now. */
+function startClock(): () => Cost {
+  const start = performance.now();
+  const before = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    return { wall: performance.now() - start, cpu: (user + system) / 1000 };
+  };
 }
 
 /** Every part once in every round, after one round that does not count. */
 async function inTurns(
-  parts: Record<string, () => Promise<number>>,
-): Promise<Record<string, Times>> {
-  const times: Record<string, Times> = {};
+  parts: Record<string, () => Promise<Cost>>,
+): Promise<Record<string, Cost[]>> {
+  const costs: Record<string, Cost[]> = {};
   for (let round = -1; round < ROUNDS; round++) {
     for (const [name, measure] of Object.entries(parts)) {
-      const milliseconds = await measure();
-      if (round >= 0) (times[name] ??= []).push(milliseconds);
+      const cost = await measure();
+      if (round >= 0) (costs[name] ??= []).push(cost);
     }
   }
-  for (const runs of Object.values(times)) runs.sort((one, other) => one - other);
-  return times;
+  return costs;
 }
 
-function print(title: string, times: Record<string, Times>): void {
+function print(title: string, costs: Record<string, Cost[]>): void {
   const table = new Table({
-    head: [title, 'min ms', 'median ms'],
-    colAligns: ['left', 'right', 'right'],
+    head: [title, 'min ms', 'median ms', 'min CPU ms', 'median CPU ms'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [] },
   });
-  for (const [name, runs] of Object.entries(times)) {
-    table.push([name, runs[0]!.toFixed(1), quantileOf(runs, 0.5).toFixed(1)]);
+  for (const [name, runs] of Object.entries(costs)) {
+    table.push([name, ...quantiles(runs).map((value) => value.toFixed(1))]);
   }
   console.log(table.toString());
-  const { here, there } = times;
+  const { here, there } = costs;
   if (here === undefined || there === undefined) return;
-  const ratio = (share: number): string =>
-    (quantileOf(there, share) / quantileOf(here, share)).toFixed(2);
-  console.log(`there / here: ${ratio(0)} of the fastest, ${ratio(0.5)} of the medians`);
+  const mine = quantiles(here);
+  const ratios = quantiles(there).map((value, at) => (value / mine[at]!).toFixed(2));
+  console.log(`there / here: ${ratios.join(', ')}`);
+}
+
+/** The least and the median of wall time, then of CPU time. */
+function quantiles(runs: readonly Cost[]): number[] {
+  return (['wall', 'cpu'] as const).flatMap((clock) => {
+    const ascending = runs.map((cost) => cost[clock]).sort((one, other) => one - other);
+    return [quantileOf(ascending, 0), quantileOf(ascending, 0.5)];
+  });
 }
