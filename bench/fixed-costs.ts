@@ -32,7 +32,7 @@ import { syntheticVideo } from './synthetic-videos.ts';
 /**
  * What a video costs beside its evaluations, part by part: the networks of a package, and the media files
  * of its video and of a made-up one. With another checkout of this repository, what follows the last step
- * and the media files are measured by both in turn: a machine that is busy is busy for both.
+ * (with its own package under the same path) and the media files are measured by both in turn: a machine that is busy is busy for both.
  *
  *     node bench/fixed-costs.ts [--model DIR] [--rounds 5] [--frames 81] [--grain 0.004]
  *         [--against CHECKOUT] [--web-codecs FOLDER] [--only model|media]
@@ -127,7 +127,8 @@ async function lastStepOf(checkout: string): Promise<() => Promise<Cost>> {
   const stores = await from<typeof import('#local/file-object-store.ts')>(
     'local/file-object-store.ts',
   );
-  const modelPackage = await loadManifest(resolve(flags.model));
+  const manifests = await from<typeof import('#models/manifest.ts')>('layers/models/manifest.ts');
+  const modelPackage = await manifests.loadManifest(resolve(checkout, flags.model));
   const { manifest } = modelPackage;
   const model = await models.OnnxVideoModel.open(modelPackage);
   await model.warmUp();
