@@ -1,5 +1,6 @@
 import { startPoint, type Calibration, type StartPoint } from './calibration.ts';
 import type { Donor, GenerationRequest, LookupPart, Plan } from './generation.ts';
+import { worthAsDonor } from './donor-worth.ts';
 import { limitReuse, moveStart } from './limit-reuse.ts';
 import type { Lineage } from './lineage.ts';
 import { createRandomSource, type RandomSource } from './random.ts';
@@ -59,7 +60,8 @@ type PartCandidate = Candidate & { part: LookupPart };
 /**
  * Decides what one request starts from: the exact video, else the hit that takes the least compute,
  * then the one that is expected to lose the least, else noise. The donors of a pair are chosen
- * together. The same input gives the same plan. Among donors that cost the same it prefers those whose
+ * together. Where generations are limited, the result's worth as a donor counts as well, so that a hit
+ * that saves little from a donor near the limit is made in full. The same input gives the same plan. Among donors that cost the same it prefers those whose
  * judge saw most of what is asked for, then the most similar ones; among equally good ones the one that
  * is fewest reuses away from a full generation; then it draws by the request's seed, so no single
  * entry becomes the ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`,
@@ -80,9 +82,12 @@ export function makePlan(input: PlanInput): Plan {
   let best: Option | null = null;
   for (const hit of HIT_PREFERENCE) {
     const option = bestOf(hit, lists[hit], calibration, request.steps, random);
-    if (option !== null && (best === null || comparePrice(option, best) < 0)) best = option;
+    if (option !== null && (best === null || compareOptions(option, best, input) < 0))
+      best = option;
   }
-  best ??= remixOf(input);
+  // A full generation runs more, and leaves the best donor.
+  const isWorthIt = best !== null && priceOf(best, input) < full.steps - fullWorth(input);
+  if (!isWorthIt) best = remixOf(input);
   return best === null ? full : { ...full, ...best, donors: best.donors.map(donorOf) };
 }
 
@@ -126,7 +131,7 @@ function bestOf(
       starts.set(similarity, start);
     }
     if (start === null) continue;
-    const difference = best === null ? -1 : comparePrice(start, best);
+    const difference = best === null ? -1 : compareStarts(start, best);
     if (difference < 0) [best, equals] = [start, []];
     if (difference <= 0) equals.push(donors);
   }
@@ -134,12 +139,31 @@ function bestOf(
 }
 
 /** Below 0 when one start is better than another: less compute, less loss, less to denoise. */
-function comparePrice(one: StartPoint, other: StartPoint): number {
+function compareStarts(one: StartPoint, other: StartPoint): number {
   return (
     one.equivalents - other.equivalents ||
     (one.loss ?? 0) - (other.loss ?? 0) ||
     one.startTime - other.startTime
   );
+}
+
+/** The same, counting what the results are worth as donors. */
+function compareOptions(one: Option, other: Option, input: PlanInput): number {
+  return priceOf(one, input) - priceOf(other, input) || compareStarts(one, other);
+}
+
+/** Compute less what the result is worth as a donor of later requests. */
+function priceOf({ equivalents, donors }: Option, { request, calibration }: PlanInput): number {
+  const generation = 1 + generationOf(donors);
+  return equivalents - worthAsDonor(generation, calibration.maxGeneration, request.steps);
+}
+
+function fullWorth({ request, calibration }: PlanInput): number {
+  return worthAsDonor(0, calibration.maxGeneration, request.steps);
+}
+
+function generationOf(donors: readonly PartCandidate[]): number {
+  return Math.max(...donors.map((donor) => donor.generation));
 }
 
 /** One of the lists of donors that are better than the others. */
@@ -148,11 +172,9 @@ function draw(lists: PartCandidate[][], random: RandomSource): PartCandidate[] {
     donors.reduce((sum, donor) => sum + (donor.doubts ?? 0), 0);
   const likeness = (donors: PartCandidate[]): number =>
     donors.reduce((sum, donor) => sum + (donor.likeness ?? donor.similarity), 0) / donors.length;
-  const generation = (donors: PartCandidate[]): number =>
-    Math.max(...donors.map((donor) => donor.generation));
   const sure = keepLeast(lists, doubts);
   const similar = keepLeast(sure, (donors) => -likeness(donors), EQUALLY_GOOD_MARGIN);
-  const equals = keepLeast(similar, generation);
+  const equals = keepLeast(similar, generationOf);
   if (equals.length === 1) return equals[0]!;
   const nameOf = (donors: PartCandidate[]): string => donors.map((each) => each.entryId).join();
   equals.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));

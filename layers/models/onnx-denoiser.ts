@@ -72,8 +72,13 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     const rows = guidedRows([request], unconditional, guidance);
     const inputs = { ...rowInputs(rows), ...this.allTokens(rows.length) };
     const context = this.#newContext();
-    const velocity = await this.#velocity(inputs, rows.length, guidance, context.keep);
-    return { velocity, context };
+    try {
+      const velocity = await this.#velocity(inputs, rows.length, guidance, context.keep);
+      return { velocity, context };
+    } catch (error) {
+      await context.release();
+      throw error;
+    }
   }
 
   async cleanContext(

@@ -164,6 +164,15 @@ describe('makePlan', () => {
     expect(makePlan(input({ whole: found(MAX_GENERATION) })).hit).toBe('miss');
   });
 
+  it('makes in full what would save little and leave no donor, where generations are limited', () => {
+    const found = (generation: number): Partial<PlanInput['candidates']> => ({
+      object: [candidate('o', { generation })],
+    });
+    expect(makePlan(input(found(1))).hit).toBe('object');
+    expect(makePlan(input(found(2))).hit).toBe('miss');
+    expect(makePlan(input({ ...found(2), background: [candidate('b')] })).hit).toBe('background');
+  });
+
   it('passes over a part below its threshold and uses the other', () => {
     const plan = makePlan(
       input({ object: [candidate('o', { similarity: 0.79 })], background: [candidate('b')] }),

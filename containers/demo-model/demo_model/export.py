@@ -1,6 +1,7 @@
 """Writes the model package: ONNX files, tokenizer and ``model.json``; checks every file against PyTorch.
 
     python -m demo_model.export --checkpoints CK --package package
+    python -m demo_model.export --checkpoints CK --package package --only denoiser --regions-trained   (the other files stay)
     python -m demo_model.export --untrained --package DIR      (random weights, for trying the plumbing)
 
 Weights are stored as fp16, or as int8 per output channel for the files that only evaluation and look-up read; a Cast (and
@@ -261,6 +262,8 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--only", choices=list(FILES), help="write this network's file; the package has the others")
+    parser.add_argument("--regions-trained", action="store_true", help="the denoiser went through `train regions`")
     parser.add_argument("--quality", type=Path, help="quality.json of demo_model.evaluate: sets steps, guidance and thresholds")
     args = parser.parse_args()
     if not args.untrained and args.checkpoints is None:
@@ -269,16 +272,18 @@ def main() -> None:
     nets = load_networks(None if args.untrained else args.checkpoints)
     generator = torch.Generator().manual_seed(7)
     for name, path in FILES.items():
+        if args.only not in (None, name):
+            continue
         worst = export_network(name, nets[name], args.package / path, generator)
         print(f"{path:20s} {(args.package / path).stat().st_size / 1e6:6.2f} MB  max relative difference {worst:.1e}", flush=True)
     tokenization.build_tokenizer().save(str(args.package / "tokenizer.json"))
-    scheduler = {"steps": 12, "referenceSteps": 50, "guidance": 3.0}
+    scheduler = {"solver": "ab2", "steps": 7, "referenceSteps": 50, "guidance": 3.0}
     thresholds = {"whole": 0.8, "object": 0.8, "background": 0.8}
     if args.quality:
         quality = json.loads(args.quality.read_text())
         scheduler, thresholds = quality["scheduler"], quality["thresholds"]
         (args.package / "quality.json").write_text(json.dumps(quality, indent=2) + "\n")
-    write_manifest(args.package, scheduler, thresholds)
+    write_manifest(args.package, scheduler, thresholds, args.regions_trained)
     total = sum(path.stat().st_size for path in args.package.iterdir())
     print(f"package {total / 1e6:.1f} MB")
     if total > 40e6:

@@ -4,6 +4,7 @@
     python -m demo_model.train data     --clips 98304           --checkpoints CK
     python -m demo_model.train aux      --total 100             --checkpoints CK
     python -m demo_model.train denoiser --total 900 --call 450  --checkpoints CK   (twice)
+    python -m demo_model.train regions  --total 270             --checkpoints CK   (after denoiser, or after demo_model.restore and data)
 
 ``--total`` is the stage's training time in seconds and drives its learning-rate schedule; ``--call`` is how much of it this
 call may use. A call continues where the checkpoint stopped. ``--batch`` and ``--no-compile`` make tiny CPU rehearsals.
@@ -152,6 +153,10 @@ def make_data(args) -> None:
     latents = torch.cat(latents)
     sample = latents[: min(len(latents), 8192)].float()
     mean, std = sample.mean((0, 2, 3, 4)), sample.std((0, 2, 3, 4))
+    if (args.checkpoints / "norm.pt").exists():
+        # What later stages were trained on stays; only a new VAE needs new figures.
+        norm = checkpoints.load(args.checkpoints, "norm", device)
+        mean, std = norm["mean"], norm["std"]
     shape = (1, -1, 1, 1, 1)
     for i in range(0, len(latents), 4096):
         latents[i : i + 4096] = ((latents[i : i + 4096].float() - mean.view(shape)) / std.view(shape)).half()
@@ -390,9 +395,114 @@ def train_denoiser(args) -> None:
     })
 
 
+#: Share of a batch that is ordinary generation, so that fine-tuning for regions costs none of it.
+FULL_SHARE = 0.5
+
+
+def random_regions(masks: torch.Tensor) -> torch.Tensor:
+    """Live tokens ``[B,512]`` around the objects of ``masks [B,T,H,W]``; all tokens for ``FULL_SHARE`` of the batch.
+
+    The object's mask grown by one or two positions; half of the time united with the mask of another clip (the place of a donor's
+    object), sometimes with a box, sometimes the same in all frames.
+    """
+    batch, device = len(masks), masks.device
+
+    def some(share: float) -> torch.Tensor:
+        return (torch.rand(batch, device=device) < share).view(-1, 1, 1, 1, 1)
+
+    once = networks.dilate(masks.unsqueeze(1).float())
+    region = torch.where(some(0.3), networks.dilate(once), once)
+    region = torch.where(some(0.5), torch.maximum(region, once.roll(1, 0)), region)
+    y, x = torch.arange(networks.LATENT_HEIGHT, device=device), torch.arange(networks.LATENT_WIDTH, device=device)
+    low = torch.rand(2, batch, 1, 1, 1, 1, device=device) * 0.8 * networks.LATENT_WIDTH
+    size = (0.15 + 0.35 * torch.rand(2, batch, 1, 1, 1, 1, device=device)) * networks.LATENT_WIDTH
+    box = ((y[:, None] >= low[0]) & (y[:, None] < low[0] + size[0]) & (x >= low[1]) & (x < low[1] + size[1])).float()
+    region = torch.where(some(0.15), torch.maximum(region, box), region)
+    region = torch.where(some(0.15), region.amax(2, keepdim=True).expand_as(region), region)
+    live = F.max_pool3d(region, networks.PATCH, networks.PATCH).flatten(1) > 0
+    return live | some(FULL_SHARE).view(-1, 1)
+
+
+def train_regions(args) -> None:
+    """Fine-tunes the denoiser for regions with two clocks: live tokens at a time of their own, all others clean and reading only
+    themselves and the unconditional prompt (``networks.Denoiser.two_clocks``). The loss is on live tokens; the text encoder stays."""
+    device = args.device
+    net, text = networks.Denoiser().to(device), networks.TextEncoder().to(device)
+    net.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "denoiser", device)["net"]))
+    text.load_state_dict(checkpoints.full(checkpoints.load(args.checkpoints, "text", device)["text"]))
+    text.eval().requires_grad_(False)
+    average = copy.deepcopy(net)
+    rate = args.rate
+    optimizer = Muon([net], rate)
+    batch = args.batch or 256
+
+    def forward(x0, t, ids, live):
+        noise = torch.randn_like(x0)
+        tt = t.view(-1, 1, 1, 1, 1)
+        inside = net.unpatch(live[:, :, None].expand(-1, -1, networks.CHANNELS * 4).float())
+        noisy = torch.where(inside > 0, (1 - tt) * x0 + tt * noise, x0)
+        nothing = torch.zeros_like(ids[:1])
+        with torch.autocast(device, torch.bfloat16):
+            mask = networks.text_mask(ids)
+            unconditional = text(nothing, networks.text_mask(nothing))[0, :1]
+            velocity = net.two_clocks(noisy, t, text(ids, mask), mask, live, unconditional)
+        squared = ((velocity.float() - (noise - x0)) ** 2 * inside).mean((1, 2, 3, 4)) / inside.mean((1, 2, 3, 4))
+        whole = live.all(1).float()
+        return squared.mean(), (squared * whole).sum() / whole.sum().clamp(min=1), (squared * (1 - whole)).sum() / (1 - whole).sum().clamp(min=1)
+
+    run = torch.compile(forward) if args.compile else forward
+    if args.compile:
+        loss, _, _ = run(
+            torch.randn(batch, *networks.LATENT_SHAPE, device=device), torch.rand(batch, device=device),
+            torch.ones(batch, tokenization.MAX_TOKENS, device=device, dtype=torch.long),
+            torch.rand(batch, networks.TOKENS, device=device) < 0.5,
+        )
+        loss.backward()
+        net.zero_grad(set_to_none=True)
+        print(f"compiled after {time.time() - args.started:.0f} s", flush=True)
+    step, spent = 0, 0.0
+    if (args.checkpoints / "regions-training.pt").exists():
+        state = checkpoints.load(args.checkpoints, "regions-training", device)
+        net.load_state_dict(state["net"]), average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    if args.wait_for_data:
+        wait_for(args.checkpoints / "data.pt")
+    data = checkpoints.load(args.checkpoints, "data")
+    seen = int(data["seen"])
+    latents, tokens, masks = (data[name][:seen].to(device) for name in ("latents", "tokens", "masks"))
+    del data
+    clock = Clock(spent, args.total, args.call)
+    print(f"training on {seen} clips, {time.time() - args.started:.0f} s after the start", flush=True)
+    parameters, averaged = list(net.parameters()), list(average.parameters())
+    while not clock.over:
+        optimizer.set_rate(rate * min(1.0, (step + 1) / 100) * (1 - clock.progress) + 1e-6)
+        index = torch.randint(0, seen, (batch,), device=device)
+        draw = torch.rand(batch, device=device)
+        kind = (draw > 0.80).long() + (draw > 0.86).long()
+        ids = tokens[index, kind, torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
+        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
+        t = torch.sigmoid(torch.randn(batch, device=device) + 0.3)
+        loss, whole, region = run(latents[index].float(), t, ids, random_regions(masks[index]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, parameters, 1 - min(0.998, (1 + step) / (10 + step)))
+        if step % args.log_every == 0:
+            log(clock, step, whole=whole.item(), region=region.item())
+    checkpoints.save(args.checkpoints, "denoiser", {"net": checkpoints.half(average.state_dict())})
+    checkpoints.save(args.checkpoints, "regions-training", {
+        "net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": clock.spent,
+    })
+    log(clock, step, done=1.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["vae", "data", "aux", "denoiser"])
+    parser.add_argument("stage", choices=["vae", "data", "aux", "denoiser", "regions"])
     parser.add_argument("--total", type=float, default=60, help="training seconds of the stage over all calls")
     parser.add_argument("--call", type=float, default=float("inf"), help="training seconds of this call")
     parser.add_argument("--clips", type=int, default=98304)
@@ -402,14 +512,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--log-every", type=int, default=200)
-    parser.add_argument("--wait-for-data", action="store_true", help="denoiser: compile while another process makes the data")
+    parser.add_argument("--wait-for-data", action="store_true", help="denoiser, regions: compile while another process makes the data")
     parser.add_argument("--finish-by", type=float, help="denoiser: train until this epoch second instead of for --total")
+    parser.add_argument("--rate", type=float, default=5e-4, help="regions: the largest learning rate")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     args = parser.parse_args()
     args.started = time.time()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     torch.manual_seed(args.seed)
-    {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser}[args.stage](args)
+    {"vae": train_vae, "data": make_data, "aux": train_aux, "denoiser": train_denoiser, "regions": train_regions}[args.stage](args)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,7 @@
 import type { Plan } from '../generation.ts';
+import { worthAsDonor } from '../donor-worth.ts';
 import { LOOKUP_PARTS } from '../generation.ts';
 import { isDonor, isNearDonor, makePlan, type Candidate, type PlanInput } from '../plan.ts';
-
-/**
- * What a full generation's result is worth as a donor, as a share of the evaluations that making it
- * took, where a calibration limits generations. From simulated traces: where it is 0, caches fill with
- * what is at the end of its line.
- */
-const WORTH_AS_DONOR = 0.4;
 
 /**
  * What each donor of a plan is worth to its request, in network evaluations: how many more would be
@@ -34,8 +28,10 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
 
 /** Evaluations of a plan less what its result is worth as a donor. */
 function costOf(input: PlanInput, plan: Plan): number {
-  const share = Math.min(1, generationAfter(input, plan) / input.calibration.maxGeneration);
-  return plan.equivalents - WORTH_AS_DONOR * plan.fullSteps * (1 - share ** 2);
+  const { maxGeneration } = input.calibration;
+  return (
+    plan.equivalents - worthAsDonor(generationAfter(input, plan), maxGeneration, plan.fullSteps)
+  );
 }
 
 /** The generation of the entry that a plan leaves behind: 0 for a full generation. */

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { DefaultCalibration } from '#core/calibration.ts';
+import { checkCalibrationFile } from '#core/calibration-file.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
 import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
+import { calibrationFile } from '../calibration-fixture.ts';
 
 const FULL = 12;
 const MAX_GENERATION = 3;
@@ -73,12 +76,19 @@ describe('credits', () => {
 
   it('of the end of a line are less than of a full generation', () => {
     const [first, last] = [0, MAX_GENERATION - 1].map((generation) =>
-      creditsFor(input({ object: [candidate('o', { generation })] })),
+      creditsFor(input({ whole: [candidate('w', { generation })] })),
     );
 
-    expect(last!['o']).toBeLessThan(first!['o']!);
-    // 12 - 8 evaluations are less than what is lost: the result is no donor.
-    expect(last!['o']).toBe(0);
+    expect(first!['w']).toBeCloseTo(9 - 4.8 / 9, 9);
+    expect(last!['w']).toBeCloseTo(9 - 4.8, 9);
+  });
+
+  it('are all that a hit skips where no generation is too far', () => {
+    const calibration = new PackageCalibration(
+      checkCalibrationFile('calibration.json', calibrationFile()),
+    );
+    const found = { whole: [candidate('w', { generation: 9 })] };
+    expect(creditsFor(input(found, { calibration }))).toEqual({ w: 10 });
   });
 
   it('prefer what leaves a better donor behind though it skips as much', () => {
