@@ -1,5 +1,6 @@
 import { costOfJob } from '#core/cost.ts';
 import { costReport, type CostReport } from '#core/cost-report.ts';
+import { equivalentsRun } from '#core/equivalents.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
 import type { PromptWarning } from '#core/prompt-warnings.ts';
@@ -28,7 +29,7 @@ export interface VideoReport {
     /** Why not; null when it was stored. */
     reason: NotStoredReason | null;
   };
-  steps: { run: number; full: number };
+  steps: { run: number; equivalents: number; full: number };
   seconds: JobResult['seconds'];
   bytes: { latent: number; video: number };
   cost: CostReport;
@@ -78,7 +79,11 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
       stored: admission?.stored ?? null,
       reason: admission?.stored === false ? admission.reason : null,
     },
-    steps: { run: result.stepsRun, full: result.fullSteps },
+    steps: {
+      run: result.stepsRun,
+      equivalents: equivalentsRun(result),
+      full: result.fullSteps,
+    },
     seconds: result.seconds,
     bytes: { latent: result.latentBytes, video: result.videoBytes },
     cost: costOf(job),

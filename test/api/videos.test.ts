@@ -248,6 +248,7 @@ describe('reading videos', () => {
         t0: 0.3,
         variety: 'low',
         steps_run: 3,
+        equivalents_run: 3,
         steps_full: 10,
         skipped_share: 0.7,
       },

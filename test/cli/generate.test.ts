@@ -66,7 +66,7 @@ test('--json prints one object of the documented shape', async () => {
       stored: true,
       reason: null,
     },
-    steps: { run: 7, full: 12 },
+    steps: { run: 7, equivalents: 7, full: 12 },
     seconds: { embed: 0.1, lookup: 0.1, queue: 0, generate: 1, commit: 0.1, total: 1.3 },
     bytes: { latent: 6, video: expect.any(Number) },
     cost: COST_OF_NOTHING,

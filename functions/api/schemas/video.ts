@@ -107,10 +107,13 @@ const cacheSchema = z
         'How much another seed changes this video: `none` for a stored video returned as it is, `low` where nearly all of a donor is kept. `max_reuse: 0` makes a video of its own. Null until it is completed.',
     }),
     steps_run: steps.nullable(),
+    equivalents_run: z.number().min(0).nullable().meta({
+      description:
+        'What the steps computed, in network evaluations of the whole latent; less than steps_run where some ran on a region only.',
+    }),
     steps_full: steps.meta({ description: 'Network evaluations without the cache.' }),
     skipped_share: share.nullable().meta({
-      description:
-        'Share of the denoising that reuse skipped: 1 - steps_run / steps_full, and more where steps ran on a region only',
+      description: 'Share of the denoising that reuse skipped: 1 - equivalents_run / steps_full.',
     }),
     stored: z.boolean().nullable().meta({
       description: 'Whether other videos may start from this one. Null until it is completed.',
