@@ -1,4 +1,4 @@
-import type { Calibration, SimilarityThresholds } from '#core/calibration.ts';
+import type { SimilarityThresholds } from '#core/calibration.ts';
 import {
   MEASURED_KINDS,
   type CalibrationFileInput,
@@ -7,7 +7,7 @@ import {
 import { createRandomSource } from '#core/random.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import { drawOrder } from '#core/simulate/traces/draw.ts';
-import type { SolverName } from '#core/generation.ts';
+import type { LookupPart, SolverName } from '#core/generation.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
@@ -19,7 +19,7 @@ import { fullJobs, seedOf } from './full-jobs.ts';
 import { LossMeter, meets, type Loss, type Quality } from './losses.ts';
 import type { Objective } from './objective.ts';
 import type { PromptCase } from './prompt-sets.ts';
-import { race, type RacedCell } from './race.ts';
+import { race, type RacedCell, type RacedKind } from './race.ts';
 import { nameOfStart, startGrid, type GridPoint } from './start-grid.ts';
 import { measureThresholds, type MeasuredThresholds } from './thresholds.ts';
 import {
@@ -120,11 +120,8 @@ export class CalibrationRun {
       cells.push(...bins.flatMap((bin) => bin.cells));
     }
 
-    const plans = chosen.map((cell) => planOf(cell));
-    this.#watcher.onStage('reuses in a row');
-    const drift = await this.#drift(tuning, full, donors, chosen, meter);
     const quality = meter.qualityOf(full);
-    const base = {
+    const base: CalibrationContent = {
       seed,
       samples,
       objective,
@@ -142,20 +139,23 @@ export class CalibrationRun {
         steps: this.#options.referenceSteps,
         ...referenceQuality(reference, quality),
       },
-      maxGeneration: drift.maxGeneration,
+      maxGeneration: null,
       thresholds: mapValues(thresholds.thresholds, floored),
-      plans,
+      plans: chosen.map((cell) => planOf(cell)),
       measured: cells.map((cell) => ({
         ...planOf(cell),
         ...(isAmong(cell, chosen) && { isChosen: true }),
         ...(cell.reason !== null && { reason: cell.reason }),
         ...(cell.diversity !== undefined && { diversity: cell.diversity }),
       })),
-      generations: drift.generations,
+      heldOut: null,
     };
     this.#watcher.onStage('held-out prompts');
     const check = await this.#heldOut(heldOut, base, meter);
-    return { content: { ...base, heldOut: check }, thresholds };
+    this.#watcher.onStage('reuses in a row');
+    const chains = { cases: tuning, full, donors };
+    const drift = await this.#drift(chains, chosen, check?.hits ?? {}, meter);
+    return { content: { ...base, heldOut: check, ...drift }, thresholds };
   }
 
   /** Full generations of the reference's steps; nothing starts from them and nothing is paired with them. */
@@ -244,69 +244,69 @@ export class CalibrationRun {
     };
   }
 
-  /** What is lost after several reuses, each of the video before. */
+  /**
+   * What is lost after several reuses, each of the video before, in kinds of hits as they came in the
+   * held-out requests.
+   */
   async #drift(
-    cases: readonly PromptCase[],
-    full: readonly VideoOutcome[],
-    donors: readonly Donor[],
+    { cases, full, donors }: Chains,
     chosen: readonly RacedCell[],
+    hits: Readonly<Record<string, number>>,
     meter: LossMeter,
   ): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
     const { generations, objective, samples, seed } = this.#options;
+    // Of each kind the plan of the most similar donors: nothing is more similar than the video before.
+    const plans = MEASURED_KINDS.flatMap((kind) => {
+      const plan = chosen.findLast((cell) => cell.kind === kind);
+      return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
+    });
+    if (plans.length === 0) return { maxGeneration: null };
     const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
     const ofCases = full.slice(0, count);
-    const measured = new Map<number, { samples: number; loss: Loss }>();
-    let maxGeneration = generations;
-    for (const kind of ['whole', 'object+background'] as const) {
-      const plan = chosen.findLast((cell) => cell.kind === kind);
-      if (plan === undefined) continue;
-      let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
-      for (let generation = 1; generation <= maxGeneration; generation++) {
-        const before = chain;
-        chain = await this.#maker.makeDonors(
-          before.map((donor, index) => {
-            const ofChain = { ...plan.start, seed: seedOf(seed, `chain ${generation}`, index) };
-            const parts =
-              kind === 'whole' ? (['whole'] as const) : (['object', 'background'] as const);
-            return {
-              key: `chain ${kind} ${nameOfStart(plan.start)} ${generation} ${index}`,
-              of: cases[index]!,
-              plan: ofChain,
-              donors: () =>
-                this.#latents.partsOf(
-                  parts.map((part) => ({ donor, part })),
-                  ofChain,
-                ),
-            };
-          }),
-        );
-        const loss = meter.compare(
-          chain.map(({ outcome }) => outcome),
-          ofCases,
-        ).loss;
-        const worst = measured.get(generation);
-        if (worst === undefined || isWorse(loss, worst.loss)) {
-          measured.set(generation, { samples: count, loss });
-        }
-        if (isWithin(loss, objective)) continue;
+    const measured: NonNullable<CalibrationContent['generations']> = [];
+    let maxGeneration: number | null = null;
+    let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
+    for (let generation = 1; generation <= generations; generation++) {
+      const random = createRandomSource(seed, `kinds of generation ${generation}`);
+      chain = await this.#maker.makeDonors(
+        chain.map((donor, index): VideoJob => {
+          const { kind, start } = plans[random.nextBelow(plans.length)]!;
+          const plan = { ...start, seed: seedOf(seed, `chain ${generation}`, index) };
+          const stream = `chain ${generation} ${kind} ${nameOfStart(start)}`;
+          return {
+            key: `${stream} ${index} from ${donor.key}`,
+            of: cases[index]!,
+            plan,
+            donors: () =>
+              this.#latents.partsOf(
+                PARTS_OF_KIND[kind].map((part) => ({ donor, part })),
+                plan,
+              ),
+          };
+        }),
+      );
+      const { loss } = meter.compare(
+        chain.map(({ outcome }) => outcome),
+        ofCases,
+      );
+      measured.push({ generation, samples: count, loss });
+      if (!isWithin(loss, objective)) {
         // What one reuse loses the plans answer for.
         maxGeneration = Math.max(1, generation - 1);
+        break;
       }
     }
-    return {
-      maxGeneration: maxGeneration === generations ? null : maxGeneration,
-      generations: [...measured].map(([generation, rest]) => ({ generation, ...rest })),
-    };
+    return { maxGeneration, generations: measured };
   }
 
   /** The chosen plans on prompts that chose nothing, in time order: each may start from those before it. */
   async #heldOut(
     cases: readonly PromptCase[],
-    content: Omit<CalibrationContent, 'heldOut'>,
+    content: CalibrationContent,
     meter: LossMeter,
   ): Promise<CalibrationContent['heldOut']> {
     const { full: fullPlan, objective } = this.#options;
-    const calibration = calibrationOf(content);
+    const calibration = new PackageCalibration(content);
     const fullJobsOfCases = this.#fullJobs('held-out', cases);
     const full = await this.#maker.measure(fullJobsOfCases);
     const donors = await this.#donors('held-out', cases);
@@ -339,6 +339,23 @@ export class CalibrationRun {
     return seedOf(this.#options.seed, `${set} full`, index);
   }
 }
+
+/** What videos that are reused in a row begin with, and what they are compared with. */
+interface Chains {
+  cases: readonly PromptCase[];
+  full: readonly VideoOutcome[];
+  donors: readonly Donor[];
+}
+
+/** What a hit of a kind takes of its donors. */
+const PARTS_OF_KIND: Readonly<Record<RacedKind, readonly LookupPart[]>> = {
+  whole: ['whole'],
+  near: ['whole'],
+  'object+background': ['object', 'background'],
+  object: ['object'],
+  background: ['background'],
+  full: [],
+};
 
 type PromptSetName = 'tuning' | 'held-out';
 
@@ -394,10 +411,6 @@ function isWithin({ adherence, similarity, frechet }: Loss, objective: Objective
   return (adherence ?? similarity).mean <= objective.adherence && frechet.mean <= objective.frechet;
 }
 
-function isWorse(one: Loss, other: Loss): boolean {
-  return (one.adherence ?? one.similarity).mean > (other.adherence ?? other.similarity).mean;
-}
-
 /** The reference's own distance to itself says nothing. */
 function referenceQuality(reference: readonly VideoOutcome[], full: Quality): Quality {
   const adherence = reference.flatMap((each) => each.adherence ?? []);
@@ -408,10 +421,6 @@ function referenceQuality(reference: readonly VideoOutcome[], full: Quality): Qu
     similarity: sum(reference.map((each) => each.similarity)) / reference.length,
     frechet: 0,
   };
-}
-
-function calibrationOf(content: Omit<CalibrationContent, 'heldOut'>): Calibration {
-  return new PackageCalibration({ ...content, heldOut: null } as never);
 }
 
 function floored(similarity: number): number {

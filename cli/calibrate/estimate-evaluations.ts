@@ -29,9 +29,7 @@ export function estimateEvaluations(
     const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
     sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
   }
-  const whole = 1;
-  const pair = 3;
-  sum += generations * Math.min(perBin, MOST_IN_CHAINS) * (whole + pair);
-  sum += prompts.heldOut.length * (2 * full.steps + pair);
+  sum += generations * Math.min(perBin, MOST_IN_CHAINS) * FINALIST_STEPS;
+  sum += prompts.heldOut.length * (2 * full.steps + FINALIST_STEPS);
   return sum;
 }

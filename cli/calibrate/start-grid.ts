@@ -33,7 +33,7 @@ const GRIDS: Readonly<Record<MeasuredKind, readonly Block[]>> = {
     { startTimes: [0.2, 0.3, 0.4, 0.5], steps: [1] },
     { startTimes: [0.3, 0.4, 0.5], steps: [2, 3], solvers: MULTISTEP },
   ],
-  near: [{ startTimes: [0.7, 0.8, 0.9], steps: [2, 3, 4, 5], solvers: MULTISTEP }],
+  near: [{ startTimes: [0.8, 0.85, 0.9], steps: [2, 3, 4, 5], solvers: MULTISTEP }],
   'object+background': [
     { startTimes: [0.5, 0.6, 0.7, 0.8], steps: [2, 3, 4, 5], solvers: MULTISTEP },
   ],

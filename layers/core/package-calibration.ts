@@ -8,6 +8,12 @@ import {
 import type { HitKind, LookupPart, SolverName } from './generation.ts';
 import { withoutNoise } from './limit-reuse.ts';
 
+/** What of a calibration plans are made by. */
+export type MeasuredPlans = Pick<
+  CalibrationFile,
+  'full' | 'maxGeneration' | 'thresholds' | 'plans'
+>;
+
 /**
  * What was measured of a package. Of the plans of a kind, the one with the largest similarity that is
  * reached counts; a kind without one is not used. Steps and compute were measured beside full generations
@@ -21,7 +27,7 @@ export class PackageCalibration implements Calibration {
   /** By kind, the most similar first. */
   readonly #plans: ReadonlyMap<HitKind, readonly CalibratedPlan[]>;
 
-  constructor({ full, maxGeneration, thresholds, plans }: CalibrationFile) {
+  constructor({ full, maxGeneration, thresholds, plans }: MeasuredPlans) {
     this.fullSolver = full.solver;
     this.maxGeneration = maxGeneration ?? Infinity;
     this.#fullSteps = full.steps;
