@@ -20,8 +20,8 @@ const FEWEST_PAIRS = 32;
 
 /**
  * The least similarities from which on donors show what was asked of a part in at least that share of
- * the cases, judged over prompts and the videos of other prompts. For the whole only those are asked
- * that the look-up takes for the same (`verifyDonor`), videos of the very same prompt among them.
+ * the cases, judged over all prompts and videos that the look-up does not refuse (`verifyDonor`), for the
+ * whole those of the very same prompt among them.
  *
  * Without a judge nothing tells what a video shows: then a donor has to be as similar to the prompt as
  * the middle one of the videos that were made for their own prompts.
@@ -87,9 +87,9 @@ function judgedPairs(
       const shown = record.vectors[part];
       const isSame = keys[index] === key;
       if (shown === null) continue;
-      if (part === 'whole') {
-        if (verifyDonor(part, question, record, isSame).shows !== 'asked') continue;
-      } else if (isSame) continue;
+      // The parts of a video of the same prompt are never lent: the whole of it is.
+      if (part !== 'whole' && isSame) continue;
+      if (verifyDonor(part, question, record, isSame).shows !== 'asked') continue;
       pairs.push({
         similarity: cosine(vector, shown),
         isRight: named.every(({ index: attribute, value }) => seen[index]![attribute] === value),
