@@ -1,7 +1,8 @@
+import { totalmem } from 'node:os';
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
-import type { Entry, LookupPart } from '#core/generation.ts';
+import type { LookupPart } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import type { LatentReader } from '#models/latent-reader.ts';
@@ -26,8 +27,8 @@ export interface StoredDonor extends StoredLatent {
   logits: Float32Array | null;
 }
 
-/** Latents that were decoded and may be needed again. */
-const DECODED_BYTES = 1 << 30;
+/** For latents that were decoded and may be needed again: of each bin, by many starts. */
+const DECODED_BYTES = Math.min(4 * 2 ** 30, totalmem() / 8);
 
 /** Writes and reads latents as the product does. Decoded ones are kept while there is room. */
 export class DonorLatents {
@@ -124,15 +125,3 @@ export function storedDonorOf(
     vectors: { object: numbersOf('object'), background: numbersOf('background') },
   };
 }
-
-/** A donor as the table would have it: what the look-up reads of an entry. */
-export type DonorEntry = Pick<
-  Entry,
-  | 'prompt'
-  | 'objectPhrase'
-  | 'backgroundPhrase'
-  | 'unheardWords'
-  | 'promptVectors'
-  | 'vectors'
-  | 'shown'
->;
