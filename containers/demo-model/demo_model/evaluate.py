@@ -4,7 +4,8 @@
     python -m demo_model.evaluate --package package --adherence-only         (the shipped ONNX files, on the CPU, tuned N only)
     python -m demo_model.evaluate --package package --count 64               (the same with every section; slow)
 
-It also chooses what the manifest needs: guidance, the tuned step count N and the look-up thresholds.
+It also chooses what the manifest needs: guidance and the look-up thresholds. Solver and N are what demo_model.reuse_study found, which
+also measures what hits lose.
 """
 
 import argparse
@@ -20,9 +21,8 @@ from . import captions, export, networks, sampling, tokenization, world
 from .train import part_latents, psnr
 
 SEED = 20_000
-STEP_COUNTS = [50, 20, 16, 12, 10, 8, 6, 5]
+REFERENCE_STEPS = 50
 GUIDANCE = [2.0, 3.0, 4.0]
-ADHERENCE_LOSS, FRECHET_DRIFT = 0.01, 0.05
 MAKERS = (captions.caption_segments, captions.object_segments, captions.background_segments)
 PARTS = ("whole", "object", "background")
 
@@ -42,9 +42,27 @@ class OnnxNet:
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
+class OnnxDenoiser(OnnxNet):
+    """Full evaluations: every token live, no context."""
+
+    def __call__(self, latent, time, text_states, text_mask):
+        batch = len(latent)
+        feeds = {name: t.contiguous().numpy() for name, t in zip(self.inputs, (latent, time, text_states, text_mask))}
+        feeds["live"] = torch.arange(networks.TOKENS).expand(batch, -1).contiguous().numpy()
+        width = networks.DENOISER_WIDTH // networks.DENOISER_HEADS
+        for name in self.inputs:
+            if name.startswith("context_"):
+                feeds[name] = torch.zeros(batch, networks.DENOISER_HEADS, 0, width).numpy()
+        return torch.from_numpy(self.session.run(["velocity"], feeds)[0])
+
+
+def onnx_net(name: str, package: Path) -> OnnxNet:
+    return (OnnxDenoiser if name == "denoiser" else OnnxNet)(package / export.FILES[name])
+
+
 class Evaluation:
-    def __init__(self, nets, device: str, count: int):
-        self.nets, self.device, self.count = nets, device, count
+    def __init__(self, nets, device: str, count: int, solver: str = "ab2", steps: int = 7):
+        self.nets, self.device, self.count, self.solver, self.steps = nets, device, count, solver, steps
         self.rng = random.Random(SEED)
         self.start = time.time()
         self.quality: dict = {"seed": SEED, "samples": count}
@@ -127,35 +145,30 @@ class Evaluation:
         noise = sampling.gaussian(self.count, 5, self.device)
         sweep = {}
         for guidance in GUIDANCE:
-            sweep[guidance] = self.report(sampling.sample(self.nets, self.ids, noise, 50, guidance), self.rows)
-            self.line(f"full N=50 guidance {guidance}", sweep[guidance])
+            sweep[guidance] = self.report(sampling.sample(self.nets, self.ids, noise, REFERENCE_STEPS, guidance), self.rows)
+            self.line(f"full N={REFERENCE_STEPS} guidance {guidance}", sweep[guidance])
         self.guidance = max(sweep, key=lambda g: (round(sweep[g]["adherence"], 3), -sweep[g]["frechet"]))
-        steps = {50: sweep[self.guidance]}
-        for count in STEP_COUNTS[1:]:
-            steps[count] = self.report(sampling.sample(self.nets, self.ids, noise, count, self.guidance), self.rows)
-            self.line(f"full N={count}", steps[count])
-        best = steps[50]
-        good = [
-            n for n, row in steps.items()
-            if row["adherence"] >= best["adherence"] * (1 - ADHERENCE_LOSS) and row["frechet"] <= best["frechet"] * (1 + FRECHET_DRIFT)
-        ]
-        self.steps = min(good)
         held_rows = captions.sample_attributes(self.count, self.rng, held_out=True)
         held_ids = sampling.tokens_of(held_rows, self.rng, device=self.device)
-        held = {n: self.report(sampling.sample(self.nets, held_ids, noise, n, self.guidance), held_rows) for n in (50, self.steps)}
-        self.line("held-out N=50", held[50])
-        self.line(f"held-out N={self.steps} (tuned)", held[self.steps])
-        self.quality["scheduler"] = {"steps": self.steps, "referenceSteps": 50, "guidance": self.guidance}
-        self.quality["fullGeneration"] = {
-            "guidance": {str(g): row for g, row in sweep.items()}, "steps": {str(n): row for n, row in steps.items()},
-            "heldOut": {str(n): row for n, row in held.items()}, "tunedSteps": self.steps,
-            "rule": "smallest N with adherence within 1 % and FD within 5 % of N=50",
+        sets = {}
+        for name, ids, rows in (("seen", self.ids, self.rows), ("heldOut", held_ids, held_rows)):
+            sets[name] = {
+                "reference": self.report(sampling.sample(self.nets, ids, noise, REFERENCE_STEPS, self.guidance), rows),
+                "tuned": self.report(sampling.sample(self.nets, ids, noise, self.steps, self.guidance, solver=self.solver), rows),
+            }
+            for kind, row in sets[name].items():
+                self.line(f"{name} {kind}", row)
+        self.quality["scheduler"] = {
+            "solver": self.solver, "steps": self.steps, "referenceSteps": REFERENCE_STEPS, "guidance": self.guidance,
         }
-        self.say(f"tuned N={self.steps}, guidance {self.guidance}")
+        self.quality["fullGeneration"] = {"guidance": {str(g): row for g, row in sweep.items()}, **sets}
+        self.say(f"guidance {self.guidance}")
 
     def generate(self, rows, seed: int) -> torch.Tensor:
         ids = sampling.tokens_of(rows, self.rng, device=self.device)
-        return sampling.sample(self.nets, ids, sampling.gaussian(len(rows), seed, self.device), self.steps, self.guidance)
+        return sampling.sample(
+            self.nets, ids, sampling.gaussian(len(rows), seed, self.device), self.steps, self.guidance, solver=self.solver,
+        )
 
     def changed(self, rows, fields) -> list[list[int]]:
         """The same rows with every one of the fields set to another value."""
@@ -196,54 +209,12 @@ class Evaluation:
                      + " ".join(f"{k} {v['p50']:.2f}" for k, v in summary.items() if isinstance(v, dict)))
         self.quality["thresholds"], self.quality["similarity"] = thresholds, table
 
-    def donors(self, make_rows, part: int, tries: int = 2):
-        """Per target a donor video whose part the look-up would accept: the best of a few seeds by similarity."""
-        best, score = None, None
-        for attempt in range(tries):
-            rows = make_rows()
-            latents = self.generate(rows, 100 + attempt)
-            masks = sampling.object_mask(self.nets, latents)
-            vector = self.embed(latents, masks)[part]
-            similarity = (self.text(self.rows, part) * vector).sum(1)
-            if best is None:
-                best, score = (latents, masks), similarity
-            else:
-                better = (similarity > score).view(-1, 1, 1, 1, 1)
-                best = (torch.where(better, latents, best[0]), torch.where(better, masks, best[1]))
-                score = torch.maximum(similarity, score)
-            if attempt == 0:
-                first = (latents, masks)
-        threshold = self.quality["thresholds"][PARTS[part]]
-        self.say(f"donors for {PARTS[part]}: {(score >= threshold).float().mean().item():.3f} accepted after {tries} tries")
-        return first, best
-
-    def reuse(self) -> None:
-        whole_first, whole_best = self.donors(lambda: self.rows, 0)
-        object_first, object_best = self.donors(lambda: self.changed(self.rows, captions.BACKGROUND_FIELDS), 1)
-        back_first, back_best = self.donors(lambda: self.changed(self.rows, captions.OBJECT_FIELDS), 2)
-        noise = sampling.gaussian(self.count, 99, self.device)
-        table = []
-        for choice, whole, obj, back in (("first", whole_first, object_first, back_first), ("best", whole_best, object_best, back_best)):
-            filled = networks.fill_holes(*back)
-            composed = obj[1] * obj[0] + (1 - obj[1]) * filled
-            cases = [("whole", whole[0], t, n) for t, n in ((0.3, 3), (0.3, 5), (0.5, 5))]
-            cases += [("object+background", composed, t, n) for t, n in ((0.5, 5), (0.6, 3), (0.6, 5), (0.7, 5), (0.6, 8))]
-            cases += [("object", obj[1] * obj[0], t, n) for t, n in ((0.6, 5), (0.6, 8), (0.7, 8), (0.8, 8))]
-            cases += [("background", filled, t, n) for t, n in ((0.8, 8), (0.9, 8), (0.95, 8))]
-            for hit, clean, start_time, steps in cases:
-                latents = sampling.sample(self.nets, self.ids, sampling.renoise(clean, start_time, noise), steps, self.guidance, start_time)
-                row = self.report(latents, self.rows)
-                self.line(f"{choice} {hit} t0={start_time} steps={steps}", row)
-                row.pop("attributes")
-                table.append({"donor": choice, "hit": hit, "startTime": start_time, "steps": steps, **row})
-        self.quality["reuse"] = table
-
 
 def adherence_of_package(package: Path, count: int, output: Path | None, steps: int | None) -> None:
     """Adherence of full generations of the shipped files at the tuned N, seen and held-out; says where it is on the way."""
     scheduler = json.loads((package / "model.json").read_text())["scheduler"]
     steps = steps or scheduler["steps"]
-    nets = {name: OnnxNet(package / export.FILES[name]) for name in ("textEncoder", "denoiser", "judge")}
+    nets = {name: onnx_net(name, package) for name in ("textEncoder", "denoiser", "judge")}
     result: dict = {"seed": SEED, "steps": steps, "guidance": scheduler["guidance"], "runtime": "onnxruntime, CPU"}
     sets = {}
     for offset, (name, held_out) in enumerate((("seen", False), ("heldOut", True))):
@@ -253,7 +224,7 @@ def adherence_of_package(package: Path, count: int, output: Path | None, steps: 
     # the two sets take turns, so that a run that is cut short has measured both
     for i in range(0, count, 8):
         for name, (rows, ids, noise, right) in sets.items():
-            latents = sampling.sample(nets, ids[i : i + 8], noise[i : i + 8], steps, scheduler["guidance"])
+            latents = sampling.sample(nets, ids[i : i + 8], noise[i : i + 8], steps, scheduler["guidance"], solver=scheduler.get("solver", "euler"))
             right.append(sampling.judge(nets, latents, rows[i : i + 8])[0])
             mean = torch.cat(right).mean(0)
             row = result[name] = {
@@ -277,6 +248,8 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, help="also write 64 generated latents (float32) and masks (uint8) here")
     parser.add_argument("--adherence-only", action="store_true", help="with --package: only full generations at the tuned N")
     parser.add_argument("--steps", type=int, help="with --adherence-only: another N")
+    parser.add_argument("--solver", choices=sampling.SOLVERS, default="ab2", help="of full generations, as demo_model.reuse_study found it")
+    parser.add_argument("--tuned-steps", type=int, default=7, help="N, as demo_model.reuse_study found it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.manual_seed(SEED)
@@ -288,8 +261,8 @@ def main() -> None:
         nets = export.load_networks(args.checkpoints, args.device)
     else:
         args.device = "cpu"
-        nets = {name: OnnxNet(args.package / path) for name, path in export.FILES.items()}
-    evaluation = Evaluation(nets, args.device, args.count)
+        nets = {name: onnx_net(name, args.package) for name in export.FILES}
+    evaluation = Evaluation(nets, args.device, args.count, args.solver, args.tuned_steps)
     with torch.no_grad():
         evaluation.codec_and_judge()
         evaluation.retrieval()
@@ -301,9 +274,6 @@ def main() -> None:
             args.samples.mkdir(parents=True, exist_ok=True)
             (args.samples / "latents.f32").write_bytes(latents.float().cpu().numpy().tobytes())
             (args.samples / "masks.u8").write_bytes(masks.to(torch.uint8).cpu().numpy().tobytes())
-        if args.output:
-            args.output.write_text(json.dumps(evaluation.quality, indent=2) + "\n")
-        evaluation.reuse()
     if args.output:
         args.output.write_text(json.dumps(evaluation.quality, indent=2) + "\n")
 

@@ -22,10 +22,11 @@ from pathlib import Path
 import torch
 
 from . import captions, export, networks, restore, sampling
-from .evaluate import ADHERENCE_LOSS, FRECHET_DRIFT, Evaluation
+from .evaluate import Evaluation
 
 SEED = 31_000
 REFERENCE_STEPS = 50
+ADHERENCE_LOSS, FRECHET_DRIFT = 0.01, 0.05
 ADHERENCE_DRAWS = 2_000
 #: Where a background donor is started: the object must be formed from noise.
 BACKGROUND_START = 0.95
@@ -138,7 +139,7 @@ class Study:
         self.say(f"{name:58s} adherence {right.mean().item():.4f}" + "".join(f" {k} {v:.3f}" for k, v in fields.items() if isinstance(v, float)))
         return Row(name, right, features, group, self.pool, self.draws, fields)
 
-    def sample(self, ids, start, steps: int, start_time: float = 1.0, solver: str | None = None):
+    def sample(self, ids, start, steps: int, start_time: float = 1.0, solver: str | None = None) -> torch.Tensor:
         return sampling.sample(self.nets, ids, start, steps, self.guidance, start_time, solver or self.solver)
 
     # Solvers
@@ -252,6 +253,10 @@ class Study:
         """Tokens ``[B,512]`` that a mask ``[B,1,T,H,W]`` touches."""
         return torch.nn.functional.max_pool3d(mask, networks.PATCH, networks.PATCH).flatten(1) > 0
 
+    def hole_of(self, mask: torch.Tensor, hole: str) -> torch.Tensor:
+        """Where a donor's background is denoised again: all of its object's place, what no frame shows of it, or nothing."""
+        return {"all": mask, "unseen": mask.amin(2, keepdim=True).expand_as(mask), "none": torch.zeros_like(mask)}[hole]
+
     def positions_of(self, live: torch.Tensor) -> torch.Tensor:
         grid = live.float().view(-1, 1, networks.LATENT_FRAMES, networks.LATENT_HEIGHT // 2, networks.LATENT_WIDTH // 2)
         return torch.nn.functional.interpolate(grid, scale_factor=networks.PATCH)
@@ -259,12 +264,12 @@ class Study:
     def segmented(self, latent: torch.Tensor) -> torch.Tensor:
         return (self.nets["segmenter"](latent).float() > 0).float().unsqueeze(1)
 
-    def region_run(self, donor, filled, evaluations: int, full: int, tier: str, margin: int, hole: bool, start_time: float, feather: bool, solver: str, region=None):
+    def region_run(self, donor, filled, evaluations: int, full: int, tier: str, margin: int, hole: str, start_time: float, feather: bool, solver: str, region=None):
         """A background hit by regions; returns latents, shares of live tokens and equivalents, one a sample.
 
         ``tier`` "b": the context's keys and values are those of the last full evaluation; "a": of the donor's clean background.
         The region is ``region [B,1,T,H,W]`` where given, otherwise the object in the prediction of the last of ``full`` evaluations,
-        grown by ``margin``; with ``hole`` united with the donor's own object (dilated), whose place the filled background only guesses.
+        grown by ``margin``; united with the ``hole`` of the donor's own object, whose place the filled background only guesses.
         """
         net, results, shares, costs = self.nets["denoiser"], [], [], []
         for i in range(0, self.count, 256):
@@ -288,7 +293,7 @@ class Study:
 
                 def choose(mask):
                     live = self.live_of(self.grown(mask, margin))
-                    state["object"], state["live"] = mask, live | self.live_of(donor_mask) if hole else live
+                    state["object"], state["live"] = mask, live | self.live_of(self.hole_of(donor_mask, hole))
                     state["kept"] = context(state["live"])
 
                 if region is not None:
@@ -336,7 +341,7 @@ class Study:
         template = self.donor(self.changed((0, 1, *captions.BACKGROUND_FIELDS)), SEED + 22)["mask"]
         cases = []
 
-        def case(name, donor, evaluations, full, tier, margin=1, hole=True, start_time=BACKGROUND_START, feather=True, solver="ab2", region=None):
+        def case(name, donor, evaluations, full, tier, margin=1, hole="all", start_time=BACKGROUND_START, feather=True, solver="ab2", region=None):
             cases.append((name, donor, region, {
                 "evaluations": evaluations, "full": full, "tier": tier, "margin": margin, "hole": hole, "start_time": start_time,
                 "feather": feather, "solver": solver,
@@ -346,23 +351,29 @@ class Study:
             for evaluations in (4, 5, 6):
                 case("b", other, evaluations, full, "b")
             case("b", other, 5, full, "b", solver="dpmpp-2m")
-            case("b, no hole", other, 5, full, "b", hole=False)
-        case("b, margin 0", other, 5, 2, "b", margin=0)
+            case("b, no hole", other, 5, full, "b", hole="none")
+        for hole in ("all", "unseen"):
+            for margin in (0, 1):
+                for evaluations in (4, 5):
+                    case(f"b, hole {hole}", other, evaluations, 2, "b", margin, hole, solver="dpmpp-2m")
         for evaluations in (3, 4, 5, 6):
             case("a, found", other, evaluations, 1, "a", feather=False)
             case("a, found", other, evaluations, 1, "a", start_time=1.0, feather=False)
         case("a, found", other, 4, 1, "a", feather=False, solver="dpmpp-2m")
         case("a, found", other, 4, 1, "a")
-        case("a, found, no hole", other, 4, 1, "a", hole=False, feather=False)
+        case("a, found, no hole", other, 4, 1, "a", hole="none", feather=False)
         # Given: the donor moves as asked and its own object's place is the region. Template: the place of an object that moves as asked
         # in any other video.
         for evaluations in (3, 4, 5, 6):
             for margin in (0, 1) if evaluations < 6 else (0,):
                 case("a, given", same_motion, evaluations, 0, "a", margin, start_time=1.0, feather=False, region=same_motion["mask"])
         case("a, given", same_motion, 4, 0, "a", 0, start_time=1.0, feather=False, solver="dpmpp-2m", region=same_motion["mask"])
-        case("a, given", same_motion, 4, 0, "a", 0, feather=False, region=same_motion["mask"])
-        for evaluations in (4, 5):
-            case("a, template", other, evaluations, 0, "a", 0, start_time=1.0, feather=False, region=template)
+        case("a, given", same_motion, 4, 0, "a", 0, feather=False, solver="dpmpp-2m", region=same_motion["mask"])
+        for hole in ("all", "unseen"):
+            for evaluations in (4, 5):
+                for solver in ("ab2", "dpmpp-2m"):
+                    for start_time in (1.0, BACKGROUND_START):
+                        case(f"a, template, hole {hole}", other, evaluations, 0, "a", 0, hole, start_time, False, solver, template)
         rows = []
         for name, donor, region, plan in cases:
             latents, share, cost = self.region_run(donor, fill[id(donor)], region=region, **plan)
@@ -437,7 +448,10 @@ class Study:
         chains = {
             "whole 0.3/1": lambda latents, noise: self.sample(ids, sampling.renoise(latents, 0.3, noise), 1, 0.3),
             "object+background 0.7/3": lambda latents, noise: self.sample(
-                ids, sampling.renoise(self.compose(latents, same_object, same_background), 0.7, noise), 3, 0.7,
+                ids, sampling.renoise(self.compose(latents, same_object, same_background), 0.7, noise), 3, 0.7, "dpmpp-2m",
+            ),
+            "object+background 0.6/3": lambda latents, noise: self.sample(
+                ids, sampling.renoise(self.compose(latents, same_object, same_background), 0.6, noise), 3, 0.6, "dpmpp-2m",
             ),
         }
         measure("full", 0, first)
