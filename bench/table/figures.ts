@@ -85,7 +85,7 @@ export function hitsCurve(results: readonly RowResult[]): string {
         const window = Math.min(WINDOW, Math.max(1, Math.floor(hits.length / 5)));
         const points: [number, number][] = [];
         for (let start = 0; start + window <= hits.length; start += window) {
-          const made = [...hits.slice(start, start + window)].filter((hit) => hit !== 'e');
+          const made = Array.from(hits.slice(start, start + window)).filter((hit) => hit !== 'e');
           const share = made.filter((hit) => hit !== 'm').length / Math.max(1, made.length);
           points.push([start + window, Number(share.toFixed(4))]);
         }
