@@ -113,9 +113,10 @@ export async function costCurve(question: {
     );
     const distinct = countDistinct(trace!);
     const profile = parseVideoProfile('480p-1.3b');
+    const capacities = parseCapacities(CAPACITIES.join(','), distinct);
     const { results } = await runSimulation(trace!, embedder, {
       policies: [...POLICIES, 'none', 'all'],
-      capacities: parseCapacities(CAPACITIES.join(','), distinct),
+      capacities,
       tiers: ['object'],
       fastTierBytes: profile.latentBytes,
       profile,
@@ -130,21 +131,21 @@ export async function costCurve(question: {
       results.find(
         (row) => row.policy === policy && (capacity === undefined || row.capacity === capacity),
       )!.result.dollars.total;
-    const shares = CAPACITIES.map((capacity) => Number.parseFloat(capacity));
+    const shares = capacities.map(({ name }) => Number.parseFloat(name));
     return render({
       title: {
         text: 'Cost against cache size',
         subtext: `${requests.toLocaleString('en')} requests, profile ${profile.name}, simulated; no cache $${dollars('none').toFixed(2)}`,
       },
-      legend: { top: 50 },
-      grid: { top: 95, left: 70, right: 30, bottom: 60 },
+      legend: { top: 68 },
+      grid: { top: 110, left: 70, right: 30, bottom: 60 },
       xAxis: { ...axis('entries, % of the distinct requests'), type: 'log' },
       yAxis: { ...axis('dollars'), scale: true },
       series: [
         ...POLICIES.map((policy) => ({
           type: 'line' as const,
           name: policy,
-          data: shares.map((share, index) => [share, dollars(policy, CAPACITIES[index]!)]),
+          data: shares.map((share, index) => [share, dollars(policy, capacities[index]!.name)]),
         })),
         {
           type: 'line' as const,
