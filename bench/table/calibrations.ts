@@ -17,7 +17,7 @@ export interface BenchCalibration {
   isProvisional: boolean;
 }
 
-/** Reads `calibration.json`; without one, start points that were measured on 32 to 64 prompts stand in. */
+/** Reads `calibration.json`; without one, start points of the package's reuse-study.json stand in. */
 export async function benchCalibration(modelPackage: ModelPackage): Promise<BenchCalibration> {
   const { file } = await loadCalibration(modelPackage);
   return file === null
@@ -71,21 +71,22 @@ function withoutRegions({ plans, measured, objective }: CalibrationFile): Calibr
 }
 
 function provisional({ manifest, revision }: ModelPackage): CalibrationFile {
+  const { solver, steps } = manifest.scheduler;
   const { whole } = manifest.lookup.thresholds;
   const thresholds = { whole, object: 0.82, background: 0.69 };
   const unknown = { mean: 0, low: 0, high: 0 };
   const shared = {
-    solver: 'ab2',
+    solver,
     loss: { adherence: unknown, frechet: unknown },
-    samples: 32,
+    samples: 512,
   } as const;
   const plan = (
     kind: CalibrationFile['plans'][number]['kind'],
     similarity: number,
     startTime: number,
-    steps: number,
+    count: number,
     anchor: 'none' | 'background' = 'none',
-  ) => ({ ...shared, kind, similarity, startTime, steps, anchor, equivalents: steps });
+  ) => ({ ...shared, kind, similarity, startTime, steps: count, anchor, equivalents: count });
   const { object, background } = thresholds;
   return checkCalibrationFile('provisional calibration', {
     format: CALIBRATION_FORMAT,
@@ -94,16 +95,16 @@ function provisional({ manifest, revision }: ModelPackage): CalibrationFile {
     machine: 'provisional',
     provider: 'cpu',
     seed: 0,
-    samples: 64,
+    samples: 512,
     objective: { adherence: 0.01, frechet: 0.05 },
     precision: 0.97,
-    full: { solver: 'ab2', steps: 6, adherence: null, frechet: 0 },
+    full: { solver, steps, adherence: null, frechet: 0 },
     maxGeneration: null,
     thresholds,
     plans: [
       plan('whole', whole, 0.3, 1),
-      plan('near', whole, 0.8, 4),
-      plan('object+background', Math.min(object, background), 0.7, 3),
+      plan('near', whole, 0.9, 4),
+      plan('object+background', Math.min(object, background), 0.6, 3),
       plan('background', background, 0.95, 4, 'background'),
     ],
     heldOut: null,
