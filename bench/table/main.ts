@@ -56,7 +56,7 @@ const TUNING_SEED = 7919;
 const EULER_STEPS = 10;
 const FEW_STEPS = 4;
 const OBJECTIVE = 0.01;
-const TIMING_REPEATS = 8;
+const TIMING_REPEATS = 5;
 /** Seconds of one evaluation in a full batch, for the forecast alone. */
 const ASSUMED_SECONDS: Readonly<Record<ExecutionProvider, number>> = {
   cpu: 0.2,
