@@ -7,7 +7,7 @@ import {
 import { createRandomSource } from '#core/random.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import { drawOrder } from '#core/simulate/traces/draw.ts';
-import type { LookupPart, SolverName } from '#core/generation.ts';
+import { isRegional, type LookupPart, type SolverName } from '#core/generation.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
@@ -43,6 +43,7 @@ export interface CalibrationOptions {
   /** Reuses in a row whose drift is measured. */
   generations: number;
   supportsRegions: boolean;
+  supportsPlaces: boolean;
   isQuick: boolean;
   seed: number;
 }
@@ -354,6 +355,7 @@ const PARTS_OF_KIND: Readonly<Record<RacedKind, readonly LookupPart[]>> = {
   'object+background': ['object', 'background'],
   object: ['object'],
   background: ['background'],
+  placed: ['background'],
   full: [],
 };
 
@@ -382,7 +384,7 @@ function planOf({
     steps,
     solver,
     anchor,
-    equivalents: anchor === 'region' ? equivalents : steps,
+    equivalents: isRegional(anchor) ? equivalents : steps,
     loss: measured.loss,
     samples,
   };

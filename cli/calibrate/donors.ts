@@ -1,12 +1,11 @@
-import { startPoint, type Calibration, type SimilarityThresholds } from '#core/calibration.ts';
-import { cosine } from '#core/cosine.ts';
 import {
-  LOOKUP_PARTS,
-  type HitKind,
-  type LookupPart,
-  type Plan,
-  type SolverName,
-} from '#core/generation.ts';
+  startPoint,
+  type CalibratedKind,
+  type Calibration,
+  type SimilarityThresholds,
+} from '#core/calibration.ts';
+import { cosine } from '#core/cosine.ts';
+import { LOOKUP_PARTS, type LookupPart, type Plan, type SolverName } from '#core/generation.ts';
 import { makePlan, type Candidate } from '#core/plan.ts';
 import { promptForKeys } from '#core/prompt.ts';
 import { shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
@@ -120,7 +119,7 @@ export class DonorFinder {
         ]),
       ) as typeof lists;
       const plan = makePlan({ request, exactVideoId: null, candidates, calibration });
-      if (plan.hit !== kind) break;
+      if (plan.hit !== (kind === 'placed' ? 'background' : kind)) break;
       for (const { entryId } of plan.donors) used.add(entryId);
       choices.push(this.#choiceOf(plan));
     }
@@ -183,7 +182,7 @@ export class DonorFinder {
         ({ isSame }, rank) => rank < CANDIDATES_PER_PART || (part === 'whole' && isSame),
       );
       for (const { donor, index, isSame, similarity } of proposed) {
-        const { shows, doubts } = verifyDonor(part, question, donor.record, isSame);
+        const { shows, doubts, isPlaced } = verifyDonor(part, question, donor.record, isSame);
         if (shows === 'other') continue;
         lists[shows === 'near' ? 'near' : part].push({
           entryId: String(index),
@@ -193,6 +192,7 @@ export class DonorFinder {
           steps: Infinity,
           leastSimilarity: 1,
           doubts,
+          isPlaced,
           likeness: likenessOfPart(part, embedding, donor.record) ?? similarity,
         });
       }
@@ -217,7 +217,7 @@ class OneKind implements Calibration {
     return similarity >= this.#thresholds[part];
   }
 
-  decide(kind: HitKind): ReturnType<Calibration['decide']> {
+  decide(kind: CalibratedKind): ReturnType<Calibration['decide']> {
     return kind === this.#kind ? startPoint(0.5, 1) : null;
   }
 }

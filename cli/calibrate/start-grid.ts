@@ -1,5 +1,5 @@
 import type { StartPoint } from '#core/calibration.ts';
-import type { Anchor, SolverName } from '#core/generation.ts';
+import { isRegional, type Anchor, type SolverName } from '#core/generation.ts';
 import type { MeasuredKind } from './donors.ts';
 
 /** A start that is measured; what it costs a plan for a region tells only when it runs. */
@@ -9,6 +9,8 @@ export interface GridOptions {
   full: { solver: SolverName; steps: number };
   /** Whether the package can denoise the tokens of a region alone. */
   supportsRegions: boolean;
+  /** Whether it was trained to denoise an object in a place that is given. */
+  supportsPlaces: boolean;
   /** The middle of each grid only. */
   isQuick: boolean;
 }
@@ -41,8 +43,9 @@ const GRIDS: Readonly<Record<MeasuredKind, readonly Block[]>> = {
   background: [
     { startTimes: [0.9, 0.95], steps: [3, 4, 5], anchor: 'background', solvers: ALL_SOLVERS },
     { startTimes: [0.9, 0.95], steps: [4, 5], solvers: MULTISTEP },
-    { startTimes: [0.95], steps: [4, 5, 6], anchor: 'region' },
+    { startTimes: [0.95], steps: [4, 5, 6], anchor: 'region', solvers: MULTISTEP },
   ],
+  placed: [{ startTimes: [1], steps: [4, 5, 6], anchor: 'place', solvers: MULTISTEP }],
 };
 
 const QUICK_GRIDS: typeof GRIDS = {
@@ -54,19 +57,21 @@ const QUICK_GRIDS: typeof GRIDS = {
     { startTimes: [0.95], steps: [4], anchor: 'background' },
     { startTimes: [0.95], steps: [4], anchor: 'region' },
   ],
+  placed: [{ startTimes: [1], steps: [4], anchor: 'place' }],
 };
 
 /** The starts to measure for a kind of hit, the cheapest first. */
 export function startGrid(kind: MeasuredKind, options: GridOptions): GridPoint[] {
-  const { full, supportsRegions, isQuick } = options;
+  const { full, supportsRegions, supportsPlaces, isQuick } = options;
   const points: GridPoint[] = [];
   for (const block of (isQuick ? QUICK_GRIDS : GRIDS)[kind]) {
     const { startTimes, steps: budgets, anchor = 'none', solvers = [] } = block;
-    if (anchor === 'region' && !supportsRegions) continue;
+    if (isRegional(anchor) && !supportsRegions) continue;
+    if (anchor === 'place' && !supportsPlaces) continue;
     for (const startTime of startTimes) {
       for (const steps of budgets) {
         // A plan for a region may take as many steps as a full generation and cost less.
-        if (anchor === 'region' ? steps > full.steps : steps >= full.steps) continue;
+        if (isRegional(anchor) ? steps > full.steps : steps >= full.steps) continue;
         // One step is the same step for every solver.
         const tried = steps === 1 ? [full.solver] : new Set([full.solver, ...solvers]);
         for (const solver of tried) points.push({ startTime, steps, solver, anchor });

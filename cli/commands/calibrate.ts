@@ -98,6 +98,7 @@ export async function calibrate(
     bins: isQuick ? 1 : numbers.bins,
     generations: isQuick ? QUICK_REUSES_IN_A_ROW : REUSES_IN_A_ROW,
     supportsRegions: modelPackage.manifest.regions !== undefined,
+    supportsPlaces: modelPackage.manifest.regions?.trained === true,
     isQuick,
   };
   const promptFile =

@@ -326,10 +326,10 @@ class Lookup {
     const measured = asked && stored && cosine(asked, stored);
     const known = similarity ?? measured;
     if (known === null || !this.#isUsable(entry)) return;
-    const { shows, doubts } = this.#verify(part, entry);
+    const { shows, doubts, isPlaced } = this.#verify(part, entry);
     if (shows === 'other') return;
     const likeness = likenessOfPart(part, this.#embedding, entry) ?? known;
-    const candidate = { ...candidateOf(entry, known), doubts, likeness };
+    const candidate = { ...candidateOf(entry, known), doubts, likeness, isPlaced };
     candidates[shows === 'near' ? 'near' : part].push(candidate);
   }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FlexCacheError } from './errors.ts';
+import { ANCHORS, isRegional } from './generation.ts';
 
 /** The version of `calibration.json`. */
 export const CALIBRATION_FORMAT = 'flexcache-calibration/1';
@@ -14,13 +15,15 @@ export const MEASURED_KINDS = [
   'object+background',
   'object',
   'background',
+  /** A background whose own object is where the one that is asked for is to be. */
+  'placed',
 ] as const;
 
 const count = z.int().positive();
 const cosine = z.number().min(-1).max(1);
 const share = z.number().gt(0).lt(1);
 const solver = z.enum(['euler', 'ab2', 'dpmpp-2m']);
-const anchor = z.enum(['none', 'background', 'region']);
+const anchor = z.enum(ANCHORS);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
 
 /** A mean and its 95 % confidence interval. */
@@ -48,7 +51,8 @@ const startPoint = {
   kind: z.enum(MEASURED_KINDS),
   /** Least cosine of the request and its donor; for two donors, of the less similar one. */
   similarity: cosine,
-  startTime: share,
+  /** 1 only where nothing but the place of the object is the donor's. */
+  startTime: share.or(z.literal(1)),
   /** Network evaluations, where a full generation runs `full.steps`. */
   steps: count,
   solver,
@@ -123,19 +127,24 @@ const calibrationSchema = z
   })
   .superRefine(({ plans, full }, context) => {
     const seen = new Set<string>();
-    for (const [index, { kind, similarity, steps, anchor: how, equivalents }] of plans.entries()) {
+    for (const [index, plan] of plans.entries()) {
+      const { kind, similarity, startTime, steps, anchor: how, equivalents } = plan;
       const refuse = (field: string, message: string): void =>
         context.addIssue({ code: 'custom', path: ['plans', index, field], message });
       const bin = `${kind} ${similarity}`;
       if (seen.has(bin))
         refuse('similarity', `expected one plan for ${kind} from ${similarity} on`);
       seen.add(bin);
-      if (how === 'region' ? equivalents > steps : equivalents !== steps) {
+      if (isRegional(how) ? equivalents > steps : equivalents !== steps) {
         refuse(
           'equivalents',
-          `expected ${how === 'region' ? 'at most' : 'exactly'} steps, ${steps}`,
+          `expected ${isRegional(how) ? 'at most' : 'exactly'} steps, ${steps}`,
         );
       }
+      if ((how === 'place') !== (kind === 'placed')) {
+        refuse('anchor', 'expected "place" for placed backgrounds, and for them alone');
+      }
+      if (startTime === 1 && how !== 'place') refuse('startTime', 'expected less than 1');
       if (steps > full.steps || equivalents >= full.steps) {
         refuse('steps', `expected less than the ${full.steps} evaluations of a full generation`);
       }

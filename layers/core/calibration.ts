@@ -24,6 +24,12 @@ export function startPoint(
   return { startTime, steps, solver, anchor: 'none', equivalents: steps };
 }
 
+/**
+ * What is measured apart: the kinds of hits and, of backgrounds, those whose own object is `placed` where the
+ * one that is asked for is to be.
+ */
+export type CalibratedKind = HitKind | 'placed';
+
 /** Decides how deep a hit may reuse its donors. */
 export interface Calibration {
   /** Of full generations. */
@@ -38,7 +44,7 @@ export interface Calibration {
    * about the similarity alone
    * @returns null when the hit must not be used: too dissimilar, or nothing would be saved
    */
-  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null;
+  decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null;
 }
 
 /** Lowest similarity at which a donor is used. */
@@ -98,8 +104,8 @@ export class DefaultCalibration implements Calibration {
     return similarity >= this.#thresholds[part];
   }
 
-  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
-    if (kind === 'miss' || kind === 'near') return null;
+  decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null {
+    if (kind === 'miss' || kind === 'near' || kind === 'placed') return null;
     if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (!(similarity >= this.#thresholds[kind])) return null;
     const measured = MEASURED_START_POINTS[kind];

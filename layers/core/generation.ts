@@ -114,11 +114,17 @@ export type SolverName = (typeof SOLVERS)[number];
  * What of the donors is held while the rest is denoised. `none`: everything is denoised from the start
  * time on. `background`: what lies outside the predicted object is set to the re-noised donor after
  * each step, from the second to the last but one. `region`: only the tokens of the object's region are
- * denoised; the background is the donor's as it is.
+ * denoised; the background is the donor's as it is. `place`: the same from the start, in the place of the
+ * donor's own object, where the one that is asked for is to be.
  */
-export const ANCHORS = ['none', 'background', 'region'] as const;
+export const ANCHORS = ['none', 'background', 'region', 'place'] as const;
 
 export type Anchor = (typeof ANCHORS)[number];
+
+/** Whether only some tokens of a latent are denoised: an evaluation then takes a share of a full one. */
+export function isRegional(anchor: Anchor): boolean {
+  return anchor === 'region' || anchor === 'place';
+}
 
 /** The decision for one request. */
 export interface Plan {

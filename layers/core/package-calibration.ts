@@ -1,11 +1,12 @@
 import type { CalibratedPlan, CalibrationFile } from './calibration-file.ts';
 import {
   startPoint,
+  type CalibratedKind,
   type Calibration,
   type SimilarityThresholds,
   type StartPoint,
 } from './calibration.ts';
-import type { HitKind, LookupPart, SolverName } from './generation.ts';
+import type { LookupPart, SolverName } from './generation.ts';
 import { withoutNoise } from './limit-reuse.ts';
 
 /** What of a calibration plans are made by. */
@@ -25,7 +26,7 @@ export class PackageCalibration implements Calibration {
   readonly #fullSteps: number;
   readonly #thresholds: SimilarityThresholds;
   /** By kind, the most similar first. */
-  readonly #plans: ReadonlyMap<HitKind, readonly CalibratedPlan[]>;
+  readonly #plans: ReadonlyMap<CalibratedKind, readonly CalibratedPlan[]>;
 
   constructor({ full, maxGeneration, thresholds, plans }: MeasuredPlans) {
     this.fullSolver = full.solver;
@@ -40,7 +41,7 @@ export class PackageCalibration implements Calibration {
     return similarity >= this.#thresholds[part];
   }
 
-  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+  decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null {
     if (kind === 'miss') return null;
     if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     const plan = this.#plans.get(kind)?.find((each) => similarity >= each.similarity);

@@ -23,6 +23,8 @@ export interface Candidate extends Lineage {
   latentKey: string;
   /** Attributes asked of the part that the package's judge was not sure to see, `verifyDonor`; 0 unless told. */
   doubts?: number;
+  /** Of a background: whether its own object is where the one that is asked for is to be, `verifyDonor`. */
+  isPlaced?: boolean;
   /** How alike the part is by all that is known, `likenessOfPart`; the similarity unless told. */
   likeness?: number;
 }
@@ -45,7 +47,14 @@ export interface PlanInput {
 }
 
 /** Of the hits that a plan can be, preferred first where two cost the same. */
-const HIT_PREFERENCE = ['whole', 'object+background', 'near', 'object', 'background'] as const;
+const HIT_PREFERENCE = [
+  'whole',
+  'object+background',
+  'near',
+  'object',
+  'placed',
+  'background',
+] as const;
 
 type DonorHit = (typeof HIT_PREFERENCE)[number];
 
@@ -88,7 +97,9 @@ export function makePlan(input: PlanInput): Plan {
   // A full generation runs more, and leaves the best donor.
   const isWorthIt = best !== null && priceOf(best, input) < full.steps - fullWorth(input);
   if (!isWorthIt) best = remixOf(input);
-  return best === null ? full : { ...full, ...best, donors: best.donors.map(donorOf) };
+  if (best === null) return full;
+  const hit = best.hit === 'placed' ? 'background' : best.hit;
+  return { ...full, ...best, hit, donors: best.donors.map(donorOf) };
 }
 
 /** The donors that each kind of hit may have. */
@@ -108,6 +119,7 @@ function donorLists(input: PlanInput): Record<DonorHit, PartCandidate[][]> {
     near: alone(near),
     'object+background': object.flatMap((one) => background.map((other) => [one, other])),
     object: alone(object),
+    placed: alone(background.filter(({ isPlaced }) => isPlaced === true)),
     background: alone(background),
   };
 }

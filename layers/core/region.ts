@@ -74,6 +74,18 @@ export function objectRegion(
   };
 }
 
+/**
+ * The region of an object whose place is given: all tokens that it touches, each of the live latent alone,
+ * which was denoised beside the very background that it is laid over.
+ *
+ * @param place `[T, H, W]`, where the object is to be, where > 0
+ */
+export function placeRegion(place: Tensor, patch: TokenPatch): TokenRegion {
+  const region = objectRegion(place, patch, 0);
+  const data = region.weights.data.map((weight) => (weight > 0 ? 1 : 0));
+  return { ...region, weights: { data, shape: place.shape } };
+}
+
 /** Of the positions of a region that touch what lies outside. */
 const EDGE_WEIGHT = 0.5;
 

@@ -6,6 +6,8 @@ export interface JudgedAttribute {
   name: string;
   part: Part;
   values: readonly string[];
+  /** Whether it tells where the object is in the course of the video, as its size and motion do. */
+  place?: boolean | undefined;
   /** For each value, other words that name it: `sphere` for `ball`. Without them its own words alone do. */
   words?: readonly (readonly string[])[] | undefined;
 }

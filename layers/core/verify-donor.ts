@@ -44,6 +44,11 @@ export interface Verification {
   shows: 'asked' | 'near' | 'other';
   /** Attributes asked for that the judge was not sure to see, or saw otherwise. */
   doubts: number;
+  /**
+   * Of a background: whether the entry has an object of its own, and the judge saw it where the one that is
+   * asked for is to be. False where the package does not say which attributes tell that.
+   */
+  isPlaced: boolean;
 }
 
 /**
@@ -64,11 +69,27 @@ export function verifyDonor(
   const agreement = compareShown(question.judged, entry.shown ?? {}, part, { object, background });
   const { contradicted, doubted } = agreement;
   const doubts = contradicted + doubted;
+  const isPlaced = part === 'background' && isPlacedAs(question, entry);
   const isWhole = part === 'whole';
   const isAsked =
     contradicted === 0 && ((isWhole && isSamePrompt) || agreesWith(part, question, entry));
-  if (isAsked) return { shows: 'asked', doubts };
-  return { shows: isWhole && contradicted <= NEAR_CONTRADICTIONS ? 'near' : 'other', doubts };
+  if (isAsked) return { shows: 'asked', doubts, isPlaced };
+  return {
+    shows: isWhole && contradicted <= NEAR_CONTRADICTIONS ? 'near' : 'other',
+    doubts,
+    isPlaced,
+  };
+}
+
+function isPlacedAs(
+  { embedding, judged }: Question,
+  { vectors, shown = {} }: DonorRecord,
+): boolean {
+  const ofPlace = judged.filter(({ place }) => place === true);
+  if (ofPlace.length === 0 || vectors.object === null) return false;
+  const { objectPhrase: object, backgroundPhrase: background } = embedding;
+  const { contradicted, doubted } = compareShown(ofPlace, shown, 'object', { object, background });
+  return contradicted + doubted === 0;
 }
 
 /** By words and meaning alone. */

@@ -85,6 +85,8 @@ const manifestSchema = z.strictObject({
               name: z.string().min(1),
               part: z.enum(['object', 'background']),
               values: z.array(z.string().min(1)).min(2),
+              // Whether it tells where the object is in the course of the video.
+              place: z.boolean().optional(),
               words: z.array(z.array(z.string().min(1))).optional(),
             })
             .refine(({ values, words }) => words === undefined || words.length === values.length, {

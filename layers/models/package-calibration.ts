@@ -67,12 +67,15 @@ export function calibrationIn(
       },
     );
   }
-  if (manifest.regions === undefined) {
-    const index = content.plans.findIndex(({ anchor }) => anchor === 'region');
+  const { regions } = manifest;
+  if (regions?.trained !== true) {
+    const index = content.plans.findIndex(
+      ({ anchor }) => anchor === 'place' || (anchor === 'region' && regions === undefined),
+    );
     if (index >= 0) {
       throw new FlexCacheError(
         'model_corrupt',
-        `${path}: plan ${index} denoises a region, and the package's denoiser takes whole latents only`,
+        `${path}: plan ${index} denoises a region, and the package's denoiser ${regions === undefined ? 'takes whole latents only' : 'was not trained for regions'}`,
         {
           field: `plans.${index}.anchor`,
           fix: `export the denoiser with regions and say so in model.json, or ${CALIBRATE}`,

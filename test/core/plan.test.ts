@@ -81,6 +81,31 @@ describe('makePlan', () => {
     expect(makePlan(input(ALL_PARTS, { calibration })).hit).toBe('object+background');
   });
 
+  it('starts a background that is placed as asked for from noise, and no other', () => {
+    // Prepare
+    const place = { ...startPoint(1, 5, 'dpmpp-2m'), anchor: 'place', equivalents: 1.8 } as const;
+    const calibration: Calibration = {
+      fullSolver: 'ab2',
+      maxGeneration: Infinity,
+      admits: () => true,
+      decide: (kind) =>
+        kind === 'placed' ? place : kind === 'background' ? startPoint(0.95, 4) : null,
+    };
+    const found = [
+      candidate('b', { similarity: 0.9 }),
+      candidate('p', { similarity: 0.85, isPlaced: true }),
+    ];
+
+    // Act
+    const placed = makePlan(input({ background: found }, { calibration }));
+    const other = makePlan(input({ background: [found[0]!] }, { calibration }));
+
+    // Assess
+    expect(placed).toMatchObject({ hit: 'background', anchor: 'place', startTime: 1, steps: 5 });
+    expect(placed.donors).toMatchObject([{ entryId: 'p', part: 'background' }]);
+    expect(other).toMatchObject({ anchor: 'none', startTime: 0.95 });
+  });
+
   it('asks about a pair with the similarity of its weaker donor', () => {
     const asked: [string, number][] = [];
     const calibration: Calibration = {

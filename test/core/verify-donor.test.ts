@@ -54,6 +54,41 @@ describe('a donor of the demo package', () => {
     expect(await isWhole(stored, asked)).toBe(true);
   });
 
+  it.each([
+    ['shows the size and motion that are asked for', 'a small blue ball rising', {}, true],
+    ['is asked for neither', 'a blue ball', {}, true],
+    ['moves otherwise', 'a small blue ball falling', {}, false],
+    ['is of another size', 'a large blue ball', {}, false],
+    [
+      'moves so that the judge was not sure',
+      'a blue ball rising',
+      { shown: { size: 'small' } },
+      false,
+    ],
+  ])('is placed as asked for or not, where its object %s', async (_, object, changes, expected) => {
+    // Prepare
+    const background = 'over the ocean at night';
+    const entry = await entryOf(`a small green star rising ${background}`);
+    const shown = { shape: 'star', color: 'green', size: 'small', motion: 'rise' };
+    const prompt = `${object} ${background}`;
+    const question = {
+      prompt,
+      embedding: await embed(prompt),
+      calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+      judged: modelPackage.manifest.judge!.attributes,
+    };
+
+    // Act
+    const verified = verifyDonor('background', question, { ...entry, shown, ...changes });
+
+    // Assess
+    expect(verified).toMatchObject({ shows: 'asked', isPlaced: expected });
+    const { vectors } = entry;
+    const without = { ...entry, shown, vectors: { ...vectors, object: null } };
+    expect(verifyDonor('background', question, without).isPlaced).toBe(false);
+    expect(verifyDonor('background', { ...question, judged: [] }, entry).isPlaced).toBe(false);
+  });
+
   it('is no whole where its video does not show a part, or where nobody knows what it was asked for', async () => {
     // Prepare
     const [stored, asked] = SAME_MEANING[0]!;

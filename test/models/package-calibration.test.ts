@@ -64,7 +64,7 @@ describe('loadCalibration', () => {
     const { regions, ...withoutRegions } = modelPackage.manifest;
 
     // Act & Assess
-    expect(regions).toBeDefined();
+    expect(regions?.trained).toBe(true);
     await expect(loadCalibration(modelPackage)).resolves.toHaveProperty('file.content.plans');
     await expect(
       loadCalibration({ ...modelPackage, manifest: withoutRegions }),

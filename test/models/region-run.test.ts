@@ -28,6 +28,16 @@ function regionPlan(steps = 5, solver: SolverName = 'ab2') {
   return planFor('background', [], { anchor: 'region', startTime: 0.95, steps, solver });
 }
 
+/** The donor's own object, in the first token of each frame. */
+const HOLE: Tensor = {
+  data: Float32Array.from({ length: 48 }, (_, position) => (position % 16 === 5 ? 1 : 0)),
+  shape: [3, 4, 4],
+};
+
+function placePlan() {
+  return planFor('background', [], { anchor: 'place', startTime: 1, steps: 4, solver: 'dpmpp-2m' });
+}
+
 function modelOf(video: FakeVideoModel, isTrained = false, influence = 0) {
   const regions = new FakeRegions(video, isTrained);
   regions.influence = influence;
@@ -94,7 +104,7 @@ describe('a run for a region', () => {
     expect(latent.data[31]).toBe(BACKGROUND.data[31]);
   });
 
-  it('reads the clean background, once, where the weights were trained for it', async () => {
+  it('denoises an object in a given place from noise, beside the clean background alone', async () => {
     // Prepare
     const { video, regions } = modelOf(new FakeVideoModel(), true);
     const contexts: unknown[] = [];
@@ -106,40 +116,67 @@ describe('a run for a region', () => {
     let equivalents = 0;
 
     // Act
-    await sample(video, regionPlan(), DONORS, {
-      ...OPTIONS,
-      onStep: (_, done) => void (equivalents = done),
-    });
+    const latent = await sample(
+      video,
+      placePlan(),
+      { ...DONORS, hole: HOLE },
+      {
+        ...OPTIONS,
+        onStep: (_, done) => void (equivalents = done),
+      },
+    );
 
     // Assess
     expect(contexts).toEqual([[BACKGROUND, CONTEXT]]);
-    expect(regions.evaluations).toHaveLength(4);
-    expect(regions.made).toBe(1);
-    expect(equivalents).toBeCloseTo(1 + 0.75 / 2 + 4 * 0.25, 10);
+    expect(regions.evaluations).toEqual(
+      Array.from({ length: 4 }, () => ({ live: LIVE, context: CONTEXT })),
+    );
+    expect(regions).toMatchObject({ made: 1, open: 0 });
+    expect(equivalents).toBeCloseTo(0.75 / 2 + 4 * 0.25, 10);
+    const target = targetOf(OPTIONS.prompt);
+    latent.data.forEach((value, index) => {
+      const isLive = index % 16 < 8 && index % 4 < 2;
+      if (isLive) expect(value).toBeCloseTo(target.data[index]!, 4);
+      else expect(value).toBe(BACKGROUND.data[index]);
+    });
   });
 
-  it.each([false, true])(
-    'goes on to the very same bits after any step, trained: %s',
-    async (isTrained) => {
-      // Prepare
-      const plan = regionPlan();
-      const model = () => modelOf(new CurvedVideoModel(), isTrained, 0.01).video;
-      const whole = await sample(model(), plan, DONORS, OPTIONS);
+  it.each([
+    ['weights that were not trained for it', false, HOLE, 1],
+    ['a donor without an object', true, { data: new Float32Array(48), shape: [3, 4, 4] }, 1],
+    ['a donor whose object is not known', true, null, 1],
+    ['a start that is not noise', true, HOLE, 0.95],
+  ])('refuses a given place with %s', async (_, isTrained, hole, startTime) => {
+    const { video } = modelOf(new FakeVideoModel(), isTrained);
+    const run = sample(video, { ...placePlan(), startTime }, { ...DONORS, hole }, OPTIONS);
 
-      for (const stopAfter of [0, 1, 2, 3, 4]) {
+    await expect(run).rejects.toMatchObject({ code: 'invalid_input', field: 'anchor' });
+  });
+
+  it.each(['found', 'given'])(
+    'goes on to the very same bits after any step, its region %s',
+    async (how) => {
+      // Prepare
+      const isGiven = how === 'given';
+      const plan = isGiven ? placePlan() : regionPlan();
+      const donors = { ...DONORS, hole: HOLE };
+      const model = () => modelOf(new CurvedVideoModel(), isGiven, 0.01).video;
+      const whole = await sample(model(), plan, donors, OPTIONS);
+
+      for (let stopAfter = 0; stopAfter < plan.steps; stopAfter++) {
         // Act
         const video = model();
-        const { state } = await sample(video, plan, DONORS, {
+        const { state } = await sample(video, plan, donors, {
           ...OPTIONS,
           shouldStop: () => video.times.length === stopAfter,
         }).then(
           () => expect.unreachable(),
           (error: unknown) => error as SamplingStoppedError,
         );
-        const resumed = await sample(model(), plan, DONORS, { ...OPTIONS, from: state });
+        const resumed = await sample(model(), plan, donors, { ...OPTIONS, from: state });
 
-        // Assess: its context cannot be moved, so a region begins again.
-        expect(state.stepsDone).toBe(isTrained ? 0 : Math.min(1, stopAfter));
+        // Assess: the context of a region that was found cannot be moved, so that it begins again.
+        expect(state.stepsDone).toBe(isGiven ? stopAfter : Math.min(1, stopAfter));
         expect(resumed.data).toEqual(whole.data);
       }
     },

@@ -153,6 +153,8 @@ OUTPUTS = {
     "segmenter": ["mask_logits"], "textTower": ["embedding", "part_logits"], "videoTower": ["embedding"],
     "judge": ["logits", "features"],
 }
+#: Attributes that tell where the object is in the course of a clip.
+PLACE_FIELDS = ("size", "motion")
 FILES = {
     "textEncoder": "text-encoder.onnx", "denoiser": "denoiser.onnx", "vaeDecoder": "vae-decoder.onnx",
     "vaeEncoder": "vae-encoder.onnx", "segmenter": "segmenter.onnx", "textTower": "text-tower.onnx",
@@ -244,8 +246,8 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_tra
         "lookup": {"thresholds": thresholds},
         "judge": {"attributes": [
             {
-                "name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background", "values": values,
-                "words": captions.other_words(values),
+                "name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background",
+                **({"place": True} if name in PLACE_FIELDS else {}), "values": values, "words": captions.other_words(values),
             }
             for index, (name, values) in enumerate(captions.FIELDS)
         ]},

@@ -205,7 +205,12 @@ describe('the grid of starts', () => {
   it('has nothing that saves nothing, and regions only for packages that can', () => {
     const full = { solver: 'ab2', steps: 4 } as const;
     for (const supportsRegions of [true, false]) {
-      const grid = startGrid('background', { full, supportsRegions, isQuick: false });
+      const grid = startGrid('background', {
+        full,
+        supportsRegions,
+        supportsPlaces: false,
+        isQuick: false,
+      });
       expect(grid.some(({ anchor }) => anchor === 'region')).toBe(supportsRegions);
       for (const { anchor, steps } of grid) {
         expect(steps).toBeLessThanOrEqual(anchor === 'region' ? 4 : 3);
