@@ -7,7 +7,6 @@ export class ChannelBasis {
   readonly channels: number;
   /** Sums of products of channels, `[C, C]`. */
   readonly #products: Float64Array;
-  #count = 0;
 
   constructor(channels: number) {
     this.channels = channels;
@@ -23,7 +22,6 @@ export class ChannelBasis {
   add(values: Float32Array): void {
     const { channels } = this;
     const products = this.#products;
-    this.#count++;
     for (let row = 0; row < channels; row++) {
       const value = values[row]!;
       if (value === 0) continue;
@@ -40,7 +38,7 @@ export class ChannelBasis {
    */
   find(): Float64Array {
     const { channels } = this;
-    const matrix = this.#products.map((sum) => sum / Math.max(1, this.#count));
+    const matrix = this.#products.slice();
     const vectors = new Float64Array(channels * channels);
     for (let channel = 0; channel < channels; channel++) vectors[channel * channels + channel] = 1;
     for (let sweep = 0; sweep < SWEEPS; sweep++) {

@@ -10,6 +10,8 @@ const LEVELS = 2 * HIGHEST_LEVEL + 1;
 /** How many observations the expectation itself counts for. */
 const EXPECTED_COUNT = 6;
 const SLOWEST_COUNT = 250;
+/** The n-th observation moves a probability by so much of the way. */
+const RATES = Float64Array.from({ length: SLOWEST_COUNT + 1 }, (_, n) => 1 / (n + 1.5));
 
 /** The level of a probability by its upper 12 bits. */
 const LEVEL_OF_PROBABILITY = levelTable();
@@ -55,23 +57,18 @@ export class ExpectedBits {
     const scaled = (expected * ONE) | 0;
     const bounded = scaled < 1 ? 1 : scaled > ONE - 1 ? ONE - 1 : scaled;
     const context = kind * LEVELS + LEVEL_OF_PROBABILITY[bounded >>> 4]!;
-    const count = this.#counts[context]!;
-    let probability: number;
-    let learned: number;
+    let count = this.#counts[context]!;
+    let learned = this.#learned[context]!;
     if (count === 0) {
       learned = bounded;
-      this.#counts[context] = EXPECTED_COUNT;
-      probability = bounded;
-    } else {
-      learned = this.#learned[context]!;
-      probability = learned | 0;
+      count = EXPECTED_COUNT;
     }
+    const probability = learned | 0;
     const sent =
       probability < MARGIN ? MARGIN : probability > ONE - MARGIN ? ONE - MARGIN : probability;
     const coded = this.#coder.code(bit, sent);
-    const seen = this.#counts[context]!;
-    this.#learned[context] = learned + ((coded === 1 ? ONE : 0) - learned) / (seen + 1.5);
-    if (seen < SLOWEST_COUNT) this.#counts[context] = seen + 1;
+    this.#learned[context] = learned + ((coded === 1 ? ONE : 0) - learned) * RATES[count]!;
+    this.#counts[context] = count < SLOWEST_COUNT ? count + 1 : count;
     return coded;
   }
 }

@@ -19,7 +19,8 @@ const IS_MUCH_MORE = 4;
 const IS_UPPER_HALF = 5;
 const IS_LONG = 6;
 const REST = 7;
-const KINDS = 8;
+const IS_LOUD = 8;
+const KINDS = 9;
 
 /** Cells from zero are counted in unary up to so many more than the fewest, then as an Exp-Golomb number. */
 const UNARY_LIMIT = 20;
@@ -37,7 +38,11 @@ const SMALLEST_SCALE_SHARE = 1e-3;
 const SIZE_OF_SMALL = 0.9;
 const LARGEST_SMALL_SHARE = 0.2;
 const RATIO_RATE = 0.06;
+/** A band's mean is of so many coefficients. */
 const LONGEST_BAND_MEMORY = 200;
+const BAND_RATES = Float64Array.from({ length: LONGEST_BAND_MEMORY + 1 }, (_, n) => 1 / (n + 2));
+/** Where the channels of a coefficient are expected far inside the dead zone, one bit says it of all of them. */
+const QUIET_SHARE = 0.25;
 
 /**
  * The coefficients of one latent while its layers are coded. Each coefficient lies in a cell of a grid that
@@ -49,13 +54,16 @@ const LONGEST_BAND_MEMORY = 200;
  */
 export class LayeredCoefficients {
   readonly #layout: BlockLayout;
-  readonly #firstCell: number;
+  /** Width of the cells of the last layer, which is the unit of everything below. */
+  readonly #finest: number;
   /** Of each coefficient: where the grid begins, 0 to one cell of the first layer. */
   readonly #offsets: Float32Array;
   /** Of each coefficient: the number of its cell, in cells of the layer coded last. */
   readonly #cells: Int32Array;
   /** 1 where the cell is known; elsewhere the coefficient is in the dead zone. */
   readonly #isKnown: Uint8Array;
+  /** Of all channels of a frequency in a block together: 1 where a cell of one of them is known. */
+  readonly #isAnyKnown: Uint8Array;
   /** What the magnitude is taken for when others are expected. */
   readonly #sizes: Float32Array;
   /** The scale that was expected when it was coded last. */
@@ -66,14 +74,16 @@ export class LayeredCoefficients {
   #layersCoded = 0;
 
   /**
-   * @param offsets 0..1 of a cell, one a coefficient: the dither, known to both sides
+   * @param offsets 0..1 of a cell, one a coefficient: the dither, known to both sides. Taken over.
    */
   constructor(layout: BlockLayout, firstCell: number, offsets: Float32Array) {
     this.#layout = layout;
-    this.#firstCell = firstCell;
-    this.#offsets = offsets.map((offset) => offset * firstCell);
+    this.#finest = firstCell / 2 ** FINEST_HALVINGS;
+    for (let at = 0; at < offsets.length; at++) offsets[at]! *= 2 ** FINEST_HALVINGS;
+    this.#offsets = offsets;
     this.#cells = new Int32Array(layout.count);
     this.#isKnown = new Uint8Array(layout.count);
+    this.#isAnyKnown = new Uint8Array(layout.frequencies * layout.blocks);
     this.#sizes = new Float32Array(layout.count);
     this.#scales = new Float32Array(layout.count);
     this.#bandMeans = new Float64Array(layout.bandCount);
@@ -82,7 +92,8 @@ export class LayeredCoefficients {
   /**
    * Codes the next layer: encodes when there are coefficients, decodes when there are none.
    *
-   * @param coefficients of the channels, in the order of the layout
+   * @param coefficients in the order of the layout, the same array for every layer: the first one turns its
+   * channels into components
    */
   codeLayer(coder: BitCoder, coefficients: Float32Array | null): void {
     const layer = this.#layersCoded++;
@@ -94,23 +105,26 @@ export class LayeredCoefficients {
     const offsets = this.#offsets;
     const cells = this.#cells;
     const isKnown = this.#isKnown;
+    const isAnyKnown = this.#isAnyKnown;
     const sizes = this.#sizes;
     const scales = this.#scales;
     const bits = new ExpectedBits(coder, KINDS);
-    const width = this.#firstCell / 2 ** LAYER_HALVINGS[layer]!;
-    const finest = this.#firstCell / 2 ** FINEST_HALVINGS;
     const shift = FINEST_HALVINGS - LAYER_HALVINGS[layer]!;
+    const width = 2 ** shift;
     const halvings = isFirst ? 0 : LAYER_HALVINGS[layer]! - LAYER_HALVINGS[layer - 1]!;
     const deadZoneScale = DEAD_ZONE_SHARES[layer]! * width;
+    const quietScale = QUIET_SHARE * deadZoneScale;
     const smallestScale = SMALLEST_SCALE_SHARE * width;
     const largestSmall = LARGEST_SMALL_SHARE * width;
     const bandMeans = this.#bandMeans;
     const bandCounts = new Uint32Array(layout.bandCount);
     const finder = new ChannelBasis(channels);
+    const weights = new ScaleWeights(channels);
     const ratios = new Float64Array(channels).fill(1);
     const line = new Float32Array(channels);
     const rotated = new Float32Array(channels);
     const stride = blocks * channels;
+    const perUnit = 1 / this.#finest;
     let epoch = -1;
     let basis: Float64Array | null = null;
 
@@ -121,6 +135,7 @@ export class LayeredCoefficients {
         basis = this.#bases[epoch]!;
         ratios.fill(1);
       }
+      const isLearning = isFirst && finder.isUsed && epoch + 1 < BASIS_FREQUENCIES.length;
       const band = bands[frequency]!;
       if (isFirst && bandCounts[band] === 0) {
         bandMeans[band] = this.#firstMean(band, parents[band]!);
@@ -142,42 +157,59 @@ export class LayeredCoefficients {
           continue;
         }
         const inStride = block * channels;
-        const first = frequency * stride + inStride;
-        if (coefficients !== null) toBasis(basis, coefficients, first, rotated);
+        const lineNumber = frequency * blocks + block;
+        const first = lineNumber * channels;
+        if (isFirst && coefficients !== null) {
+          toBasis(basis, coefficients, first, rotated);
+          for (let channel = 0; channel < channels; channel++) {
+            coefficients[first + channel] = rotated[channel]! * perUnit;
+          }
+        }
+        // A mean that overflowed, which only a forged file has, must not spread.
+        if (!(bandMean >= smallestScale)) bandMean = smallestScale;
+        if (isAnyKnown[lineNumber] === 0 && bandMean < quietScale) {
+          const isLoud =
+            coefficients !== null &&
+            isBeyondDeadZone(coefficients, offsets, first, channels, shift);
+          const expected = 2 * channels * tailBeyond(1.5 * width, bandMean);
+          if (bits.code(isLoud ? 1 : 0, IS_LOUD, expected > 0.5 ? 0.5 : expected) === 0) {
+            for (let channel = 0; channel < channels; channel++) {
+              const scale = bandMean * ratios[channel]!;
+              scales[first + channel] = scale;
+              sizes[first + channel] = SIZE_OF_SMALL * scale;
+            }
+            continue;
+          }
+        }
+        const hasBlock = block > 0;
+        const { trusts, perWeight } = weights.of(lowerCount > 0, hasBlock);
         let channelSum = 0;
         let ratioSum = 0;
+        let hasKnown = 0;
+        let hasOther = false;
         for (let channel = 0; channel < channels; channel++) {
           const at = first + channel;
           const ratio = ratios[channel]!;
           let sum = WEIGHT_OF_BAND * bandMean * ratio;
-          let weights = WEIGHT_OF_BAND;
-          if (channel > 0) {
-            const trust = (WEIGHT_OF_CHANNELS * channel) / (channel + 2);
-            sum += (trust * channelSum * ratio) / ratioSum;
-            weights += trust;
-          }
+          if (channel > 0) sum += (trusts[channel]! * channelSum * ratio) / ratioSum;
           if (lowerCount > 0) {
+            const inLower = inStride + channel;
             let lower = 0;
-            if (lowerTime >= 0) lower += sizes[lowerTime + inStride + channel]!;
-            if (lowerRow >= 0) lower += sizes[lowerRow + inStride + channel]!;
-            if (lowerColumn >= 0) lower += sizes[lowerColumn + inStride + channel]!;
+            if (lowerTime >= 0) lower += sizes[lowerTime + inLower]!;
+            if (lowerRow >= 0) lower += sizes[lowerRow + inLower]!;
+            if (lowerColumn >= 0) lower += sizes[lowerColumn + inLower]!;
             sum += weightOfLower * lower;
-            weights += WEIGHT_OF_LOWER;
           }
-          if (block > 0) {
-            sum += WEIGHT_OF_BLOCK * sizes[at - channels]!;
-            weights += WEIGHT_OF_BLOCK;
-          }
-          let scale = sum / weights;
+          if (hasBlock) sum += WEIGHT_OF_BLOCK * sizes[at - channels]!;
+          let scale = sum * perWeight[channel]!;
           if (!isFirst) scale = (scale + sizes[at]!) / 2;
-          // A size that overflowed, which only a forged file has, must not spread.
           if (!(scale >= smallestScale)) scale = smallestScale;
           scales[at] = scale;
 
           const offset = offsets[at]!;
-          const zeroCell = Math.floor(-offset / finest) >> shift;
+          const zeroCell = -Math.ceil(offset) >> shift;
           const wanted =
-            coefficients === null ? 0 : Math.floor((rotated[channel]! - offset) / finest) >> shift;
+            coefficients === null ? 0 : Math.floor(coefficients[at]! - offset) >> shift;
           let cell = zeroCell;
           let isIn = true;
           if (isKnown[at] === 1) {
@@ -192,30 +224,27 @@ export class LayeredCoefficients {
             }
           } else {
             const distance = wanted - zeroCell;
-            const isDead = scale < deadZoneScale;
-            let least = 1;
+            let least = 0;
             let negative = 0.5;
-            let other: number;
-            if (isDead) {
-              other = 2 * tailBeyond(1.5 * width, scale);
-              isIn = bits.code(distance > 1 || distance < -1 ? 1 : 0, IS_BEYOND, other) === 1;
-              least = 2;
+            if (scale < deadZoneScale) {
+              const beyond = 2 * tailBeyond(1.5 * width, scale);
+              isIn = bits.code(distance > 1 || distance < -1 ? 1 : 0, IS_BEYOND, beyond) === 1;
+              if (isIn) least = 2;
             } else {
               const low = offset + zeroCell * width;
               const below = tailBeyond(-low, scale);
               const above = tailBeyond(low + width, scale);
-              other = (below + above) / 2;
               negative = below / (below + above);
-              const isOther = bits.code(distance !== 0 ? 1 : 0, IS_OTHER, other);
-              if (isOther === 0) least = 0;
+              least = bits.code(distance !== 0 ? 1 : 0, IS_OTHER, (below + above) / 2);
             }
-            if (isIn && least > 0) {
+            if (least > 0) {
               const isNegative = bits.code(distance < 0 ? 1 : 0, IS_NEGATIVE, negative);
               const size = codeSize(bits, distance < 0 ? -distance : distance, least, width, scale);
               cell = isNegative === 1 ? zeroCell - size : zeroCell + size;
             }
             if (isIn) isKnown[at] = 1;
           }
+          if (isIn) hasKnown = 1;
           let size: number;
           if (cell === zeroCell) {
             size = SIZE_OF_SMALL * scale;
@@ -225,16 +254,18 @@ export class LayeredCoefficients {
             const centre = offset + (cell + 0.5) * width;
             size = centre < 0 ? -centre : centre;
             line[channel] = centre;
+            hasOther = true;
           }
           cells[at] = cell;
           sizes[at] = size;
           channelSum += size;
           ratioSum += ratio;
           ratios[channel] = ratio + (size / bandMean - ratio) * RATIO_RATE;
+          bandMean += (size - bandMean) * BAND_RATES[bandCount]!;
           if (bandCount < LONGEST_BAND_MEMORY) bandCount++;
-          bandMean += (size - bandMean) / (bandCount + 1);
         }
-        if (isFirst && frequency > 0 && finder.isUsed) {
+        isAnyKnown[lineNumber] = hasKnown;
+        if (isLearning && hasOther && frequency > 0) {
           fromBasis(basis, line, 0, rotated);
           finder.add(rotated);
         }
@@ -247,7 +278,9 @@ export class LayeredCoefficients {
   /** What a band's sizes are expected to be before the first of them. */
   #firstMean(band: number, parent: number): number {
     const { longestTime, longestRow, longestColumn, bandTimes } = this.#layout;
-    if (parent < 0) return 0.4 * Math.sqrt(longestTime * longestRow * longestColumn);
+    if (parent < 0) {
+      return (0.4 * Math.sqrt(longestTime * longestRow * longestColumn)) / this.#finest;
+    }
     const isSameTime = bandTimes[band] === bandTimes[parent];
     // The first band has the means of the channels alone, which tell little of the rest.
     return (isSameTime && parent > 0 ? 0.75 : 0.25) * this.#bandMeans[parent]!;
@@ -265,15 +298,17 @@ export class LayeredCoefficients {
     const cells = this.#cells;
     const isKnown = this.#isKnown;
     const scales = this.#scales;
-    const width = this.#firstCell / 2 ** LAYER_HALVINGS[this.#layersCoded - 1]!;
+    const finest = this.#finest;
+    const width = 2 ** (FINEST_HALVINGS - LAYER_HALVINGS[this.#layersCoded - 1]!);
     const values = new Float32Array(cells.length);
     for (let at = 0; at < values.length; at++) {
       if (isKnown[at] === 0) {
-        if (fill !== null) values[at] = (fill[at]! - 0.5) * width;
+        if (fill !== null) values[at] = (fill[at]! - 0.5) * width * finest;
         continue;
       }
       const low = offsets[at]! + cells[at]! * width;
-      values[at] = fill !== null ? low + width / 2 : meanWithin(low, low + width, scales[at]!);
+      const value = fill !== null ? low + width / 2 : meanWithin(low, low + width, scales[at]!);
+      values[at] = value * finest;
     }
     this.#leaveBases(values);
     return values;
@@ -296,6 +331,45 @@ export class LayeredCoefficients {
       }
     }
   }
+}
+
+/** What a scale's parts are weighed by, by channel: the more channels came before, the more they tell. */
+class ScaleWeights {
+  readonly #sets: readonly { trusts: Float64Array; perWeight: Float64Array }[];
+
+  constructor(channels: number) {
+    const trusts = Float64Array.from(
+      { length: channels },
+      (_, channel) => (WEIGHT_OF_CHANNELS * channel) / (channel + 2),
+    );
+    this.#sets = [0, WEIGHT_OF_LOWER].flatMap((lower) =>
+      [0, WEIGHT_OF_BLOCK].map((block) => ({
+        trusts,
+        perWeight: trusts.map((trust) => 1 / (WEIGHT_OF_BAND + trust + lower + block)),
+      })),
+    );
+  }
+
+  of(hasLower: boolean, hasBlock: boolean): { trusts: Float64Array; perWeight: Float64Array } {
+    return this.#sets[(hasLower ? 2 : 0) + (hasBlock ? 1 : 0)]!;
+  }
+}
+
+/** Whether one of the channels lies beyond the three cells of the dead zone. */
+function isBeyondDeadZone(
+  coefficients: Float32Array,
+  offsets: Float32Array,
+  first: number,
+  channels: number,
+  shift: number,
+): boolean {
+  for (let at = first; at < first + channels; at++) {
+    const offset = offsets[at]!;
+    const distance =
+      (Math.floor(coefficients[at]! - offset) >> shift) - (-Math.ceil(offset) >> shift);
+    if (distance > 1 || distance < -1) return true;
+  }
+  return false;
 }
 
 /** How many cells from zero: at least `least`. */
