@@ -255,7 +255,9 @@ async function unfinished(rows: readonly Row[]): Promise<Row[]> {
       result?.requests.index.length === expected &&
       result.seed === settings.seed &&
       result.modelRevision === modelPackage.revision &&
-      (row.kind !== 'ours' || result.isProvisional === calibration.isProvisional);
+      result.full.solver === fulls[row.full].solver &&
+      result.full.steps === fulls[row.full].steps &&
+      (row.kind !== 'ours' || result.calibratedAt === calibration.file.createdAt);
     if (!isDone) waiting.push(row);
   }
   return waiting;

@@ -31,6 +31,8 @@ export interface RowResult {
   modelRevision: string;
   /** Ours without a calibration of the package: start points that were measured on few prompts. */
   isProvisional: boolean;
+  /** When the calibration was made that ours runs by; null for others. */
+  calibratedAt: string | null;
   tuning: Tuning | null;
   /** Request by request, in the order of the trace. */
   requests: {

@@ -186,6 +186,7 @@ async function describe(
     seed: settings.seed,
     modelRevision: modelPackage.revision,
     isProvisional: row.kind === 'ours' && calibration.isProvisional,
+    calibratedAt: row.kind === 'ours' ? calibration.file.createdAt : null,
     tuning,
     requests: {
       index: perRequest.map(({ index }) => index),

@@ -202,6 +202,7 @@ describe('comparison', () => {
     seed: 1,
     modelRevision: '',
     isProvisional: false,
+    calibratedAt: null,
     tuning: null,
     requests: {
       index: [...hits].map((_, index) => index),
