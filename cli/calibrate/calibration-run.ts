@@ -15,7 +15,7 @@ import { choosePlans, type MeasuredBin } from './choose-plans.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
 import { MOST_IN_CHAINS } from './estimate-evaluations.ts';
-import { fullJobs, seedOf } from './full-jobs.ts';
+import { fullJob, fullJobs, seedOf } from './full-jobs.ts';
 import { LossMeter, meets, type Loss, type Quality } from './losses.ts';
 import type { Objective } from './objective.ts';
 import type { PromptCase } from './prompt-sets.ts';
@@ -114,7 +114,7 @@ export class CalibrationRun {
       const cases = this.#binsOf(kind, tuning, finder);
       for (const [index, bin] of cases.entries()) {
         this.#watcher.onStage(`${kind}, bin ${index + 1} of ${cases.length}`);
-        bins.push(await this.#measureBin(kind, bin, full, meter));
+        bins.push(await this.#measureBin(kind, bin, meter));
       }
       const plans = choosePlans(bins, objective, meter).filter((cell) => cell !== null);
       chosen.push(...plans);
@@ -180,15 +180,19 @@ export class CalibrationRun {
 
   /** Cases of a kind of hit by the similarity of their donors, the least similar bin first. */
   #binsOf(kind: MeasuredKind, cases: readonly PromptCase[], finder: DonorFinder): KindCase[][] {
-    const { bins, samples, seed } = this.#options;
+    const { bins, full, samples, seed } = this.#options;
     const found = cases.flatMap((of, target) =>
       finder
-        .choices(kind, of, this.#targetSeed('tuning', target), CHOICES_PER_PROMPT)
-        .map((choice): KindCase => ({ of, target, choice })),
+        .choices(kind, of, seedOf(seed, 'tuning full', target), CHOICES_PER_PROMPT)
+        .map((choice, rank): KindCase => {
+          // Each choice has a full generation of its own: one that came twice would count as two alike.
+          const stream = rank === 0 ? 'tuning full' : (`tuning full ${rank}` as const);
+          return { of, target, choice, full: fullJob(stream, full, of, target, seed) };
+        }),
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
     // A bin with few cases shows nothing.
-    const count = Math.min(bins, Math.max(1, Math.round(found.length / samples)));
+    const count = Math.min(bins, Math.max(1, Math.floor(found.length / samples)));
     const size = Math.ceil(found.length / count);
     return Array.from({ length: count }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
       .filter((bin) => bin.length > 0)
@@ -201,14 +205,14 @@ export class CalibrationRun {
   async #measureBin(
     kind: MeasuredKind,
     cases: readonly KindCase[],
-    full: readonly VideoOutcome[],
     meter: LossMeter,
   ): Promise<MeasuredBin> {
     const starts = startGrid(kind, this.#options);
-    const ofCases = cases.map(({ target }) => full[target]!);
+    const full = await this.#maker.measure(cases.map((each) => each.full));
+    const groups = cases.map(({ target }) => target);
     const similarity = Math.min(...cases.map(({ choice }) => choice.similarity));
     const cells = await race(
-      { kind, similarity, full: ofCases, groups: cases.map(({ target }) => target), starts },
+      { kind, similarity, full, groups, starts },
       {
         objective: this.#options.objective,
         meter,
@@ -227,18 +231,19 @@ export class CalibrationRun {
         ...cell,
         diversity: meanDistance(cell.outcomes, donorsOfCases),
       })),
-      full: ofCases,
-      groups: cases.map(({ target }) => target),
+      full,
+      groups,
     };
   }
 
-  #hitJob(kind: MeasuredKind, { of, target, choice }: KindCase, start: GridPoint): VideoJob {
+  #hitJob(kind: MeasuredKind, { of, full, choice }: HitCase, start: GridPoint): VideoJob {
     const donors = choice.donors.map(({ donor, part }) => ({ donor: donor.stored, part }));
     const names = donors.map(({ donor, part }) => `${part} ${donor.key}`).join(' + ');
+    const { startTime, steps, solver, anchor } = start;
     // The noise of the full generation that it is compared with.
-    const plan = { ...start, seed: this.#targetSeed('tuning', target) };
+    const plan = { startTime, steps, solver, anchor, seed: full.plan.seed };
     return {
-      key: `${kind} ${nameOfStart(start)} ${target} from ${names}`,
+      key: `${kind} ${nameOfStart(start)} beside ${full.key} from ${names}`,
       of,
       plan,
       donors: () => this.#latents.partsOf(donors, plan),
@@ -315,14 +320,13 @@ export class CalibrationRun {
     let evaluations = 0;
     const jobs = cases.map((of, index): VideoJob => {
       const finder = new DonorFinder(donors.slice(0, index), this.#attributes, content.thresholds);
-      const seed = this.#targetSeed('held-out', index);
-      const plan = finder.plan(of, seed, fullPlan.steps, calibration);
+      const ofCase = fullJobsOfCases[index]!;
+      const plan = finder.plan(of, ofCase.plan.seed, fullPlan.steps, calibration);
       hits[plan.hit] = (hits[plan.hit] ?? 0) + 1;
       evaluations += plan.steps;
-      if (plan.hit === 'miss') return fullJobsOfCases[index]!;
-      const choice = { donors: finder.donorsOf(plan), similarity: 1 };
-      const job = this.#hitJob(plan.hit as MeasuredKind, { of, target: index, choice }, plan);
-      return { ...job, key: `held-out ${job.key}`, plan: { ...job.plan, seed } };
+      if (plan.hit === 'miss') return ofCase;
+      const choice = { donors: finder.donorsOf(plan) };
+      return this.#hitJob(plan.hit as MeasuredKind, { of, full: ofCase, choice }, plan);
     });
     const outcomes = await this.#maker.measure(jobs);
     const measured = meter.compare(outcomes, full);
@@ -334,10 +338,6 @@ export class CalibrationRun {
       isWithinObjective: meets(measured, objective),
       hits,
     };
-  }
-
-  #targetSeed(set: PromptSetName, index: number): number {
-    return seedOf(this.#options.seed, `${set} full`, index);
   }
 }
 
@@ -361,8 +361,14 @@ const PARTS_OF_KIND: Readonly<Record<RacedKind, readonly LookupPart[]>> = {
 
 type PromptSetName = 'tuning' | 'held-out';
 
-interface KindCase {
+/** A request, its full generation, and the donors of a hit. */
+interface HitCase {
   of: PromptCase;
+  full: VideoJob;
+  choice: Pick<DonorChoice, 'donors'>;
+}
+
+interface KindCase extends HitCase {
   /** Position of the prompt. */
   target: number;
   choice: DonorChoice;

@@ -38,7 +38,7 @@ export interface DonorChoice {
 }
 
 /** As many as the look-up asks the index for. */
-const CANDIDATES_PER_PART = 8;
+export const CANDIDATES_PER_PART = 8;
 
 export function donorOf(
   stored: StoredDonor,

@@ -27,6 +27,8 @@ export function estimateEvaluations(
   let sum = count * (referenceSteps + 2 * full.steps);
   for (const kind of MEASURED_KINDS) {
     const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
+    // Each choice of donors has a full generation of its own.
+    sum += bins * perBin * full.steps;
     sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
   }
   sum += generations * Math.min(perBin, MOST_IN_CHAINS) * FINALIST_STEPS;

@@ -5,22 +5,38 @@ import type { VideoJob } from './video-maker.ts';
 
 /** Streams of full generations: videos of one prompt in two of them share no noise. */
 export type FullStream =
-  'reference' | 'tuning full' | 'tuning donor' | 'held-out full' | 'held-out donor';
+  | 'reference'
+  | 'tuning full'
+  | `tuning full ${number}`
+  | 'tuning donor'
+  | 'held-out full'
+  | 'held-out donor';
 
 /** Full generations of prompts, the same for whoever asks for them. */
 export function fullJobs(
   stream: FullStream,
-  { solver, steps }: Pick<GridPoint, 'solver' | 'steps'>,
+  plan: Pick<GridPoint, 'solver' | 'steps'>,
   cases: readonly PromptCase[],
   seed: number,
 ): VideoJob[] {
+  return cases.map((of, index) => fullJob(stream, plan, of, index, seed));
+}
+
+/** @param index position of the prompt */
+export function fullJob(
+  stream: FullStream,
+  { solver, steps }: Pick<GridPoint, 'solver' | 'steps'>,
+  of: PromptCase,
+  index: number,
+  seed: number,
+): VideoJob {
   const start: GridPoint = { startTime: 1, steps, solver, anchor: 'none' };
-  return cases.map((of, index) => ({
+  return {
     key: `${stream} ${nameOfStart(start)} ${index}`,
     of,
     plan: { ...start, seed: seedOf(seed, stream, index) },
     donors: null,
-  }));
+  };
 }
 
 /** Of one video of a stream. */

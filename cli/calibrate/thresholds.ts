@@ -5,7 +5,7 @@ import { promptForKeys } from '#core/prompt.ts';
 import { judgements, type JudgedAttribute } from '#core/shown-attributes.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
 import { verifyDonor } from '#core/verify-donor.ts';
-import type { Donor } from './donors.ts';
+import { CANDIDATES_PER_PART, type Donor } from './donors.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
 /** How thresholds were found. */
@@ -20,7 +20,7 @@ const FEWEST_PAIRS = 32;
 
 /**
  * The least similarities from which on donors show what was asked of a part in at least that share of
- * the cases, judged over all prompts and videos that the look-up does not refuse (`verifyDonor`), for the
+ * the cases, judged over the videos that the look-up proposes and does not refuse (`verifyDonor`), for the
  * whole those of the very same prompt among them.
  *
  * Without a judge nothing tells what a video shows: then a donor has to be as similar to the prompt as
@@ -83,17 +83,22 @@ function judgedPairs(
     if (vector === null || named.length === 0 || met.has(key)) continue;
     met.add(key);
     const question = { prompt, embedding, calibration: { admits }, judged: attributes };
-    for (const [index, { record }] of donors.entries()) {
-      const shown = record.vectors[part];
-      const isSame = keys[index] === key;
-      if (shown === null) continue;
-      // The parts of a video of the same prompt are never lent: the whole of it is.
-      if (part !== 'whole' && isSame) continue;
+    const nearest = donors
+      .flatMap(({ record }, index) => {
+        const shown = record.vectors[part];
+        const isSame = keys[index] === key;
+        // The parts of a video of the same prompt are never lent: the whole of it is.
+        if (shown === null || (part !== 'whole' && isSame)) return [];
+        return [{ record, index, isSame, similarity: cosine(vector, shown) }];
+      })
+      .sort((one, other) => other.similarity - one.similarity)
+      .slice(0, CANDIDATES_PER_PART);
+    for (const { record, index, isSame, similarity } of nearest) {
       if (verifyDonor(part, question, record, isSame).shows !== 'asked') continue;
-      pairs.push({
-        similarity: cosine(vector, shown),
-        isRight: named.every(({ index: attribute, value }) => seen[index]![attribute] === value),
-      });
+      const isRight = named.every(
+        ({ index: attribute, value }) => seen[index]![attribute] === value,
+      );
+      pairs.push({ similarity, isRight });
     }
   }
   return pairs;
