@@ -118,25 +118,32 @@ export function toBasis(
   }
 }
 
-/** The channels of a coefficient whose components begin at `first`. */
+/** The channels of a coefficient whose components begin at `first`; to the same array, in place. */
 export function fromBasis(
   basis: Float64Array | null,
   components: Float32Array,
   first: number,
   values: Float32Array,
+  firstValue: number,
+  sums: Float64Array,
 ): void {
-  const channels = values.length;
+  const channels = sums.length;
   if (basis === null) {
     for (let channel = 0; channel < channels; channel++) {
-      values[channel] = components[first + channel]!;
+      values[firstValue + channel] = components[first + channel]!;
     }
     return;
   }
-  for (let channel = 0; channel < channels; channel++) {
-    let sum = 0;
-    for (let component = 0; component < channels; component++) {
-      sum += basis[component * channels + channel]! * components[first + component]!;
+  sums.fill(0);
+  for (let component = 0; component < channels; component++) {
+    const size = components[first + component]!;
+    if (size === 0) continue;
+    const row = component * channels;
+    for (let channel = 0; channel < channels; channel++) {
+      sums[channel]! += basis[row + channel]! * size;
     }
-    values[channel] = sum;
+  }
+  for (let channel = 0; channel < channels; channel++) {
+    values[firstValue + channel] = sums[channel]!;
   }
 }

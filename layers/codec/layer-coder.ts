@@ -123,6 +123,7 @@ export class LayeredCoefficients {
     const ratios = new Float64Array(channels).fill(1);
     const line = new Float32Array(channels);
     const rotated = new Float32Array(channels);
+    const sums = new Float64Array(channels);
     const stride = blocks * channels;
     const perUnit = 1 / this.#finest;
     let epoch = -1;
@@ -266,7 +267,7 @@ export class LayeredCoefficients {
         }
         isAnyKnown[lineNumber] = hasKnown;
         if (isLearning && hasOther && frequency > 0) {
-          fromBasis(basis, line, 0, rotated);
+          fromBasis(basis, line, 0, rotated, 0, sums);
           finder.add(rotated);
         }
       }
@@ -318,16 +319,13 @@ export class LayeredCoefficients {
   #leaveBases(values: Float32Array): void {
     const { blocks, frequencies, extents } = this.#layout;
     const { channels } = extents;
-    const line = new Float32Array(channels);
+    const sums = new Float64Array(channels);
     for (const [epoch, basis] of this.#bases.entries()) {
-      const from = BASIS_FREQUENCIES[epoch]!;
-      const end = BASIS_FREQUENCIES[epoch + 1] ?? frequencies;
-      for (let frequency = from; frequency < Math.min(end, frequencies); frequency++) {
-        for (let block = 0; block < blocks; block++) {
-          const first = (frequency * blocks + block) * channels;
-          fromBasis(basis, values, first, line);
-          values.set(line, first);
-        }
+      const from = BASIS_FREQUENCIES[epoch]! * blocks;
+      const end = Math.min(BASIS_FREQUENCIES[epoch + 1] ?? frequencies, frequencies) * blocks;
+      for (let line = from; line < end; line++) {
+        const first = line * channels;
+        fromBasis(basis, values, first, values, first, sums);
       }
     }
   }

@@ -74,7 +74,7 @@ describe('the basis of the channels', () => {
     const energies = [0, 0, 0];
     for (const line of lines) {
       toBasis(basis, line, 0, components);
-      fromBasis(basis, components, 0, back);
+      fromBasis(basis, components, 0, back, 0, new Float64Array(3));
       for (const [channel, value] of line.entries()) expect(back[channel]).toBeCloseTo(value, 5);
       for (const [component, value] of components.entries()) energies[component]! += value ** 2;
     }
