@@ -19,7 +19,7 @@ export interface VideoProfile {
 export const VIDEO_PROFILES: readonly VideoProfile[] = [
   {
     name: 'demo',
-    latentBytes: 4633,
+    latentBytes: 5372,
     secondsPerEvaluation: 0.0088,
     steps: 10,
     hasTunedSteps: true,
