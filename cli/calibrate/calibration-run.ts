@@ -322,11 +322,12 @@ export class CalibrationRun {
       const finder = new DonorFinder(donors.slice(0, index), this.#attributes, content.thresholds);
       const ofCase = fullJobsOfCases[index]!;
       const plan = finder.plan(of, ofCase.plan.seed, fullPlan.steps, calibration);
-      hits[plan.hit] = (hits[plan.hit] ?? 0) + 1;
+      const kind = plan.anchor === 'place' ? 'placed' : plan.hit;
+      hits[kind] = (hits[kind] ?? 0) + 1;
       evaluations += plan.steps;
       if (plan.hit === 'miss') return ofCase;
       const choice = { donors: finder.donorsOf(plan) };
-      return this.#hitJob(plan.hit as MeasuredKind, { of, full: ofCase, choice }, plan);
+      return this.#hitJob(kind as MeasuredKind, { of, full: ofCase, choice }, plan);
     });
     const outcomes = await this.#maker.measure(jobs);
     const measured = meter.compare(outcomes, full);

@@ -1,3 +1,4 @@
+import { isRegional } from '#core/generation.ts';
 import type { MeasuredKind } from './donors.ts';
 import { fails, meets, strain, type LossMeter, type MeasuredLoss } from './losses.ts';
 import type { Objective } from './objective.ts';
@@ -46,10 +47,13 @@ export const FIRST_ROUND = 64;
 
 /** Of starts of one cost, how many go on after the first round. */
 const KEPT_PER_COST = 2;
+/** Regions are evaluated one by one. */
+const KEPT_REGIONS_PER_COST = 1;
 
 /**
  * Measures starts on more and more cases, twice as many each time. Out go those that lose too much with 95 % confidence, those
- * that cost more than one which meets the objective already, and of one cost all but the best two.
+ * that cost more than one which meets the objective already, and of one cost all but the best
+ * two.
  *
  * @returns every start with what was measured of it, the cheapest first
  */
@@ -98,7 +102,7 @@ function select(
   const ordered = [...cells].sort(
     (one, other) => strain(one.measured, objective) - strain(other.measured, objective),
   );
-  const keptAtCost = new Map<number, number>();
+  const keptAtCost = new Map<string, number>();
   const left: RacedCell[] = [];
   const dropped: RacedCell[] = [];
   for (const cell of ordered) {
@@ -113,12 +117,14 @@ function reasonOf(
   { measured, equivalents, start }: RacedCell,
   cheapest: number,
   objective: Objective,
-  keptAtCost: Map<number, number>,
+  keptAtCost: Map<string, number>,
 ): string | null {
   if (fails(measured, objective)) return 'loses more than the objective, with 95 % confidence';
   if (equivalents > cheapest) return 'costs more than a start that meets the objective';
-  const kept = keptAtCost.get(start.steps) ?? 0;
-  if (kept >= KEPT_PER_COST) return 'loses more than two others of its cost';
-  keptAtCost.set(start.steps, kept + 1);
+  const cost = `${start.steps} ${isRegional(start.anchor)}`;
+  const kept = keptAtCost.get(cost) ?? 0;
+  const most = isRegional(start.anchor) ? KEPT_REGIONS_PER_COST : KEPT_PER_COST;
+  if (kept >= most) return 'loses more than others of its cost';
+  keptAtCost.set(cost, kept + 1);
   return null;
 }
