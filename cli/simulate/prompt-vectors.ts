@@ -47,7 +47,7 @@ export async function openPackageVectors(
   const { manifest, revision } = modelPackage;
   const { file, thresholds: given } = await loadCalibration(modelPackage);
   const thresholds = thresholdsOf(given);
-  const shown = shownBy(revision);
+  const shown = shownBy(manifest);
   const embedder = await OnnxTextEmbedder.open(modelPackage);
   const vectorOf = new Map<string, Float32Array>();
 
