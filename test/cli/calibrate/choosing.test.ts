@@ -203,7 +203,7 @@ describe('what prompts ask for', () => {
 
 describe('the grid of starts', () => {
   it('has nothing that saves nothing, and regions only for packages that can', () => {
-    const full = { solver: 'ab2', steps: 4 } as const;
+    const full = { solver: 'ab2', steps: 6 } as const;
     for (const supportsRegions of [true, false]) {
       const grid = startGrid('background', {
         full,
@@ -213,7 +213,7 @@ describe('the grid of starts', () => {
       });
       expect(grid.some(({ anchor }) => anchor === 'region')).toBe(supportsRegions);
       for (const { anchor, steps } of grid) {
-        expect(steps).toBeLessThanOrEqual(anchor === 'region' ? 4 : 3);
+        expect(steps).toBeLessThanOrEqual(anchor === 'region' ? 6 : 5);
       }
       expect(new Set(grid.map(nameOfStart)).size).toBe(grid.length);
     }
