@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { decodeLatent } from '#codec/decode-latent.ts';
+import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { startPoint } from '#core/calibration.ts';
 import { SOLVERS, type SolverName } from '#core/generation.ts';
@@ -13,13 +13,14 @@ import { OnnxJudge } from '#models/onnx-judge.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { RunAnswers } from '#models/run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan } from '#models/sample-run.ts';
-import { adherence, crossedTargets, type Target } from './world-prompts.ts';
+import { adherence, crossedTargets, placedTargets, type Target } from './world-prompts.ts';
 
 /**
  * What denoising only the object's region of a background hit saves, in evaluations and in seconds, and
  * what it costs in adherence. For each of N prompts a donor is made that shows another object on the same
- * background; its background, as the cache keeps it, is what three plans get: none of it (a full generation),
- * anchored, and by region.
+ * background; its background, as the cache keeps it, is what plans get: none of it (a full generation),
+ * anchored, by a region that two full evaluations find and, where the package was trained for it, in the
+ * place of the donor's object, from another donor whose object has the size and motion asked for.
  *
  *     node bench/regions.ts [--count 8] [--provider cpu|cuda] [--model DIR] [--json]
  *
@@ -39,9 +40,11 @@ const { values: flags } = parseArgs({
     'anchored-steps': { type: 'string', default: '4' },
     /** Steps of the plans for a region, with commas; those of a full generation unless said. */
     'region-steps': { type: 'string' },
+    /** Steps and solvers of the plans for a given place, with commas. */
+    place: { type: 'string', default: '4/dpmpp-2m,5/ab2,6/ab2' },
     /** How the region is found; see `RegionFacts`. Several of each with commas. */
     before: { type: 'string', default: '2' },
-    margin: { type: 'string', default: '1' },
+    margin: { type: 'string', default: '0' },
     /** What of the place of the donor's own object is denoised: all of it that was filled, what no frame shows, none. */
     hole: { type: 'string', default: 'filled' },
     threads: { type: 'string' },
@@ -99,6 +102,17 @@ for (const regionSteps of numbers(flags['region-steps'] ?? String(steps))) {
   }
 }
 
+if (manifest.regions?.trained === true) {
+  for (const each of flags.place.split(',')) {
+    const [placeSteps, named] = each.split('/');
+    const ofPlace = startPoint(1, Number(placeSteps), oneOf('place', SOLVERS, named ?? solver));
+    trials.push({
+      name: `placed, ${placeSteps} steps of ${ofPlace.solver}`,
+      plan: { ...ofPlace, anchor: 'place' },
+    });
+  }
+}
+
 interface Outcome {
   adherence: number;
   object: number;
@@ -110,16 +124,13 @@ interface Outcome {
 const outcomes = new Map<string, Outcome[]>(trials.map(({ name }) => [name, []]));
 await model.warmUp();
 for (const [index, pair] of pairs(Number(flags.count)).entries()) {
-  const donor = await run(pair.donor, trials[0]!, 100 + index, null);
-  const mask = await model.segment(donor.latent);
-  const stored = encodeLatent({ latent: donor.latent, mask, compatibilityKey: key });
-  const { background, dilatedMask } = decodeLatent(stored, {
-    compatibilityKey: key,
-    shape: latentShape(manifest),
-  });
+  const donor = await storedDonor(pair.donor, 100 + index);
+  const placed =
+    manifest.regions?.trained === true ? await storedDonor(pair.placed, 200 + index) : donor;
   for (const trial of trials) {
+    const { background, dilatedMask } = trial.plan.anchor === 'place' ? placed : donor;
     const hole = holeOf(dilatedMask, trial.hole);
-    const parts = trial.plan.startTime === 1 ? null : { object: null, background, hole };
+    const parts = trial === trials[0] ? null : { object: null, background, hole };
     const made = await run(pair.target, trial, 1000 + index, parts);
     const { values } = await judge.judge(made.latent);
     outcomes.get(trial.name)!.push({
@@ -180,8 +191,9 @@ if (flags.json) {
 }
 
 /** Prompts, each with another that asks for another object on the same background. */
-function pairs(count: number): { target: Target; donor: Target }[] {
+function pairs(count: number): { target: Target; donor: Target; placed: Target }[] {
   const all = crossedTargets(Infinity);
+  const ofPlace = placedTargets(Infinity);
   const stride = Math.max(1, Math.floor(all.length / count));
   return all
     .filter((_, index) => index % stride === 0)
@@ -191,8 +203,17 @@ function pairs(count: number): { target: Target; donor: Target }[] {
         ({ truth }) =>
           truth['scene'] === target.truth['scene'] && truth['shape'] !== target.truth['shape'],
       );
-      return { target, donor: others[target.prompt.length % others.length]! };
+      const donor = others[target.prompt.length % others.length]!;
+      return { target, donor, placed: ofPlace[all.indexOf(target)]! };
     });
+}
+
+/** A video of the prompt as the cache keeps it. */
+async function storedDonor(of: Target, seed: number): Promise<DecodedLatent> {
+  const { latent } = await run(of, trials[0]!, seed, null);
+  const mask = await model.segment(latent);
+  const stored = encodeLatent({ latent, mask, compatibilityKey: key });
+  return decodeLatent(stored, { compatibilityKey: key, shape: latentShape(manifest) });
 }
 
 function holeOf(filled: Tensor, hole: Hole = 'filled'): Tensor | null {

@@ -59,6 +59,22 @@ export function crossedTargets(count: number): Target[] {
   return targets.slice(0, count);
 }
 
+/**
+ * For every object on every background but its own, in the order of `crossedTargets`: another shape in another
+ * colour, of the same size and motion, on the same background.
+ */
+export function placedTargets(count: number): Target[] {
+  const targets: Target[] = [];
+  for (let shift = 1; shift < BACKGROUNDS.length; shift++) {
+    for (const [index, { size, motion }] of OBJECTS.entries()) {
+      const { shape, color } = OBJECTS[(index + 4) % OBJECTS.length]!;
+      const words = { shape, color, size, motion };
+      targets.push(target(words, BACKGROUNDS[(index + shift) % BACKGROUNDS.length]!));
+    }
+  }
+  return targets.slice(0, count);
+}
+
 /** Share of a target's attributes that the judge recognised, of one part or of both. */
 export function adherence(
   attributes: readonly { name: string; part: string; values: readonly string[] }[],
