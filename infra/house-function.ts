@@ -35,8 +35,8 @@ export const ARCHITECTURE = lambda.Architecture.X86_64;
 
 const DEFAULT_MEMORY_MEGABYTES = 512;
 
-/** Native modules come with a layer, or, as zstd-napi, are done without. */
-const EXTERNAL_MODULES = ['onnxruntime-node', 'zstd-napi'];
+/** Native modules come with a layer. */
+const EXTERNAL_MODULES = ['onnxruntime-node'];
 
 /** Node looks for a layer's modules on behalf of CommonJS only, and CommonJS has no `import.meta`. */
 const BUNDLE_URL = 'flexcacheBundleUrl';

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
-import { zstd } from '#codec/zstd.ts';
 import type { StateFinding } from '#local/check-state.ts';
 import { stateExists } from '#local/state-folder.ts';
 import { lockHolder } from '#local/state-lock.ts';
@@ -35,7 +34,6 @@ interface DoctorReport {
   node: NodeReport & { found: NodeReport | null };
   /** Providers whose libraries are there. */
   onnxruntime: { version: string; providers: ExecutionProvider[] } | { error: ErrorReport };
-  zstd: string;
   /** With an error where the folder is none of ours, or its table is damaged. */
   state: {
     path: string;
@@ -81,7 +79,6 @@ export async function doctor(context: CliContext, options: DoctorOptions): Promi
   const report: DoctorReport = {
     node: inspectNode(),
     onnxruntime,
-    zstd: zstd.name,
     state: await inspectState(statePath),
     model: await inspectModel(resolve(context.workingDirectory, options.model)),
     gpu: inspectGpu('providers' in onnxruntime ? onnxruntime.providers : []),
@@ -234,7 +231,7 @@ async function freeBytes(path: string): Promise<number> {
 }
 
 function describe(report: DoctorReport): string {
-  const { node, onnxruntime, zstd, state, model, gpu, provider, disk, content } = report;
+  const { node, onnxruntime, state, model, gpu, provider, disk, content } = report;
   const onnxruntimeText =
     'error' in onnxruntime
       ? `NOT USABLE: ${onnxruntime.error.message}`
@@ -253,7 +250,6 @@ function describe(report: DoctorReport): string {
   return [
     `node         ${nodeText}`,
     `onnxruntime  ${onnxruntimeText}`,
-    `zstd         ${zstd}`,
     `state        ${state.path}, ${describeState(state)}`,
     `model        ${modelText}`,
     ...('error' in model ? [] : [`calibration  ${describeCalibration(model.calibration)}`]),

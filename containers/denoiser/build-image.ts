@@ -22,9 +22,6 @@ const ENTRY_POINTS = [
 /** They load binaries, or files beside their own. */
 const SHIPPED_MODULES = ['onnxruntime-node', 'sharp', 'h264-mp4-encoder'];
 
-/** zstd-napi is faster than Node's own zstd, which stands in for it; it would have to be compiled. */
-const EXTERNAL_MODULES = [...SHIPPED_MODULES, 'zstd-napi'];
-
 /** What the install script of onnxruntime-node needs, and nothing else. */
 const INSTALL_ONLY = new Set(['adm-zip', 'global-agent']);
 
@@ -43,7 +40,7 @@ function bundle(folder: string): void {
     target: 'node24',
     format: 'esm',
     mainFields: ['module', 'main'],
-    external: EXTERNAL_MODULES,
+    external: SHIPPED_MODULES,
     keepNames: true,
     sourcemap: true,
     sourcesContent: false,

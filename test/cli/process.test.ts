@@ -54,7 +54,6 @@ describe('the process', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       node: { version: process.version, path: process.execPath, found: null },
       onnxruntime: { version: expect.any(String), providers: expect.arrayContaining(['cpu']) },
-      zstd: expect.stringMatching(/^(zstd-napi|node:zlib)$/),
       state: { path: join(folder, 'none'), exists: false, bytes: 0, lockedByProcess: null },
       model: { path: join(folder, 'nowhere'), error: { code: 'model_missing' } },
       disk: { freeBytes: expect.any(Number) },
