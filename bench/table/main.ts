@@ -14,10 +14,10 @@ import { embedPrompts } from './prompts.ts';
 import { benchRequests, type BenchRequest } from './requests.ts';
 import type { RowResult } from './result.ts';
 import { needsTuning, ROWS, type FullGenerations, type FullName, type Row } from './rows.ts';
-import { runRow } from './run-row.ts';
+import { planRow, runRow } from './run-row.ts';
 import { describeMachine, type Settings } from './settings.ts';
 import { measureTiming, type Timing } from './timing.ts';
-import { tuneRivals, tuningEvaluations, type Tuning } from './tuning.ts';
+import { assumedTuning, tuneRivals, tuningEvaluations, type Tuning } from './tuning.ts';
 
 /**
  * Replays one trace through FlexCache and its rivals in one engine, really denoising every video, and writes what each
@@ -26,9 +26,10 @@ import { tuneRivals, tuningEvaluations, type Tuning } from './tuning.ts';
  *
  *     node bench/table/main.ts [--provider cpu] [--requests 2000] [--seed 1] [--measured 1024] [--tuning 160]
  *         [--batch 24] [--jobs 1] [--systems ID,ID] [--out docs/evaluation] [--work DIR] [--model DIR]
- *         [--without-report]
+ *         [--plans-only] [--without-report]
  *
  * Rows that are in `--out` already, for the same trace and model, are left as they are; each is written when it is done.
+ * `--plans-only` makes no videos: what every system would do, in minutes on a CPU and without a word on quality.
  * `--requests 24 --measured 8 --tuning 14` rehearses all of it on a CPU. docs/evaluation.md says what is compared.
  */
 const { values: flags } = parseArgs({
@@ -45,6 +46,7 @@ const { values: flags } = parseArgs({
     work: { type: 'string', default: '.flexcache/table' },
     model: { type: 'string', default: 'containers/demo-model/package' },
     'real-clips': { type: 'string', default: 'docs/evaluation/real-clips.f16' },
+    'plans-only': { type: 'boolean', default: false },
     'without-report': { type: 'boolean', default: false },
     child: { type: 'string' },
   },
@@ -70,6 +72,7 @@ const settings: Settings = {
   requests: count('requests'),
   seed: count('seed'),
   measured: count('measured'),
+  isPlanned: flags['plans-only'],
   tuning: count('tuning'),
   batch: count('batch'),
   jobs: count('jobs'),
@@ -98,8 +101,10 @@ async function runAll(rows: readonly Row[]): Promise<void> {
     embeddingsFile(),
   );
   forecast(rows, requests, split);
-  await writeTiming();
-  const tunings = [...new Set(rows.filter(needsTuning).map(({ full }) => full))];
+  if (!settings.isPlanned) await writeTiming();
+  const tunings = settings.isPlanned
+    ? []
+    : [...new Set(rows.filter(needsTuning).map(({ full }) => full))];
   const waiting = await unfinished(rows);
   // What others wait for begins first; rows without it run beside it.
   const first = tunings.map((name) => `tuning:${name}`);
@@ -117,7 +122,7 @@ async function runAll(rows: readonly Row[]): Promise<void> {
       }),
       ...before.map((name) => () => child(name)),
       ...after.map((row) => async () => {
-        await tuned.get(`tuning:${row.full}`)!.promise;
+        await tuned.get(`tuning:${row.full}`)?.promise;
         await child(`row:${row.id}`);
       }),
     ],
@@ -162,7 +167,7 @@ async function runChild(name: string): Promise<void> {
   const row = ROWS.find((each) => each.id === id)!;
   const requests = traceOf(row.isShuffled);
   const start = performance.now();
-  await runRow(row, {
+  await (settings.isPlanned ? planRow : runRow)(row, {
     settings,
     modelPackage,
     fulls,
@@ -170,7 +175,7 @@ async function runChild(name: string): Promise<void> {
     requests,
     measured: measuredOf(requests),
     embeddings,
-    tuning: needsTuning(row) ? await readJson<Tuning>(tuningFile(row.full)) : null,
+    tuning: needsTuning(row) ? await tuningOf(row) : null,
   });
   log(`${id}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
@@ -254,6 +259,7 @@ async function unfinished(rows: readonly Row[]): Promise<Row[]> {
     const isDone =
       result?.requests.index.length === expected &&
       result.seed === settings.seed &&
+      result.isPlanned === settings.isPlanned &&
       result.modelRevision === modelPackage.revision &&
       result.full.solver === fulls[row.full].solver &&
       result.full.steps === fulls[row.full].steps &&
@@ -293,8 +299,19 @@ function fullsOf({ file }: BenchCalibration): FullGenerations {
   };
 }
 
+/** Without videos nothing is fitted: what was fitted before, else a ladder that was measured on 32 to 40 prompts. */
+async function tuningOf({ full }: Row): Promise<Tuning | null> {
+  const fitted = await readJson<Tuning>(tuningFile(full));
+  return fitted ?? (settings.isPlanned ? assumedTuning(fulls[full]) : null);
+}
+
 function chosenRows(): readonly Row[] {
-  if (flags.systems === undefined) return ROWS;
+  if (flags.systems === undefined) {
+    // Nothing is known of how N=50 and MoDM's thresholds do without videos.
+    return settings.isPlanned
+      ? ROWS.filter(({ kind, isOnlyMeasured }) => kind !== 'modm-like' && !isOnlyMeasured)
+      : ROWS;
+  }
   return flags.systems.split(',').map((id) => {
     const row = ROWS.find((each) => each.id === id);
     if (row !== undefined) return row;

@@ -27,6 +27,8 @@ export interface RowResult {
   createdAt: string;
   machine: string;
   provider: ExecutionProvider;
+  /** No video was made: counts alone, nothing of quality. */
+  isPlanned: boolean;
   seed: number;
   modelRevision: string;
   /** Ours without a calibration of the package: start points that were measured on few prompts. */
@@ -40,7 +42,7 @@ export interface RowResult {
     hits: string;
     evaluations: number[];
     equivalents: number[];
-    /** Attributes that the judge saw, of those that were asked for: one digit a request. */
+    /** Attributes that the judge saw, of those that were asked for: one digit a request; empty where nothing was made. */
     right: string;
     asked: string;
   };

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '#cli/write-file-atomically.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
+import type { HitKind } from '#core/generation.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { compatibilityOf } from '#models/manifest.ts';
@@ -10,6 +11,7 @@ import { calibrationOf, type BenchCalibration } from './calibrations.ts';
 import { publishedNirvanaLadder, skippedSteps } from './ladder.ts';
 import { LatentNetworks } from './networks.ts';
 import { Pictures } from './pictures.ts';
+import { PlannedVideos, replayPlans } from './planned.ts';
 import type { PromptEmbeddings } from './prompts.ts';
 import { replay, type Outcome } from './replay.ts';
 import type { BenchRequest } from './requests.ts';
@@ -29,7 +31,7 @@ import { FinalLatentCache } from './systems/final-latents.ts';
 import { NoCache } from './systems/none.ts';
 import { NoisyStateCache } from './systems/noisy-states.ts';
 import { PartsOfStatesCache } from './systems/parts-of-states.ts';
-import { Product } from './systems/product.ts';
+import { Product, type ProductOptions } from './systems/product.ts';
 import { vllmOmniCache } from './systems/vllm-omni.ts';
 import type { Tuning } from './tuning.ts';
 
@@ -44,6 +46,43 @@ export interface RowInput {
   measured: ReadonlySet<number>;
   embeddings: PromptEmbeddings;
   tuning: Tuning | null;
+}
+
+/** Bytes of a stored latent where none is made: the mean of 24 full generations of the demo package. */
+const PLANNED_LATENT_BYTES = 2600;
+
+/** Decides what one row would do, and writes its result. */
+export async function planRow(row: Row, input: RowInput): Promise<void> {
+  const { settings, modelPackage, fulls, embeddings } = input;
+  const full = fulls[row.full];
+  const videos = new PlannedVideos(modelPackage.manifest, embeddings);
+  const start = performance.now();
+  const planned = { videos, latentBytes: PLANNED_LATENT_BYTES };
+  const system = buildSystem(row, input, videos as unknown as LatentNetworks, planned);
+  const outcomes = await replayPlans(system, input.requests, {
+    videos,
+    embeddings,
+    full,
+    batch: settings.batch,
+  });
+  const perRequest = outcomes.map(({ request: { index }, hit, evaluations, equivalents }) => ({
+    index,
+    hit,
+    evaluations,
+    equivalents: Number(equivalents.toFixed(3)),
+    right: '',
+    asked: '',
+  }));
+  await writeResult(input, {
+    ...conditionsOf(row, input),
+    isPlanned: true,
+    ...countsOf(perRequest),
+    frechet: null,
+    diversity: null,
+    videos: perRequest.filter(({ hit }) => hit !== 'exact').length,
+    holdings: system.holdings(),
+    replaySeconds: Number(((performance.now() - start) / 1000).toFixed(1)),
+  });
 }
 
 /** Replays one row and writes its result. */
@@ -75,11 +114,7 @@ export async function runRow(row: Row, input: RowInput): Promise<void> {
     });
     const seconds = (performance.now() - start) / 1000;
     const result = await describe(row, input, outcomes, system, seconds);
-    await mkdir(settings.results, { recursive: true });
-    await writeFileAtomically(
-      join(settings.results, `${row.id}.json`),
-      `${JSON.stringify(result)}\n`,
-    );
+    await writeResult(input, result);
     if (pictures !== null) {
       const { images, shown } = await pictures.sheets(manifest, model, full);
       for (const [name, image] of images) {
@@ -97,6 +132,7 @@ function buildSystem(
   row: Row,
   { modelPackage, fulls, calibration, tuning }: RowInput,
   networks: LatentNetworks,
+  planned?: ProductOptions['planned'],
 ): System {
   const { manifest } = modelPackage;
   const full = fulls[row.full];
@@ -134,6 +170,7 @@ function buildSystem(
         judged: manifest.judge?.attributes ?? [],
         latentShape: latentShape(manifest),
         networks,
+        ...(planned && { planned }),
         usesCodec: row.without !== 'codec',
         decouples: row.without !== 'decoupling',
         verifies: row.without !== 'verification',
@@ -147,13 +184,60 @@ function publishedStates(steps: number): number[] {
   return [...new Set(states)].filter((step) => step > 0);
 }
 
+interface PerRequest {
+  index: number;
+  hit: HitKind;
+  evaluations: number;
+  equivalents: number;
+  right: number | string;
+  asked: number | string;
+}
+
+async function writeResult({ settings }: RowInput, result: RowResult): Promise<void> {
+  await mkdir(settings.results, { recursive: true });
+  const path = join(settings.results, `${result.row.id}.json`);
+  await writeFileAtomically(path, `${JSON.stringify(result)}\n`);
+}
+
+function conditionsOf(row: Row, { settings, modelPackage, fulls, calibration, tuning }: RowInput) {
+  return {
+    format: RESULT_FORMAT,
+    row,
+    full: fulls[row.full],
+    createdAt: new Date().toISOString(),
+    machine: describeMachine(),
+    provider: settings.provider,
+    seed: settings.seed,
+    modelRevision: modelPackage.revision,
+    isProvisional: row.kind === 'ours' && calibration.isProvisional,
+    calibratedAt: row.kind === 'ours' ? calibration.file.createdAt : null,
+    tuning,
+  } satisfies Partial<RowResult>;
+}
+
+function countsOf(perRequest: readonly PerRequest[]) {
+  return {
+    requests: {
+      index: perRequest.map(({ index }) => index),
+      hits: perRequest.map(({ hit }) => HIT_LETTERS[hit]).join(''),
+      evaluations: perRequest.map(({ evaluations }) => evaluations),
+      equivalents: perRequest.map(({ equivalents }) => equivalents),
+      right: perRequest.map(({ right }) => right).join(''),
+      asked: perRequest.map(({ asked }) => asked).join(''),
+    },
+    evaluations: bootstrapEstimate(perRequest.map(({ evaluations }) => evaluations)),
+    equivalents: bootstrapEstimate(perRequest.map(({ equivalents }) => equivalents)),
+  } satisfies Partial<RowResult>;
+}
+
 async function describe(
   row: Row,
-  { settings, modelPackage, fulls, calibration, measured, tuning }: RowInput,
+  input: RowInput,
   outcomes: readonly Outcome[],
   system: System,
   seconds: number,
 ): Promise<RowResult> {
+  const { settings, modelPackage, measured } = input;
   const attributes = modelPackage.manifest.judge?.attributes ?? [];
   const made = outcomes.filter((outcome) => outcome !== undefined);
   const judgedOf = new Map(
@@ -175,32 +259,13 @@ async function describe(
       asked,
     };
   });
-  const videos = made.filter((outcome) => outcome.hit !== 'exact');
   return {
-    format: RESULT_FORMAT,
-    row,
-    full: fulls[row.full],
-    createdAt: new Date().toISOString(),
-    machine: describeMachine(),
-    provider: settings.provider,
-    seed: settings.seed,
-    modelRevision: modelPackage.revision,
-    isProvisional: row.kind === 'ours' && calibration.isProvisional,
-    calibratedAt: row.kind === 'ours' ? calibration.file.createdAt : null,
-    tuning,
-    requests: {
-      index: perRequest.map(({ index }) => index),
-      hits: perRequest.map(({ hit }) => HIT_LETTERS[hit]).join(''),
-      evaluations: perRequest.map(({ evaluations }) => evaluations),
-      equivalents: perRequest.map(({ equivalents }) => equivalents),
-      right: perRequest.map(({ right }) => right).join(''),
-      asked: perRequest.map(({ asked }) => asked).join(''),
-    },
-    evaluations: bootstrapEstimate(perRequest.map(({ evaluations }) => evaluations)),
-    equivalents: bootstrapEstimate(perRequest.map(({ equivalents }) => equivalents)),
+    ...conditionsOf(row, input),
+    isPlanned: false,
+    ...countsOf(perRequest),
     frechet: await frechetDistance(settings, made, measured),
     diversity: diversityOf(made),
-    videos: videos.length,
+    videos: made.filter((outcome) => outcome.hit !== 'exact').length,
     holdings: system.holdings(),
     replaySeconds: Number(seconds.toFixed(1)),
   };

@@ -10,6 +10,8 @@ export interface Settings {
   seed: number;
   /** Requests on which quality is compared with N=50. */
   measured: number;
+  /** Decide what would be done and make no videos. */
+  isPlanned: boolean;
   /** Requests of the tuning split. */
   tuning: number;
   batch: number;

@@ -199,6 +199,7 @@ describe('comparison', () => {
     createdAt: '',
     machine: '',
     provider: 'cpu',
+    isPlanned: false,
     seed: 1,
     modelRevision: '',
     isProvisional: false,

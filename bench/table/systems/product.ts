@@ -21,6 +21,7 @@ import { createLookupHandler, type LookupServices } from '#functions/lookup/hand
 import type { LeaseRequest } from '#stores/table.ts';
 import type { VectorMatch, VectorScope } from '#stores/vector-index.ts';
 import { dot } from '../nearest.ts';
+import type { PlannedVideos } from '../planned.ts';
 import type { LatentNetworks } from '../networks.ts';
 import type { BenchRequest } from '../requests.ts';
 import type { Decision, Holdings, MadeVideo, System } from '../system.ts';
@@ -35,6 +36,8 @@ export interface ProductOptions {
   judged: readonly JudgedAttribute[];
   latentShape: readonly number[];
   networks: LatentNetworks;
+  /** Videos are planned and not made: what stands in for them, and the bytes of a latent. */
+  planned?: { videos: PlannedVideos; latentBytes: number };
   /** Donors are what the codec gives back; without it what was generated. */
   usesCodec?: boolean;
   /** Objects and backgrounds are looked up apart. */
@@ -83,7 +86,8 @@ export class Product implements System {
         'a replay answers exact repeats before it asks a system',
       );
     }
-    const loaded = plan.donors.map((donor) => ({
+    const { planned } = this.#options;
+    const loaded = (planned ? [] : plan.donors).map((donor) => ({
       donor,
       latent: this.#load(donor.latentKey, donorReading(plan)),
     }));
@@ -100,6 +104,11 @@ export class Product implements System {
 
   async store(videos: readonly MadeVideo[]): Promise<void> {
     if (videos.length === 0) return;
+    const { planned } = this.#options;
+    if (planned !== undefined) {
+      this.#storePlanned(videos, planned);
+      return;
+    }
     const { networks } = this.#options;
     const latents = videos.map(({ latent }) => latent);
     const masks = await networks.segment(latents);
@@ -119,11 +128,7 @@ export class Product implements System {
       const vector = (latent: Tensor | null): number[] | null =>
         latent && Array.from(vectorOf.get(latent)!, (x) => Number(x.toPrecision(FLOAT32_DIGITS)));
       const { latentKey, latentBytes } = this.#keep(video, masks[index]!);
-      const { request, plan, embedding } = video.decision.note as {
-        request: GenerationRequest;
-        plan: Plan;
-        embedding: PromptEmbedding;
-      };
+      const { request, plan, embedding } = video.decision.note as Noted;
       const donors = plan.donors.map(({ entryId, similarity }) => ({
         similarity,
         entry: this.#stores.stored(entryId),
@@ -143,6 +148,32 @@ export class Product implements System {
         createdAt: new Date(video.request.time * 1000).toISOString(),
         gpuSeconds: 0,
         stepsRun: video.evaluations,
+      });
+    }
+  }
+
+  #storePlanned(
+    made: readonly MadeVideo[],
+    { videos, latentBytes }: NonNullable<ProductOptions['planned']>,
+  ): void {
+    for (const { request: asked, decision } of made) {
+      const { request, plan, embedding } = decision.note as Noted;
+      const donors = plan.donors.map(({ entryId, similarity, part }) => ({
+        similarity,
+        part,
+        entry: this.#stores.stored(entryId)!,
+      }));
+      this.#bytes += latentBytes;
+      this.#stores.add({
+        ...askedOf(this.#options.compatibilityKey, request, embedding, donors),
+        ...NO_FILES,
+        latentKey: `latents/${asked.index}`,
+        latentBytes,
+        vectors: videos.vectors(asked.prompt, embedding),
+        shown: videos.shown(asked, donors),
+        createdAt: new Date(asked.time * 1000).toISOString(),
+        gpuSeconds: 0,
+        stepsRun: plan.steps,
       });
     }
   }
@@ -187,6 +218,13 @@ export class Product implements System {
     this.#bytesRead += prefixBytes(header, reading.layers);
     return decodeLatent(stored.container, { compatibilityKey, shape }, reading);
   }
+}
+
+/** What is kept of a request until its video is stored. */
+interface Noted {
+  request: GenerationRequest;
+  plan: Plan;
+  embedding: PromptEmbedding;
 }
 
 function requestOf({ index, prompt, seed }: BenchRequest, steps: number): GenerationRequest {
