@@ -36,7 +36,7 @@ export class ChannelBasis {
    * energy first: `basis[component * C + channel]`. By Jacobi rotations in a fixed order, with `+ - * /` and
    * `sqrt` alone: encoder and decoder find the same bits on any machine.
    */
-  find(): Float64Array {
+  find(): BasisPair {
     const { channels } = this;
     const matrix = this.#products.slice();
     const vectors = new Float64Array(channels * channels);
@@ -55,7 +55,7 @@ export class ChannelBasis {
       const from = component * channels;
       basis.set(vectors.subarray(from, from + channels), place * channels);
     }
-    return basis;
+    return new BasisPair(basis, channels);
   }
 }
 
@@ -94,56 +94,61 @@ function rotate(
   }
 }
 
-/** Components of a coefficient's channels, which begin at `first`; the channels themselves without a basis. */
-export function toBasis(
-  basis: Float64Array | null,
-  values: Float32Array,
-  first: number,
-  components: Float32Array,
-): void {
-  const channels = components.length;
-  if (basis === null) {
-    for (let channel = 0; channel < channels; channel++) {
-      components[channel] = values[first + channel]!;
-    }
-    return;
-  }
-  for (let component = 0; component < channels; component++) {
-    const row = component * channels;
-    let sum = 0;
-    for (let channel = 0; channel < channels; channel++) {
-      sum += basis[row + channel]! * values[first + channel]!;
-    }
-    components[component] = sum;
-  }
-}
+/** A basis of the channels and its inverse, which for an orthonormal one has the same numbers. */
+export class BasisPair {
+  readonly #basis: Float64Array;
+  readonly #transposed: Float64Array;
+  readonly #sums: Float64Array;
+  readonly #channels: number;
 
-/** The channels of a coefficient whose components begin at `first`; to the same array, in place. */
-export function fromBasis(
-  basis: Float64Array | null,
-  components: Float32Array,
-  first: number,
-  values: Float32Array,
-  firstValue: number,
-  sums: Float64Array,
-): void {
-  const channels = sums.length;
-  if (basis === null) {
-    for (let channel = 0; channel < channels; channel++) {
-      values[firstValue + channel] = components[first + channel]!;
-    }
-    return;
+  /** @param basis `basis[component * C + channel]`, orthonormal */
+  constructor(basis: Float64Array, channels: number) {
+    this.#basis = basis;
+    this.#channels = channels;
+    this.#sums = new Float64Array(channels);
+    this.#transposed = basis.map(
+      (_, index) => basis[(index % channels) * channels + Math.floor(index / channels)]!,
+    );
   }
-  sums.fill(0);
-  for (let component = 0; component < channels; component++) {
-    const size = components[first + component]!;
-    if (size === 0) continue;
-    const row = component * channels;
-    for (let channel = 0; channel < channels; channel++) {
-      sums[channel]! += basis[row + channel]! * size;
-    }
+
+  /** Turns the channels of one coefficient, which begin at `first`, into components. */
+  enter(values: Float32Array, first: number): void {
+    this.#multiply(this.#transposed, values, first);
   }
-  for (let channel = 0; channel < channels; channel++) {
-    values[firstValue + channel] = sums[channel]!;
+
+  /** Turns the components of one coefficient, which begin at `first`, into channels. */
+  leave(values: Float32Array, first: number): void {
+    this.#multiply(this.#basis, values, first);
+  }
+
+  #multiply(rows: Float64Array, values: Float32Array, first: number): void {
+    const channels = this.#channels;
+    const sums = this.#sums;
+    sums.fill(0);
+    let from = 0;
+    for (; from + 4 <= channels; from += 4) {
+      const at = first + from;
+      const value0 = values[at]!;
+      const value1 = values[at + 1]!;
+      const value2 = values[at + 2]!;
+      const value3 = values[at + 3]!;
+      if (value0 === 0 && value1 === 0 && value2 === 0 && value3 === 0) continue;
+      const row0 = from * channels;
+      const row1 = row0 + channels;
+      const row2 = row1 + channels;
+      const row3 = row2 + channels;
+      for (let to = 0; to < channels; to++) {
+        sums[to]! +=
+          rows[row0 + to]! * value0 +
+          rows[row1 + to]! * value1 +
+          rows[row2 + to]! * value2 +
+          rows[row3 + to]! * value3;
+      }
+    }
+    for (; from < channels; from++) {
+      const value = values[first + from]!;
+      for (let to = 0; to < channels; to++) sums[to]! += rows[from * channels + to]! * value;
+    }
+    for (let to = 0; to < channels; to++) values[first + to] = sums[to]!;
   }
 }

@@ -24,7 +24,7 @@ import { LAYERS } from './layers.ts';
  * under a checksum, and the length is known, so a file that was cut, grown or altered is refused.
  */
 const MAGIC = 'FCL';
-const VERSION = 3;
+const VERSION = 4;
 const COMPATIBILITY_OFFSET = 12;
 const COMPATIBILITY_BYTES = 8;
 const SEED_OFFSET = 20;

@@ -1,5 +1,5 @@
 import type { BlockLayout } from './blocks.ts';
-import { ChannelBasis, fromBasis, toBasis } from './channel-basis.ts';
+import { ChannelBasis, type BasisPair } from './channel-basis.ts';
 import { ExpectedBits } from './expected-bits.ts';
 import { meanWithin, probabilityBelow, tailBeyond } from './laplace.ts';
 import { DEAD_ZONE_SHARES, LAYER_HALVINGS, LAYERS } from './layers.ts';
@@ -69,7 +69,7 @@ export class LayeredCoefficients {
   /** The scale that was expected when it was coded last. */
   readonly #scales: Float32Array;
   /** Of the channels, from each of `BASIS_FREQUENCIES` on. */
-  readonly #bases: Float64Array[] = [];
+  readonly #bases: BasisPair[] = [];
   readonly #bandMeans: Float64Array;
   #layersCoded = 0;
 
@@ -122,12 +122,10 @@ export class LayeredCoefficients {
     const weights = new ScaleWeights(channels);
     const ratios = new Float64Array(channels).fill(1);
     const line = new Float32Array(channels);
-    const rotated = new Float32Array(channels);
-    const sums = new Float64Array(channels);
     const stride = blocks * channels;
     const perUnit = 1 / this.#finest;
     let epoch = -1;
-    let basis: Float64Array | null = null;
+    let basis: BasisPair | null = null;
 
     for (let frequency = 0; frequency < frequencies; frequency++) {
       if (finder.isUsed && frequency === BASIS_FREQUENCIES[epoch + 1]) {
@@ -161,10 +159,8 @@ export class LayeredCoefficients {
         const lineNumber = frequency * blocks + block;
         const first = lineNumber * channels;
         if (isFirst && coefficients !== null) {
-          toBasis(basis, coefficients, first, rotated);
-          for (let channel = 0; channel < channels; channel++) {
-            coefficients[first + channel] = rotated[channel]! * perUnit;
-          }
+          for (let at = first; at < first + channels; at++) coefficients[at]! *= perUnit;
+          basis?.enter(coefficients, first);
         }
         // A mean that overflowed, which only a forged file has, must not spread.
         if (!(bandMean >= smallestScale)) bandMean = smallestScale;
@@ -267,8 +263,8 @@ export class LayeredCoefficients {
         }
         isAnyKnown[lineNumber] = hasKnown;
         if (isLearning && hasOther && frequency > 0) {
-          fromBasis(basis, line, 0, rotated, 0, sums);
-          finder.add(rotated);
+          basis?.leave(line, 0);
+          finder.add(line);
         }
       }
       bandMeans[band] = bandMean;
@@ -319,13 +315,11 @@ export class LayeredCoefficients {
   #leaveBases(values: Float32Array): void {
     const { blocks, frequencies, extents } = this.#layout;
     const { channels } = extents;
-    const sums = new Float64Array(channels);
     for (const [epoch, basis] of this.#bases.entries()) {
       const from = BASIS_FREQUENCIES[epoch]! * blocks;
       const end = Math.min(BASIS_FREQUENCIES[epoch + 1] ?? frequencies, frequencies) * blocks;
       for (let line = from; line < end; line++) {
-        const first = line * channels;
-        fromBasis(basis, values, first, values, first, sums);
+        basis.leave(values, line * channels);
       }
     }
   }

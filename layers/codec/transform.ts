@@ -245,16 +245,19 @@ function spareFor({ extents, longestTime, longestRow }: BlockLayout): Float32Arr
  */
 export function toCoefficients(latent: Float32Array, layout: BlockLayout): Float32Array {
   const coefficients = new Float32Array(layout.count);
-  const positions = latent.length / layout.extents.channels;
-  const values = new Float32Array(positions);
-  const spare = spareFor(layout);
-  const places = placesOf(layout);
   const { channels } = layout.extents;
+  const positions = latent.length / channels;
+  const values = latent.slice();
+  const spare = spareFor(layout);
   for (let channel = 0; channel < channels; channel++) {
-    values.set(latent.subarray(channel * positions, (channel + 1) * positions));
-    transformChannel(values, spare, layout, true);
-    for (let position = 0; position < positions; position++) {
-      coefficients[places[position]! + channel] = values[position]!;
+    const first = channel * positions;
+    transformChannel(values.subarray(first, first + positions), spare, layout, true);
+  }
+  const places = placesOf(layout);
+  for (let position = 0; position < positions; position++) {
+    const place = places[position]!;
+    for (let channel = 0; channel < channels; channel++) {
+      coefficients[place + channel] = values[channel * positions + position]!;
     }
   }
   return coefficients;
@@ -265,14 +268,17 @@ export function fromCoefficients(coefficients: Float32Array, layout: BlockLayout
   const { channels, frames, height, width } = layout.extents;
   const positions = frames * height * width;
   const latent = new Float32Array(channels * positions);
-  const spare = spareFor(layout);
   const places = placesOf(layout);
-  for (let channel = 0; channel < channels; channel++) {
-    const values = latent.subarray(channel * positions, (channel + 1) * positions);
-    for (let position = 0; position < positions; position++) {
-      values[position] = coefficients[places[position]! + channel]!;
+  for (let position = 0; position < positions; position++) {
+    const place = places[position]!;
+    for (let channel = 0; channel < channels; channel++) {
+      latent[channel * positions + position] = coefficients[place + channel]!;
     }
-    transformChannel(values, spare, layout, false);
+  }
+  const spare = spareFor(layout);
+  for (let channel = 0; channel < channels; channel++) {
+    const first = channel * positions;
+    transformChannel(latent.subarray(first, first + positions), spare, layout, false);
   }
   return latent;
 }
