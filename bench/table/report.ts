@@ -16,7 +16,7 @@ import { costCurve, hitsCurve, qualityCurve } from './figures.ts';
 import type { ShownVideo, ShownVideos } from './pictures.ts';
 import { HIT_LETTERS, type RowResult } from './result.ts';
 import { ROWS } from './rows.ts';
-import type { Timing } from './timing.ts';
+import { ASSUMED_TIMINGS, type Timing } from './timing.ts';
 
 /**
  * Writes the tables of docs/evaluation.md, its figures and the page of the worst and the best videos from what
@@ -43,53 +43,93 @@ export interface TableRow {
 
 const folder = resolve(flags.results);
 const docs = resolve(flags.docs);
-const results = await readResults();
-const { timings } = JSON.parse(await readFile(join(folder, 'timing.json'), 'utf8')) as {
-  timings: Timing[];
-};
-const reference = results.get('none-50');
-const provider = [...results.values()][0]!.provider;
-const timing = timings.find((each) => each.provider === provider)!;
+/** Rows whose videos were made, and rows that were only planned. */
+const made = await readResults(folder);
+const planned = await readResults(join(folder, 'planned'));
+/** Without N=50 the videos that were made are too few for the table, and the plans are its rows. */
+const results = made.has('none-50') || planned.size === 0 ? made : planned;
+if (results.size === 0) throw new Error(`there is no row in ${folder}: run bench/table/main.ts`);
+const isPlanned = results === planned;
+const timings = isPlanned ? ASSUMED_TIMINGS : await readTimings();
+const { provider } = timings[0]!;
+const timing = timings[0]!;
 const cpuTiming = timings.find((each) => each.provider === 'cpu')!;
-const rows: TableRow[] = [...results.values()].map((result) => {
-  const service = serviceOf(result, timing);
-  return {
-    result,
-    loss: reference === undefined ? null : qualityLoss(result, reference),
-    service,
-    dollars: dollarsOf(result, service),
-  };
-});
+const rows = tableRows(results);
 const rowOf = (id: string): TableRow | undefined => rows.find(({ result }) => result.row.id === id);
 
-async function readResults(): Promise<Map<string, RowResult>> {
-  const files = new Set(await readdir(folder));
+function tableRows(of: ReadonlyMap<string, RowResult>): TableRow[] {
+  const reference = of.get('none-50') ?? of.get('none');
+  return [...of.values()].map((result) => {
+    const service = serviceOf(result, timing);
+    return {
+      result,
+      loss:
+        reference === undefined || result.isPlanned || result === reference
+          ? null
+          : qualityLoss(result, reference),
+      service,
+      dollars: dollarsOf(result, service),
+    };
+  });
+}
+
+async function readTimings(): Promise<Timing[]> {
+  const text = await readFile(join(folder, 'timing.json'), 'utf8');
+  return (JSON.parse(text) as { timings: Timing[] }).timings;
+}
+
+async function readResults(from: string): Promise<Map<string, RowResult>> {
+  const files = new Set(await readdir(from).catch(() => []));
   const found = new Map<string, RowResult>();
   for (const { id } of ROWS) {
     if (!files.has(`${id}.json`)) continue;
-    found.set(id, JSON.parse(await readFile(join(folder, `${id}.json`), 'utf8')) as RowResult);
+    found.set(id, JSON.parse(await readFile(join(from, `${id}.json`), 'utf8')) as RowResult);
   }
-  if (found.size === 0) throw new Error(`there is no row in ${folder}: run bench/table/main.ts`);
   return found;
 }
 
 function conditions(): string {
-  const [{ result }] = rows as [TableRow];
-  const ours = rowOf('ours')?.result ?? result;
-  const measured = reference?.requests.index.length ?? 0;
-  const provisional = ours.isProvisional
-    ? '\n\n**The package had no calibration when this was measured: our rows ran start points of its reuse-study.json with thresholds that were measured on 190 videos.**'
-    : '';
-  return (
-    [
-      `${ours.requests.index.length.toLocaleString('en')} requests, seed ${ours.seed}, ${ours.videos.toLocaleString('en')} videos made (the others are exact repeats); quality against N=50 on ${measured} of them. ` +
-        `${ours.createdAt.slice(0, 10)}, ${ours.machine}, ${ours.provider}. Model revision ${ours.modelRevision.slice(0, 12)}; tuned solver ${ours.full.solver} at N=${ours.full.steps}.`,
-      `One worker: ${milliseconds(timing.evaluation)} an evaluation, ${milliseconds(timing.fixed)} for the rest of a video (states of the prompt ${milliseconds(timing.parts.text)}, decoding, media and entry ${milliseconds(timing.parts.finish)}), ${milliseconds(timing.donor)} to decode a donor; on the same machine's CPU ${milliseconds(cpuTiming.evaluation)}, ${milliseconds(cpuTiming.fixed)} and ${milliseconds(cpuTiming.donor)}.`,
-    ].join('\n\n') + provisional
-  );
+  const ours = rowOf('ours')?.result ?? rows[0]!.result;
+  const { requests, seed, videos, createdAt, modelRevision, full, machine } = ours;
+  const measured = made.get('none-50')?.requests.index.length;
+  const count = requests.index.length.toLocaleString('en');
+  const model = `Model revision ${modelRevision.slice(0, 12)}; tuned solver ${full.solver} at N=${full.steps}.`;
+  const text = isPlanned
+    ? [
+        `${count} requests, seed ${seed}, of which ${videos.toLocaleString('en')} are no exact repeats. ${createdAt.slice(0, 10)}. ${model}`,
+        '**No video was made for these rows: there was no GPU left.** They are what the systems decide, with the cosines of prompts and videos as `flexcache simulate` takes them; there is no quality in them, ladders called refitted are those of an earlier study of 32 to 40 prompts, and MoDM has no row. What videos were made is below.',
+        `Seconds are not measured here but earlier, on quiet machines: ${seconds(ASSUMED_TIMINGS[0]!)} on an H200 without media files, ${seconds(ASSUMED_TIMINGS[1]!)} on two shared processors with them.`,
+      ]
+    : [
+        `${count} requests, seed ${seed}, ${videos.toLocaleString('en')} videos made (the others are exact repeats); quality against N=50 on ${measured ?? 0} of them. ${createdAt.slice(0, 10)}, ${machine}, ${provider}. ${model}`,
+        `One worker: ${seconds(timing)}; on the same machine's CPU ${seconds(cpuTiming)}.`,
+      ];
+  if (ours.isProvisional) {
+    text.push(
+      '**The package had no calibration when this was made: our rows ran start points of its reuse-study.json with thresholds that were measured on 190 videos.**',
+    );
+  }
+  return text.join('\n\n');
 }
 
-function qualityTable(): string {
+function seconds({ evaluation, fixed, donor }: Timing): string {
+  return `${milliseconds(evaluation)} an evaluation, ${milliseconds(fixed)} for the rest of a video, ${milliseconds(donor)} to decode a donor`;
+}
+
+/** The rows whose videos were made, where the table has plans. */
+function madeSection(): string {
+  if (!isPlanned || made.size === 0) return 'All rows above.';
+  const shown = tableRows(made);
+  const [{ result }] = shown as [TableRow];
+  return [
+    `The first ${result.requests.index.length} requests, on ${result.machine}. Intervals tell how little so few say; against full generations the package's reuse-study.json has 512 videos for every kind of hit.`,
+    qualityTable(shown),
+  ].join('\n\n');
+}
+
+function qualityTable(shown: readonly TableRow[]): string {
+  const none = shown.find(({ result }) => result.row.id === 'none')?.result.diversity?.mean;
+  const other = shown.some(({ result }) => result.row.id === 'none-50') ? 'N=50' : 'no cache';
   const head = [
     'system',
     'N',
@@ -103,14 +143,13 @@ function qualityTable(): string {
     'evaluations',
     'equivalents',
     'adherence',
-    'loss of adherence to N=50',
-    'growth of FD to N=50',
+    `loss of adherence to ${other}`,
+    `growth of FD to ${other}`,
     'diversity',
   ];
-  const none = rowOf('none')?.result.diversity?.mean;
   return markdownTable(
     head,
-    rows.map(({ result, loss }) => {
+    shown.map(({ result, loss }) => {
       const counts = countHits(result);
       const { diversity } = result;
       return [
@@ -121,7 +160,7 @@ function qualityTable(): string {
         ).map((hit) => String(counts[HIT_LETTERS[hit]] ?? 0)),
         interval(result.evaluations, 2),
         result.equivalents.mean.toFixed(2),
-        interval(adherenceOfRow(result), 3),
+        result.isPlanned ? '' : interval(adherenceOfRow(result), 3),
         loss === null ? '' : interval(loss.adherence, 1, 100, ' %'),
         loss?.frechet ? interval(loss.frechet, 1, 100, ' %') : '',
         diversity === null || none === undefined ? '' : interval(diversity, 0, 100 / none, ' %'),
@@ -442,7 +481,8 @@ if (!flags['without-simulation']) {
 await writeShownVideos();
 await replaceBetweenMarkers(join(docs, 'evaluation.md'), {
   conditions: conditions(),
-  quality: qualityTable(),
+  quality: qualityTable(rows),
+  made: madeSection(),
   cost: costTable(),
   goals: goalsTable(),
 });
