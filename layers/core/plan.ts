@@ -69,12 +69,14 @@ type PartCandidate = Candidate & { part: LookupPart };
 /**
  * Decides what one request starts from: the exact video, else the hit that takes the least compute,
  * then the one that is expected to lose the least, else noise. The donors of a pair are chosen
- * together. Where generations are limited, the result's worth as a donor counts as well, so that a hit
- * that saves little from a donor near the limit is made in full. The same input gives the same plan. Among donors that cost the same it prefers those whose
- * judge saw most of what is asked for, then the most similar ones; among equally good ones the one that
- * is fewest reuses away from a full generation; then it draws by the request's seed, so no single
- * entry becomes the ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`,
- * hold beside the calibration's.
+ * together. Where generations are limited, the result's worth as a donor counts as well: a hit that
+ * saves little from a donor near the limit is made in full, which is the most that any request runs.
+ *
+ * The same input gives the same plan. Among donors that cost the same it prefers those whose judge saw
+ * most of what is asked for, then the most similar ones; among equally good ones the one that is fewest
+ * reuses away from a full generation; then it draws by the request's seed, so no single entry becomes
+ * the ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`, hold beside the
+ * calibration's.
  */
 export function makePlan(input: PlanInput): Plan {
   const { request, exactVideoId } = input;
