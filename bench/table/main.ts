@@ -307,9 +307,12 @@ async function tuningOf({ full }: Row): Promise<Tuning | null> {
 
 function chosenRows(): readonly Row[] {
   if (flags.systems === undefined) {
-    // Nothing is known of how N=50 and MoDM's thresholds do without videos.
+    // Without videos MoDM has no thresholds, and N=50, codec and regions change no count.
     return settings.isPlanned
-      ? ROWS.filter(({ kind, isOnlyMeasured }) => kind !== 'modm-like' && !isOnlyMeasured)
+      ? ROWS.filter(
+          ({ kind, isOnlyMeasured, without }) =>
+            kind !== 'modm-like' && !isOnlyMeasured && without !== 'codec' && without !== 'regions',
+        )
       : ROWS;
   }
   return flags.systems.split(',').map((id) => {
