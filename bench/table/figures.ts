@@ -40,8 +40,8 @@ export function qualityCurve(rows: readonly TableRow[]): string {
   );
   return render({
     title: { text: 'Compute and quality beside full generations of N=50' },
-    legend: { top: 30 },
-    grid: { top: 80, left: 70, right: 150, bottom: 60 },
+    legend: { top: 46 },
+    grid: { top: 100, left: 70, right: 150, bottom: 60 },
     xAxis: axis('evaluations a request (equivalents of full ones)'),
     yAxis: axis('loss of adherence, %'),
     series: [...kinds].map(([name, points]) => ({
@@ -51,6 +51,32 @@ export function qualityCurve(rows: readonly TableRow[]): string {
       data: points.map(({ result, loss }) => ({
         name: result.row.id,
         value: [result.equivalents.mean, 100 * loss!.adherence.mean],
+      })),
+      label: { show: true, position: 'right', formatter: '{b}', fontSize: 9 },
+      labelLayout: { hideOverlap: true },
+    })),
+  });
+}
+
+/** Evaluations against what a cache holds: a point for each row that has one. */
+export function bytesCurve(rows: readonly TableRow[]): string {
+  const kinds = Map.groupBy(
+    rows.filter(({ result }) => result.holdings.bytes > 0),
+    ({ result }) => result.row.kind,
+  );
+  return render({
+    title: { text: 'Compute and bytes held' },
+    legend: { top: 46 },
+    grid: { top: 100, left: 70, right: 170, bottom: 60 },
+    xAxis: axis('evaluations a request (equivalents of full ones)'),
+    yAxis: { ...axis('megabytes at the end'), type: 'log' },
+    series: [...kinds].map(([name, points]) => ({
+      type: 'scatter',
+      name: name === 'ours' ? 'FlexCache' : name,
+      symbolSize: name === 'ours' ? 13 : 9,
+      data: points.map(({ result }) => ({
+        name: result.row.id,
+        value: [result.equivalents.mean, result.holdings.bytes / 1e6],
       })),
       label: { show: true, position: 'right', formatter: '{b}', fontSize: 9 },
       labelLayout: { hideOverlap: true },
@@ -75,8 +101,8 @@ const SHOWN_OVER_TIME: readonly string[] = [
 export function hitsCurve(results: readonly RowResult[]): string {
   return render({
     title: { text: `Hits over time from cold, by ${WINDOW} requests` },
-    legend: { top: 30 },
-    grid: { top: 80, left: 60, right: 30, bottom: 60 },
+    legend: { top: 46 },
+    grid: { top: 100, left: 60, right: 30, bottom: 60 },
     xAxis: axis('requests'),
     yAxis: { ...axis('share of requests with a hit'), min: 0, max: 1 },
     series: results
