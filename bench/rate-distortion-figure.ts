@@ -52,7 +52,7 @@ export function rateDistortionCurve(points: readonly RatePoint[]): string {
       animation: false,
       backgroundColor: '#fff',
       title: { text: 'Rate and distortion of the final video' },
-      legend: { top: 30, data: times.map((time) => `t0 ${time}`) },
+      legend: { top: 42, data: times.map((time) => `t0 ${time}`) },
       grid: { top: 80, left: 70, right: 30, bottom: 60 },
       xAxis: {
         type: 'log',

@@ -26,7 +26,7 @@ import { adherence, crossedTargets } from './world-prompts.ts';
  * resumed with another seed at several start times from what was stored. The distortion is that of what
  * comes out, against what comes out of the unquantised latent.
  *
- *     node bench/rate-distortion.ts [--provider cuda] [--count 512] [--batch 32] [--out docs/evaluation/rate-distortion.json]
+ *     node bench/rate-distortion.ts [--provider cuda] [--count 512] [--batch 32] [--out docs/figures/rate-distortion.json]
  */
 const { values: flags } = parseArgs({
   options: {

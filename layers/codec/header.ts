@@ -24,7 +24,7 @@ import { LAYERS } from './layers.ts';
  * under a checksum, and the length is known, so a file that was cut, grown or altered is refused.
  */
 const MAGIC = 'FCL';
-const VERSION = 5;
+const VERSION = 6;
 const COMPATIBILITY_OFFSET = 12;
 const COMPATIBILITY_BYTES = 8;
 const SEED_OFFSET = 20;
@@ -63,7 +63,7 @@ export function mostContainerBytes(shape: readonly number[]): number {
 }
 
 /** Bits a value that the layers have, taken together, in a latent like those they were measured on. */
-const TYPICAL_BITS = [0.3, 1.1, 1.75] as const;
+const TYPICAL_BITS = [0.35, 1.1, 1.75] as const;
 
 /**
  * How many bytes to fetch in the hope that they have the first layers of a container: most latents of the

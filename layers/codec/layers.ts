@@ -15,7 +15,7 @@ export const LAYERS: number = LAYER_HALVINGS.length;
  * and without dither: dithered, each would cost about a bit in ten and say nothing. Measured, as the other
  * constants here, on latents of the demo package (docs/codec.md).
  */
-export const DEAD_ZONE_SHARES = [0.06, 0.06, 0.2] as const;
+export const DEAD_ZONE_SHARES = [0.035, 0.06, 0.35] as const;
 
 /** Variance of the error of a latent that is read for re-noising, for each value of it. */
 export function errorVariance(layers: number, firstCell: number = FIRST_CELL): number {
