@@ -171,7 +171,7 @@ describe('limits', () => {
   test('on dollars a day count what is reserved, and take back what was not spent', async () => {
     const { create, table, services, makeTenant } = api();
     const price = estimateCost(
-      { networkEvaluations: 10, timing: ASSUMED_TIMING },
+      { networkEvaluations: services.manifest.scheduler.steps, timing: ASSUMED_TIMING },
       services.prices,
     ).total;
     const { key, tenant } = await makeTenant({ budgetPerDay: (price * 5n) / 2n });
