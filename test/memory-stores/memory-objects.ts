@@ -2,6 +2,7 @@ import { ObjectMissingError } from '#core/errors.ts';
 import type { StorageClass } from '#core/storage-class.ts';
 import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
+import { meterObjectRead } from '#stores/object-requests.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
@@ -10,6 +11,7 @@ import type {
   PresignOptions,
   PutObjectOptions,
 } from '#stores/objects.ts';
+import { meterUse } from '#stores/usage-meter.ts';
 
 export interface MemoryObjectsOptions {
   /** Epoch milliseconds: the store's own clock. */
@@ -41,16 +43,24 @@ export class MemoryObjects implements ObjectStore {
 
   async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
     validateObjectKey(key);
+    meterUse({ objectGets: 1 });
     const object = this.#objects.get(key);
     if (object === undefined) throw new ObjectMissingError(key);
     refuseLongObject(key, object.head.bytes, atMostBytes);
+    meterObjectRead(object.head.bytes, object.head.storageClass);
     return Uint8Array.from(object.body);
   }
 
   async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
-    const body = await this.get(key);
-    if (start >= body.byteLength) throw nothingThere(key, start);
-    return { body: body.slice(start, start + bytes), objectBytes: body.byteLength };
+    validateObjectKey(key);
+    meterUse({ objectGets: 1 });
+    const object = this.#objects.get(key);
+    if (object === undefined) throw new ObjectMissingError(key);
+    const { body: whole, head } = object;
+    if (start >= whole.byteLength) throw nothingThere(key, start);
+    const body = whole.slice(start, start + bytes);
+    meterObjectRead(body.byteLength, head.storageClass);
+    return { body, objectBytes: whole.byteLength };
   }
 
   async head(key: string): Promise<ObjectHead | null> {
