@@ -105,7 +105,7 @@ export class CalibrationRun {
     this.#watcher.onStage('donors');
     const donors = await this.#donors('tuning', tuning);
     const thresholds = measureThresholds(tuning, donors, this.#attributes, precision);
-    const finder = new DonorFinder(donors, this.#attributes, thresholds.thresholds);
+    const finder = new DonorFinder(donors, this.#attributes, thresholds);
 
     const cells: RacedCell[] = [];
     const chosen: RacedCell[] = [];
@@ -142,6 +142,7 @@ export class CalibrationRun {
       },
       maxGeneration: null,
       thresholds: mapValues(thresholds.thresholds, floored),
+      sureThresholds: mapValues(thresholds.sureThresholds, floored),
       plans: chosen.map((cell) => planOf(cell)),
       measured: cells.map((cell) => ({
         ...planOf(cell),
@@ -312,6 +313,8 @@ export class CalibrationRun {
     meter: LossMeter,
   ): Promise<CalibrationContent['heldOut']> {
     const { full: fullPlan, objective } = this.#options;
+    const { thresholds: all, sureThresholds = all } = content;
+    const thresholds = { thresholds: all, sureThresholds };
     const calibration = new PackageCalibration(content);
     const fullJobsOfCases = this.#fullJobs('held-out', cases);
     const full = await this.#maker.measure(fullJobsOfCases);
@@ -319,7 +322,7 @@ export class CalibrationRun {
     const hits: Record<string, number> = {};
     let evaluations = 0;
     const jobs = cases.map((of, index): VideoJob => {
-      const finder = new DonorFinder(donors.slice(0, index), this.#attributes, content.thresholds);
+      const finder = new DonorFinder(donors.slice(0, index), this.#attributes, thresholds);
       const ofCase = fullJobsOfCases[index]!;
       const plan = finder.plan(of, ofCase.plan.seed, fullPlan.steps, calibration);
       const kind = plan.anchor === 'place' ? 'placed' : plan.hit;

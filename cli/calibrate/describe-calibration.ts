@@ -1,3 +1,4 @@
+import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { CalibrationFile, CalibratedPlan } from '#core/calibration-file.ts';
 import type { Estimate } from '#core/statistics/intervals.ts';
 import { fittedTable, type Column } from '../fitted-table.ts';
@@ -24,19 +25,20 @@ export function describeCalibration(
   { pairs }: MeasuredThresholds,
   columns: number | undefined,
 ): string {
-  const { full, reference, objective, thresholds, heldOut } = file;
+  const { full, reference, objective, thresholds, sureThresholds = thresholds, heldOut } = file;
   const rows = file.plans.map((plan): Row => ({ ...plan, verdict: 'chosen' }));
   const kinds = new Set(file.plans.map(({ kind }) => kind));
   const without = [...new Set(file.measured.map(({ kind }) => kind))].filter(
     (kind) => !kinds.has(kind),
   );
-  const parts = Object.entries(thresholds).map(([part, threshold]) => {
-    const found = pairs[part as keyof typeof pairs];
+  const parts = LOOKUP_PARTS.map((part) => {
+    const found = pairs[part];
     const precision =
       found === null || found.admitted === 0
         ? ''
         : ` (${percent(found.right / found.admitted)} of ${found.admitted} right, recall ${percent(found.recall)})`;
-    return `${part} ${threshold.toFixed(3)}${precision}`;
+    const [sure, others] = [sureThresholds[part].toFixed(3), thresholds[part].toFixed(3)];
+    return `${part} ${sure === others ? others : `${sure} where the judge is sure, else ${others}`}${precision}`;
   });
   return [
     fittedTable(COLUMNS, rows, columns).text,

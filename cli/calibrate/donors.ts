@@ -73,17 +73,23 @@ export function vectorsOf({ outcome, vectors }: StoredDonor): DonorRecord['vecto
   };
 }
 
+/** From which similarity on donors are used: any, and those in which a judge was sure to see what is asked. */
+export interface DonorThresholds {
+  thresholds: SimilarityThresholds;
+  sureThresholds: SimilarityThresholds;
+}
+
 /** Finds donors among stored videos by the rules of the look-up. */
 export class DonorFinder {
   readonly #donors: readonly Donor[];
   readonly #attributes: readonly JudgedAttribute[];
-  readonly #thresholds: SimilarityThresholds;
+  readonly #thresholds: DonorThresholds;
   readonly #found = new Map<PromptCase, Record<LookupPart | 'near', Candidate[]>>();
 
   constructor(
     donors: readonly Donor[],
     attributes: readonly JudgedAttribute[],
-    thresholds: SimilarityThresholds,
+    thresholds: DonorThresholds,
   ) {
     this.#donors = donors;
     this.#attributes = attributes;
@@ -182,7 +188,12 @@ export class DonorFinder {
         ({ isSame }, rank) => rank < CANDIDATES_PER_PART || (part === 'whole' && isSame),
       );
       for (const { donor, index, isSame, similarity } of proposed) {
-        const { shows, doubts, isPlaced } = verifyDonor(part, question, donor.record, isSame);
+        const { shows, doubts, isSure, isPlaced } = verifyDonor(
+          part,
+          question,
+          donor.record,
+          isSame,
+        );
         if (shows === 'other') continue;
         lists[shows === 'near' ? 'near' : part].push({
           entryId: String(index),
@@ -192,6 +203,7 @@ export class DonorFinder {
           steps: Infinity,
           leastSimilarity: 1,
           doubts,
+          isSure,
           isPlaced,
           likeness: likenessOfPart(part, embedding, donor.record) ?? similarity,
         });
@@ -206,15 +218,16 @@ class OneKind implements Calibration {
   readonly fullSolver: SolverName = 'euler';
   readonly maxGeneration = Infinity;
   readonly #kind: MeasuredKind;
-  readonly #thresholds: SimilarityThresholds;
+  readonly #thresholds: DonorThresholds;
 
-  constructor(kind: MeasuredKind, thresholds: SimilarityThresholds) {
+  constructor(kind: MeasuredKind, thresholds: DonorThresholds) {
     this.#kind = kind;
     this.#thresholds = thresholds;
   }
 
-  admits(part: LookupPart, similarity: number): boolean {
-    return similarity >= this.#thresholds[part];
+  admits(part: LookupPart, similarity: number, isSure = false): boolean {
+    const { thresholds, sureThresholds } = this.#thresholds;
+    return similarity >= (isSure ? sureThresholds : thresholds)[part];
   }
 
   decide(kind: CalibratedKind): ReturnType<Calibration['decide']> {

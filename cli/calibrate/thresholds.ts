@@ -1,18 +1,23 @@
-import type { SimilarityThresholds } from '#core/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import type { LookupPart } from '#core/generation.ts';
 import { promptForKeys } from '#core/prompt.ts';
 import { judgements, type JudgedAttribute } from '#core/shown-attributes.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
 import { verifyDonor } from '#core/verify-donor.ts';
-import { CANDIDATES_PER_PART, type Donor } from './donors.ts';
+import { CANDIDATES_PER_PART, type Donor, type DonorThresholds } from './donors.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
 /** How thresholds were found. */
-export interface MeasuredThresholds {
-  thresholds: SimilarityThresholds;
+export interface MeasuredThresholds extends DonorThresholds {
   /** Of the donors that similarity admits, and those that show what was asked; null without a judge. */
-  pairs: Record<LookupPart, { admitted: number; right: number; recall: number } | null>;
+  pairs: Record<LookupPart, AdmittedPairs | null>;
+}
+
+/** Pairs of prompts and donors that thresholds admit; `recall` is their share of all that are right. */
+export interface AdmittedPairs {
+  admitted: number;
+  right: number;
+  recall: number;
 }
 
 /** Pairs above a threshold: fewer say nothing of a precision of 97 %. */
@@ -34,24 +39,51 @@ export function measureThresholds(
   attributes: readonly JudgedAttribute[],
   precision: number,
 ): MeasuredThresholds {
-  const thresholds = { whole: 1, object: 1, background: 1 };
+  const found: Record<keyof DonorThresholds, Record<LookupPart, number>> = {
+    thresholds: { whole: 1, object: 1, background: 1 },
+    sureThresholds: { whole: 1, object: 1, background: 1 },
+  };
   const pairs: MeasuredThresholds['pairs'] = { whole: null, object: null, background: null };
   // The parts first: of a whole that is the same both have to be similar enough.
   for (const part of ['object', 'background', 'whole'] as const) {
-    const judged = judgedPairs(part, prompts, donors, attributes, thresholds);
+    const judged = judgedPairs(part, prompts, donors, attributes, found);
     if (judged.length === 0) {
-      thresholds[part] = middleOwnSimilarity(part, donors);
+      const threshold = middleOwnSimilarity(part, donors);
+      for (const each of Object.values(found)) each[part] = threshold;
       continue;
     }
-    const { threshold, ...found } = leastPrecise(judged, precision);
-    thresholds[part] = threshold;
-    pairs[part] = found;
+    const [sure, others] = [true, false].map((isSure) =>
+      judged.filter((pair) => pair.isSure === isSure),
+    );
+    found.sureThresholds[part] = leastPrecise(sure!, precision);
+    // What the judge was sure of needs no more similarity than what it was not.
+    found.thresholds[part] = Math.max(leastPrecise(others!, precision), found.sureThresholds[part]);
+    pairs[part] = admittedOf(part, judged, found);
   }
-  return { thresholds, pairs };
+  return { ...found, pairs };
+}
+
+function admittedOf(
+  part: LookupPart,
+  pairs: readonly JudgedPair[],
+  { thresholds, sureThresholds }: DonorThresholds,
+): AdmittedPairs {
+  const admitted = pairs.filter(
+    ({ similarity, isSure }) => similarity >= (isSure ? sureThresholds : thresholds)[part],
+  );
+  const right = countRight(admitted);
+  return { admitted: admitted.length, right, recall: right / Math.max(1, countRight(pairs)) };
+}
+
+function countRight(pairs: readonly JudgedPair[]): number {
+  return pairs.filter(({ isRight }) => isRight).length;
 }
 
 interface JudgedPair {
   similarity: number;
+  /** Whether the judge was sure to see all that was asked for. */
+  isSure: boolean;
+  /** Whether what it saw, sure or not, is what was asked for. */
   isRight: boolean;
 }
 
@@ -61,14 +93,15 @@ function judgedPairs(
   prompts: readonly PromptCase[],
   donors: readonly Donor[],
   attributes: readonly JudgedAttribute[],
-  thresholds: SimilarityThresholds,
+  { thresholds, sureThresholds }: DonorThresholds,
 ): JudgedPair[] {
   const seen = donors.flatMap(({ stored: { logits } }) =>
     logits === null ? [] : [judgements(attributes, logits).map(({ value }) => value)],
   );
   if (attributes.length === 0 || seen.length < donors.length) return [];
   const keys = donors.map(({ record }) => promptForKeys(record.prompt));
-  const admits = (each: LookupPart, similarity: number): boolean => similarity >= thresholds[each];
+  const admits = (each: LookupPart, similarity: number, isSure = false): boolean =>
+    similarity >= (isSure ? sureThresholds : thresholds)[each];
   const pairs: JudgedPair[] = [];
   const met = new Set<string>();
   for (const { prompt, asked, embedding } of prompts) {
@@ -94,34 +127,29 @@ function judgedPairs(
       .sort((one, other) => other.similarity - one.similarity)
       .slice(0, CANDIDATES_PER_PART);
     for (const { record, index, isSame, similarity } of nearest) {
-      if (verifyDonor(part, question, record, isSame).shows !== 'asked') continue;
+      const { shows, isSure } = verifyDonor(part, question, record, isSame);
+      if (shows !== 'asked') continue;
       const isRight = named.every(
         ({ index: attribute, value }) => seen[index]![attribute] === value,
       );
-      pairs.push({ similarity, isRight });
+      pairs.push({ similarity, isSure, isRight });
     }
   }
   return pairs;
 }
 
 /** The least similarity above which the share of right pairs is at least the precision. */
-function leastPrecise(
-  pairs: readonly JudgedPair[],
-  precision: number,
-): { threshold: number; admitted: number; right: number; recall: number } {
+function leastPrecise(pairs: readonly JudgedPair[], precision: number): number {
   const ordered = [...pairs].sort((one, other) => other.similarity - one.similarity);
-  const allRight = ordered.filter(({ isRight }) => isRight).length;
   let right = 0;
-  let best = { threshold: 1, admitted: 0, right: 0, recall: 0 };
+  let threshold = 1;
   for (const [index, { similarity, isRight }] of ordered.entries()) {
     if (isRight) right += 1;
     const admitted = index + 1;
     const isDecided = admitted >= Math.min(FEWEST_PAIRS, ordered.length);
-    if (isDecided && right > 0 && right / admitted >= precision) {
-      best = { threshold: similarity, admitted, right, recall: right / allRight };
-    }
+    if (isDecided && right > 0 && right / admitted >= precision) threshold = similarity;
   }
-  return best;
+  return threshold;
 }
 
 function middleOwnSimilarity(part: LookupPart, donors: readonly Donor[]): number {

@@ -138,7 +138,7 @@ export async function calibrate(
       progress.stop();
       context.stdout.write(
         options.json
-          ? `${JSON.stringify(result.cells.map(({ outcomes: _, ...cell }) => cell))}\n`
+          ? `${JSON.stringify(result.cells, (key, value: unknown) => (key === 'outcomes' ? undefined : value))}\n`
           : describeFullSearch(result, context.columns),
       );
       const found = result.found?.start;

@@ -309,9 +309,11 @@ class Lookup {
       CANDIDATES_PER_PART,
     );
     const calibration = this.#calibration;
+    // Whether the judge was sure tells the entry.
+    const isJudged = (this.#services.judged ?? []).length > 0;
     return matches.filter(
       ({ similarity }) =>
-        calibration.admits(part, similarity) ||
+        calibration.admits(part, similarity, isJudged) ||
         (part === 'whole' && calibration.decide('near', similarity, Infinity) !== null),
     );
   }
@@ -326,10 +328,10 @@ class Lookup {
     const measured = asked && stored && cosine(asked, stored);
     const known = similarity ?? measured;
     if (known === null || !this.#isUsable(entry)) return;
-    const { shows, doubts, isPlaced } = this.#verify(part, entry);
+    const { shows, doubts, isSure, isPlaced } = this.#verify(part, entry);
     if (shows === 'other') return;
     const likeness = likenessOfPart(part, this.#embedding, entry) ?? known;
-    const candidate = { ...candidateOf(entry, known), doubts, likeness, isPlaced };
+    const candidate = { ...candidateOf(entry, known), doubts, isSure, likeness, isPlaced };
     candidates[shows === 'near' ? 'near' : part].push(candidate);
   }
 

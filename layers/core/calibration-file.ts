@@ -64,6 +64,8 @@ const startPoint = {
   samples: count,
 };
 
+const thresholds = z.strictObject({ whole: cosine, object: cosine, background: cosine });
+
 const plan = z.strictObject(startPoint);
 
 /** A cell of the measurement: what was chosen and what lost. */
@@ -106,7 +108,9 @@ const calibrationSchema = z
     reference: fullGeneration.optional(),
     /** Entries that are so many reuses away from a full generation are no donors; null where none is too far. */
     maxGeneration: count.nullable(),
-    thresholds: z.strictObject({ whole: cosine, object: cosine, background: cosine }),
+    thresholds,
+    /** The same of donors in which the package's judge was sure to see all that is asked; `thresholds` where absent. */
+    sureThresholds: thresholds.optional(),
     /** A kind without a plan is never used. Of several for a kind the one with the largest similarity that is reached counts. */
     plans: z.array(plan),
     measured: z.array(cell).default([]),

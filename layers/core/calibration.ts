@@ -36,8 +36,13 @@ export interface Calibration {
   readonly fullSolver: SolverName;
   /** Reuses away from a full generation from which on an entry is no donor; Infinity where there is no limit. */
   readonly maxGeneration: number;
-  /** Whether what a video shows of a part is similar enough for the part to be lent, alone or as one of two. */
-  admits(part: LookupPart, similarity: number): boolean;
+  /**
+   * Whether what a video shows of a part is similar enough for the part to be lent, alone or as one of two.
+   *
+   * @param isSure whether the package's judge was sure to see all that is asked of the part; of such donors
+   * less similarity is asked. False where nobody knows.
+   */
+  admits(part: LookupPart, similarity: number, isSure?: boolean): boolean;
   /**
    * @param similarity cosine of the request and its donor, -1..1; for two donors the smaller one
    * @param fullSteps network evaluations of a full generation of the same request; Infinity asks

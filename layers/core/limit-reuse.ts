@@ -19,8 +19,8 @@ export function limitReuse(
   return {
     fullSolver,
     maxGeneration,
-    admits: (part, similarity) =>
-      similarity >= minSimilarity && calibration.admits(part, similarity),
+    admits: (part, similarity, isSure) =>
+      similarity >= minSimilarity && calibration.admits(part, similarity, isSure),
     decide(kind, similarity, fullSteps) {
       if (similarity < minSimilarity) return null;
       const start = calibration.decide(kind, similarity, fullSteps);

@@ -12,7 +12,7 @@ import { withoutNoise } from './limit-reuse.ts';
 /** What of a calibration plans are made by. */
 export type MeasuredPlans = Pick<
   CalibrationFile,
-  'full' | 'maxGeneration' | 'thresholds' | 'plans'
+  'full' | 'maxGeneration' | 'thresholds' | 'sureThresholds' | 'plans'
 >;
 
 /**
@@ -25,20 +25,22 @@ export class PackageCalibration implements Calibration {
   readonly maxGeneration: number;
   readonly #fullSteps: number;
   readonly #thresholds: SimilarityThresholds;
+  readonly #sureThresholds: SimilarityThresholds;
   /** By kind, the most similar first. */
   readonly #plans: ReadonlyMap<CalibratedKind, readonly CalibratedPlan[]>;
 
-  constructor({ full, maxGeneration, thresholds, plans }: MeasuredPlans) {
+  constructor({ full, maxGeneration, thresholds, sureThresholds, plans }: MeasuredPlans) {
     this.fullSolver = full.solver;
     this.maxGeneration = maxGeneration ?? Infinity;
     this.#fullSteps = full.steps;
     this.#thresholds = thresholds;
+    this.#sureThresholds = sureThresholds ?? thresholds;
     const ordered = plans.toSorted((one, other) => other.similarity - one.similarity);
     this.#plans = Map.groupBy(ordered, ({ kind }) => kind);
   }
 
-  admits(part: LookupPart, similarity: number): boolean {
-    return similarity >= this.#thresholds[part];
+  admits(part: LookupPart, similarity: number, isSure = false): boolean {
+    return similarity >= (isSure ? this.#sureThresholds : this.#thresholds)[part];
   }
 
   decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null {

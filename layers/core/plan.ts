@@ -23,6 +23,8 @@ export interface Candidate extends Lineage {
   latentKey: string;
   /** Attributes asked of the part that the package's judge was not sure to see, `verifyDonor`; 0 unless told. */
   doubts?: number;
+  /** Whether the judge was sure to see all that is asked of the part, `verifyDonor`; not unless told. */
+  isSure?: boolean;
   /** Of a background: whether its own object is where the one that is asked for is to be, `verifyDonor`. */
   isPlaced?: boolean;
   /** How alike the part is by all that is known, `likenessOfPart`; the similarity unless told. */
@@ -214,7 +216,8 @@ export function isDonor(
   part: LookupPart,
   input: Pick<PlanInput, 'request' | 'calibration'>,
 ): boolean {
-  return isUsable(candidate, input) && input.calibration.admits(part, candidate.similarity);
+  const { similarity, isSure = false } = candidate;
+  return isUsable(candidate, input) && input.calibration.admits(part, similarity, isSure);
 }
 
 /** The same of a whole video that shows something else. */

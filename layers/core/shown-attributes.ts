@@ -65,6 +65,8 @@ export interface ShownAgreement {
   contradicted: number;
   /** The judge was not sure, or nobody asked it. */
   doubted: number;
+  /** The judge was sure to see what is asked for. */
+  confirmed: number;
 }
 
 /**
@@ -79,7 +81,7 @@ export function compareShown(
   part: LookupPart,
   phrases: Readonly<Record<Part, string | null>>,
 ): ShownAgreement {
-  const agreement = { contradicted: 0, doubted: 0 };
+  const agreement = { contradicted: 0, doubted: 0, confirmed: 0 };
   for (const each of PARTS) {
     if (part !== 'whole' && part !== each) continue;
     const ofPart = attributes.filter((attribute) => attribute.part === each);
@@ -87,7 +89,8 @@ export function compareShown(
       if (named.length === 0) continue;
       const value = shown[ofPart[index]!.name];
       if (value === undefined) agreement.doubted++;
-      else if (!named.includes(value)) agreement.contradicted++;
+      else if (named.includes(value)) agreement.confirmed++;
+      else agreement.contradicted++;
     }
   }
   return agreement;

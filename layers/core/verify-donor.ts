@@ -8,7 +8,7 @@ import {
   type PromptReading,
 } from './generation.ts';
 import { mayLendPart, mayMeanTheSame, type ReadPrompt } from './prompt-agreement.ts';
-import { compareShown, type JudgedAttribute } from './shown-attributes.ts';
+import { compareShown, type JudgedAttribute, type ShownAgreement } from './shown-attributes.ts';
 import { cosine } from './cosine.ts';
 
 /**
@@ -44,6 +44,8 @@ export interface Verification {
   shows: 'asked' | 'near' | 'other';
   /** Attributes asked for that the judge was not sure to see, or saw otherwise. */
   doubts: number;
+  /** Whether there is no doubt, and an attribute asked for that the judge was sure to see. */
+  isSure: boolean;
   /**
    * Of a background: whether the entry has an object of its own, and the judge saw it where the one that is
    * asked for is to be. False where the package does not say which attributes tell that.
@@ -69,16 +71,22 @@ export function verifyDonor(
   const agreement = compareShown(question.judged, entry.shown ?? {}, part, { object, background });
   const { contradicted, doubted } = agreement;
   const doubts = contradicted + doubted;
+  const isSure = isConfirmed(agreement);
   const isPlaced = part === 'background' && isPlacedAs(question, entry);
   const isWhole = part === 'whole';
   const isAsked =
     contradicted === 0 && ((isWhole && isSamePrompt) || agreesWith(part, question, entry));
-  if (isAsked) return { shows: 'asked', doubts, isPlaced };
+  if (isAsked) return { shows: 'asked', doubts, isSure, isPlaced };
   return {
     shows: isWhole && contradicted <= NEAR_CONTRADICTIONS ? 'near' : 'other',
     doubts,
+    isSure,
     isPlaced,
   };
+}
+
+function isConfirmed({ contradicted, doubted, confirmed }: ShownAgreement): boolean {
+  return contradicted + doubted === 0 && confirmed > 0;
 }
 
 function isPlacedAs(
@@ -145,8 +153,14 @@ function meansTheSame(
 }
 
 /** A video that does not show a part as it was asked for is no donor of the whole. */
-function videoShows(part: Part, { embedding, calibration }: Question, entry: DonorRecord): boolean {
+function videoShows(
+  part: Part,
+  { embedding, calibration, judged }: Question,
+  entry: DonorRecord,
+): boolean {
   const [asked, shown] = [embedding.vectors[part], entry.vectors[part]];
   if (asked === null) return true;
-  return shown !== null && calibration.admits(part, cosine(asked, shown));
+  const { objectPhrase: object, backgroundPhrase: background } = embedding;
+  const agreement = compareShown(judged, entry.shown ?? {}, part, { object, background });
+  return shown !== null && calibration.admits(part, cosine(asked, shown), isConfirmed(agreement));
 }

@@ -30,6 +30,16 @@ describe('PackageCalibration', () => {
     expect(calibration.decide('object', 1, 6)).toBeNull();
   });
 
+  it('asks less similarity of donors in which the judge was sure to see what is asked', () => {
+    const sureThresholds = { whole: 0.8, object: 0.5, background: 0.4 };
+    const calibration = calibrationWith({ sureThresholds });
+
+    expect(calibration.admits('object', 0.5, true)).toBe(true);
+    expect(calibration.admits('object', 0.49, true)).toBe(false);
+    expect(calibration.admits('object', 0.5)).toBe(false);
+    expect(calibrationWith().admits('object', 0.5, true)).toBe(false);
+  });
+
   it('returns finished videos and decides nothing of a miss', () => {
     expect(calibrationWith().decide('exact', 1, 6)).toMatchObject({ steps: 0, equivalents: 0 });
     expect(calibrationWith().decide('miss', 1, 6)).toBeNull();

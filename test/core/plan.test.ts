@@ -363,6 +363,20 @@ describe('with the calibration of a package', () => {
     });
   });
 
+  it('lends what is less similar where the judge was sure to see it', () => {
+    const sureThresholds = { whole: 0.9, object: 0.5, background: 0.5 };
+    const background = [candidate('b')];
+    const plans = [planOf('object+background', 0.5, 3)];
+    const planWith = (isSure: boolean) =>
+      planned(
+        { object: [candidate('o', { similarity: 0.6, isSure })], background },
+        { plans, sureThresholds },
+      );
+
+    expect(planWith(true).hit).toBe('object+background');
+    expect(planWith(false).hit).toBe('miss');
+  });
+
   it('prefers donors of which the judge saw what is asked for, then those that are likelier', () => {
     const found = {
       object: [

@@ -61,10 +61,15 @@ describe('a video that shows another value', () => {
 
   it('contradicts nothing of which nobody was sure, but is doubted', () => {
     const phrases = { object: 'a ball spinning', background: null };
-    expect(compareShown(JUDGED, {}, 'whole', phrases)).toEqual({ contradicted: 0, doubted: 2 });
+    expect(compareShown(JUDGED, {}, 'whole', phrases)).toEqual({
+      contradicted: 0,
+      doubted: 2,
+      confirmed: 0,
+    });
     expect(compareShown(JUDGED, { shape: 'ball' }, 'whole', phrases)).toEqual({
       contradicted: 0,
       doubted: 1,
+      confirmed: 1,
     });
   });
 });
@@ -103,10 +108,12 @@ describe('values that a text names', () => {
     expect(compareShown(attributes, shown, 'whole', phrases)).toEqual({
       contradicted: 2,
       doubted: 0,
+      confirmed: 0,
     });
     expect(compareShown(attributes, { shape: 'ball' }, 'whole', phrases)).toEqual({
       contradicted: 0,
       doubted: 1,
+      confirmed: 1,
     });
   });
 });

@@ -83,6 +83,10 @@ describe('a donor of the demo package', () => {
 
     // Assess
     expect(verified).toMatchObject({ shows: 'asked', isPlaced: expected });
+    // Of the background the judge saw nothing.
+    expect(verified).toMatchObject({ isSure: false });
+    const seen = { ...shown, scene: 'ocean', light: 'night' };
+    expect(verifyDonor('background', question, { ...entry, shown: seen }).isSure).toBe(true);
     const { vectors } = entry;
     const without = { ...entry, shown, vectors: { ...vectors, object: null } };
     expect(verifyDonor('background', question, without).isPlaced).toBe(false);

@@ -32,8 +32,8 @@ export class ProportionalCalibration implements Calibration {
     this.#measured = measured;
   }
 
-  admits(part: LookupPart, similarity: number): boolean {
-    return this.#measured.admits(part, similarity);
+  admits(part: LookupPart, similarity: number, isSure?: boolean): boolean {
+    return this.#measured.admits(part, similarity, isSure);
   }
 
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
