@@ -1,8 +1,9 @@
 import {
+  isAdmitted,
   startPoint,
   type CalibratedKind,
   type Calibration,
-  type SimilarityThresholds,
+  type DonorThresholds,
 } from '#core/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import { LOOKUP_PARTS, type LookupPart, type Plan, type SolverName } from '#core/generation.ts';
@@ -71,12 +72,6 @@ export function vectorsOf({ outcome, vectors }: StoredDonor): DonorRecord['vecto
     object: vectors.object && Array.from(vectors.object),
     background: vectors.background && Array.from(vectors.background),
   };
-}
-
-/** From which similarity on donors are used: any, and those in which a judge was sure to see what is asked. */
-export interface DonorThresholds {
-  thresholds: SimilarityThresholds;
-  sureThresholds: SimilarityThresholds;
 }
 
 /** Finds donors among stored videos by the rules of the look-up. */
@@ -225,9 +220,8 @@ class OneKind implements Calibration {
     this.#thresholds = thresholds;
   }
 
-  admits(part: LookupPart, similarity: number, isSure = false): boolean {
-    const { thresholds, sureThresholds } = this.#thresholds;
-    return similarity >= (isSure ? sureThresholds : thresholds)[part];
+  admits(part: LookupPart, similarity: number, isSure?: boolean): boolean {
+    return isAdmitted(this.#thresholds, part, similarity, isSure);
   }
 
   decide(kind: CalibratedKind): ReturnType<Calibration['decide']> {

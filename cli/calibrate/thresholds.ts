@@ -1,10 +1,11 @@
+import { isAdmitted, type Calibration, type DonorThresholds } from '#core/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import type { LookupPart } from '#core/generation.ts';
 import { promptForKeys } from '#core/prompt.ts';
 import { judgements, type JudgedAttribute } from '#core/shown-attributes.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
 import { verifyDonor } from '#core/verify-donor.ts';
-import { CANDIDATES_PER_PART, type Donor, type DonorThresholds } from './donors.ts';
+import { CANDIDATES_PER_PART, type Donor } from './donors.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
 /** How thresholds were found. */
@@ -66,10 +67,10 @@ export function measureThresholds(
 function admittedOf(
   part: LookupPart,
   pairs: readonly JudgedPair[],
-  { thresholds, sureThresholds }: DonorThresholds,
+  thresholds: DonorThresholds,
 ): AdmittedPairs {
-  const admitted = pairs.filter(
-    ({ similarity, isSure }) => similarity >= (isSure ? sureThresholds : thresholds)[part],
+  const admitted = pairs.filter(({ similarity, isSure }) =>
+    isAdmitted(thresholds, part, similarity, isSure),
   );
   const right = countRight(admitted);
   return { admitted: admitted.length, right, recall: right / Math.max(1, countRight(pairs)) };
@@ -93,15 +94,14 @@ function judgedPairs(
   prompts: readonly PromptCase[],
   donors: readonly Donor[],
   attributes: readonly JudgedAttribute[],
-  { thresholds, sureThresholds }: DonorThresholds,
+  thresholds: DonorThresholds,
 ): JudgedPair[] {
   const seen = donors.flatMap(({ stored: { logits } }) =>
     logits === null ? [] : [judgements(attributes, logits).map(({ value }) => value)],
   );
   if (attributes.length === 0 || seen.length < donors.length) return [];
   const keys = donors.map(({ record }) => promptForKeys(record.prompt));
-  const admits = (each: LookupPart, similarity: number, isSure = false): boolean =>
-    similarity >= (isSure ? sureThresholds : thresholds)[each];
+  const admits: Calibration['admits'] = (...donor) => isAdmitted(thresholds, ...donor);
   const pairs: JudgedPair[] = [];
   const met = new Set<string>();
   for (const { prompt, asked, embedding } of prompts) {

@@ -55,6 +55,22 @@ export interface Calibration {
 /** Lowest similarity at which a donor is used. */
 export type SimilarityThresholds = { readonly [Part in LookupPart]: number };
 
+/** From which similarity on donors are used: any, and those in which a judge was sure to see what is asked. */
+export interface DonorThresholds {
+  readonly thresholds: SimilarityThresholds;
+  readonly sureThresholds: SimilarityThresholds;
+}
+
+/** Whether thresholds admit a donor of a part, as `Calibration.admits` says. */
+export function isAdmitted(
+  { thresholds, sureThresholds }: DonorThresholds,
+  part: LookupPart,
+  similarity: number,
+  isSure = false,
+): boolean {
+  return similarity >= (isSure ? sureThresholds : thresholds)[part];
+}
+
 type DonorHit = Exclude<HitKind, 'exact' | 'near' | 'miss'>;
 
 /**

@@ -1,9 +1,10 @@
 import type { CalibratedPlan, CalibrationFile } from './calibration-file.ts';
 import {
+  isAdmitted,
   startPoint,
   type CalibratedKind,
   type Calibration,
-  type SimilarityThresholds,
+  type DonorThresholds,
   type StartPoint,
 } from './calibration.ts';
 import type { LookupPart, SolverName } from './generation.ts';
@@ -24,8 +25,7 @@ export class PackageCalibration implements Calibration {
   readonly fullSolver: SolverName;
   readonly maxGeneration: number;
   readonly #fullSteps: number;
-  readonly #thresholds: SimilarityThresholds;
-  readonly #sureThresholds: SimilarityThresholds;
+  readonly #thresholds: DonorThresholds;
   /** By kind, the most similar first. */
   readonly #plans: ReadonlyMap<CalibratedKind, readonly CalibratedPlan[]>;
 
@@ -33,14 +33,13 @@ export class PackageCalibration implements Calibration {
     this.fullSolver = full.solver;
     this.maxGeneration = maxGeneration ?? Infinity;
     this.#fullSteps = full.steps;
-    this.#thresholds = thresholds;
-    this.#sureThresholds = sureThresholds ?? thresholds;
+    this.#thresholds = { thresholds, sureThresholds: sureThresholds ?? thresholds };
     const ordered = plans.toSorted((one, other) => other.similarity - one.similarity);
     this.#plans = Map.groupBy(ordered, ({ kind }) => kind);
   }
 
-  admits(part: LookupPart, similarity: number, isSure = false): boolean {
-    return similarity >= (isSure ? this.#sureThresholds : this.#thresholds)[part];
+  admits(part: LookupPart, similarity: number, isSure?: boolean): boolean {
+    return isAdmitted(this.#thresholds, part, similarity, isSure);
   }
 
   decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null {
