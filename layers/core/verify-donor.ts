@@ -67,8 +67,7 @@ export function verifyDonor(
   entry: DonorRecord,
   isSamePrompt = false,
 ): Verification {
-  const { objectPhrase: object, backgroundPhrase: background } = question.embedding;
-  const agreement = compareShown(question.judged, entry.shown ?? {}, part, { object, background });
+  const agreement = compareAsked(part, question, entry);
   const { contradicted, doubted } = agreement;
   const doubts = contradicted + doubted;
   const isSure = isConfirmed(agreement);
@@ -85,18 +84,25 @@ export function verifyDonor(
   };
 }
 
+/** What the judge saw in an entry beside what is asked of a part. */
+function compareAsked(
+  part: LookupPart,
+  { embedding, judged }: Pick<Question, 'embedding' | 'judged'>,
+  { shown = {} }: DonorRecord,
+): ShownAgreement {
+  const { objectPhrase: object, backgroundPhrase: background } = embedding;
+  return compareShown(judged, shown, part, { object, background });
+}
+
 function isConfirmed({ contradicted, doubted, confirmed }: ShownAgreement): boolean {
   return contradicted + doubted === 0 && confirmed > 0;
 }
 
-function isPlacedAs(
-  { embedding, judged }: Question,
-  { vectors, shown = {} }: DonorRecord,
-): boolean {
+function isPlacedAs({ embedding, judged }: Question, entry: DonorRecord): boolean {
   const ofPlace = judged.filter(({ place }) => place === true);
-  if (ofPlace.length === 0 || vectors.object === null) return false;
-  const { objectPhrase: object, backgroundPhrase: background } = embedding;
-  const { contradicted, doubted } = compareShown(ofPlace, shown, 'object', { object, background });
+  if (ofPlace.length === 0 || entry.vectors.object === null) return false;
+  const question = { embedding, judged: ofPlace };
+  const { contradicted, doubted } = compareAsked('object', question, entry);
   return contradicted + doubted === 0;
 }
 
@@ -153,14 +159,10 @@ function meansTheSame(
 }
 
 /** A video that does not show a part as it was asked for is no donor of the whole. */
-function videoShows(
-  part: Part,
-  { embedding, calibration, judged }: Question,
-  entry: DonorRecord,
-): boolean {
-  const [asked, shown] = [embedding.vectors[part], entry.vectors[part]];
+function videoShows(part: Part, question: Question, entry: DonorRecord): boolean {
+  const [asked, shown] = [question.embedding.vectors[part], entry.vectors[part]];
   if (asked === null) return true;
-  const { objectPhrase: object, backgroundPhrase: background } = embedding;
-  const agreement = compareShown(judged, entry.shown ?? {}, part, { object, background });
-  return shown !== null && calibration.admits(part, cosine(asked, shown), isConfirmed(agreement));
+  if (shown === null) return false;
+  const isSure = isConfirmed(compareAsked(part, question, entry));
+  return question.calibration.admits(part, cosine(asked, shown), isSure);
 }
