@@ -26,6 +26,8 @@ export type MeasuredKind = (typeof MEASURED_KINDS)[number];
 /** A stored video as the table has it. */
 export interface Donor {
   stored: StoredDonor;
+  /** The prompt as keys have it: donors of one key are of the very same prompt. */
+  key: string;
   record: DonorRecord;
   /** Reuses away from a full generation. */
   generation: number;
@@ -49,6 +51,7 @@ export function donorOf(
   const { embedding, prompt } = stored.of;
   return {
     stored,
+    key: promptForKeys(prompt),
     generation,
     record: {
       prompt,
@@ -174,7 +177,7 @@ export class DonorFinder {
       const nearest = this.#donors
         .flatMap((donor, index) => {
           const shown = donor.record.vectors[part];
-          const isSame = promptForKeys(donor.record.prompt) === key;
+          const isSame = donor.key === key;
           return shown === null ? [] : [{ donor, index, isSame, similarity: cosine(asked, shown) }];
         })
         .sort((one, other) => other.similarity - one.similarity);

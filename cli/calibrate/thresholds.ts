@@ -100,7 +100,6 @@ function judgedPairs(
     logits === null ? [] : [judgements(attributes, logits).map(({ value }) => value)],
   );
   if (attributes.length === 0 || seen.length < donors.length) return [];
-  const keys = donors.map(({ record }) => promptForKeys(record.prompt));
   const admits: Calibration['admits'] = (...donor) => isAdmitted(thresholds, ...donor);
   const pairs: JudgedPair[] = [];
   const met = new Set<string>();
@@ -117,9 +116,9 @@ function judgedPairs(
     met.add(key);
     const question = { prompt, embedding, calibration: { admits }, judged: attributes };
     const nearest = donors
-      .flatMap(({ record }, index) => {
+      .flatMap(({ record, key: ofDonor }, index) => {
         const shown = record.vectors[part];
-        const isSame = keys[index] === key;
+        const isSame = ofDonor === key;
         // The parts of a video of the same prompt are never lent: the whole of it is.
         if (shown === null || (part !== 'whole' && isSame)) return [];
         return [{ record, index, isSame, similarity: cosine(vector, shown) }];
