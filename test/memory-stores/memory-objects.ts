@@ -42,25 +42,27 @@ export class MemoryObjects implements ObjectStore {
   }
 
   async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
-    validateObjectKey(key);
-    meterUse({ objectGets: 1 });
-    const object = this.#objects.get(key);
-    if (object === undefined) throw new ObjectMissingError(key);
-    refuseLongObject(key, object.head.bytes, atMostBytes);
-    meterObjectRead(object.head.bytes, object.head.storageClass);
-    return Uint8Array.from(object.body);
+    const { head, body } = this.#open(key);
+    refuseLongObject(key, head.bytes, atMostBytes);
+    meterObjectRead(head.bytes, head.storageClass);
+    return Uint8Array.from(body);
   }
 
   async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
-    validateObjectKey(key);
-    meterUse({ objectGets: 1 });
-    const object = this.#objects.get(key);
-    if (object === undefined) throw new ObjectMissingError(key);
-    const { body: whole, head } = object;
+    const { head, body: whole } = this.#open(key);
     if (start >= whole.byteLength) throw nothingThere(key, start);
     const body = whole.slice(start, start + bytes);
     meterObjectRead(body.byteLength, head.storageClass);
     return { body, objectBytes: whole.byteLength };
+  }
+
+  /** For a read, which is counted whether or not there is something. */
+  #open(key: string): { head: ObjectHead; body: Uint8Array } {
+    validateObjectKey(key);
+    meterUse({ objectGets: 1 });
+    const object = this.#objects.get(key);
+    if (object === undefined) throw new ObjectMissingError(key);
+    return object;
   }
 
   async head(key: string): Promise<ObjectHead | null> {
