@@ -302,6 +302,27 @@ def wait_for(path: Path, seconds: float = 180) -> None:
         time.sleep(0.5)
 
 
+def draw_conditions(tokens: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids ``[B,L]`` of captions of these clips and times ``[B]``: 80 % whole captions, 6 % object only, 6 % background
+    only, 8 % none (for guidance)."""
+    batch, device = len(index), index.device
+    draw = torch.rand(batch, device=device)
+    kind = (draw > 0.80).long() + (draw > 0.86).long()
+    ids = tokens[index, kind, torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
+    ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
+    return ids, torch.sigmoid(torch.randn(batch, device=device) + 0.3)
+
+
+def descend(optimizer, loss, live: list, averaged: list, keep: float) -> None:
+    """One step along the clipped gradient; the average keeps this share of itself."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(live, 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        torch._foreach_lerp_(averaged, live, 1 - keep)
+
+
 def train_denoiser(args) -> None:
     """Rectified flow on the latents; the first part of training also aligns a middle block with the video tower's features
     of the clean latent (representation alignment, Yu et al. 2025, arXiv 2410.06940), which makes objects form earlier."""
@@ -368,21 +389,11 @@ def train_denoiser(args) -> None:
         decay = min(1.0, (1 - clock.progress) / 0.45)
         optimizer.set_rate(rate * min(1.0, (step + 1) / 300) * decay + 1e-6)
         index = torch.randint(0, seen, (batch,), device=device)
-        # 80 % whole captions, 6 % object only, 6 % background only, 8 % none (for guidance)
-        draw = torch.rand(batch, device=device)
-        kind = (draw > 0.80).long() + (draw > 0.86).long()
-        ids = tokens[index, kind, torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
-        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
-        t = torch.sigmoid(torch.randn(batch, device=device) + 0.3)
+        ids, t = draw_conditions(tokens, index)
         weight = torch.tensor(ALIGNMENT_WEIGHT if clock.progress < ALIGNMENT_UNTIL else 0.0, device=device)
         loss, flow, alignment = run(latents[index].float(), t, ids, weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(live, 1.0)
-        optimizer.step()
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(averaged, live, 1 - min(0.999, (1 + step) / (10 + step)))
+        descend(optimizer, loss, live, averaged, min(0.999, (1 + step) / (10 + step)))
         if step % args.log_every == 0:
             log(clock, step, flow=flow.item(), alignment=alignment.item())
             if time.time() - saved_at > 60:
@@ -478,19 +489,10 @@ def train_regions(args) -> None:
     while not clock.over:
         optimizer.set_rate(rate * min(1.0, (step + 1) / 100) * (1 - clock.progress) + 1e-6)
         index = torch.randint(0, seen, (batch,), device=device)
-        draw = torch.rand(batch, device=device)
-        kind = (draw > 0.80).long() + (draw > 0.86).long()
-        ids = tokens[index, kind, torch.randint(0, CAPTIONS_PER_CLIP, (batch,), device=device)].long()
-        ids = torch.where((draw > 0.92)[:, None], torch.zeros_like(ids), ids)
-        t = torch.sigmoid(torch.randn(batch, device=device) + 0.3)
+        ids, t = draw_conditions(tokens, index)
         loss, whole, region = run(latents[index].float(), t, ids, random_regions(masks[index]))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(averaged, parameters, 1 - min(0.998, (1 + step) / (10 + step)))
+        descend(optimizer, loss, parameters, averaged, min(0.998, (1 + step) / (10 + step)))
         if step % args.log_every == 0:
             log(clock, step, whole=whole.item(), region=region.item())
     checkpoints.save(args.checkpoints, "denoiser", {"net": checkpoints.half(average.state_dict())})
