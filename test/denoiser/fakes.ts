@@ -246,24 +246,24 @@ export class MemoryObjects {
   }
 
   async get(key: string, { atMostBytes }: GetObjectOptions = {}): Promise<Uint8Array> {
-    meterUse({ objectGets: 1 });
-    const error = this.nextGetError;
-    this.nextGetError = null;
-    if (error !== null) throw error;
-    const body = this.bodies.get(key);
-    if (body === undefined) throw new ObjectMissingError(key);
+    const body = this.#open(key);
     refuseLongObject(key, body.byteLength, atMostBytes);
     meterUse({ objectBytesRead: body.byteLength });
     return body;
   }
 
-  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+  #open(key: string): Uint8Array {
     meterUse({ objectGets: 1 });
     const error = this.nextGetError;
     this.nextGetError = null;
     if (error !== null) throw error;
     const body = this.bodies.get(key);
     if (body === undefined) throw new ObjectMissingError(key);
+    return body;
+  }
+
+  async getRange(key: string, start: number, bytes: number): Promise<ObjectRange> {
+    const body = this.#open(key);
     if (start >= body.byteLength) throw nothingThere(key, start);
     const range = body.slice(start, start + bytes);
     meterUse({ objectBytesRead: range.byteLength });
