@@ -1,4 +1,5 @@
 import type { HitKind, LookupPart } from '#core/generation.ts';
+import { HIT_ORDER } from '#core/report/grouping.ts';
 import type { VideoReport } from './video-report.ts';
 
 export interface DemoDonor {
@@ -19,16 +20,6 @@ export interface DemoVideo {
   /** PNG */
   poster: Uint8Array;
 }
-
-const HIT_KINDS: readonly HitKind[] = [
-  'miss',
-  'background',
-  'object',
-  'near',
-  'object+background',
-  'whole',
-  'exact',
-];
 
 const HIT_CAPTIONS: Readonly<Record<HitKind, string>> = {
   miss: 'nothing to start from: a full generation',
@@ -89,7 +80,7 @@ function summary(videos: readonly DemoVideo[]): string {
       `<div class="row"><span>${label}</span><span class="bar"><span style="width:${((100 * value) / widest).toFixed(1)}%"></span></span><b>${value.toFixed(2)}</b></div>`;
     return `<section class="tile"><h2>${title}</h2>${row(`first ${first.length}`, before)}${row(`last ${second.length}`, after)}<p>${unit}</p></section>`;
   };
-  const hits = HIT_KINDS.map((hit) => ({
+  const hits = HIT_ORDER.map((hit) => ({
     hit,
     count: videos.filter((video) => video.report.cache.hit === hit).length,
   })).filter(({ count }) => count > 0);

@@ -1,6 +1,6 @@
 import type { BackfillDefaults, BackfillFormat } from '#core/backfill.ts';
 import type { ErrorCode } from '#core/errors.ts';
-import type { HitKind } from '#core/generation.ts';
+import { HIT_KINDS, type HitKind } from '#core/generation.ts';
 import type { RequestFields } from '#readers/request-line.ts';
 
 /** Where the lines of a backfill come from. */
@@ -41,13 +41,5 @@ export interface Prediction {
 
 /** A prediction with nothing in it. */
 export function noHits(): Record<HitKind, number> {
-  return {
-    exact: 0,
-    whole: 0,
-    near: 0,
-    'object+background': 0,
-    object: 0,
-    background: 0,
-    miss: 0,
-  };
+  return Object.fromEntries(HIT_KINDS.map((hit) => [hit, 0])) as Record<HitKind, number>;
 }
