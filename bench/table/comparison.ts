@@ -6,6 +6,7 @@ import { BYTES_PER_GB } from '#core/storage-tier.ts';
 import {
   bootstrapEstimate,
   quantileOf,
+  standardDeviation,
   TWO_SIDED_95,
   type Estimate,
 } from '#core/statistics/intervals.ts';
@@ -43,9 +44,8 @@ function frechetGrowth(
 ): Estimate | null {
   if (own === null || other === null || own.samples !== other.samples) return null;
   const differences = own.influence.map((value, index) => value - other.influence[index]!);
-  const count = differences.length;
-  const variance = differences.reduce((sum, value) => sum + value * value, 0) / (count - 1);
-  const half = (TWO_SIDED_95 * Math.sqrt(variance / count)) / other.distance;
+  const error = standardDeviation(differences) / Math.sqrt(differences.length);
+  const half = (TWO_SIDED_95 * error) / other.distance;
   const mean = own.distance / other.distance - 1;
   return { mean, low: mean - half, high: mean + half };
 }

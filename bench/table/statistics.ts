@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { meanPairwiseDistance } from '#core/statistics/diversity.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
-import { bootstrapEstimate, type Estimate } from '#core/statistics/intervals.ts';
+import { bootstrapEstimate, standardDeviation, type Estimate } from '#core/statistics/intervals.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import type { Outcome } from './replay.ts';
 import type { BenchRequest } from './requests.ts';
@@ -48,10 +48,9 @@ export function frechetOf(
 ): FrechetResult {
   const { distance, influence } = reference.distanceTo(features);
   const count = influence.length;
-  const variance = influence.reduce((sum, value) => sum + value * value, 0) / (count - 1);
   return {
     distance,
-    standardError: Math.sqrt(variance / count),
+    standardError: standardDeviation(influence) / Math.sqrt(count),
     samples: count,
     influence: Array.from(influence, (value) => Number(value.toPrecision(3))),
   };
