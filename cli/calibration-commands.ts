@@ -23,6 +23,7 @@ export function addCalibrationCommands(
     .option('--out <file>', 'where to write it (default: calibration.json of the package)')
     .option('--work <dir>', 'where unfinished work is kept (default: beside the result)')
     .option('--full-only', 'find the solver and the steps of full generations, and write nothing')
+    .option('--only <kinds>', 'measure some kinds of hits alone, to share the work; writes nothing')
     .option('--quick', 'few starts and a short reference: shows that it works, measures little')
     .option('--json', 'print one JSON object')
     .action(async (directory: string | undefined, _, command: Command) => {

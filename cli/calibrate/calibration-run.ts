@@ -14,9 +14,9 @@ import { mean } from '#core/statistics/intervals.ts';
 import { choosePlans, type MeasuredBin } from './choose-plans.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
-import { MOST_IN_CHAINS } from './estimate-evaluations.ts';
+import { MOST_IN_CHAINS, MOST_REFERENCES } from './estimate-evaluations.ts';
 import { fullJob, fullJobs, seedOf } from './full-jobs.ts';
-import { LossMeter, meets, type Loss, type Quality } from './losses.ts';
+import { fails, LossMeter, meets, type Quality } from './losses.ts';
 import type { Objective } from './objective.ts';
 import type { PromptCase } from './prompt-sets.ts';
 import { race, type RacedCell, type RacedKind } from './race.ts';
@@ -65,8 +65,16 @@ export interface CalibrationResult {
   thresholds: MeasuredThresholds;
 }
 
+/** What can be measured apart from the rest: a kind of hit, or what the held-out check begins with. */
+export const MEASURED_SHARES = [...MEASURED_KINDS, 'held-out'] as const;
+
+export type MeasuredShare = (typeof MEASURED_SHARES)[number];
+
 /** Choices of donors of one prompt: what is rarer in a large cache is common in a small one. */
 const CHOICES_PER_PROMPT = 4;
+
+/** A bin with fewer cases shows nothing. */
+const FEWEST_IN_BIN = 128;
 
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
@@ -98,24 +106,12 @@ export class CalibrationRun {
     heldOut: readonly PromptCase[],
   ): Promise<CalibrationResult> {
     const { objective, precision, samples, seed } = this.#options;
-    const reference = await this.#reference(tuning);
-    const meter = new LossMeter(reference, seed);
-    this.#watcher.onStage('full generations');
-    const full = await this.#maker.measure(this.#fullJobs('tuning', tuning));
-    this.#watcher.onStage('donors');
-    const donors = await this.#donors('tuning', tuning);
-    const thresholds = measureThresholds(tuning, donors, this.#attributes, precision);
-    const finder = new DonorFinder(donors, this.#attributes, thresholds);
-
+    const basis = await this.#basis(tuning);
+    const { reference, meter, full, donors, thresholds } = basis;
     const cells: RacedCell[] = [];
     const chosen: RacedCell[] = [];
     for (const kind of MEASURED_KINDS) {
-      const bins: MeasuredBin[] = [];
-      const cases = this.#binsOf(kind, tuning, finder);
-      for (const [index, bin] of cases.entries()) {
-        this.#watcher.onStage(`${kind}, bin ${index + 1} of ${cases.length}`);
-        bins.push(await this.#measureBin(kind, bin, meter));
-      }
+      const bins = await this.#measureKind(kind, tuning, basis);
       const plans = choosePlans(bins, objective, meter).filter((cell) => cell !== null);
       chosen.push(...plans);
       cells.push(...bins.flatMap((bin) => bin.cells));
@@ -160,9 +156,63 @@ export class CalibrationRun {
     return { content: { ...base, heldOut: check, ...drift }, thresholds };
   }
 
+  /**
+   * Measures a share of it alone and chooses nothing: what was measured is in the maker's work file, where
+   * `run` finds it.
+   */
+  async measureShares(
+    shares: readonly MeasuredShare[],
+    tuning: readonly PromptCase[],
+    heldOut: readonly PromptCase[],
+  ): Promise<void> {
+    if (shares.includes('held-out')) {
+      this.#watcher.onStage('held-out prompts');
+      await this.#maker.measure(this.#fullJobs('held-out', heldOut));
+      await this.#donors('held-out', heldOut);
+    }
+    const kinds = MEASURED_KINDS.filter((kind) => shares.includes(kind));
+    if (kinds.length === 0) return;
+    const basis = await this.#basis(tuning);
+    for (const kind of kinds) await this.#measureKind(kind, tuning, basis);
+  }
+
+  /** What every kind of hit is measured with. */
+  async #basis(tuning: readonly PromptCase[]): Promise<Basis> {
+    const { precision, seed } = this.#options;
+    const reference = await this.#reference(tuning);
+    const meter = new LossMeter(reference, seed);
+    this.#watcher.onStage('full generations');
+    const full = await this.#maker.measure(this.#fullJobs('tuning', tuning));
+    this.#watcher.onStage('donors');
+    const donors = await this.#donors('tuning', tuning);
+    const thresholds = measureThresholds(tuning, donors, this.#attributes, precision);
+    const finder = new DonorFinder(donors, this.#attributes, thresholds);
+    return { reference, meter, full, donors, thresholds, finder };
+  }
+
+  async #measureKind(
+    kind: MeasuredKind,
+    tuning: readonly PromptCase[],
+    { finder, meter }: Basis,
+  ): Promise<MeasuredBin[]> {
+    const bins: MeasuredBin[] = [];
+    const cases = this.#binsOf(kind, tuning, finder);
+    for (const [index, bin] of cases.entries()) {
+      this.#watcher.onStage(`${kind}, bin ${index + 1} of ${cases.length}`);
+      bins.push(await this.#measureBin(kind, bin, meter));
+    }
+    return bins;
+  }
+
   /** Full generations of the reference's steps; nothing starts from them and nothing is paired with them. */
-  async #reference(cases: readonly PromptCase[]): Promise<VideoOutcome[]> {
+  async #reference(tuning: readonly PromptCase[]): Promise<VideoOutcome[]> {
     const { referenceSteps, seed } = this.#options;
+    const count = Math.min(MOST_REFERENCES, tuning.length);
+    // Over all of them: their order is that of time.
+    const cases = Array.from(
+      { length: count },
+      (_, index) => tuning[Math.floor((index * tuning.length) / count)]!,
+    );
     this.#watcher.onStage(`reference of ${referenceSteps} evaluations`);
     const plan = { solver: 'euler', steps: referenceSteps } as const;
     return this.#maker.measure(fullJobs('reference', plan, cases, seed));
@@ -192,8 +242,8 @@ export class CalibrationRun {
         }),
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
-    // A bin with few cases shows nothing.
-    const count = Math.min(bins, Math.max(1, Math.floor(found.length / samples)));
+    const fewest = Math.min(FEWEST_IN_BIN, samples);
+    const count = Math.min(bins, Math.max(1, Math.floor(found.length / fewest)));
     const size = Math.ceil(found.length / count);
     return Array.from({ length: count }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
       .filter((bin) => bin.length > 0)
@@ -292,12 +342,12 @@ export class CalibrationRun {
           };
         }),
       );
-      const { loss } = meter.compare(
+      const measuredLoss = meter.compare(
         chain.map(({ outcome }) => outcome),
         ofCases,
       );
-      measured.push({ generation, samples: count, loss });
-      if (!isWithin(loss, objective)) {
+      measured.push({ generation, samples: count, loss: measuredLoss.loss });
+      if (fails(measuredLoss, objective)) {
         // What one reuse loses the plans answer for.
         maxGeneration = Math.max(1, generation - 1);
         break;
@@ -343,6 +393,16 @@ export class CalibrationRun {
       hits,
     };
   }
+}
+
+/** What every kind of hit is measured with. */
+interface Basis {
+  reference: readonly VideoOutcome[];
+  meter: LossMeter;
+  full: readonly VideoOutcome[];
+  donors: readonly Donor[];
+  thresholds: MeasuredThresholds;
+  finder: DonorFinder;
 }
 
 /** What videos that are reused in a row begin with, and what they are compared with. */
@@ -417,10 +477,6 @@ function isAmong({ kind, similarity, start }: RacedCell, chosen: readonly RacedC
       each.similarity === similarity &&
       nameOfStart(each.start) === nameOfStart(start),
   );
-}
-
-function isWithin({ adherence, similarity, frechet }: Loss, objective: Objective): boolean {
-  return (adherence ?? similarity).mean <= objective.adherence && frechet.mean <= objective.frechet;
 }
 
 /** The reference's own distance to itself says nothing. */

@@ -12,6 +12,9 @@ const FINALIST_STEPS = 3;
 /** Videos of which drift is measured at most. */
 export const MOST_IN_CHAINS = 256;
 
+/** Videos that others are compared with at most: their number changes the Frechet distance of all alike. */
+export const MOST_REFERENCES = 512;
+
 /**
  * About how many network evaluations a calibration runs: the first round of every start, a few starts to
  * the end, and what does not depend on how the races go.
@@ -24,7 +27,7 @@ export function estimateEvaluations(
   const count = prompts.tuning.length;
   const perBin = Math.min(samples, count);
   const first = Math.min(FIRST_ROUND, perBin);
-  let sum = count * (referenceSteps + 2 * full.steps);
+  let sum = Math.min(count, MOST_REFERENCES) * referenceSteps + count * 2 * full.steps;
   for (const kind of MEASURED_KINDS) {
     const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
     // Each choice of donors has a full generation of its own.

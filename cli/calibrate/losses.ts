@@ -17,10 +17,13 @@ export interface Loss {
   adherence: Estimate | null;
   /** Share of the full generations' text-video similarity. */
   similarity: Estimate;
-  /** Growth of the Frechet distance to the reference over the full generations', in units of `FRECHET_UNIT`. */
+  /**
+   * Growth of the Frechet distance to the reference over the full generations', in units of
+   * `FRECHET_UNIT`, of the video tower's vectors.
+   */
   frechet: Estimate;
-  /** The same on the video tower's vectors, where `frechet` is of the judge's features. */
-  frechetVideo?: Estimate;
+  /** The same of the judge's features; absent without a judge. */
+  frechetJudge?: Estimate;
 }
 
 /** What the losses are below with 95 % confidence. */
@@ -45,9 +48,9 @@ export interface Quality {
 
 /**
  * What growth of a Frechet distance is a share of: this much of the reference's variance. It is about the
- * distance of the demo model's full generations from real clips (3,160 of 33,000 in its judge's features),
- * so that 5 % mean here what they mean in its quality.json. The full generations' own distance is no unit: to
- * a reference of the same model it is the noise of the sample, and the smaller, the more videos there are.
+ * distance of the demo model's full generations from real clips (3,160 of 33,000 in its judge's features).
+ * The full generations' own distance is no unit: to a reference of the same model it is the noise of the
+ * sample, and the smaller, the more videos there are.
  */
 const FRECHET_UNIT = 0.1;
 
@@ -63,7 +66,7 @@ export class LossMeter {
   readonly #tower: FrechetReference;
   readonly #seed: number;
   /** Of full generations, which many cells are compared with. */
-  readonly #distances = new WeakMap<readonly VideoOutcome[], FrechetDistance>();
+  readonly #distances = new WeakMap<readonly VideoOutcome[], Distances>();
 
   /** @param reference full generations that nothing is chosen by: their features are what videos should look like */
   constructor(reference: readonly VideoOutcome[], seed: number) {
@@ -98,21 +101,13 @@ export class LossMeter {
     )!;
     // Without a judge the similarity of prompt and video stands in for adherence.
     const deciding = adherence ?? similarity;
-    const frechet = growthOf(
-      this.#distanceOf(videos),
-      this.#fullDistance(full),
-      this.#judge ?? this.#tower,
-      groups,
-    );
-    const frechetVideo =
-      this.#judge === null
+    const ofVideos = this.#distancesOf(videos);
+    const ofFull = this.#fullDistances(full);
+    const frechet = growthOf(ofVideos.tower, ofFull.tower, this.#tower, groups);
+    const frechetJudge =
+      this.#judge === null || ofVideos.judge === null || ofFull.judge === null
         ? null
-        : growthOf(
-            this.#tower.distanceTo(videos.map(({ tower }) => tower)),
-            this.#tower.distanceTo(full.map(({ tower }) => tower)),
-            this.#tower,
-            groups,
-          );
+        : growthOf(ofVideos.judge, ofFull.judge, this.#judge, groups);
     const bound = (side: 1 | -1): LossBounds => ({
       adherence:
         side *
@@ -127,7 +122,7 @@ export class LossMeter {
         adherence: adherence && bootstrapEstimate(adherence.values, this.#bootstrap(adherence)),
         similarity: bootstrapEstimate(similarity.values, this.#bootstrap(similarity)),
         frechet: estimateOf(frechet),
-        ...(frechetVideo && { frechetVideo: estimateOf(frechetVideo) }),
+        ...(frechetJudge && { frechetJudge: estimateOf(frechetJudge) }),
       },
       upper: bound(1),
       lower: bound(-1),
@@ -143,25 +138,32 @@ export class LossMeter {
     return {
       adherence: adherence.length === 0 ? null : mean(adherence),
       similarity: mean(videos.map((video) => video.similarity)),
-      frechet: this.#distanceOf(videos).distance,
+      frechet: this.#distancesOf(videos).tower.distance,
     };
   }
 
-  #fullDistance(full: readonly VideoOutcome[]): FrechetDistance {
-    let distance = this.#distances.get(full);
-    if (distance === undefined) {
-      distance = this.#distanceOf(full);
-      this.#distances.set(full, distance);
+  #fullDistances(full: readonly VideoOutcome[]): Distances {
+    let distances = this.#distances.get(full);
+    if (distances === undefined) {
+      distances = this.#distancesOf(full);
+      this.#distances.set(full, distances);
     }
-    return distance;
+    return distances;
   }
 
-  #distanceOf(videos: readonly VideoOutcome[]): FrechetDistance {
+  #distancesOf(videos: readonly VideoOutcome[]): Distances {
     const features = featuresOf(videos);
-    return this.#judge !== null && features !== null
-      ? this.#judge.distanceTo(features)
-      : this.#tower.distanceTo(videos.map(({ tower }) => tower));
+    return {
+      tower: this.#tower.distanceTo(videos.map(({ tower }) => tower)),
+      judge: features && (this.#judge?.distanceTo(features) ?? null),
+    };
   }
+}
+
+/** Of the video tower's vectors, and of the judge's features where there is one. */
+interface Distances {
+  tower: FrechetDistance;
+  judge: FrechetDistance | null;
 }
 
 /** Whether a loss is within the objective with 95 % confidence. */

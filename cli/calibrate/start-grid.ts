@@ -45,9 +45,9 @@ const GRIDS: Readonly<Record<MeasuredKind, readonly Block[]>> = {
   background: [
     { startTimes: [0.9, 0.95], steps: [3, 4, 5], anchor: 'background', solvers: ALL_SOLVERS },
     { startTimes: [0.9, 0.95], steps: [4, 5], solvers: MULTISTEP },
-    { startTimes: [0.95], steps: [5], anchor: 'region', only: 'dpmpp-2m' },
+    { startTimes: [0.95], steps: [5, 7], anchor: 'region', only: 'dpmpp-2m' },
   ],
-  placed: [{ startTimes: [1], steps: [4, 5], anchor: 'place', solvers: MULTISTEP }],
+  placed: [{ startTimes: [1], steps: [4, 5, 6], anchor: 'place', solvers: MULTISTEP }],
 };
 
 const QUICK_GRIDS: typeof GRIDS = {

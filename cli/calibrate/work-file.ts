@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, open, truncate, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readdir, truncate, type FileHandle } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { asFileError } from '../write-file-atomically.ts';
 
 /** One finished piece of work. Numbers are text of base64 float32, little-endian. */
@@ -10,10 +10,11 @@ export interface WorkRecord {
 }
 
 const LINE_FEED = 0x0a;
+const ENDING = '.jsonl';
 
 /**
  * Finished pieces of work in a file, one JSON line each, so that a run that is killed goes on where it
- * stood. What a kill left of a last line is cut off.
+ * stood. What a kill left of a last line is cut off. Files of the same work beside it, which others write, are read too.
  */
 export class WorkFile {
   readonly #records = new Map<string, WorkRecord>();
@@ -24,13 +25,23 @@ export class WorkFile {
     this.#path = path;
   }
 
-  /** @throws FlexCacheError `disk_full` or `permission_denied`. */
-  static async open(path: string): Promise<WorkFile> {
+  /**
+   * @param name of the work, without an ending
+   * @param share of the work that is done here, and what the file is named after; all of it unless given
+   * @throws FlexCacheError `disk_full` or `permission_denied`.
+   */
+  static async open(folder: string, name: string, share?: string): Promise<WorkFile> {
+    const path = join(folder, `${share === undefined ? name : `${name}.${share}`}${ENDING}`);
     const file = new WorkFile(path);
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await mkdir(folder, { recursive: true });
       file.#handle = await open(path, 'a');
-      await file.#load();
+      const whole = await file.#load(path);
+      await truncate(path, whole);
+      for (const other of await readdir(folder)) {
+        const isOfWork = other.startsWith(`${name}.`) && other.endsWith(ENDING);
+        if (isOfWork && other !== basename(path)) await file.#load(join(folder, other));
+      }
     } catch (error) {
       await file.close();
       throw asFileError(error, path);
@@ -64,11 +75,15 @@ export class WorkFile {
     this.#handle = null;
   }
 
-  /** By pieces: the file may be longer than a string can be. */
-  async #load(): Promise<void> {
+  /**
+   * By pieces: the file may be longer than a string can be.
+   *
+   * @returns bytes of its whole lines
+   */
+  async #load(path: string): Promise<number> {
     let rest: Buffer = Buffer.alloc(0);
     let whole = 0;
-    for await (const piece of createReadStream(this.#path, { highWaterMark: 1 << 20 })) {
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
       rest = Buffer.concat([rest, piece as Buffer]);
       for (let end = rest.indexOf(LINE_FEED); end >= 0; end = rest.indexOf(LINE_FEED)) {
         const record = JSON.parse(rest.toString('utf8', 0, end)) as WorkRecord;
@@ -77,7 +92,7 @@ export class WorkFile {
         whole += end + 1;
       }
     }
-    if (rest.length > 0) await truncate(this.#path, whole);
+    return whole;
   }
 }
 

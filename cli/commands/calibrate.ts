@@ -24,7 +24,12 @@ import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import { askedValues } from '../calibrate/asked-values.ts';
 import { calibrationText } from '../calibrate/calibration-text.ts';
-import { CalibrationRun, type CalibrationOptions } from '../calibrate/calibration-run.ts';
+import {
+  CalibrationRun,
+  MEASURED_SHARES,
+  type CalibrationOptions,
+  type MeasuredShare,
+} from '../calibrate/calibration-run.ts';
 import { describeCalibration, describeFullSearch } from '../calibrate/describe-calibration.ts';
 import { DonorLatents } from '../calibrate/donor-latents.ts';
 import { estimateEvaluations } from '../calibrate/estimate-evaluations.ts';
@@ -50,6 +55,7 @@ export interface CalibrateOptions extends GlobalOptions {
   work?: string;
   quick?: boolean;
   fullOnly?: boolean;
+  only?: string;
   json?: boolean;
 }
 
@@ -104,14 +110,15 @@ export async function calibrate(
   const promptFile =
     options.prompts === undefined ? null : resolve(context.workingDirectory, options.prompts);
   const prompts = await promptSets(promptFile, attributes, settings);
-  if (options.fullOnly !== true) await checkWritable(out);
+  const shares = options.only === undefined ? null : sharesOf(options.only);
+  if (options.fullOnly !== true && shares === null) await checkWritable(out);
 
   const workFolder = resolve(
     context.workingDirectory,
     options.work ?? join(dirname(out), WORK_FOLDER),
   );
   const fingerprint = fingerprintOf(modelPackage, settings, prompts, provider);
-  const work = await WorkFile.open(join(workFolder, `${fingerprint}.jsonl`));
+  const work = await WorkFile.open(workFolder, fingerprint, shares?.join('_'));
   if (work.size > 0) say(context, `goes on from ${work.size} videos measured before`);
   const model = await OnnxVideoModel.open(modelPackage, { executionProvider: provider });
   const reader = LatentReader.open(modelPackage, { executionProvider: provider });
@@ -152,6 +159,15 @@ export async function calibrate(
     }
     const heldOut = await readPrompts(modelPackage, prompts.heldOut);
     const run = new CalibrationRun(maker, latents, attributes, settings, progress);
+    if (shares !== null) {
+      await run.measureShares(shares, tuning, heldOut);
+      progress.stop();
+      say(
+        context,
+        `measured ${shares.join(', ')} into ${workFolder}: the same command without --only goes on from the work files in its folder`,
+      );
+      return EXIT.success;
+    }
     const { content, thresholds } = await run.run(tuning, heldOut);
     progress.stop();
     const input: CalibrationFileInput = {
@@ -284,6 +300,19 @@ class CalibrationProgress {
 
 function say(context: CliContext, text: string): void {
   context.stderr.write(`flexcache: ${text}\n`);
+}
+
+function sharesOf(text: string): MeasuredShare[] {
+  const names = text.split(',').map((name) => name.trim());
+  return names.map((name) => {
+    const share = MEASURED_SHARES.find((each) => each === name);
+    if (share !== undefined) return share;
+    throw new InvalidInputError(
+      'only',
+      `--only "${text}": there is no "${name}" to measure`,
+      `give some of ${MEASURED_SHARES.join(', ')}, with commas between them`,
+    );
+  });
 }
 
 function wholeNumber(field: string, text: string, least: number): number {

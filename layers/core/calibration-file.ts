@@ -37,14 +37,14 @@ const estimate = z
  * What a plan loses against full generations of the same prompts; positive is worse, 0.01 is 1 %.
  * `adherence`: share of the attributes that prompts name and the judge sees; null without a judge.
  * `similarity`: cosine of the prompt and its video. `frechet`: growth of the Frechet distance to reference
- * videos, in tenths of their variance; of the judge's features, without one of the video tower's vectors.
- * `frechetVideo`: of the latter, where there is a judge.
+ * videos, in tenths of their variance, of the video tower's vectors. `frechetJudge`: of the judge's features,
+ * where there is one.
  */
 const loss = z.strictObject({
   adherence: estimate.nullable(),
   similarity: estimate.optional(),
   frechet: estimate,
-  frechetVideo: estimate.optional(),
+  frechetJudge: estimate.optional(),
 });
 
 const startPoint = {

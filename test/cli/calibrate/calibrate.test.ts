@@ -64,6 +64,11 @@ describe('flexcache calibrate', () => {
     await exit;
     expect(await workBytes(work)).toBeGreaterThan(0);
 
+    const share = await calibrate([...args, '--only', 'whole,held-out']);
+    expect(share).toMatchObject({ exitCode: EXIT.success, stdout: '' });
+    expect(share.stderr).toContain('measured whole, held-out');
+    await expect(stat(out)).rejects.toThrow('ENOENT');
+
     const first = await calibrate(args);
 
     expect(first.stderr).toMatch(/goes on from [1-9]\d* videos measured before/);
@@ -99,6 +104,7 @@ describe('flexcache calibrate', () => {
     [['--samples', '1'], '--samples'],
     [['--precision', '0'], '--precision'],
     [['--batch', 'x'], '--batch'],
+    [['--only', 'whole,nearly'], 'nearly'],
   ])('refuses %j before any work', async (args, named) => {
     const { exitCode, stderr } = await calibrate(args);
     expect(exitCode).toBe(EXIT.usage);

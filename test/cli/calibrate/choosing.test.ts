@@ -88,6 +88,29 @@ describe('a race of starts', () => {
     expect(chosen!.start.steps).toBe(2);
   });
 
+  it('lets dearer starts race again where the cheap one only seemed to do', async () => {
+    const spoiledLate = (steps: number, count: number): VideoOutcome[] => {
+      const flawless = spoiled(0, steps, count);
+      if (steps > 2) return flawless;
+      // The first round sees none of what it spoils.
+      return flawless.map((video, index) => (index < 64 ? video : { ...video, adherence: 0 }));
+    };
+    const cells = await race(
+      { kind: 'whole', similarity: 0.9, full, starts: [2, 3, 4].map((steps) => startOf(steps)) },
+      {
+        objective: OBJECTIVE,
+        meter,
+        run: async (starts, count) => starts.map(({ steps }) => spoiledLate(steps, count)),
+      },
+    );
+
+    expect(cells.map(({ start }) => start.steps)).toEqual([2, 3, 4]);
+    expect(cells[0]!.reason).toMatch(/loses more/);
+    expect(cells[1]).toMatchObject({ samples: 512, reason: null });
+    const [chosen] = choosePlans([{ cells, full }], OBJECTIVE, meter);
+    expect(chosen!.start.steps).toBe(3);
+  });
+
   it('chooses none where the loss may be above the objective', async () => {
     const { cells } = await raced(new Map([[2, 0.01]]));
     expect(cells[0]!.measured.loss.adherence!.mean).toBeGreaterThan(0.005);
@@ -139,11 +162,11 @@ describe('losses', () => {
     expect(same.loss.frechet.mean).toBe(0);
     const shifted = full.map((video) => ({
       ...video,
-      features: video.features!.map((value) => value + 0.3),
+      tower: video.tower.map((value) => value + 0.3),
     }));
     const { loss, lower } = meter.compare(shifted, full);
     expect(lower.frechet).toBeGreaterThan(0.5);
-    expect(loss.frechetVideo!.mean).toBe(0);
+    expect(loss.frechetJudge!.mean).toBe(0);
   });
 
   it('do without a judge', () => {
@@ -155,6 +178,7 @@ describe('losses', () => {
     const { loss, upper } = new LossMeter(blind, 1).compare(blind, blind);
     expect(loss.adherence).toBeNull();
     expect(loss.similarity.mean).toBe(0);
+    expect(loss.frechetJudge).toBeUndefined();
     expect(upper.adherence).toBe(0);
   });
 });
@@ -229,15 +253,16 @@ describe('objectives', () => {
 
 describe('the work file', () => {
   it('keeps what was finished, and cuts off what a kill left of a line', async () => {
-    const path = join(await temporaryFolder(), 'deep', 'work.jsonl');
+    const folder = join(await temporaryFolder(), 'deep');
+    const path = join(folder, 'work.jsonl');
     const numbers = Float32Array.of(1.5, -2, 1e-9);
-    const first = await WorkFile.open(path);
+    const first = await WorkFile.open(folder, 'work');
     await first.add([{ key: 'a', numbers: packNumbers(numbers) }, { key: 'b' }]);
     await first.close();
     const whole = await readFile(path);
     await appendFile(path, '{"key":"c","numb');
 
-    const second = await WorkFile.open(path);
+    const second = await WorkFile.open(folder, 'work');
     expect(second.size).toBe(2);
     expect(unpackNumbers(second.get('a')!['numbers'])).toEqual(numbers);
     expect(second.get('c')).toBeUndefined();
@@ -245,9 +270,27 @@ describe('the work file', () => {
     await second.add([{ key: 'b', other: true }, { key: 'c' }]);
     await second.close();
 
-    const third = await WorkFile.open(path);
+    const third = await WorkFile.open(folder, 'work');
     expect(third.size).toBe(3);
     expect(third.get('b')).toEqual({ key: 'b' });
     await third.close();
+  });
+
+  it('finds what shares of the same work have measured, and leaves their files as they are', async () => {
+    const folder = await temporaryFolder();
+    const share = await WorkFile.open(folder, 'work', 'near_whole');
+    await share.add([{ key: 'a' }]);
+    const other = await WorkFile.open(folder, 'other');
+    await other.add([{ key: 'z' }]);
+    // A line that the share is writing just now.
+    const path = join(folder, 'work.near_whole.jsonl');
+    await appendFile(path, '{"key":"b"');
+    const before = await readFile(path);
+
+    const all = await WorkFile.open(folder, 'work');
+    expect(all.size).toBe(1);
+    expect(all.get('a')).toEqual({ key: 'a' });
+    expect(await readFile(path)).toEqual(before);
+    await Promise.all([share.close(), other.close(), all.close()]);
   });
 });
