@@ -1,5 +1,6 @@
 import type { Anchor, HitKind, LookupPart, SolverName } from './generation.ts';
 import { InvalidInputError } from './errors.ts';
+import { withoutNoise } from './limit-reuse.ts';
 
 /** Where a hit starts and how many network evaluations it runs. */
 export interface StartPoint {
@@ -22,6 +23,22 @@ export function startPoint(
   solver: SolverName = 'euler',
 ): StartPoint {
   return { startTime, steps, solver, anchor: 'none', equivalents: steps };
+}
+
+/**
+ * A start with steps at most as long as those of a full generation: the start time's share of them, rounded up.
+ *
+ * @param fullSteps network evaluations of a full generation; Infinity asks about the start alone, whose steps are
+ * 0 then
+ * @returns null when that is as many as a full generation runs
+ */
+export function proportionalStart(
+  startTime: number,
+  fullSteps: number,
+  solver: SolverName,
+): StartPoint | null {
+  const steps = fullSteps === Infinity ? 0 : Math.ceil(withoutNoise(startTime * fullSteps));
+  return steps < fullSteps ? startPoint(startTime, steps, solver) : null;
 }
 
 /**
@@ -74,23 +91,22 @@ export function isAdmitted(
 type DonorHit = Exclude<HitKind, 'exact' | 'near' | 'miss'>;
 
 /**
- * Start points measured on an earlier denoiser of the demo package, with Euler steps against full generations
- * of 50 (512 prompts a row, donors above the thresholds): the same prompt at 0.3 in 3
- * steps, two donors at 0.7 in 5 and a background alone at 0.95 in 8 lose at most 1 % of adherence
- * and drift at most 5 % in Frechet distance. An object alone keeps its adherence from 0.8 on, but
- * the empty surroundings drift by 21 % there, so it starts one notch earlier, at 0.9.
+ * Where hits start. On an earlier denoiser of the demo package (512 prompts a row, donors above the thresholds)
+ * these lost at most 1 % of adherence and drifted at most 5 % in Frechet distance against full generations. An
+ * object alone kept its adherence from 0.8 on, but the empty surroundings drifted by 21 % there, so it starts one
+ * notch earlier, at 0.9.
  */
-const MEASURED_START_POINTS: Readonly<Record<DonorHit, Pick<StartPoint, 'startTime' | 'steps'>>> = {
-  whole: { startTime: 0.3, steps: 3 },
-  'object+background': { startTime: 0.7, steps: 5 },
-  object: { startTime: 0.9, steps: 8 },
-  background: { startTime: 0.95, steps: 8 },
+const START_TIMES: Readonly<Record<DonorHit, number>> = {
+  whole: 0.3,
+  'object+background': 0.7,
+  object: 0.9,
+  background: 0.95,
 };
 
 /**
  * The calibration of a package that brings none of its own: thresholds from its manifest and one
- * conservative start point for each kind of hit, whatever the similarity above the threshold; no near
- * hits. `PackageCalibration` has what was measured of a package.
+ * conservative start time for each kind of hit, whatever the similarity above the threshold, with steps as long
+ * as those of a full generation; no near hits. `PackageCalibration` has what was measured of a package.
  */
 export class DefaultCalibration implements Calibration {
   readonly fullSolver: SolverName;
@@ -129,9 +145,6 @@ export class DefaultCalibration implements Calibration {
     if (kind === 'miss' || kind === 'near' || kind === 'placed') return null;
     if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (!(similarity >= this.#thresholds[kind])) return null;
-    const measured = MEASURED_START_POINTS[kind];
-    const steps =
-      measured.steps < fullSteps ? measured.steps : Math.ceil(measured.startTime * fullSteps);
-    return steps < fullSteps ? startPoint(measured.startTime, steps, this.fullSolver) : null;
+    return proportionalStart(START_TIMES[kind], fullSteps, this.fullSolver);
   }
 }

@@ -6,13 +6,13 @@ const CALIBRATION = new DefaultCalibration({ whole: 0.9, object: 0.8, background
 
 describe('DefaultCalibration', () => {
   it.each([
-    ['whole', 0.9, startPoint(0.3, 3)],
-    ['object', 0.8, startPoint(0.9, 8)],
-    ['background', 0.7, startPoint(0.95, 8)],
-    ['object+background', 0.7, startPoint(0.7, 5)],
+    ['whole', 0.9, startPoint(0.3, 6)],
+    ['object', 0.8, startPoint(0.9, 18)],
+    ['background', 0.7, startPoint(0.95, 19)],
+    ['object+background', 0.7, startPoint(0.7, 14)],
     ['exact', 1, startPoint(0, 0)],
-  ] as const)('starts %s at similarity %d from the measured point', (kind, similarity, start) => {
-    expect(CALIBRATION.decide(kind, similarity, 12)).toEqual(start);
+  ] as const)("runs the start time's share of 20 steps for %s from %d on", (kind, least, start) => {
+    expect(CALIBRATION.decide(kind, least, 20)).toEqual(start);
   });
 
   it.each([
@@ -23,18 +23,42 @@ describe('DefaultCalibration', () => {
     ['whole', NaN],
     ['miss', 1],
   ] as const)('refuses %s at similarity %d', (kind, similarity) => {
-    expect(CALIBRATION.decide(kind, similarity, 12)).toBeNull();
+    expect(CALIBRATION.decide(kind, similarity, 20)).toBeNull();
   });
 
+  it.each(['whole', 'object+background', 'object', 'background'] as const)(
+    'never runs longer steps than a full generation for %s, nor as many of them',
+    (kind) => {
+      for (let fullSteps = 1; fullSteps <= 100; fullSteps++) {
+        const start = CALIBRATION.decide(kind, 1, fullSteps);
+        const { startTime } = CALIBRATION.decide(kind, 1, Infinity)!;
+        if (start === null) {
+          expect(fullSteps - 1).toBeLessThan(startTime * fullSteps);
+          continue;
+        }
+        expect(start.startTime).toBe(startTime);
+        expect(start.steps).toBeLessThan(fullSteps);
+        expect(startTime / start.steps).toBeLessThanOrEqual(1 / fullSteps + 1e-12);
+        expect(startTime / (start.steps - 1)).toBeGreaterThan(1 / fullSteps);
+      }
+    },
+  );
+
   it.each([
-    ['whole', 3, startPoint(0.3, 1)],
-    ['object+background', 5, startPoint(0.7, 4)],
-    ['object', 8, null],
+    ['whole', 7, 3],
+    ['object+background', 7, 5],
+    ['object', 7, null],
+    ['background', 7, null],
+    ['whole', 50, 15],
+    ['object+background', 50, 35],
+    ['object', 50, 45],
+    ['background', 50, 48],
     ['whole', 1, null],
-    ['background', 8, null],
-    ['background', 4, null],
-  ] as const)('of %s never runs as long as a full generation of %d steps', (kind, full, start) => {
-    expect(CALIBRATION.decide(kind, 1, full)).toEqual(start);
+    ['object+background', 3, null],
+    ['object', 10, 9],
+    ['background', 19, null],
+  ] as const)('of %s beside full generations of %d steps runs %s', (kind, full, steps) => {
+    expect(CALIBRATION.decide(kind, 1, full)?.steps ?? null).toBe(steps);
   });
 
   it('refuses a threshold that is no cosine and names it', () => {

@@ -6,19 +6,22 @@ import { PackageCalibration } from '#core/package-calibration.ts';
 import { makePlan, REMIX_START_TIME, type Candidate, type PlanInput } from '#core/plan.ts';
 import { calibrationFile, planOf } from './calibration-fixture.ts';
 
+/** So many that every start of the default calibration saves one at least. */
+const FULL = 20;
+
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
   entryId,
   similarity: 0.9,
   latentKey: `latents/${entryId}/0.fcl`,
   generation: 0,
-  steps: 12,
+  steps: FULL,
   leastSimilarity: 1,
   ...overrides,
 });
 
 const MAX_GENERATION = 3;
 
-const REQUEST = { seed: 7, steps: 12, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
+const REQUEST = { seed: 7, steps: FULL, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
 
 const input = (
   candidates: Partial<PlanInput['candidates']> = {},
@@ -42,8 +45,8 @@ describe('makePlan', () => {
     expect(makePlan(input())).toEqual({
       hit: 'miss',
       donors: [],
-      ...startPoint(1, 12),
-      fullSteps: 12,
+      ...startPoint(1, FULL),
+      fullSteps: FULL,
       seed: 7,
       exactVideoId: null,
     });
@@ -54,17 +57,17 @@ describe('makePlan', () => {
       hit: 'exact',
       donors: [],
       ...startPoint(0, 0),
-      fullSteps: 12,
+      fullSteps: FULL,
       seed: 7,
       exactVideoId: 'vid_1',
     });
   });
 
   it.each([
-    [ALL_PARTS, 'whole', ['w'], 0.3, 3],
-    [{ ...ALL_PARTS, whole: [] }, 'object+background', ['o', 'b'], 0.7, 5],
-    [{ object: ALL_PARTS.object }, 'object', ['o'], 0.9, 8],
-    [{ background: ALL_PARTS.background }, 'background', ['b'], 0.95, 8],
+    [ALL_PARTS, 'whole', ['w'], 0.3, 6],
+    [{ ...ALL_PARTS, whole: [] }, 'object+background', ['o', 'b'], 0.7, 14],
+    [{ object: ALL_PARTS.object }, 'object', ['o'], 0.9, 18],
+    [{ background: ALL_PARTS.background }, 'background', ['b'], 0.95, 19],
   ])('takes the hit that leaves the least to denoise (%#)', (found, hit, ids, startTime, steps) => {
     const plan = makePlan(input(found));
     expect(plan).toMatchObject({ hit, startTime, steps });
@@ -193,8 +196,8 @@ describe('makePlan', () => {
     const found = (generation: number): Partial<PlanInput['candidates']> => ({
       object: [candidate('o', { generation })],
     });
-    expect(makePlan(input(found(1))).hit).toBe('object');
-    expect(makePlan(input(found(2))).hit).toBe('miss');
+    expect(makePlan(input(found(0))).hit).toBe('object');
+    expect(makePlan(input(found(1))).hit).toBe('miss');
     expect(makePlan(input({ ...found(2), background: [candidate('b')] })).hit).toBe('background');
   });
 
@@ -219,10 +222,10 @@ describe('makePlan', () => {
   });
 
   it.each([
-    [0.7, 0.3, 3],
-    [0.5, 0.5, 5],
-    [0.2, 0.8, 8],
-    [0.1, 0.9, 9],
+    [0.7, 0.3, 6],
+    [0.5, 0.5, 10],
+    [0.2, 0.8, 16],
+    [0.1, 0.9, 18],
   ])('skips no more than %f of the denoising', (maxReuse, startTime, steps) => {
     const plan = makePlan(
       input({ whole: [candidate('w')] }, { request: { ...REQUEST, maxReuse } }),
@@ -253,7 +256,7 @@ describe('makePlan', () => {
     const request = { ...REQUEST, steps: 4, maxReuse: 0.5 };
     expect(makePlan(input({ whole: [candidate('w')] }, { request }))).toMatchObject({
       startTime: 0.5,
-      steps: 3,
+      steps: 2,
     });
   });
 });
@@ -266,7 +269,7 @@ describe('a remix', () => {
       hit: 'whole',
       donors: [{ entryId: 'named', part: 'whole', similarity: 0.2 }],
       startTime: REMIX_START_TIME,
-      steps: 8,
+      steps: 16,
     });
   });
 
@@ -281,7 +284,7 @@ describe('a remix', () => {
 
   it('keeps to the share that may be skipped', () => {
     const request = { ...REQUEST, maxReuse: 0.1 };
-    expect(makePlan(input({}, { remix, request }))).toMatchObject({ startTime: 0.9, steps: 9 });
+    expect(makePlan(input({}, { remix, request }))).toMatchObject({ startTime: 0.9, steps: 18 });
     const none = { ...REQUEST, maxReuse: 0 };
     expect(makePlan(input({}, { remix, request: none })).hit).toBe('miss');
   });

@@ -12,13 +12,13 @@ it.each([
   ['object', 'medium'],
   ['background', 'high'],
 ] as const)('says of a hit on %s that its variety is %s', (hit, variety) => {
-  const { startTime } = calibration.decide(hit, 1, 12)!;
+  const { startTime } = calibration.decide(hit, 1, 20)!;
   expect(varietyOf({ hit, startTime })).toBe(variety);
 });
 
 it('grows as less is reused', () => {
   const found = [1, 0.5, 0.3, 0.1].map((maxReuse) => {
-    const start = limitReuse(calibration, { minSimilarity: 0, maxReuse }).decide('whole', 1, 12);
+    const start = limitReuse(calibration, { minSimilarity: 0, maxReuse }).decide('whole', 1, 20);
     return VARIETIES.indexOf(varietyOf({ hit: 'whole', startTime: start!.startTime }));
   });
   expect(found).toEqual(found.toSorted((one, other) => one - other));

@@ -19,7 +19,7 @@ describe('degradePlan', () => {
     ['background', BACKGROUND],
   ] as const)('keeps the %s that is left, with its own start time and steps', (part, left) => {
     // Prepare
-    const plan = planFor('object+background', [OBJECT, BACKGROUND]);
+    const plan = planFor('object+background', [OBJECT, BACKGROUND], { steps: 14, fullSteps: 20 });
 
     // Act
     const degraded = degradePlan(plan, [left], CALIBRATION);

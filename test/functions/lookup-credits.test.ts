@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { startPoint } from '#core/calibration.ts';
-import type { Entry } from '#core/generation.ts';
+import type { Entry, GenerationRequest } from '#core/generation.ts';
 import { decayedTo } from '#core/policy/decay.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
@@ -16,16 +16,17 @@ import {
   useTable,
 } from './fixture.ts';
 
-const FULL_STEPS = 12;
+/** So many that every start of the default calibration saves one at least. */
+const FULL_STEPS = 20;
 /** Of the default calibration. */
-const STEPS = { whole: 3, pair: 5, part: 8 };
+const STEPS = { whole: 6, pair: 14, object: 18, background: 19 };
 
 const table = useTable();
 
-/** Network evaluations that the hits of an entry have saved so far. */
 /** What a result of generation 1 is worth less than that of a full generation. */
 const LOST_AS_DONOR = (0.4 * FULL_STEPS) / 9;
 
+/** Network evaluations that the hits of an entry have saved so far. */
 async function creditOf({ entryId }: Entry): Promise<number> {
   const { decayedCredit = 0 } = (await table().getEntry(entryId))!;
   return Math.round(decayedTo(decayedCredit, Date.now()) * 1000) / 1000;
@@ -33,6 +34,15 @@ async function creditOf({ entryId }: Entry): Promise<number> {
 
 async function hitsOf({ entryId }: Entry): Promise<number> {
   return (await table().getEntry(entryId))!.hits;
+}
+
+function ask(changes: Partial<GenerationRequest> = {}): Promise<GenerationRequest> {
+  return submit(table(), { steps: FULL_STEPS, ...changes });
+}
+
+/** An entry that was made in full. */
+function made(of?: GenerationRequest): Promise<Entry> {
+  return storedEntry(table(), { stepsRun: FULL_STEPS }, of);
 }
 
 function proposing(part: 'object' | 'background', entry: Entry, vectors: FakeVectors): void {
@@ -49,8 +59,8 @@ function refusing({ entryId }: Entry): Table {
 
 describe('what a hit is worth', () => {
   it('is what would be run more without the donor', async () => {
-    const request = await submit(table(), { prompt: unique('credit ') });
-    const entry = await storedEntry(table(), {}, { ...request, seed: 1 });
+    const request = await ask({ prompt: unique('credit ') });
+    const entry = await made({ ...request, seed: 1 });
 
     const { neighbours } = await createLookupHandler(servicesOn(table()))(lookupInput(request));
 
@@ -59,11 +69,8 @@ describe('what a hit is worth', () => {
   });
 
   it('is nothing where the next donor is as good', async () => {
-    const request = await submit(table(), { prompt: unique('twins ') });
-    const twins = [
-      await storedEntry(table(), {}, { ...request, seed: 1 }),
-      await storedEntry(table(), {}, { ...request, seed: 2 }),
-    ];
+    const request = await ask({ prompt: unique('twins ') });
+    const twins = [await made({ ...request, seed: 1 }), await made({ ...request, seed: 2 })];
 
     const output = await createLookupHandler(servicesOn(table()))(lookupInput(request));
 
@@ -74,25 +81,25 @@ describe('what a hit is worth', () => {
   });
 
   it('is for each donor of a pair what the other alone would run more', async () => {
-    const request = await submit(table());
-    const [object, background] = [await storedEntry(table()), await storedEntry(table())];
+    const request = await ask();
+    const [object, background] = [await made(), await made()];
     const vectors = new FakeVectors();
     proposing('object', object, vectors);
     proposing('background', background, vectors);
 
     await createLookupHandler(servicesOn(table(), vectors))(lookupInput(request));
 
-    expect(await creditOf(object)).toBe(STEPS.part - STEPS.pair);
-    expect(await creditOf(background)).toBe(STEPS.part - STEPS.pair);
+    expect(await creditOf(object)).toBe(STEPS.background - STEPS.pair);
+    expect(await creditOf(background)).toBe(STEPS.object - STEPS.pair);
   });
 
   it.each([
     ['everything, where it is the only video of its prompt', false, FULL_STEPS],
     ['what starting from another seed would run', true, STEPS.whole],
   ])('is for an exact answer %s', async (_, hasOtherSeed, credit) => {
-    const request = await submit(table(), { prompt: unique('exact ') });
-    const entry = await storedEntry(table(), {}, request);
-    if (hasOtherSeed) await storedEntry(table(), {}, { ...request, seed: request.seed + 1 });
+    const request = await ask({ prompt: unique('exact ') });
+    const entry = await made(request);
+    if (hasOtherSeed) await made({ ...request, seed: request.seed + 1 });
 
     const output = await createLookupHandler(servicesOn(table()))(lookupInput(request));
 
@@ -102,8 +109,8 @@ describe('what a hit is worth', () => {
   });
 
   it('is counted once, whatever often the state is tried', async () => {
-    const request = await submit(table(), { prompt: unique('retried ') });
-    const entry = await storedEntry(table(), {}, { ...request, seed: 1 });
+    const request = await ask({ prompt: unique('retried ') });
+    const entry = await made({ ...request, seed: 1 });
     const lookup = createLookupHandler(servicesOn(table()));
 
     await lookup(lookupInput(request));
@@ -113,8 +120,8 @@ describe('what a hit is worth', () => {
   });
 
   it('is that of the last plan: a donor that stays when another is refused is worth more', async () => {
-    const request = await submit(table());
-    const [object, background] = [await storedEntry(table()), await storedEntry(table())];
+    const request = await ask();
+    const [object, background] = [await made(), await made()];
     const vectors = new FakeVectors();
     proposing('object', object, vectors);
     proposing('background', background, vectors);
@@ -125,13 +132,13 @@ describe('what a hit is worth', () => {
 
     expect(plan.hit).toBe('object');
     expect(await hitsOf(object)).toBe(1);
-    expect(await creditOf(object)).toBeCloseTo(FULL_STEPS - STEPS.part - LOST_AS_DONOR, 3);
+    expect(await creditOf(object)).toBeCloseTo(FULL_STEPS - STEPS.object - LOST_AS_DONOR, 3);
     expect((await table().getEntry(object.entryId))!.leaseUntil).toBeGreaterThan(Date.now());
   });
 
   it('is taken back with the hit where the plan came to nothing', async () => {
-    const request = await submit(table());
-    const [object, background] = [await storedEntry(table()), await storedEntry(table())];
+    const request = await ask();
+    const [object, background] = [await made(), await made()];
     const vectors = new FakeVectors();
     proposing('object', object, vectors);
     proposing('background', background, vectors);
@@ -153,8 +160,8 @@ describe('what a hit is worth', () => {
   });
 
   it('is unknown of a request that looks for nothing, and so are its neighbours', async () => {
-    const request = await submit(table(), { prompt: unique('fresh '), cache: 'refresh' });
-    await storedEntry(table(), {}, { ...request, seed: 1 });
+    const request = await ask({ prompt: unique('fresh '), cache: 'refresh' });
+    await made({ ...request, seed: 1 });
 
     const output = await createLookupHandler(servicesOn(table()))(lookupInput(request));
 

@@ -203,8 +203,11 @@ describe('Lookup', () => {
 
   it('plans again without a donor whose lease is refused', async () => {
     // Prepare
-    const request = await submit(table());
-    const [object, background] = [await storedEntry(table()), await storedEntry(table())];
+    const request = await submit(table(), { steps: 20 });
+    const [object, background] = [
+      await storedEntry(table(), { stepsRun: 20 }),
+      await storedEntry(table(), { stepsRun: 20 }),
+    ];
     const vectors = new FakeVectors();
     vectors.matches.object = [{ entryId: object.entryId, similarity: 0.95 }];
     vectors.matches.background = [{ entryId: background.entryId, similarity: 0.9 }];
@@ -427,7 +430,7 @@ describe('Lookup', () => {
     expect(plan).toMatchObject({
       hit: 'whole',
       startTime: 0.5,
-      steps: 5,
+      steps: 6,
       donors: [{ entryId: entry.entryId }],
     });
   });
@@ -453,9 +456,14 @@ describe('Lookup', () => {
   it('remixes the named video and no other', async () => {
     // Prepare
     const named = await storedEntry(table(), {
+      stepsRun: 20,
       vectors: { whole: [0, 0, 0, 1], object: null, background: [0, 0, 1, 0] },
     });
-    const request = await submit(table(), { prompt: 'a remix of that', remixOf: named.entryId });
+    const request = await submit(table(), {
+      prompt: 'a remix of that',
+      steps: 20,
+      remixOf: named.entryId,
+    });
     const better = await storedEntry(table(), {}, { ...request, seed: 1 });
     const vectors = new FakeVectors();
     vectors.matches.whole = [{ entryId: better.entryId, similarity: 0.99 }];
@@ -487,7 +495,7 @@ describe('Lookup', () => {
     expect(plan).toMatchObject({
       hit: 'whole',
       startTime: 0.8,
-      steps: 8,
+      steps: 10,
       donors: [{ entryId: named.entryId, part: 'whole', similarity: 0 }],
     });
   });

@@ -97,7 +97,7 @@ describe('the embedded cloud', () => {
     expect(second.result).toMatchObject({
       hit: 'whole',
       startTime: 0.3,
-      stepsRun: 3,
+      stepsRun: 4,
       donors: [{ entryId: first.videoId, part: 'whole' }],
       admission: { stored: true },
     });

@@ -1,4 +1,9 @@
-import { startPoint, type Calibration, type StartPoint } from '../calibration.ts';
+import {
+  proportionalStart,
+  startPoint,
+  type Calibration,
+  type StartPoint,
+} from '../calibration.ts';
 import { InvalidInputError } from '../errors.ts';
 import type { HitKind, LookupPart, SolverName } from '../generation.ts';
 
@@ -8,13 +13,6 @@ export interface Rung {
   similarity: number;
   /** Between 0 and 1. */
   startTime: number;
-}
-
-/** The steps that a start at this time leaves of so many; null when it leaves all of them. */
-function stepsFrom(startTime: number, fullSteps: number, solver: SolverName): StartPoint | null {
-  // Of infinitely many steps only the start is asked.
-  const steps = fullSteps === Infinity ? 0 : Math.ceil(startTime * fullSteps);
-  return steps < fullSteps ? startPoint(startTime, steps, solver) : null;
 }
 
 /**
@@ -39,7 +37,7 @@ export class ProportionalCalibration implements Calibration {
   decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
     const start = this.#measured.decide(kind, similarity, Infinity);
     if (start === null || kind === 'exact') return start;
-    return stepsFrom(start.startTime, fullSteps, start.solver);
+    return proportionalStart(start.startTime, fullSteps, start.solver);
   }
 }
 
@@ -76,6 +74,8 @@ export class LadderCalibration implements Calibration {
     if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
     if (kind !== 'whole') return null;
     const rung = this.#rungs.findLast((candidate) => similarity >= candidate.similarity);
-    return rung === undefined ? null : stepsFrom(rung.startTime, fullSteps, this.fullSolver);
+    return rung === undefined
+      ? null
+      : proportionalStart(rung.startTime, fullSteps, this.fullSolver);
   }
 }

@@ -6,7 +6,10 @@ import { makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
 import { calibrationFile } from '../calibration-fixture.ts';
 
-const FULL = 12;
+/** So many that every start of the default calibration saves one at least. */
+const FULL = 20;
+/** What a result of generation 1 is worth less as a donor than that of a full generation. */
+const LOST_AS_DONOR = (0.4 * FULL) / 9;
 const MAX_GENERATION = 3;
 
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
@@ -14,7 +17,7 @@ const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candida
   similarity: 0.9,
   latentKey: `latents/${entryId}/0.fcl`,
   generation: 0,
-  steps: 12,
+  steps: FULL,
   leastSimilarity: 1,
   ...overrides,
 });
@@ -39,8 +42,8 @@ describe('credits', () => {
   });
 
   it('of an only donor are what it skips, less what its result loses as a donor', () => {
-    // 12 - 3 evaluations; a result of generation 1 keeps 1 - (1/3)^2 of 0.4 x 12.
-    expect(creditsFor(input({ whole: [candidate('w')] }))['w']).toBeCloseTo(9 - 4.8 / 9, 9);
+    const credits = creditsFor(input({ whole: [candidate('w')] }));
+    expect(credits['w']).toBeCloseTo(FULL - 6 - LOST_AS_DONOR, 9);
   });
 
   it('of a donor whose equal is at hand are none', () => {
@@ -57,21 +60,21 @@ describe('credits', () => {
       background: [candidate('b')],
     };
 
-    // 5 evaluations from both parts instead of 3; the results are of the same generation.
-    expect(creditsFor(input(found))).toEqual({ w: 2 });
+    // 14 evaluations from both parts instead of 6; the results are of the same generation.
+    expect(creditsFor(input(found))).toEqual({ w: 8 });
   });
 
   it('of a pair are for each what it adds to the other', () => {
     const found = { object: [candidate('o')], background: [candidate('b')] };
 
-    // Without either, 8 instead of 5.
-    expect(creditsFor(input(found))).toEqual({ o: 3, b: 3 });
+    // 14; 19 from the background alone, 18 from the object alone.
+    expect(creditsFor(input(found))).toEqual({ o: 5, b: 4 });
   });
 
   it('take an entry out of all its parts at once', () => {
     const found = { object: [candidate('x')], background: [candidate('x')] };
 
-    expect(creditsFor(input(found))['x']).toBeCloseTo(FULL - 5 - 4.8 / 9, 9);
+    expect(creditsFor(input(found))['x']).toBeCloseTo(FULL - 14 - LOST_AS_DONOR, 9);
   });
 
   it('of the end of a line are less than of a full generation', () => {
@@ -79,8 +82,8 @@ describe('credits', () => {
       creditsFor(input({ whole: [candidate('w', { generation })] })),
     );
 
-    expect(first!['w']).toBeCloseTo(9 - 4.8 / 9, 9);
-    expect(last!['w']).toBeCloseTo(9 - 4.8, 9);
+    expect(first!['w']).toBeCloseTo(FULL - 6 - LOST_AS_DONOR, 9);
+    expect(last!['w']).toBeCloseTo(FULL - 6 - 0.4 * FULL, 9);
   });
 
   it('are all that a hit skips where no generation is too far', () => {
@@ -88,7 +91,7 @@ describe('credits', () => {
       checkCalibrationFile('calibration.json', calibrationFile()),
     );
     const found = { whole: [candidate('w', { generation: 9 })] };
-    expect(creditsFor(input(found, { calibration }))).toEqual({ w: 10 });
+    expect(creditsFor(input(found, { calibration }))).toEqual({ w: 16 });
   });
 
   it('prefer what leaves a better donor behind though it skips as much', () => {
@@ -103,7 +106,7 @@ describe('credits', () => {
   it('of an exact answer are what the next best plan would run', () => {
     const given = input({ whole: [candidate('w')] }, { exactVideoId: 'e' });
 
-    expect(creditsFor(given)).toEqual({ e: 3 });
+    expect(creditsFor(given)).toEqual({ e: 6 });
     expect(creditsFor(input({}, { exactVideoId: 'e' }))).toEqual({ e: FULL });
   });
 

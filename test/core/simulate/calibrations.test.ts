@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { DefaultCalibration, startPoint } from '#core/calibration.ts';
+import { checkCalibrationFile } from '#core/calibration-file.ts';
+import { startPoint } from '#core/calibration.ts';
+import { PackageCalibration } from '#core/package-calibration.ts';
 import { LadderCalibration, ProportionalCalibration } from '#core/simulate/calibrations.ts';
+import { calibrationFile, planOf } from '../calibration-fixture.ts';
 
 describe('a ladder', () => {
   const ladder = new LadderCalibration([
@@ -55,11 +58,14 @@ describe('a ladder', () => {
 
 describe('a model whose steps on hits nobody tuned', () => {
   test('runs its share of the full number from the measured start', () => {
-    const measured = new DefaultCalibration({ whole: 0.9, object: 0.9, background: 0.9 });
+    const plans = [planOf('whole', 0.9, 2, { startTime: 0.5 })];
+    const measured = new PackageCalibration(
+      checkCalibrationFile('calibration.json', calibrationFile({ plans })),
+    );
     const calibration = new ProportionalCalibration(measured);
-    expect(measured.decide('whole', 0.95, 50)).toEqual(startPoint(0.3, 3));
-    expect(calibration.decide('whole', 0.95, 50)).toEqual(startPoint(0.3, 15));
-    expect(calibration.decide('whole', 0.89, 50)).toBeNull();
-    expect(calibration.decide('exact', 1, 50)).toEqual(startPoint(0, 0));
+    expect(measured.decide('whole', 0.95, 48)).toMatchObject({ startTime: 0.5, steps: 16 });
+    expect(calibration.decide('whole', 0.95, 48)).toEqual(startPoint(0.5, 24, 'ab2'));
+    expect(calibration.decide('whole', 0.89, 48)).toBeNull();
+    expect(calibration.decide('exact', 1, 48)).toEqual(startPoint(0, 0, 'ab2'));
   });
 });

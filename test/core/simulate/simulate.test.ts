@@ -48,10 +48,10 @@ describe('simulate', () => {
     const result = await run(trace, cache('all'));
 
     expect(result.hits).toMatchObject({ miss: 1, 'same-prompt': 1, whole: 1 });
-    expect(result.evaluations).toBe(12 + 3 + 3);
+    expect(result.evaluations).toBe(12 + 4 + 4);
     // The first pass: the miss and the hit on another prompt.
-    expect(result.semanticSkippedShare).toBeCloseTo(1 - 15 / 24, 12);
-    expect(result.skippedShare).toBeCloseTo(1 - 18 / 36, 12);
+    expect(result.semanticSkippedShare).toBeCloseTo(1 - 16 / 24, 12);
+    expect(result.skippedShare).toBeCloseTo(1 - 20 / 36, 12);
   });
 
   it('returns a finished video for the same prompt and seed, and for no request without a seed', async () => {
