@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { askedValues } from '#cli/calibrate/asked-values.ts';
 import { composeDonors } from '#core/compose.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import type { Tensor } from '#core/tensor.ts';
@@ -119,10 +120,11 @@ export class Pictures {
   #assess(request: BenchRequest, judged: Judgement): Pick<ShownVideo, 'score' | 'wrong'> {
     const asked: number[] = [];
     const wrong: string[] = [];
+    const wantedValues = askedValues(this.#attributes, request.prompt);
     let offset = 0;
     for (const [index, { name, values }] of this.#attributes.entries()) {
-      const wanted = request.asked[name as keyof typeof request.asked];
-      if (wanted !== undefined) {
+      const wanted = wantedValues[index]!;
+      if (wanted !== null) {
         asked.push(judged.probabilities[offset + wanted]!);
         const seen = judged.values[index]!;
         if (seen !== wanted) wrong.push(`${name} ${values[wanted]}: ${values[seen]}`);

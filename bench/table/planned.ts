@@ -1,3 +1,4 @@
+import { askedValues } from '#cli/calibrate/asked-values.ts';
 import { shownBy } from '#cli/simulate/shown-by-videos.ts';
 import type { Entry, LookupPart, Plan, PromptEmbedding } from '#core/generation.ts';
 import { createRandomSource } from '#core/random.ts';
@@ -76,17 +77,16 @@ export class PlannedVideos implements Pick<LatentNetworks, 'segment' | 'embed'> 
     return { whole: scaled('whole')!, object: scaled('object'), background: scaled('background') };
   }
 
-  shown({ asked, index }: BenchRequest, donors: readonly PlannedDonor[]): ShownAttributes {
+  shown({ prompt, index }: BenchRequest, donors: readonly PlannedDonor[]): ShownAttributes {
     const random = createRandomSource(index, 'shown');
     const shown: Record<string, string> = {};
-    for (const { name, part, values } of this.#attributes) {
+    const asked = askedValues(this.#attributes, prompt);
+    for (const [place, { name, part, values }] of this.#attributes.entries()) {
       const drawn = values[random.nextBelow(values.length)]!;
-      const wanted = asked[name as keyof typeof asked];
+      const wanted = asked[place]!;
       const donor = donors.find((each) => each.part === 'whole' || each.part === part);
       shown[name] =
-        wanted === undefined
-          ? (donor?.entry.shown?.[name] ?? UNSAID[name] ?? drawn)
-          : values[wanted]!;
+        wanted === null ? (donor?.entry.shown?.[name] ?? UNSAID[name] ?? drawn) : values[wanted]!;
     }
     return shown;
   }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { askedValues } from '#cli/calibrate/asked-values.ts';
 import { meanPairwiseDistance } from '#core/statistics/diversity.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
 import { bootstrapEstimate, standardDeviation, type Estimate } from '#core/statistics/intervals.ts';
@@ -14,13 +15,12 @@ export interface Adherence {
 
 export function adherenceOf(
   attributes: readonly JudgedAttribute[],
-  { asked }: BenchRequest,
+  { prompt }: BenchRequest,
   values: readonly number[],
 ): Adherence {
-  const named = attributes.flatMap(({ name }, index) => {
-    const wanted = asked[name as keyof typeof asked];
-    return wanted === undefined ? [] : [wanted === values[index]];
-  });
+  const named = askedValues(attributes, prompt).flatMap((wanted, index) =>
+    wanted === null ? [] : [wanted === values[index]],
+  );
   return { right: named.filter(Boolean).length, asked: named.length };
 }
 
