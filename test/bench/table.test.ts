@@ -6,40 +6,18 @@ import { dollarsOf, latencyOf, qualityLoss } from '../../bench/table/comparison.
 import { fromHalf, toHalf } from '../../bench/table/half-floats.ts';
 import { publishedNirvanaLadder, skippedSteps } from '../../bench/table/ladder.ts';
 import { NearestSearch } from '../../bench/table/nearest.ts';
-import { askedBy, benchRequests } from '../../bench/table/requests.ts';
+import { benchRequests } from '../../bench/table/requests.ts';
 import { RESULT_FORMAT, type RowResult } from '../../bench/table/result.ts';
+import { adherenceOf } from '../../bench/table/statistics.ts';
+import { NoisyStateCache } from '../../bench/table/systems/noisy-states.ts';
 import { composeStates, partEntry } from '../../bench/table/systems/parts-of-states.ts';
 import { penalised, skipAbove } from '../../bench/table/systems/vllm-omni.ts';
 import { fitLadder, fitThreshold, type TuningCell } from '../../bench/table/tuning.ts';
 import { turnsOf } from '../../bench/table/turns.ts';
 
-describe('what a trace asks for', () => {
-  it('reads the longest phrase first', () => {
-    expect(askedBy('a jet black cube growing larger over a green meadow at sunrise')).toEqual({
-      shape: 1,
-      color: 8,
-      motion: 7,
-      scene: 0,
-      light: 0,
-    });
-    expect(askedBy('in outer space, a video of a tiny golden star, panning shot')).toEqual({
-      shape: 3,
-      color: 2,
-      size: 0,
-      scene: 10,
-      camera: 1,
-    });
-  });
-
-  it('finds shape, colour and scene in every prompt of a trace, and marks exact repeats', () => {
+describe('a trace', () => {
+  it('marks exact repeats', () => {
     const requests = benchRequests({ requests: 600, seed: 3 });
-    for (const { prompt, asked } of requests) {
-      expect(asked, prompt).toMatchObject({
-        shape: expect.any(Number),
-        color: expect.any(Number),
-        scene: expect.any(Number),
-      });
-    }
     const keys = requests.map(({ prompt, seed }) => `${seed} ${prompt}`);
     for (const { index, isExact } of requests) {
       expect(isExact).toBe(keys.indexOf(keys[index]!) < index);
@@ -58,6 +36,18 @@ describe('what a trace asks for', () => {
     expect(named(shuffled)).not.toEqual(named(inOrder));
     expect(named(shuffled).sort()).toEqual(named(inOrder).sort());
   });
+});
+
+it('adherence counts the attributes that a prompt names, in the words of the package', () => {
+  const attributes = [
+    { name: 'shape', part: 'object', values: ['ball', 'square'], words: [['orb'], ['cube']] },
+    { name: 'color', part: 'object', values: ['red', 'green'] },
+    { name: 'scene', part: 'background', values: ['meadow', 'beach'] },
+  ] as const;
+  const [request] = benchRequests({ requests: 1, seed: 1 });
+  const asking = { ...request!, prompt: 'a red cube' };
+  expect(adherenceOf(attributes, asking, [1, 1, 0])).toEqual({ right: 1, asked: 2 });
+  expect(adherenceOf(attributes, asking, [1, 0, 1])).toEqual({ right: 2, asked: 2 });
 });
 
 describe('turns', () => {
@@ -179,6 +169,37 @@ describe('noisy states', () => {
     const expected = renoise(fromHalf(toHalf(latent)), 0.5, standardNormalNoise(shape, 5, 'start'));
     expect(state.data).toEqual(expected.data);
   });
+});
+
+it('a cache of noisy states holds those of full generations and counts what hits read', async () => {
+  // Prepare
+  const latent = standardNormalNoise([2, 2, 4, 4], 1, 'latent');
+  const cache = new NoisyStateCache({
+    full: { solver: 'euler', steps: 6 },
+    skip: (similarity) => (similarity > 0.9 ? 2 : 0),
+    stored: [1, 2],
+    storesHits: false,
+  });
+  const requests = benchRequests({ requests: 3, seed: 1 });
+  const vectors = { whole: [1, 0], object: null, background: null };
+  const embedding = { objectPhrase: null, backgroundPhrase: null, vectors };
+  const states = new Map([1, 2].map((step) => [step, latent]));
+  const NONE = new Float32Array(0);
+  const judged = { values: [], shown: {}, probabilities: NONE, features: NONE };
+  const hits: string[] = [];
+
+  // Act
+  for (const request of requests) {
+    const decision = await cache.decide(request, embedding);
+    hits.push(decision.hit);
+    const made = { request, decision, latent, states, evaluations: 6, equivalents: 6, judged };
+    await cache.store([made]);
+  }
+
+  // Assess
+  expect(hits).toEqual(['miss', 'whole', 'whole']);
+  const state = 2 * latent.data.length;
+  expect(cache.holdings()).toEqual({ entries: 1, bytes: 2 * state, bytesRead: 2 * state });
 });
 
 it('finds the nearest by cosine or by another score', () => {

@@ -2,6 +2,7 @@ import type { PromptEmbedding } from '#core/generation.ts';
 import { standardNormalNoise } from '#core/noise.ts';
 import { renoise } from '#core/schedule.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
+import { HoldingsCounter } from '../holdings-counter.ts';
 import { skippedSteps, type Ladder } from '../ladder.ts';
 import { NearestSearch } from '../nearest.ts';
 import type { LatentNetworks } from '../networks.ts';
@@ -30,9 +31,7 @@ export interface FinalLatentOptions {
 export class FinalLatentCache implements System {
   readonly #options: FinalLatentOptions;
   readonly #entries = new NearestSearch<HalfTensor>();
-  #count = 0;
-  #bytes = 0;
-  #bytesRead = 0;
+  readonly #counter = new HoldingsCounter();
 
   constructor(options: FinalLatentOptions) {
     this.#options = options;
@@ -44,7 +43,7 @@ export class FinalLatentCache implements System {
     const skipped = nearest === null ? 0 : skippedSteps(ladder, nearest.similarity);
     if (nearest === null || skipped === 0) return { hit: 'miss', work: fullWork(request, full) };
     const { item } = nearest;
-    this.#bytesRead += item.data.byteLength;
+    this.#counter.read(item.data.byteLength);
     const noise = standardNormalNoise(item.shape, request.seed, 'start');
     const noisy = renoise(fromHalf(item), 1 - skipped / full.steps, noise);
     return { hit: 'whole', work: resumedWork(request, full, skipped, noisy) };
@@ -58,12 +57,11 @@ export class FinalLatentCache implements System {
     const vectors = await this.#options.networks.embed(videos.map(({ latent }) => latent));
     for (const [index, { latent }] of videos.entries()) {
       this.#entries.add(vectors[index]!, toHalf(latent));
-      this.#count++;
-      this.#bytes += latent.data.length * BYTES_PER_HALF;
+      this.#counter.store(latent.data.length * BYTES_PER_HALF);
     }
   }
 
   holdings(): Holdings {
-    return { entries: this.#count, bytes: this.#bytes, bytesRead: this.#bytesRead };
+    return this.#counter.holdings;
   }
 }

@@ -1,6 +1,7 @@
 import type { PromptEmbedding } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
+import { HoldingsCounter } from '../holdings-counter.ts';
 import { NearestSearch, type Nearest } from '../nearest.ts';
 import type { BenchRequest } from '../requests.ts';
 import {
@@ -46,9 +47,7 @@ export interface NoisyStateOptions {
 export class NoisyStateCache implements System {
   readonly #options: NoisyStateOptions;
   readonly #entries = new NearestSearch<StoredStates>();
-  #count = 0;
-  #bytes = 0;
-  #bytesRead = 0;
+  readonly #counter = new HoldingsCounter();
 
   constructor(options: NoisyStateOptions) {
     this.#options = options;
@@ -66,7 +65,7 @@ export class NoisyStateCache implements System {
       return { hit: 'miss', work: fullWork(request, full), note: { ...note, donor: null } };
     }
     const state = nearest!.item.states.get(skipped)!;
-    this.#bytesRead += bytesRead(state.data.length);
+    this.#counter.read(bytesRead(state.data.length));
     return { hit: 'whole', work: resumedWork(request, full, skipped, fromHalf(state)), note };
   }
 
@@ -84,23 +83,24 @@ export class NoisyStateCache implements System {
         donor: Nearest<StoredStates> | null;
       };
       const own = new Map<number, HalfTensor>();
+      let bytes = 0;
       for (const step of stored) {
         const state = states.get(step);
         if (state !== undefined) {
           own.set(step, toHalf(state));
-          this.#bytes += bytesOf(state.data.length);
+          bytes += bytesOf(state.data.length);
         } else {
           const shared = donor?.item.states.get(step);
           if (shared !== undefined) own.set(step, shared);
         }
       }
-      this.#count++;
+      this.#counter.store(bytes);
       this.#entries.add(prompt, { states: own, video: vectors?.[index] ?? null });
     }
   }
 
   holdings(): Holdings {
-    return { entries: this.#count, bytes: this.#bytes, bytesRead: this.#bytesRead };
+    return this.#counter.holdings;
   }
 }
 

@@ -4,6 +4,7 @@ import { standardNormalNoise } from '#core/noise.ts';
 import { renoise } from '#core/schedule.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
+import { HoldingsCounter } from '../holdings-counter.ts';
 import { skippedSteps, type Ladder } from '../ladder.ts';
 import { NearestSearch, type Nearest } from '../nearest.ts';
 import type { LatentNetworks } from '../networks.ts';
@@ -52,9 +53,7 @@ export class PartsOfStatesCache implements System {
   readonly #options: PartsOfStatesOptions;
   readonly #objects = new NearestSearch<PartEntry>();
   readonly #backgrounds = new NearestSearch<PartEntry>();
-  #count = 0;
-  #bytes = 0;
-  #bytesRead = 0;
+  readonly #counter = new HoldingsCounter();
 
   constructor(options: PartsOfStatesOptions) {
     this.#options = options;
@@ -93,7 +92,7 @@ export class PartsOfStatesCache implements System {
       .sort((one, other) => other.skipped - one.skipped);
     if (best === undefined) return { hit: 'miss', work: fullWork(request, full), note };
     const donors = new Set(Object.values(best.parts).filter((part) => part !== null));
-    for (const { clean } of donors) this.#bytesRead += clean.data.byteLength / COMPRESSION;
+    for (const { clean } of donors) this.#counter.read(clean.data.byteLength / COMPRESSION);
     const noisy = composeStates(best.parts, best.skipped, full.steps, request.seed);
     return { hit: best.hit, work: resumedWork(request, full, best.skipped, noisy), note };
   }
@@ -110,19 +109,14 @@ export class PartsOfStatesCache implements System {
       const entry = partEntry(latent, masks[index]!, states);
       // Of a hit too: states before its start are the clean latent with noise.
       const stored = this.#options.stored.length * latent.data.length * BYTES_PER_HALF;
-      this.#bytes += stored / COMPRESSION;
-      this.#count++;
+      this.#counter.store(stored / COMPRESSION);
       if (vectors.object !== null) this.#objects.add(vectors.object, entry);
       if (vectors.background !== null) this.#backgrounds.add(vectors.background, entry);
     }
   }
 
   holdings(): Holdings {
-    return {
-      entries: this.#count,
-      bytes: Math.round(this.#bytes),
-      bytesRead: Math.round(this.#bytesRead),
-    };
+    return this.#counter.holdings;
   }
 }
 

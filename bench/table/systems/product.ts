@@ -20,6 +20,7 @@ import { askedOf, readingOf } from '#functions/commit/store-outcome.ts';
 import { createLookupHandler, type LookupServices } from '#functions/lookup/handler.ts';
 import type { LeaseRequest } from '#stores/table.ts';
 import type { VectorMatch, VectorScope } from '#stores/vector-index.ts';
+import { HoldingsCounter } from '../holdings-counter.ts';
 import { dot } from '../nearest.ts';
 import type { PlannedVideos } from '../planned.ts';
 import type { LatentNetworks } from '../networks.ts';
@@ -58,8 +59,7 @@ export class Product implements System {
   readonly #stores: MemoryStores;
   readonly #lookup: ReturnType<typeof createLookupHandler>;
   readonly #latents = new Map<string, StoredLatent>();
-  #bytes = 0;
-  #bytesRead = 0;
+  readonly #counter = new HoldingsCounter();
 
   constructor(options: ProductOptions) {
     this.#options = options;
@@ -163,7 +163,7 @@ export class Product implements System {
         part,
         entry: this.#stores.stored(entryId)!,
       }));
-      this.#bytes += latentBytes;
+      this.#counter.store(latentBytes);
       this.#stores.add({
         ...askedOf(this.#options.compatibilityKey, request, embedding, donors),
         ...NO_FILES,
@@ -179,7 +179,7 @@ export class Product implements System {
   }
 
   holdings(): Holdings {
-    return { entries: this.#stores.size, bytes: this.#bytes, bytesRead: this.#bytesRead };
+    return this.#counter.holdings;
   }
 
   #keep({ request, latent }: MadeVideo, mask: Tensor): { latentKey: string; latentBytes: number } {
@@ -203,19 +203,19 @@ export class Product implements System {
       };
       this.#latents.set(latentKey, { parts });
     }
-    this.#bytes += latentBytes;
+    this.#counter.store(latentBytes);
     return { latentKey, latentBytes };
   }
 
   #load(latentKey: string, reading: DonorReading): DecodedLatent {
     const stored = this.#latents.get(latentKey)!;
     if ('parts' in stored) {
-      this.#bytesRead += stored.parts.whole.data.byteLength;
+      this.#counter.read(stored.parts.whole.data.byteLength);
       return stored.parts;
     }
     const { compatibilityKey, latentShape: shape } = this.#options;
     const header = readHeader(stored.container, { compatibilityKey, shape });
-    this.#bytesRead += prefixBytes(header, reading.layers);
+    this.#counter.read(prefixBytes(header, reading.layers));
     return decodeLatent(stored.container, { compatibilityKey, shape }, reading);
   }
 }
@@ -261,10 +261,6 @@ class MemoryStores {
   constructor({ decouples = true, verifies = true }: ProductOptions) {
     this.#decouples = decouples;
     this.#verifies = verifies;
-  }
-
-  get size(): number {
-    return this.#entries.size;
   }
 
   add(entry: Entry): void {
