@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { HitKind } from '#core/generation.ts';
+import { HIT_KINDS } from '#core/generation.ts';
 import type { Estimate } from '#core/statistics/intervals.ts';
 import {
   adherenceOfRow,
@@ -90,17 +90,6 @@ async function readResults(from: string): Promise<Map<string, RowResult>> {
 
 const QUALITY_FIGURE = '![Evaluations against quality](figures/evaluations-quality.svg)';
 
-/** Columns of hits. */
-const SHOWN_HITS = [
-  'whole',
-  'near',
-  'object+background',
-  'object',
-  'background',
-  'miss',
-  'exact',
-] as const;
-
 function conditions(): string {
   const ours = rowOf('ours')?.result ?? rows[0]!.result;
   const { requests, seed, videos, createdAt, modelRevision, full, machine } = ours;
@@ -144,7 +133,7 @@ function qualityTable(shown: readonly TableRow[]): string {
   const hasVideos = shown.some(({ result }) => !result.isPlanned);
   const none = shown.find(({ result }) => result.row.id === 'none')?.result.diversity?.mean;
   const other = shown.some(({ result }) => result.row.id === 'none-50') ? 'N=50' : 'no cache';
-  const counted = ['system', 'N', ...SHOWN_HITS, 'evaluations', 'equivalents'];
+  const counted = ['system', 'N', ...HIT_KINDS, 'evaluations', 'equivalents'];
   const judged = [
     'adherence',
     `loss of adherence to ${other}`,
@@ -159,7 +148,7 @@ function qualityTable(shown: readonly TableRow[]): string {
       const cells = [
         result.row.label,
         String(result.full.steps),
-        ...SHOWN_HITS.map((hit) => String(counts[HIT_LETTERS[hit]] ?? 0)),
+        ...HIT_KINDS.map((hit) => String(counts[HIT_LETTERS[hit]] ?? 0)),
         interval(result.evaluations, 2),
         result.equivalents.mean.toFixed(2),
       ];
@@ -236,7 +225,8 @@ const dollars = ({ dollars: { gpu, storage } }: TableRow): number => gpu + stora
 /** Where the compute of a row goes. */
 function byHit({ result: { requests } }: TableRow): string {
   const count = requests.index.length;
-  const shares = (Object.entries(HIT_LETTERS) as [HitKind, string][]).flatMap(([kind, letter]) => {
+  const shares = HIT_KINDS.flatMap((kind) => {
+    const letter = HIT_LETTERS[kind];
     const places = [...requests.hits].flatMap((hit, place) => (hit === letter ? [place] : []));
     if (places.length === 0 || kind === 'exact') return [];
     const sum = places.reduce((total, place) => total + requests.equivalents[place]!, 0);
