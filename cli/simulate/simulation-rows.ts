@@ -1,4 +1,4 @@
-import type { CacheResult, SimulatedHit } from '#core/simulate/types.ts';
+import { SIMULATED_HITS, type CacheResult, type SimulatedHit } from '#core/simulate/types.ts';
 import type { NamedResult, SimulationAnswer } from './run-simulation.ts';
 
 /** What a cell of a table shows; texts stand to the left, the rest to the right. */
@@ -8,17 +8,18 @@ export interface Column {
   of(row: NamedResult): string;
 }
 
+/** What kinds of hits are called in a table, where it is not their name. */
+const SHORT_NAMES: Partial<Readonly<Record<SimulatedHit, string>>> = {
+  'same-prompt': 'same prompt',
+  'object+background': 'obj+bg',
+  background: 'backgr.',
+};
+
 /** Kinds of hits, the best first, and what they are called in a table. */
-export const HITS: readonly (readonly [SimulatedHit, string])[] = [
-  ['exact', 'exact'],
-  ['same-prompt', 'same prompt'],
-  ['whole', 'whole'],
-  ['near', 'near'],
-  ['object+background', 'obj+bg'],
-  ['object', 'object'],
-  ['background', 'backgr.'],
-  ['miss', 'miss'],
-];
+export const HITS: readonly (readonly [SimulatedHit, string])[] = SIMULATED_HITS.map((hit) => [
+  hit,
+  SHORT_NAMES[hit] ?? hit,
+]);
 
 /** Digits after the point that show two of the smallest rent, within reason. */
 export function dollarDigits({ results }: SimulationAnswer): number {
@@ -93,8 +94,7 @@ export function cheapestByCell(results: readonly NamedResult[]): Set<NamedResult
 
 /** Share of the requests that started from another prompt's video. */
 export function semanticHits({ hits, requests }: CacheResult): number {
-  const { whole, near, object, background } = hits;
-  return (whole + near + hits['object+background'] + object + background) / requests;
+  return (requests - hits.exact - hits['same-prompt'] - hits.miss) / requests;
 }
 
 export function percent(share: number): string {

@@ -10,7 +10,13 @@ import { policiesOf } from './policies.ts';
 import type { PreparedRequest } from './prepare-request.ts';
 import { newEntry, partsOf, type SimulatedEntry } from './simulated-entry.ts';
 import { SimulatedTier } from './simulated-tier.ts';
-import type { CacheResult, CacheSetup, SimulatedHit, SimulationOptions } from './types.ts';
+import {
+  SIMULATED_HITS,
+  type CacheResult,
+  type CacheSetup,
+  type SimulatedHit,
+  type SimulationOptions,
+} from './types.ts';
 
 /** Candidates asked for each part, as look-ups do. */
 const CANDIDATES_PER_PART = 8;
@@ -32,16 +38,10 @@ export class SimulatedCache {
   readonly #byId = new Map<string, SimulatedEntry>();
   readonly #byExactKey = new Map<string, SimulatedEntry>();
   readonly #indexes: Record<LookupPart, PartIndex>[] = [];
-  readonly #hits: Record<SimulatedHit, number> = {
-    exact: 0,
-    'same-prompt': 0,
-    whole: 0,
-    near: 0,
-    'object+background': 0,
-    object: 0,
-    background: 0,
-    miss: 0,
-  };
+  readonly #hits = Object.fromEntries(SIMULATED_HITS.map((hit) => [hit, 0])) as Record<
+    SimulatedHit,
+    number
+  >;
   #requests = 0;
   #evaluations = 0;
   #first = { requests: 0, evaluations: 0 };

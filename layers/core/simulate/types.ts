@@ -1,5 +1,5 @@
 import type { Calibration } from '../calibration.ts';
-import type { HitKind, LookupPart, Scope } from '../generation.ts';
+import { HIT_KINDS, type HitKind, type LookupPart, type Scope } from '../generation.ts';
 import type { PriceBook } from '../prices.ts';
 import type { StorageClass } from '../storage-class.ts';
 import type { TraceRequest, TraceVectors } from './traces/trace-request.ts';
@@ -55,8 +55,13 @@ export interface SimulationOptions {
   fetch: { seconds: number; bytesPerSecond: number };
 }
 
-/** What hits of a kind did. `same-prompt` is a whole donor of the very same prompt with another seed. */
+/** `same-prompt` is a whole donor of the very same prompt with another seed. */
 export type SimulatedHit = HitKind | 'same-prompt';
+
+/** The best first. */
+export const SIMULATED_HITS: readonly SimulatedHit[] = HIT_KINDS.flatMap((hit) =>
+  hit === 'exact' ? ([hit, 'same-prompt'] as const) : [hit],
+);
 
 export interface CacheResult {
   setup: CacheSetup;
