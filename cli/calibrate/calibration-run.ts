@@ -4,7 +4,7 @@ import {
   type CalibrationFileInput,
   type CalibratedPlan,
 } from '#core/calibration-file.ts';
-import { createRandomSource } from '#core/random.ts';
+import { createRandomSource, type RandomSource } from '#core/random.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import { drawOrder } from '#core/simulate/traces/draw.ts';
 import { isRegional, type LookupPart, type SolverName } from '#core/generation.ts';
@@ -327,7 +327,11 @@ export class CalibrationRun {
       const random = createRandomSource(seed, `kinds of generation ${generation}`);
       chain = await this.#maker.makeDonors(
         chain.map((donor, index): VideoJob => {
-          const { kind, start } = plans[random.nextBelow(plans.length)]!;
+          const drawn = drawPlan(plans, donor, random);
+          if (drawn === null) {
+            return fullJob(`chain ${generation}`, this.#options.full, cases[index]!, index, seed);
+          }
+          const { kind, start } = drawn;
           const plan = { ...start, seed: seedOf(seed, `chain ${generation}`, index) };
           const stream = `chain ${generation} ${kind} ${nameOfStart(start)}`;
           return {
@@ -468,6 +472,21 @@ function meanDistance(videos: readonly VideoOutcome[], others: readonly VideoOut
       return distanceOf(video.features ?? video.tower, other.features ?? other.tower);
     }),
   );
+}
+
+/**
+ * One of the plans that a donor allows: a video without an object gives no place for one.
+ *
+ * @returns null when it allows none
+ */
+export function drawPlan<Plan extends { kind: RacedKind }>(
+  plans: readonly Plan[],
+  donor: Pick<StoredDonor, 'vectors'>,
+  random: RandomSource,
+): Plan | null {
+  const hasObject = donor.vectors.object !== null;
+  const able = plans.filter(({ kind }) => hasObject || kind !== 'placed');
+  return able.length === 0 ? null : able[random.nextBelow(able.length)]!;
 }
 
 function isAmong({ kind, similarity, start }: RacedCell, chosen: readonly RacedCell[]): boolean {

@@ -10,7 +10,8 @@ export type FullStream =
   | `tuning full ${number}`
   | 'tuning donor'
   | 'held-out full'
-  | 'held-out donor';
+  | 'held-out donor'
+  | `chain ${number}`;
 
 /** Full generations of prompts, the same for whoever asks for them. */
 export function fullJobs(

@@ -7,6 +7,7 @@ import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
 import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { askedValues, isDemoWorld, type AskedValues } from '../../../cli/calibrate/asked-values.ts';
+import { drawPlan } from '../../../cli/calibrate/calibration-run.ts';
 import { choosePlans, type MeasuredBin } from '../../../cli/calibrate/choose-plans.ts';
 import { LossMeter } from '../../../cli/calibrate/losses.ts';
 import { parseObjective } from '../../../cli/calibrate/objective.ts';
@@ -150,6 +151,23 @@ describe('a race of starts', () => {
       }),
       { numRuns: 5 },
     );
+  });
+});
+
+describe('reuses in a row', () => {
+  it('take no place from a video that shows no object', () => {
+    const plans = [{ kind: 'placed' }, { kind: 'whole' }] as const;
+    const draw = (
+      object: Float32Array | null,
+      of: typeof plans | [(typeof plans)[0]],
+    ): Set<unknown> => {
+      const random = createRandomSource(1, 'draw');
+      const donor = { vectors: { object, background: null } };
+      return new Set(Array.from({ length: 40 }, () => drawPlan(of, donor, random)?.kind ?? null));
+    };
+    expect(draw(Float32Array.of(1), plans)).toEqual(new Set(['placed', 'whole']));
+    expect(draw(null, plans)).toEqual(new Set(['whole']));
+    expect(draw(null, [plans[0]])).toEqual(new Set([null]));
   });
 });
 
