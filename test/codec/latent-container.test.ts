@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeLatent } from '#codec/decode-latent.ts';
@@ -16,6 +17,11 @@ const LARGE = movingObject(2, [...SHAPE]);
 
 function meanSquare(left: Float32Array, right: Float32Array): number {
   return left.reduce((sum, value, index) => sum + (value - right[index]!) ** 2, 0) / left.length;
+}
+
+function digest(values: Uint8Array | Float32Array): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
 describe('a latent container', () => {
@@ -60,6 +66,17 @@ describe('a latent container', () => {
 
   it('is the same file for the same latent', () => {
     expect(encodeLatent(SMALL)).toEqual(encodeLatent(SMALL));
+  });
+
+  it('has the bytes, and is read as the values, that its version has had from the start', () => {
+    const file = encodeLatent(LARGE);
+    const asNoise = decodeLatent(file, KEY, { layers: 1, noiseSeed: 7 });
+    const shown = decodeLatent(file, KEY);
+    expect([file, asNoise.whole.data, shown.whole.data].map(digest)).toEqual([
+      'feaa1c7eaa4ce13d',
+      'd3aa71eece519c64',
+      'cd76997e6a1748cf',
+    ]);
   });
 
   it('begins with coarser latents, which are read without the rest', () => {
