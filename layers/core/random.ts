@@ -2,6 +2,8 @@
 export interface RandomSource {
   /** Uniform integer 0..2^32-1. */
   nextUint32(): number;
+  /** Fills an array with the numbers that as many calls of `nextUint32` would give. */
+  fill(numbers: Uint32Array): void;
   /** Uniform integer 0..bound-1; `bound` is far below 2^32, so its bias is not noticeable. */
   nextBelow(bound: number): number;
 }
@@ -9,6 +11,8 @@ export interface RandomSource {
 const GOLDEN_GAMMA = 0x9e3779b9;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+/** Numbers are drawn so many at a time. */
+const BLOCK_LENGTH = 64;
 
 /**
  * xoshiro128** 1.1 (Blackman and Vigna, prng.di.unimi.it/xoshiro128starstar.c), integer arithmetic
@@ -24,13 +28,38 @@ export function createRandomSource(seed: number, stream: string): RandomSource {
     return mix32(mixerState);
   };
   mixerState = (nextMixed() + seed) >>> 0;
-  let a = nextMixed();
-  let b = nextMixed();
-  let c = nextMixed();
-  let d = nextMixed() | 1;
+  const state = Int32Array.of(nextMixed(), nextMixed(), nextMixed(), nextMixed() | 1);
+
+  const block = new Uint32Array(BLOCK_LENGTH);
+  let taken = block.length;
 
   const nextUint32 = (): number => {
-    const scrambled = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9) >>> 0;
+    if (taken === block.length) {
+      drawBlock(state, block);
+      taken = 0;
+    }
+    return block[taken++]!;
+  };
+  return {
+    nextUint32,
+    fill: (numbers) => {
+      const rest = block.subarray(taken, taken + numbers.length);
+      numbers.set(rest);
+      taken += rest.length;
+      drawBlock(state, numbers.subarray(rest.length));
+    },
+    nextBelow: (bound) => Math.floor((nextUint32() / 2 ** 32) * bound),
+  };
+}
+
+/** Fills the block with the generator's next numbers; in a loop its state stays in registers. */
+function drawBlock(state: Int32Array, block: Uint32Array): void {
+  let a = state[0]!;
+  let b = state[1]!;
+  let c = state[2]!;
+  let d = state[3]!;
+  for (let index = 0; index < block.length; index++) {
+    block[index] = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9);
     const shifted = b << 9;
     c ^= a;
     d ^= b;
@@ -38,12 +67,11 @@ export function createRandomSource(seed: number, stream: string): RandomSource {
     a ^= d;
     c ^= shifted;
     d = rotateLeft(d, 11);
-    return scrambled;
-  };
-  return {
-    nextUint32,
-    nextBelow: (bound) => Math.floor((nextUint32() / 2 ** 32) * bound),
-  };
+  }
+  state[0] = a;
+  state[1] = b;
+  state[2] = c;
+  state[3] = d;
 }
 
 function rotateLeft(value: number, count: number): number {

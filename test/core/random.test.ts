@@ -11,6 +11,22 @@ describe('createRandomSource', () => {
     for (const count of counts) expect(Math.abs(count - 2000)).toBeLessThan(200);
   });
 
+  it('fills arrays with the numbers that come one by one, and goes on after them', () => {
+    const random = createRandomSource(3, 'test');
+    const oneByOne = Array.from({ length: 300 }, () => random.nextUint32());
+    const filling = createRandomSource(3, 'test');
+    const filled: number[] = [];
+    for (const length of [1, 0, 5, 64, 200]) {
+      const numbers = new Uint32Array(length);
+      filling.fill(numbers);
+      filled.push(...numbers);
+      if (length === 5) for (let draw = 0; draw < 30; draw++) filled.push(filling.nextUint32());
+    }
+
+    expect(filled).toEqual(oneByOne);
+    expect(new Set(oneByOne).size).toBe(300);
+  });
+
   it('repeats itself for the same seed and stream and for no other', () => {
     const draw = (seed: number, stream: string): number[] => {
       const random = createRandomSource(seed, stream);
