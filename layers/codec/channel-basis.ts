@@ -5,7 +5,7 @@ const SWEEPS = 8;
 /** What is known of how the channels of a latent go together, from the coefficients coded so far. */
 export class ChannelBasis {
   readonly channels: number;
-  /** Sums of products of channels, `[C, C]`. */
+  /** Sums of products of channels, `[C, C]`; only those of a channel with itself and later ones. */
   readonly #products: Float64Array;
 
   constructor(channels: number) {
@@ -25,7 +25,7 @@ export class ChannelBasis {
     for (let row = 0; row < channels; row++) {
       const value = values[row]!;
       if (value === 0) continue;
-      for (let column = 0; column < channels; column++) {
+      for (let column = row; column < channels; column++) {
         products[row * channels + column]! += value * values[column]!;
       }
     }
@@ -39,6 +39,11 @@ export class ChannelBasis {
   find(): BasisPair {
     const { channels } = this;
     const matrix = this.#products.slice();
+    for (let row = 1; row < channels; row++) {
+      for (let column = 0; column < row; column++) {
+        matrix[row * channels + column] = matrix[column * channels + row]!;
+      }
+    }
     const vectors = new Float64Array(channels * channels);
     for (let channel = 0; channel < channels; channel++) vectors[channel * channels + channel] = 1;
     for (let sweep = 0; sweep < SWEEPS; sweep++) {
@@ -76,21 +81,22 @@ function rotate(
   const tangent = sign / (sign * theta + Math.sqrt(theta * theta + 1));
   const cosine = 1 / Math.sqrt(tangent * tangent + 1);
   const sine = tangent * cosine;
-  for (let k = 0; k < size; k++) {
-    const kp = matrix[k * size + p]!;
-    const kq = matrix[k * size + q]!;
-    matrix[k * size + p] = cosine * kp - sine * kq;
-    matrix[k * size + q] = sine * kp + cosine * kq;
+  for (let kp = p, kq = q; kp < matrix.length; kp += size, kq += size) {
+    const inP = matrix[kp]!;
+    const inQ = matrix[kq]!;
+    matrix[kp] = cosine * inP - sine * inQ;
+    matrix[kq] = sine * inP + cosine * inQ;
   }
-  for (let k = 0; k < size; k++) {
-    const pk = matrix[p * size + k]!;
-    const qk = matrix[q * size + k]!;
-    matrix[p * size + k] = cosine * pk - sine * qk;
-    matrix[q * size + k] = sine * pk + cosine * qk;
-    const vp = vectors[p * size + k]!;
-    const vq = vectors[q * size + k]!;
-    vectors[p * size + k] = cosine * vp - sine * vq;
-    vectors[q * size + k] = sine * vp + cosine * vq;
+  const end = (p + 1) * size;
+  for (let pk = p * size, qk = q * size; pk < end; pk++, qk++) {
+    const inP = matrix[pk]!;
+    const inQ = matrix[qk]!;
+    matrix[pk] = cosine * inP - sine * inQ;
+    matrix[qk] = sine * inP + cosine * inQ;
+    const ofP = vectors[pk]!;
+    const ofQ = vectors[qk]!;
+    vectors[pk] = cosine * ofP - sine * ofQ;
+    vectors[qk] = sine * ofP + cosine * ofQ;
   }
 }
 
