@@ -63,21 +63,24 @@ function transformStretch(
         spare[differences + line] = one - other;
       }
     }
-    for (let frequency = 0; frequency < length; frequency++) {
-      const first = (frequency & 1) * lines;
-      const row = frequency * half;
-      combine(
-        spare,
-        first,
-        2 * lines,
-        forward,
-        row,
-        1,
-        half,
-        values,
-        start + frequency * stride,
-        lines,
-      );
+    for (let parity = 0; parity < 2; parity++) {
+      for (let one = parity; one < length; one += 4) {
+        const other = one + 2 < length ? one + 2 : one;
+        combinePair(
+          spare,
+          parity * lines,
+          2 * lines,
+          forward,
+          one * half,
+          other * half,
+          1,
+          half,
+          values,
+          start + one * stride,
+          start + other * stride,
+          lines,
+        );
+      }
     }
     return;
   }
@@ -85,19 +88,45 @@ function transformStretch(
     const from = start + frequency * stride;
     spare.set(values.subarray(from, from + lines), frequency * lines);
   }
-  const evens = (length + 1) >> 1;
-  const odds = length >> 1;
-  for (let position = 0; position < half; position++) {
+  // What even frequencies add up to goes to the nearer of two mirrored positions, what odd ones do to the other.
+  for (let one = 0; one < half; one += 2) {
+    const other = Math.min(one + 1, half - 1);
+    combinePair(
+      spare,
+      0,
+      2 * lines,
+      backward,
+      one * length,
+      other * length,
+      2,
+      half,
+      values,
+      start + one * stride,
+      start + other * stride,
+      lines,
+    );
+  }
+  const mirrored = length >> 1;
+  for (let one = 0; one < mirrored; one += 2) {
+    const other = Math.min(one + 1, mirrored - 1);
+    combinePair(
+      spare,
+      lines,
+      2 * lines,
+      backward,
+      one * length + 1,
+      other * length + 1,
+      2,
+      mirrored,
+      values,
+      start + (length - 1 - one) * stride,
+      start + (length - 1 - other) * stride,
+      lines,
+    );
+  }
+  for (let position = 0; position < mirrored; position++) {
     const near = start + position * stride;
     const far = start + (length - 1 - position) * stride;
-    const row = position * length;
-    if (near === far) {
-      combine(spare, 0, 2 * lines, backward, row, 2, evens, values, near, lines);
-      continue;
-    }
-    combine(spare, 0, 2 * lines, backward, row, 2, evens, values, near, lines);
-    if (odds === 0) continue;
-    combine(spare, lines, 2 * lines, backward, row + 1, 2, odds, values, far, lines);
     for (let line = 0; line < lines; line++) {
       const even = values[near + line]!;
       const odd = values[far + line]!;
@@ -107,102 +136,198 @@ function transformStretch(
   }
 }
 
-/** `to[line] = sum over terms of factors[term] * from[term][line]`, four terms at a time. */
-function combine(
+/**
+ * `to[line] = sum over terms of factors[term] * from[term][line]`, four terms at a time, for two targets with
+ * factors of their own, which may be the same one.
+ */
+function combinePair(
   from: Float32Array,
   first: number,
   stride: number,
   factors: Float64Array,
-  firstFactor: number,
+  factorsOfOne: number,
+  factorsOfOther: number,
   factorStride: number,
   terms: number,
   to: Float32Array,
-  target: number,
+  one: number,
+  other: number,
   lines: number,
 ): void {
   for (let term = 0; term < terms; term += 4) {
-    const factor = firstFactor + term * factorStride;
+    const inOne = factorsOfOne + term * factorStride;
+    const inOther = factorsOfOther + term * factorStride;
     const has1 = term + 1 < terms;
     const has2 = term + 2 < terms;
     const has3 = term + 3 < terms;
-    const f0 = factors[factor]!;
-    const f1 = has1 ? factors[factor + factorStride]! : 0;
-    const f2 = has2 ? factors[factor + 2 * factorStride]! : 0;
-    const f3 = has3 ? factors[factor + 3 * factorStride]! : 0;
+    const f0 = factors[inOne]!;
+    const f1 = has1 ? factors[inOne + factorStride]! : 0;
+    const f2 = has2 ? factors[inOne + 2 * factorStride]! : 0;
+    const f3 = has3 ? factors[inOne + 3 * factorStride]! : 0;
+    const g0 = factors[inOther]!;
+    const g1 = has1 ? factors[inOther + factorStride]! : 0;
+    const g2 = has2 ? factors[inOther + 2 * factorStride]! : 0;
+    const g3 = has3 ? factors[inOther + 3 * factorStride]! : 0;
     const a0 = first + term * stride;
     const a1 = has1 ? a0 + stride : a0;
     const a2 = has2 ? a0 + 2 * stride : a0;
     const a3 = has3 ? a0 + 3 * stride : a0;
-    if (term === 0) {
-      for (let line = 0; line < lines; line++) {
-        to[target + line] =
-          f0 * from[a0 + line]! +
-          f1 * from[a1 + line]! +
-          f2 * from[a2 + line]! +
-          f3 * from[a3 + line]!;
-      }
-    } else {
-      for (let line = 0; line < lines; line++) {
-        to[target + line]! +=
-          f0 * from[a0 + line]! +
-          f1 * from[a1 + line]! +
-          f2 * from[a2 + line]! +
-          f3 * from[a3 + line]!;
-      }
+    const isLater = term > 0;
+    for (let line = 0; line < lines; line++) {
+      const value0 = from[a0 + line]!;
+      const value1 = from[a1 + line]!;
+      const value2 = from[a2 + line]!;
+      const value3 = from[a3 + line]!;
+      const sum = f0 * value0 + f1 * value1 + f2 * value2 + f3 * value3;
+      const sumOfOther = g0 * value0 + g1 * value1 + g2 * value2 + g3 * value3;
+      // -0 is what changes no sum.
+      const before = isLater ? to[one + line]! : -0;
+      const beforeOfOther = isLater ? to[other + line]! : -0;
+      to[one + line] = before + sum;
+      to[other + line] = beforeOfOther + sumOfOther;
     }
   }
 }
+
+/** Rows that are transformed beside each other: their sums do not wait for one another. */
+const LANES = 4;
 
 /** Transforms a stretch of the last axis in every row: positions lie beside each other. */
 function transformRows(
   values: Float32Array,
   start: number,
-  { length, half, forward, backward }: HalfBasis,
+  basis: HalfBasis,
   rowStride: number,
   rows: number,
   isForward: boolean,
 ): void {
-  const sums = new Float64Array(half);
-  const differences = new Float64Array(half);
-  for (let row = 0; row < rows; row++) {
-    const at = start + row * rowStride;
-    const last = at + length - 1;
+  const { length, half } = basis;
+  const evens = new Float64Array(LANES * half);
+  const odds = new Float64Array(LANES * half);
+  for (let row = 0; row < rows; row += LANES) {
+    const first = start + row * rowStride;
+    // The last rows may be fewer: the last of all stands in for those that lack, and is the same each time.
+    const lanes = Math.min(LANES, rows - row);
     if (isForward) {
-      for (let position = 0; position < half; position++) {
-        const one = values[at + position]!;
-        const other = values[last - position]!;
-        sums[position] = one + other;
-        differences[position] = one - other;
-      }
-      for (let frequency = 0; frequency < length; frequency++) {
-        const folded = (frequency & 1) === 0 ? sums : differences;
-        const first = frequency * half;
-        let sum = 0;
+      for (let lane = 0; lane < LANES; lane++) {
+        const at = first + Math.min(lane, lanes - 1) * rowStride;
         for (let position = 0; position < half; position++) {
-          sum += forward[first + position]! * folded[position]!;
+          const one = values[at + position]!;
+          const other = values[at + length - 1 - position]!;
+          evens[LANES * position + lane] = one + other;
+          odds[LANES * position + lane] = one - other;
         }
-        values[at + frequency] = sum;
       }
-      continue;
-    }
-    for (let position = 0; position < half; position++) {
-      const first = position * length;
-      let even = 0;
-      let odd = 0;
-      for (let frequency = 0; frequency < length - 1; frequency += 2) {
-        even += backward[first + frequency]! * values[at + frequency]!;
-        odd += backward[first + frequency + 1]! * values[at + frequency + 1]!;
+      forwardLanes(values, first, basis, rowStride, lanes, evens, odds);
+    } else {
+      for (let lane = 0; lane < LANES; lane++) {
+        const at = first + Math.min(lane, lanes - 1) * rowStride;
+        for (let even = 0; even < length; even += 2) {
+          evens[(LANES * even) / 2 + lane] = values[at + even]!;
+        }
+        for (let odd = 1; odd < length; odd += 2) {
+          odds[(LANES * (odd - 1)) / 2 + lane] = values[at + odd]!;
+        }
       }
-      if ((length & 1) === 1) even += backward[first + length - 1]! * values[last]!;
-      sums[position] = even + odd;
-      differences[position] = even - odd;
-    }
-    for (let position = 0; position < half; position++) {
-      values[last - position] = differences[position]!;
-      values[at + position] = sums[position]!;
+      backwardLanes(values, first, basis, rowStride, lanes, evens, odds);
     }
   }
 }
+
+/** @param evens sums of mirrored positions, `[half, LANES]`; of even frequencies all that counts, as `odds` of odd ones */
+function forwardLanes(
+  values: Float32Array,
+  first: number,
+  { length, half, forward }: HalfBasis,
+  rowStride: number,
+  lanes: number,
+  evens: Float64Array,
+  odds: Float64Array,
+): void {
+  for (let frequency = 0; frequency < length; frequency++) {
+    const folded = (frequency & 1) === 0 ? evens : odds;
+    const factors = frequency * half;
+    let sum0 = 0;
+    let sum1 = 0;
+    let sum2 = 0;
+    let sum3 = 0;
+    for (let position = 0; position < half; position++) {
+      const factor = forward[factors + position]!;
+      const at = LANES * position;
+      sum0 += factor * folded[at]!;
+      sum1 += factor * folded[at + 1]!;
+      sum2 += factor * folded[at + 2]!;
+      sum3 += factor * folded[at + 3]!;
+    }
+    const at = first + frequency;
+    values[at] = sum0;
+    if (lanes > 1) values[at + rowStride] = sum1;
+    if (lanes > 2) values[at + 2 * rowStride] = sum2;
+    if (lanes > 3) values[at + 3 * rowStride] = sum3;
+  }
+}
+
+/** @param evens coefficients of even frequencies, `[half, LANES]`; `odds` those of odd ones */
+function backwardLanes(
+  values: Float32Array,
+  first: number,
+  { length, half, backward }: HalfBasis,
+  rowStride: number,
+  lanes: number,
+  evens: Float64Array,
+  odds: Float64Array,
+): void {
+  const pairs = length >> 1;
+  for (let position = 0; position < half; position++) {
+    const factors = position * length;
+    let even0 = 0;
+    let even1 = 0;
+    let even2 = 0;
+    let even3 = 0;
+    let odd0 = 0;
+    let odd1 = 0;
+    let odd2 = 0;
+    let odd3 = 0;
+    for (let pair = 0; pair < pairs; pair++) {
+      const ofEven = backward[factors + 2 * pair]!;
+      const ofOdd = backward[factors + 2 * pair + 1]!;
+      const at = LANES * pair;
+      even0 += ofEven * evens[at]!;
+      even1 += ofEven * evens[at + 1]!;
+      even2 += ofEven * evens[at + 2]!;
+      even3 += ofEven * evens[at + 3]!;
+      odd0 += ofOdd * odds[at]!;
+      odd1 += ofOdd * odds[at + 1]!;
+      odd2 += ofOdd * odds[at + 2]!;
+      odd3 += ofOdd * odds[at + 3]!;
+    }
+    if (pairs < half) {
+      const ofEven = backward[factors + length - 1]!;
+      const at = LANES * pairs;
+      even0 += ofEven * evens[at]!;
+      even1 += ofEven * evens[at + 1]!;
+      even2 += ofEven * evens[at + 2]!;
+      even3 += ofEven * evens[at + 3]!;
+    }
+    const near = first + position;
+    const far = first + length - 1 - position;
+    // In the middle both are the same.
+    values[far] = even0 - odd0;
+    values[near] = even0 + odd0;
+    if (lanes < 2) continue;
+    values[far + rowStride] = even1 - odd1;
+    values[near + rowStride] = even1 + odd1;
+    if (lanes < 3) continue;
+    values[far + 2 * rowStride] = even2 - odd2;
+    values[near + 2 * rowStride] = even2 + odd2;
+    if (lanes < 4) continue;
+    values[far + 3 * rowStride] = even3 - odd3;
+    values[near + 3 * rowStride] = even3 + odd3;
+  }
+}
+
+/** Positions of a frame that are transformed along time at once. */
+const LONGEST_RUN = 128;
 
 /** All three axes of one channel, in place. */
 function transformChannel(
@@ -223,17 +348,20 @@ function transformChannel(
   }
   const plane = height * width;
   for (const { start, length } of times) {
-    // A row at a time: what is combined stays in the processor's cache.
-    for (let row = 0; row < height; row++) {
-      const first = start * plane + row * width;
-      transformStretch(values, spare, first, basisOf(length), plane, width, isForward);
+    // A run of positions at a time: what is combined stays in the processor's cache.
+    for (let position = 0; position < plane; position += LONGEST_RUN) {
+      const lines = Math.min(LONGEST_RUN, plane - position);
+      const first = start * plane + position;
+      transformStretch(values, spare, first, basisOf(length), plane, lines, isForward);
     }
   }
 }
 
 /** What `transformChannel` needs beside the channel. */
 function spareFor({ extents, longestTime, longestRow }: BlockLayout): Float32Array {
-  return new Float32Array((Math.max(longestTime, longestRow) + 1) * extents.width);
+  const { height, width } = extents;
+  const run = Math.min(LONGEST_RUN, height * width);
+  return new Float32Array(Math.max((longestTime + 1) * run, (longestRow + 1) * width));
 }
 
 /**
