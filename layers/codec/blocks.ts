@@ -60,8 +60,28 @@ function divide(extent: number, longest: number): Stretch[] {
   });
 }
 
-/** The layout of latents with these extents; encoder and decoder agree on it without a byte. */
+/** The layout made last: a process reads and writes latents of one shape. */
+let latest: BlockLayout | undefined;
+
+/**
+ * The layout of latents with these extents; encoder and decoder agree on it without a byte. It is shared by
+ * whoever asks for the same extents.
+ */
 export function layOutBlocks(extents: LatentExtents): BlockLayout {
+  if (latest === undefined || !isSame(latest.extents, extents)) latest = layOut({ ...extents });
+  return latest;
+}
+
+function isSame(one: LatentExtents, other: LatentExtents): boolean {
+  return (
+    one.channels === other.channels &&
+    one.frames === other.frames &&
+    one.height === other.height &&
+    one.width === other.width
+  );
+}
+
+function layOut(extents: LatentExtents): BlockLayout {
   const { channels, frames, height, width } = extents;
   const times = divide(frames, LONGEST_TIME);
   const rows = divide(height, LONGEST_SPACE);

@@ -24,33 +24,58 @@ export function decodeMask(bytes: Uint8Array, extents: LatentExtents): Uint8Arra
 function codeMask(coder: BitCoder, mask: Uint8Array, { frames, height, width }: LatentExtents) {
   const mixer = new BitMixer([1 << 5, 1 << 9, 1 << 6], 2, LEARNING_RATE);
   const contexts = new Int32Array(mixer.inputs);
-  const [causalFirst, crossFirst, mixedFirst] = mixer.firstContexts;
-  const at = (frame: number, y: number, x: number): number =>
-    frame < 0 || y < 0 || x < 0 || y >= height || x >= width
-      ? 0
-      : mask[(frame * height + y) * width + x]!;
+  // Rows of the mask with a 0 at both ends; rows outside it are 0.
+  const rowLength = width + 2;
+  const padded = new Uint8Array((height + 2) * rowLength);
+  const previous = new Uint8Array(padded.length);
   for (let frame = 0; frame < frames; frame++) {
-    const hasPrevious = frame > 0 ? 1 : 0;
     for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        const west = at(frame, y, x - 1);
-        const north = at(frame, y - 1, x);
-        const northWest = at(frame, y - 1, x - 1);
-        const northEast = at(frame, y - 1, x + 1);
-        const causal = (west << 3) | (north << 2) | (northWest << 1) | northEast;
-        const before = frame - 1;
-        const previous = at(before, y, x);
-        const cross =
-          (at(before, y, x + 1) << 3) |
-          (at(before, y + 1, x) << 2) |
-          (at(before, y, x - 1) << 1) |
-          at(before, y - 1, x);
-        contexts[0] = (causalFirst! + (causal << 1)) | hasPrevious;
-        contexts[1] = (crossFirst! + (causal << 5)) | (cross << 1) | previous;
-        contexts[2] = (mixedFirst! + (west << 5)) | (north << 4) | (previous << 3) | (cross >>> 2);
-        const index = (frame * height + y) * width + x;
-        mask[index] = mixer.code(coder, mask[index]!, contexts, 0, hasPrevious);
-      }
+      const row = mask.subarray((frame * height + y) * width, (frame * height + y + 1) * width);
+      codeRow(coder, mixer, contexts, row, padded, previous, (y + 1) * rowLength + 1, frame > 0);
     }
+    previous.set(padded);
+  }
+}
+
+/**
+ * Codes a row of a frame.
+ *
+ * @param frame the frame as far as it was coded, with a margin of 0; the row is written to it
+ * @param previous the frame before, with the same margin
+ * @param first where the row begins in both
+ */
+function codeRow(
+  coder: BitCoder,
+  mixer: BitMixer,
+  contexts: Int32Array,
+  row: Uint8Array,
+  frame: Uint8Array,
+  previous: Uint8Array,
+  first: number,
+  hasPrevious: boolean,
+): void {
+  const [causalFirst, crossFirst, mixedFirst] = mixer.firstContexts;
+  const rowLength = row.length + 2;
+  const isLater = hasPrevious ? 1 : 0;
+  for (let x = 0; x < row.length; x++) {
+    const here = first + x;
+    const north = here - rowLength;
+    const south = here + rowLength;
+    const west = frame[here - 1]!;
+    const causal =
+      (west << 3) | (frame[north]! << 2) | (frame[north - 1]! << 1) | frame[north + 1]!;
+    const before = previous[here]!;
+    const cross =
+      (previous[here + 1]! << 3) |
+      (previous[south]! << 2) |
+      (previous[here - 1]! << 1) |
+      previous[north]!;
+    contexts[0] = (causalFirst! + (causal << 1)) | isLater;
+    contexts[1] = (crossFirst! + (causal << 5)) | (cross << 1) | before;
+    contexts[2] =
+      (mixedFirst! + (west << 5)) | (frame[north]! << 4) | (before << 3) | (cross >>> 2);
+    const bit = mixer.code(coder, row[x]!, contexts, 0, isLater);
+    row[x] = bit;
+    frame[here] = bit;
   }
 }
