@@ -16,9 +16,9 @@ export interface DecodedLatent {
   /** The object on its own background: the donor of a `whole` hit. */
   whole: Tensor;
   /** 0 outside the dilated mask. */
-  object: Tensor;
+  readonly object: Tensor;
   /** Hole-filled. */
-  background: Tensor;
+  readonly background: Tensor;
   mask: Tensor;
   dilatedMask: Tensor;
   /** Variance of the noise that is in every value of `whole`; 0 unless it was read for re-noising. */
@@ -58,10 +58,9 @@ export function decodeLatent(
   });
   const { channels, frames, height, width } = extents;
   const mask: Tensor = {
-    data: Float32Array.from(decodeMask(codes[0]!.subarray(0, header.maskBytes), extents)),
+    data: new Float32Array(decodeMask(codes[0]!.subarray(0, header.maskBytes), extents)),
     shape: [frames, height, width],
   };
-  const dilatedMask = dilate(mask);
   const layout = layOutBlocks(extents);
   const coded = new LayeredCoefficients(layout, firstCell, ditherOf(header.seed, layout.count));
   for (const [layer, code] of codes.entries()) {
@@ -73,12 +72,30 @@ export function decodeLatent(
     data: fromCoefficients(coded.reconstruct(fill), layout),
     shape: [channels, frames, height, width],
   };
-  return {
-    whole,
-    object: latentInside(whole, dilatedMask),
-    background: fillDilatedHoles(whole, dilatedMask),
-    mask,
-    dilatedMask,
-    errorVariance: fill === null ? 0 : errorVariance(layers, firstCell),
-  };
+  return new WholeLatent(whole, mask, fill === null ? 0 : errorVariance(layers, firstCell));
+}
+
+/** A whole whose parts are made when somebody first asks for them: many readers need one of them or none. */
+class WholeLatent implements DecodedLatent {
+  readonly whole: Tensor;
+  readonly mask: Tensor;
+  readonly dilatedMask: Tensor;
+  readonly errorVariance: number;
+  #object: Tensor | undefined;
+  #background: Tensor | undefined;
+
+  constructor(whole: Tensor, mask: Tensor, variance: number) {
+    this.whole = whole;
+    this.mask = mask;
+    this.dilatedMask = dilate(mask);
+    this.errorVariance = variance;
+  }
+
+  get object(): Tensor {
+    return (this.#object ??= latentInside(this.whole, this.dilatedMask));
+  }
+
+  get background(): Tensor {
+    return (this.#background ??= fillDilatedHoles(this.whole, this.dilatedMask));
+  }
 }

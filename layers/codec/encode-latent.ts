@@ -61,8 +61,7 @@ export function encodeLatent(
   const { data } = latent;
   const seed = crc32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   const coded = new LayeredCoefficients(layout, firstCell, ditherOf(seed, layout.count));
-  const object = Uint8Array.from(mask.data, (value) => (value > 0 ? 1 : 0));
-  const maskCode = encodeMask(object, extents);
+  const maskCode = encodeMask(objectOf(mask.data), extents);
   const layers = Array.from({ length: LAYERS }, (_, layer) => {
     const encoder = new RangeEncoder();
     coded.codeLayer(encoder, coefficients);
@@ -82,6 +81,13 @@ function requireFinite(data: Float32Array, channels: number): void {
       'store finite latents only; the denoiser failed',
     );
   }
+}
+
+/** 1 where the mask is > 0. */
+function objectOf(mask: Float32Array): Uint8Array {
+  const object = new Uint8Array(mask.length);
+  for (let at = 0; at < mask.length; at++) object[at] = mask[at]! > 0 ? 1 : 0;
+  return object;
 }
 
 function largestOf(coefficients: Float32Array): number {
