@@ -1,6 +1,7 @@
 import type { BitCoder } from './range-coder.ts';
 
-const ONE = 65536;
+/** Probabilities are integers, so many of which are 1. */
+export const ONE = 65536;
 /** Coded probabilities stay this far from 0 and 1, of 65536. */
 const MARGIN = 8;
 /** Log-odds of expectation are told apart by a third of a unit, and cut at 10. */
@@ -52,13 +53,14 @@ export class ExpectedBits {
     this.#counts = new Uint8Array(kinds * LEVELS);
   }
 
-  /** @param expected probability of a 1, 0..1 */
+  /** @param expected probability of a 1: an integer, 0..65536 */
   code(bit: number, kind: number, expected: number): number {
-    const scaled = (expected * ONE) | 0;
-    const bounded = scaled < 1 ? 1 : scaled > ONE - 1 ? ONE - 1 : scaled;
+    const bounded = expected < 1 ? 1 : expected > ONE - 1 ? ONE - 1 : expected;
     const context = kind * LEVELS + LEVEL_OF_PROBABILITY[bounded >>> 4]!;
-    let count = this.#counts[context]!;
-    let learned = this.#learned[context]!;
+    const counts = this.#counts;
+    const learnedOf = this.#learned;
+    let count = counts[context]!;
+    let learned = learnedOf[context]!;
     if (count === 0) {
       learned = bounded;
       count = EXPECTED_COUNT;
@@ -67,8 +69,8 @@ export class ExpectedBits {
     const sent =
       probability < MARGIN ? MARGIN : probability > ONE - MARGIN ? ONE - MARGIN : probability;
     const coded = this.#coder.code(bit, sent);
-    this.#learned[context] = learned + ((coded === 1 ? ONE : 0) - learned) * RATES[count]!;
-    this.#counts[context] = count < SLOWEST_COUNT ? count + 1 : count;
+    learnedOf[context] = learned + ((coded === 1 ? ONE : 0) - learned) * RATES[count]!;
+    counts[context] = count < SLOWEST_COUNT ? count + 1 : count;
     return coded;
   }
 }

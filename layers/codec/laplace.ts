@@ -1,3 +1,5 @@
+import { ONE } from './expected-bits.ts';
+
 /** e^(-1/32): tails are tabulated by 32nds of the scale. */
 const STEP_OF_TAIL = 0.9692332344763441;
 const ENTRIES_PER_SCALE = 32;
@@ -19,34 +21,60 @@ function tailTable(): Float64Array {
   return table;
 }
 
-/** About exp(-size / scale), the share of a Laplace distribution's one side beyond `size`. */
-export function tailBeyond(size: number, scale: number): number {
-  const index = (size / scale) * ENTRIES_PER_SCALE + 0.5;
-  return TAILS[index > LAST_ENTRY ? LAST_ENTRY : index | 0]!;
+/** Chances of the half of a cell that is nearer to 0, of 65536, by the sum of the entries that its tails have. */
+const NEAR_HALF_CHANCES = new Int32Array(2 * LAST_ENTRY + 1);
+/** Of the other half. */
+const FAR_HALF_CHANCES = new Int32Array(2 * LAST_ENTRY + 1);
+for (let ofHalf = 0; ofHalf <= LAST_ENTRY; ofHalf++) {
+  for (let ofWhole = 2 * ofHalf - 1; ofWhole <= 2 * ofHalf + 1; ofWhole++) {
+    const whole = Math.max(0, Math.min(LAST_ENTRY, ofWhole));
+    const near = (1 - TAILS[ofHalf]! + 1e-6) / (1 - TAILS[whole]! + 2e-6);
+    NEAR_HALF_CHANCES[ofHalf + whole] = (1 - (1 - near)) * ONE;
+    FAR_HALF_CHANCES[ofHalf + whole] = (1 - near) * ONE;
+  }
 }
 
 /**
- * Probability that a number of a Laplace distribution with mean 0, known to lie in `low..high`, lies
- * below `middle`.
+ * About exp(-sizes), the share of a Laplace distribution's one side beyond a size.
+ *
+ * @param sizes the size, in units of the scale
+ */
+export function tailBeyond(sizes: number): number {
+  const entry = sizes * ENTRIES_PER_SCALE + 0.5;
+  return TAILS[entry > LAST_ENTRY ? LAST_ENTRY : entry | 0]!;
+}
+
+/**
+ * Probability that a number of a Laplace distribution with mean 0, known to lie within `width` from `low` on,
+ * lies in the upper half of it: an integer of 65536.
  *
  * @param scale mean magnitude
  */
-export function probabilityBelow(low: number, middle: number, high: number, scale: number): number {
-  if (low >= 0) {
-    const beyond = tailBeyond(high - low, scale);
-    return (1 - tailBeyond(middle - low, scale) + 1e-6) / (1 - beyond + 2e-6);
+export function upperHalfChance(low: number, width: number, scale: number): number {
+  const half = width / 2;
+  const middle = low + half;
+  const high = middle + half;
+  if (low >= 0 || high <= 0) {
+    // The half nearer to 0 has a chance that depends on the width alone: two entries of tails, of the half and
+    // of the whole. The second is about twice the first, so the sum of both tells which they are.
+    const ofHalf = (half / scale) * ENTRIES_PER_SCALE;
+    const sum = entryAt(ofHalf) + entryAt(2 * ofHalf);
+    return low >= 0 ? FAR_HALF_CHANCES[sum]! : NEAR_HALF_CHANCES[sum]!;
   }
-  if (high <= 0) return 1 - probabilityBelow(-high, -middle, -low, scale);
-  const left = 1 - tailBeyond(-low, scale);
-  const right = 1 - tailBeyond(high, scale);
+  const beyondLow = tailBeyond(-low / scale);
+  const left = 1 - beyondLow;
+  const right = 1 - tailBeyond(high / scale);
   const toMiddle =
-    middle >= 0
-      ? left + 1 - tailBeyond(middle, scale)
-      : tailBeyond(-middle, scale) - tailBeyond(-low, scale);
-  return (toMiddle + 1e-6) / (left + right + 2e-6);
+    middle >= 0 ? left + 1 - tailBeyond(middle / scale) : tailBeyond(-middle / scale) - beyondLow;
+  return ((1 - (toMiddle + 1e-6) / (left + right + 2e-6)) * ONE) | 0;
 }
 
-/** Mean of that number: what a reader who wants no noise takes for it. Not used in coding. */
+function entryAt(position: number): number {
+  const entry = position + 0.5;
+  return entry > LAST_ENTRY ? LAST_ENTRY : entry | 0;
+}
+
+/** Mean of a number of a Laplace distribution that lies in `low..high`: what a reader who wants no noise takes for it. Not used in coding. */
 export function meanWithin(low: number, high: number, scale: number): number {
   if (low >= 0) return low + meanFromZero(high - low, scale);
   if (high <= 0) return high - meanFromZero(high - low, scale);

@@ -11,29 +11,36 @@ export interface BitCoder {
 
 const INITIAL_CAPACITY_BYTES = 4096;
 
-/** Binary range encoder: narrows a 32-bit interval and sends the bytes both ends agree on. */
+/**
+ * Binary range encoder: narrows a 32-bit interval and sends the bytes both ends agree on. The ends are kept
+ * as signed integers, which the engine does not turn into doubles.
+ */
 export class RangeEncoder implements BitCoder {
   #low = 0;
-  #high = 0xffffffff;
+  #high = -1;
   #bytes = new Uint8Array(INITIAL_CAPACITY_BYTES);
   #length = 0;
 
   code(bit: number, probabilityOfOne: number): number {
-    const middle = splitInterval(this.#low, this.#high, probabilityOfOne);
-    if (bit === 1) this.#high = middle;
-    else this.#low = middle + 1;
-    while ((this.#low ^ this.#high) >>> 24 === 0) {
-      this.#push(this.#high >>> 24);
-      this.#low = (this.#low << 8) >>> 0;
-      this.#high = ((this.#high << 8) | 0xff) >>> 0;
+    let low = this.#low;
+    let high = this.#high;
+    const middle = splitInterval(low, high, probabilityOfOne);
+    if (bit === 1) high = middle;
+    else low = (middle + 1) | 0;
+    while ((low ^ high) >>> 24 === 0) {
+      this.#push(high >>> 24);
+      low <<= 8;
+      high = (high << 8) | 0xff;
     }
+    this.#low = low;
+    this.#high = high;
     return bit;
   }
 
   /** The coded bytes. A decoder reads 0 past their end, so trailing zeros are not sent. */
   finish(): Uint8Array {
     // The interval's ends differ in their first byte, so one byte and zeros name a value inside it.
-    if (this.#low > 0) this.#push(Math.ceil(this.#low / 2 ** 24));
+    if (this.#low !== 0) this.#push(Math.ceil((this.#low >>> 0) / 2 ** 24));
     let length = this.#length;
     while (length > 0 && this.#bytes[length - 1] === 0) length--;
     return this.#bytes.slice(0, length);
@@ -52,26 +59,30 @@ export class RangeEncoder implements BitCoder {
 /** Reads what `RangeEncoder` wrote, given the same probabilities. */
 export class RangeDecoder implements BitCoder {
   #low = 0;
-  #high = 0xffffffff;
+  #high = -1;
   #code = 0;
   #position = 0;
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    for (let index = 0; index < 4; index++) this.#code = ((this.#code << 8) | this.#next()) >>> 0;
+    for (let index = 0; index < 4; index++) this.#code = (this.#code << 8) | this.#next();
   }
 
   code(_bit: number, probabilityOfOne: number): number {
-    const middle = splitInterval(this.#low, this.#high, probabilityOfOne);
-    const bit = this.#code <= middle ? 1 : 0;
-    if (bit === 1) this.#high = middle;
-    else this.#low = middle + 1;
-    while ((this.#low ^ this.#high) >>> 24 === 0) {
-      this.#low = (this.#low << 8) >>> 0;
-      this.#high = ((this.#high << 8) | 0xff) >>> 0;
-      this.#code = ((this.#code << 8) | this.#next()) >>> 0;
+    let low = this.#low;
+    let high = this.#high;
+    const middle = splitInterval(low, high, probabilityOfOne);
+    const bit = this.#code >>> 0 <= middle >>> 0 ? 1 : 0;
+    if (bit === 1) high = middle;
+    else low = (middle + 1) | 0;
+    while ((low ^ high) >>> 24 === 0) {
+      low <<= 8;
+      high = (high << 8) | 0xff;
+      this.#code = (this.#code << 8) | this.#next();
     }
+    this.#low = low;
+    this.#high = high;
     return bit;
   }
 
@@ -80,12 +91,13 @@ export class RangeDecoder implements BitCoder {
   }
 }
 
-/** The last value of the interval's part that stands for a 1. */
+/** The last value of the interval's part that stands for a 1, as a signed integer. */
 function splitInterval(low: number, high: number, probabilityOfOne: number): number {
-  const width = high - low;
+  const width = (high - low) | 0;
   return (
-    low +
-    (width >>> PROBABILITY_BITS) * probabilityOfOne +
-    (((width & 0xffff) * probabilityOfOne) >>> PROBABILITY_BITS)
+    (low +
+      Math.imul(width >>> PROBABILITY_BITS, probabilityOfOne) +
+      (Math.imul(width & 0xffff, probabilityOfOne) >>> PROBABILITY_BITS)) |
+    0
   );
 }
