@@ -2,7 +2,14 @@ import { costOfJob } from '#core/cost.ts';
 import { costReport, type CostReport } from '#core/cost-report.ts';
 import { equivalentsRun } from '#core/equivalents.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
-import type { HitKind, Job, JobResult, LookupPart, NotStoredReason } from '#core/generation.ts';
+import type {
+  Anchor,
+  HitKind,
+  Job,
+  JobResult,
+  LookupPart,
+  NotStoredReason,
+} from '#core/generation.ts';
 import type { PromptWarning } from '#core/prompt-warnings.ts';
 import { varietyOf, type Variety } from '#core/variety.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
@@ -22,6 +29,8 @@ export interface VideoReport {
     /** Cosine of the donor used for each part; null where none was used. */
     similarity: Record<LookupPart, number | null>;
     t0: number;
+    /** What of the donors was kept to the end; null when that was not recorded. */
+    anchor: Anchor | null;
     /** How much another seed would have changed: little where much is reused. */
     variety: Variety;
     /** Whether other videos may start from this one; null when that was not recorded. */
@@ -75,6 +84,7 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
         LOOKUP_PARTS.map((part) => [part, best(part)]),
       ) as VideoReport['cache']['similarity'],
       t0: result.startTime,
+      anchor: result.anchor ?? null,
       variety: varietyOf(result),
       stored: admission?.stored ?? null,
       reason: admission?.stored === false ? admission.reason : null,

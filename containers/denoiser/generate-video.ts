@@ -131,6 +131,7 @@ export async function generateVideo(
     hit: actual.hit,
     donors: actual.donors,
     startTime: actual.startTime,
+    anchor: actual.anchor,
     stepsRun: actual.steps,
     equivalentsRun: roundEquivalents(equivalents),
     stepsHere: actual.steps - resumption.stepsBefore,

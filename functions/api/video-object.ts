@@ -99,6 +99,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
       donors: [],
       similarity: null,
       t0: null,
+      anchor: null,
       variety: null,
       steps_run: null,
       equivalents_run: null,
@@ -108,7 +109,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
       not_stored_reason: null,
     };
   }
-  const { hit, donors, startTime, stepsRun, fullSteps, admission } = result;
+  const { hit, donors, startTime, anchor = null, stepsRun, fullSteps, admission } = result;
   return {
     mode: job.cache,
     hit,
@@ -122,6 +123,7 @@ async function cacheUse({ table }: VideoObjectServices, job: Job): Promise<WireV
     similarity:
       donors.length === 0 ? null : Math.min(...donors.map((donor) => cosine(donor.similarity))),
     t0: startTime,
+    anchor,
     variety: varietyOf(result),
     steps_run: stepsRun,
     equivalents_run: equivalentsRun(result),

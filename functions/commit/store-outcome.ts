@@ -227,6 +227,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
     hit: 'exact',
     donors: [{ entryId, part: 'whole', similarity: 1, latentKey }],
     startTime: 0,
+    anchor: 'none',
     stepsRun: 0,
     videoKey,
     posterKey,
@@ -244,7 +245,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
 }
 
 function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | 'fullSteps'> {
-  const { hit, donors, startTime, stepsRun } = made;
+  const { hit, donors, startTime, anchor, stepsRun } = made;
   const equivalents = equivalentsRun(made);
   const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes, latentBytes } = made;
   const { facts } = made;
@@ -252,6 +253,7 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
     hit,
     donors,
     startTime,
+    anchor,
     stepsRun,
     ...(equivalents !== stepsRun && { equivalentsRun: equivalents }),
     videoKey,

@@ -251,6 +251,8 @@ export interface GenerationResult {
   hit: HitKind;
   donors: Donor[];
   startTime: number;
+  /** Of the plan that was run. */
+  anchor: Anchor;
   /** Network evaluations of all that worked on it. */
   stepsRun: number;
   /** Their compute, in evaluations of all tokens. */
@@ -309,6 +311,8 @@ export interface JobResult {
   hit: HitKind;
   donors: Donor[];
   startTime: number;
+  /** Of the plan that was run; absent in what was completed before this was recorded. */
+  anchor?: Anchor;
   stepsRun: number;
   /** Their compute, in evaluations of all tokens; absent where each was one. */
   equivalentsRun?: number;

@@ -256,6 +256,22 @@ describe('reading videos', () => {
     });
   });
 
+  test('says what was kept of the donors to the end, where that was recorded', async () => {
+    const { create, complete, call } = api();
+    const anchors: unknown[] = [];
+    for (const changes of [
+      { hit: 'background', anchor: 'place' },
+      { hit: 'background' },
+    ] as const) {
+      const { body } = await create();
+      expect(videoSchema.parse(body).cache.anchor).toBeNull();
+      await complete(body.id, changes);
+      const read = await call('GET', `/v1/videos/${body.id}`);
+      anchors.push(videoSchema.parse(read.body).cache.anchor);
+    }
+    expect(anchors).toEqual(['place', null]);
+  });
+
   test('says what one cost, in parts that add up to the last digit', async () => {
     // Prepare: a worker that was taken away, and the one that made the video.
     const { create, complete, call, services } = api();

@@ -205,6 +205,7 @@ export class FakeCloud implements EmbeddedCloud {
           ? []
           : [{ entryId: donorId, part: 'object', similarity: 0.93, latentKey: 'latents/x' }],
       startTime: donorId === null ? 1 : 0.6,
+      anchor: 'none',
       stepsRun: donorId === null ? 12 : 7,
       fullSteps: 12,
       videoBytes: mp4.length,

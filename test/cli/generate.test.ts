@@ -62,6 +62,7 @@ test('--json prints one object of the documented shape', async () => {
       donors: [{ id: expect.stringMatching(/^vid_/), part: 'object', similarity: 0.93 }],
       similarity: { whole: null, object: 0.93, background: null },
       t0: 0.6,
+      anchor: 'none',
       variety: 'low',
       stored: true,
       reason: null,

@@ -124,6 +124,7 @@ describe('generateVideo', () => {
     // Assess
     expect(result).toMatchObject({
       hit: 'background',
+      anchor: 'region',
       stepsRun: 5,
       equivalentsRun: 2.75,
       work: { networkEvaluations: 5, evaluationEquivalents: 2.75 },

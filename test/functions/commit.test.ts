@@ -97,6 +97,21 @@ describe('Commit', () => {
     expect((await table().getEntry(request.videoId))!.generation).toBe(3);
   });
 
+  it('says what was kept of the donors to the end', async () => {
+    // Prepare
+    const request = await submit(table());
+    const { entryId, latentKey } = await storedEntry(table());
+    const donors = [{ entryId, part: 'background' as const, similarity: 0.9, latentKey }];
+    const generation = generationOf(request, { hit: 'background', donors, anchor: 'place' });
+
+    // Act
+    await createCommitHandler(servicesOn(table()))(commitInput(request, generation));
+
+    // Assess
+    const { result } = (await table().getJob(request.videoId))!;
+    expect(result).toMatchObject({ hit: 'background', startTime: 1, anchor: 'place' });
+  });
+
   it('stores with an entry the weakest of what it was made from', async () => {
     // Prepare
     const request = await submit(table());

@@ -179,6 +179,7 @@ export function generationOf(
     hit: 'miss',
     donors: [],
     startTime: 1,
+    anchor: 'none',
     stepsRun: 12,
     equivalentsRun: 12,
     seconds: { queue: 0.5, generate: 2 },

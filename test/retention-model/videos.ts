@@ -123,6 +123,7 @@ export function answerOf(
     hit: 'miss',
     donors: [],
     startTime: 1,
+    anchor: 'none',
     stepsRun: 12,
     equivalentsRun: 12,
     seconds: { queue: 0.5, generate: 2 },

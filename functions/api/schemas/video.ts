@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROMPT_WARNING_CODES } from '#core/prompt-warnings.ts';
 import {
+  ANCHORS,
   HIT_KINDS,
   CACHE_MODES,
   LOOKUP_PARTS,
@@ -101,6 +102,10 @@ const cacheSchema = z
       .meta({ description: 'Cosine of the request and its least similar donor.' }),
     t0: share.nullable().meta({
       description: 'Where denoising started: 1 is noise, 0 a stored video returned as it is.',
+    }),
+    anchor: z.enum(ANCHORS).nullable().optional().meta({
+      description:
+        "What of the donors is kept to the end: `none`, the `background`, all but the `region` of the object that was found, or all but the `place` of the donor's own object. Null until the video is completed, and for videos from before this was recorded.",
     }),
     variety: z.enum(VARIETIES).nullable().meta({
       description:
