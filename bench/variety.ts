@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { DefaultCalibration, startPoint, type StartPoint } from '#core/calibration.ts';
+import { startPoint, type StartPoint } from '#core/calibration.ts';
 import { dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
-import type { HitKind } from '#core/generation.ts';
-import { limitReuse } from '#core/limit-reuse.ts';
+import type { Anchor, HitKind } from '#core/generation.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { varietyOf } from '#core/variety.ts';
 import { loadManifest } from '#models/manifest.ts';
@@ -13,9 +12,9 @@ import { sample } from '#models/sampler.ts';
 import { crossedTargets } from './world-prompts.ts';
 
 /**
- * How much another seed changes a video: for every kind of hit, and for whole hits at several
- * `maxReuse`, the mean squared difference of the latents that two seeds make of the same donor, beside
- * that of two full generations.
+ * How much another seed changes a video, by what it is started from, when and how: the mean squared difference of
+ * the latents that two seeds make of the same donor, beside that of two full generations. The donor of each prompt
+ * is a full generation of it.
  *
  *     node bench/variety.ts [--count 4] [--hit background] [--model DIR]
  */
@@ -28,21 +27,28 @@ const { values: flags } = parseArgs({
   },
 });
 
-const ASKED: readonly { hit: HitKind; maxReuse: number }[] = [
-  ...[1, 0.5, 0.3, 0.2, 0.1].map((maxReuse) => ({ hit: 'whole' as const, maxReuse })),
-  { hit: 'object+background', maxReuse: 1 },
-  { hit: 'object', maxReuse: 1 },
-  { hit: 'background', maxReuse: 1 },
-];
-
-/** A background that is held while the object is denoised. */
-const HELD: StartPoint = { ...startPoint(0.95, 5, 'ab2'), anchor: 'background' };
-
 const modelPackage = await loadManifest(flags.model);
 const { manifest } = modelPackage;
 const model = await OnnxVideoModel.open(modelPackage);
 const { guidance, solver, steps: fullSteps } = manifest.scheduler;
-const calibration = new DefaultCalibration(manifest.lookup.thresholds, solver);
+/** With steps as long as those of a full generation, whether that saves one or not. */
+const at = (startTime: number, anchor: Anchor = 'none'): StartPoint => ({
+  ...startPoint(startTime, Math.ceil(startTime * fullSteps), solver),
+  anchor,
+});
+const STARTS: readonly { hit: HitKind; start: StartPoint }[] = [
+  ...[0.3, 0.5, 0.7, 0.8, 0.9].map((time) => ({ hit: 'whole' as const, start: at(time) })),
+  { hit: 'object+background', start: at(0.7) },
+  { hit: 'object', start: at(0.9) },
+  ...[0.9, 0.95].map((time) => ({ hit: 'background' as const, start: at(time) })),
+  { hit: 'background', start: at(0.95, 'background') },
+  ...(manifest.regions === undefined
+    ? []
+    : [0.9, 0.95].map((time) => ({ hit: 'background' as const, start: at(time, 'region') }))),
+  ...(manifest.regions?.trained === true
+    ? [{ hit: 'background' as const, start: at(1, 'place') }]
+    : []),
+];
 
 interface Row {
   hit: HitKind;
@@ -65,18 +71,12 @@ for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries())
   const dilatedMask = dilate(mask);
   const object = { object: objectPart(donor, mask), dilatedMask };
   const background = fillDilatedHoles(donor, dilatedMask);
-  const starts: { hit: HitKind; start: StartPoint | null }[] = [
-    ...ASKED.map(({ hit, maxReuse }) => ({
-      hit,
-      start: limitReuse(calibration, { minSimilarity: 0, maxReuse }).decide(hit, 1, fullSteps),
-    })),
-    { hit: 'background', start: HELD },
-  ];
-  for (const { hit, start } of starts) {
-    if (start === null || (flags.hit !== undefined && hit !== flags.hit)) continue;
+  for (const { hit, start } of STARTS) {
+    if (flags.hit !== undefined && hit !== flags.hit) continue;
     const parts = {
       object: hit === 'background' ? null : object,
       background: hit === 'object' ? null : background,
+      hole: hit === 'object' ? null : dilatedMask,
     };
     const made: Tensor[] = [];
     for (const seed of [300 + index, 400 + index]) {
@@ -91,8 +91,8 @@ await model.close();
 function note(hit: HitKind, start: StartPoint, one: Tensor, other: Tensor): void {
   let sum = 0;
   for (const [index, value] of one.data.entries()) sum += (value - other.data[index]!) ** 2;
-  const held = start.anchor === 'none' ? '' : ', held';
-  const name = `${hit}${held}, t0 ${start.startTime.toFixed(2)}`;
+  const anchor = start.anchor === 'none' ? '' : `, ${start.anchor}`;
+  const name = `${hit}${anchor}, t0 ${start.startTime.toFixed(2)}`;
   const row = rows.get(name) ?? { hit, start, differences: [] };
   row.differences.push(sum / one.data.length);
   rows.set(name, row);

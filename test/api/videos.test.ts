@@ -256,20 +256,22 @@ describe('reading videos', () => {
     });
   });
 
-  test('says what was kept of the donors to the end, where that was recorded', async () => {
+  test('says what was kept of the donors to the end, and what that leaves to the seed', async () => {
     const { create, complete, call } = api();
-    const anchors: unknown[] = [];
-    for (const changes of [
-      { hit: 'background', anchor: 'place' },
-      { hit: 'background' },
-    ] as const) {
+    const background = { hit: 'background', startTime: 1 } as const;
+    const told: unknown[] = [];
+    for (const changes of [{ ...background, anchor: 'place' as const }, background]) {
       const { body } = await create();
       expect(videoSchema.parse(body).cache.anchor).toBeNull();
       await complete(body.id, changes);
       const read = await call('GET', `/v1/videos/${body.id}`);
-      anchors.push(videoSchema.parse(read.body).cache.anchor);
+      const { anchor, variety } = videoSchema.parse(read.body).cache;
+      told.push([anchor, variety]);
     }
-    expect(anchors).toEqual(['place', null]);
+    expect(told).toEqual([
+      ['place', 'medium'],
+      [null, 'high'],
+    ]);
   });
 
   test('says what one cost, in parts that add up to the last digit', async () => {

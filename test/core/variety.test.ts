@@ -9,11 +9,22 @@ it.each([
   ['exact', 'none'],
   ['whole', 'low'],
   ['object+background', 'low'],
-  ['object', 'medium'],
+  ['object', 'high'],
   ['background', 'high'],
 ] as const)('says of a hit on %s that its variety is %s', (hit, variety) => {
   const { startTime } = calibration.decide(hit, 1, 20)!;
   expect(varietyOf({ hit, startTime })).toBe(variety);
+});
+
+it.each([
+  ['none', 'high'],
+  ['background', 'high'],
+  ['region', 'high'],
+  ['place', 'medium'],
+] as const)('says of a background whose anchor is %s that its variety is %s', (anchor, variety) => {
+  expect(varietyOf({ hit: 'background', startTime: anchor === 'place' ? 1 : 0.95, anchor })).toBe(
+    variety,
+  );
 });
 
 it('grows as less is reused', () => {
