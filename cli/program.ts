@@ -9,6 +9,7 @@ import { backfill } from './commands/backfill.ts';
 import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
+import { installGpu } from './commands/install-gpu.ts';
 import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
@@ -130,6 +131,16 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--json', 'print one JSON object')
     .action(async (_, command: Command) => {
       exitWith(await doctor(context, command.optsWithGlobals()));
+    });
+
+  program
+    .command('install-gpu')
+    .description("put CUDA's execution provider beside onnxruntime (Linux x64) and try it")
+    .option('--wheel <file>', 'the wheel, where it is there already (default: pip downloads it)')
+    .option('--force', 'install it again where it is there')
+    .option('--json', 'print one JSON object')
+    .action(async (_, command: Command) => {
+      exitWith(await installGpu(context, command.optsWithGlobals()));
     });
 
   program

@@ -106,13 +106,16 @@ function partPrefix(path: string): string {
   return `.flexcache-${hash.slice(0, NAME_HASH_DIGITS)}.`;
 }
 
-/** A process that was killed while it wrote this file left its part behind. */
-async function removeLeftovers(folder: string, prefix: string): Promise<void> {
+/**
+ * Removes what killed processes left behind in a folder: files and folders named with this prefix, the id of
+ * their process, a dot, anything, and `.part`. Those of processes that run stay.
+ */
+export async function removeLeftovers(folder: string, prefix: string): Promise<void> {
   for (const part of await readdir(folder)) {
     if (!part.startsWith(prefix) || !part.endsWith('.part')) continue;
     const pid = Number(part.slice(prefix.length).split('.')[0]);
     if (await isRunning({ pid, startTime: UNKNOWN_START_TIME })) continue;
-    await rm(join(folder, part), { force: true });
+    await rm(join(folder, part), { recursive: true, force: true });
   }
 }
 

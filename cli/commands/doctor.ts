@@ -11,12 +11,14 @@ import {
   EXECUTION_PROVIDERS,
   type ExecutionProvider,
 } from '#models/execution-provider.ts';
-import { loadManifest, networkPaths, verifyPackage } from '#models/manifest.ts';
+import { loadManifest, verifyPackage } from '#models/manifest.ts';
 import { CALIBRATE, loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
 import type { ErrorReport } from '../error-line.ts';
+import { describeProvider, inspectProvider } from '../provider-report.ts';
+import type { ProviderReport } from '../provider-report.ts';
 
 export interface DoctorOptions extends GlobalOptions {
   deep?: boolean;
@@ -55,8 +57,7 @@ interface DoctorReport {
     | { path: string; error: ErrorReport };
   gpu: { device: boolean; provider: string | null };
   /** With `--provider`: whether a network of the model can be opened on it. */
-  provider?:
-    { name: ExecutionProvider; usable: true } | { name: ExecutionProvider; error: ErrorReport };
+  provider?: ProviderReport;
   disk: { freeBytes: number };
   /** With `--deep`, of a state folder that exists. */
   content?: ContentReport;
@@ -153,25 +154,6 @@ async function hasLibraries(provider: ExecutionProvider): Promise<boolean> {
   }
 }
 
-/** Opens one network of the package: only that shows whether driver and device are there too. */
-async function inspectProvider(
-  name: ExecutionProvider,
-  modelPath: string,
-): Promise<NonNullable<DoctorReport['provider']>> {
-  try {
-    await checkProviderLibraries(name);
-    const paths = networkPaths(await loadManifest(modelPath));
-    // onnxruntime is large: only who asks for a provider opens a network.
-    const { OnnxNetworks } = await import('#models/onnx-networks.ts');
-    const networks = new OnnxNetworks(paths, { executionProvider: name });
-    await networks.load('segmenter');
-    await networks.close();
-    return { name, usable: true };
-  } catch (error) {
-    return { name, error: errorReport(error) };
-  }
-}
-
 async function inspectState(path: string): Promise<DoctorReport['state']> {
   const lockedByProcess = (await lockHolder(path))?.pid ?? null;
   try {
@@ -245,7 +227,7 @@ function describe(report: DoctorReport): string {
       ? `${node.version}, ${node.path}`
       : `${node.version}, ${node.path}; found first: ${node.found.version}, ${node.found.path}, too old`;
   const gpuText = gpu.device
-    ? `present, ${gpu.provider === null ? 'but no provider for it is installed' : `usable with --provider ${gpu.provider}`}`
+    ? `present, ${gpu.provider === null ? 'but no provider for it is installed; see flexcache install-gpu' : `usable with --provider ${gpu.provider}`}`
     : 'none, models run on the CPU';
   return [
     `node         ${nodeText}`,
@@ -273,12 +255,6 @@ function describeState({ exists, bytes, lockedByProcess, error }: DoctorReport['
   if (!exists) return 'not created yet';
   const use = lockedByProcess === null ? 'not in use' : `in use by process ${lockedByProcess}`;
   return `${bytes} bytes, ${use}`;
-}
-
-function describeProvider(provider: NonNullable<DoctorReport['provider']>): string {
-  if (!('error' in provider)) return 'opens a network of the model';
-  const { code, message, fix } = provider.error;
-  return `NOT USABLE: ${code}: ${message}${fix === null ? '' : `: ${fix}`}`;
 }
 
 function describeContent(content: ContentReport): string[] {

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'cancelled'
   | 'not_found'
   | 'gpu_missing'
+  | 'install_failed'
   | 'workflow_failed'
   | 'throttled'
   | 'budget_exceeded'

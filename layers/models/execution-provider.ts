@@ -2,16 +2,17 @@ import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
+import { CUDA_WHEEL } from './install/cuda-wheel.ts';
 
 export const EXECUTION_PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
 
 /** Where onnxruntime runs a network. */
 export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
-/** Of onnxruntime 1.30 on Linux; they lie beside its own library, and npm does not bring them. */
-const CUDA_LIBRARIES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
 /** What onnxruntime's CUDA provider opens by name when it starts, beside what it is linked to. */
 const CUDNN_LIBRARY = 'libcudnn.so.9';
+/** Comes with the driver. The provider is linked to it, after what CUDA brings. */
+const DRIVER_LIBRARY = 'libcuda.so.1';
 /** What onnxruntime's WebGPU uses on Linux. */
 const WEBGPU_LIBRARIES = ['libvulkan.so.1'];
 
@@ -37,11 +38,11 @@ export function providerFolder(): string {
 }
 
 /**
- * Checks that the libraries of a provider can be loaded, as onnxruntime's own error does not name the
- * one that is missing. Whether there is a device is not looked at, and elsewhere than on Linux nothing.
+ * Checks that the libraries of a provider can be loaded, as onnxruntime's own error does not name those
+ * that are missing. Whether there is a device is not looked at, and elsewhere than on Linux nothing.
  *
  * @param folder where onnxruntime looks for its providers
- * @throws FlexCacheError `gpu_missing` naming the library.
+ * @throws FlexCacheError `gpu_missing` naming the libraries, one at least of each thing to install.
  */
 export async function checkProviderLibraries(
   provider: ExecutionProvider,
@@ -49,23 +50,34 @@ export async function checkProviderLibraries(
 ): Promise<void> {
   if (provider === 'cpu' || process.platform !== 'linux') return;
   const place = folder ?? providerFolder();
-  const libraries =
-    provider === 'cuda'
-      ? [...CUDA_LIBRARIES.map((name) => join(place, name)), CUDNN_LIBRARY]
-      : WEBGPU_LIBRARIES;
-  const absent = await Promise.all(libraries.map(absentFor));
-  const missing = absent.find((library) => library !== null);
-  if (missing === undefined || missing === null) return;
+  const ofProvider =
+    provider === 'cuda' ? CUDA_WHEEL.libraries.map(({ name }) => join(place, name)) : [];
+  const ofSystem = provider === 'cuda' ? [CUDNN_LIBRARY, DRIVER_LIBRARY] : WEBGPU_LIBRARIES;
+  const found = await Promise.all([...ofProvider, ...ofSystem].map(absentFor));
+  const absent = new Set(found.filter((library) => library !== null));
+  if (absent.size === 0) return;
+  const toPlace = ofProvider.filter((library) => absent.has(library));
+  const missing = toPlace.length > 0 ? toPlace : [...absent];
   throw new FlexCacheError(
     'gpu_missing',
-    `onnxruntime cannot use ${provider}: ${basename(missing)} is not there`,
+    `onnxruntime cannot use ${provider}: ${missing.map((library) => basename(library)).join(', ')} ${missing.length === 1 ? 'is' : 'are'} not there`,
     {
       field: 'executionProvider',
-      fix: missing.startsWith(place)
-        ? `put onnxruntime's CUDA libraries into ${place}, or use the cpu provider`
-        : 'install what brings it, add its folder to LD_LIBRARY_PATH, or use the cpu provider',
+      fix:
+        toPlace.length > 0
+          ? `run \`flexcache install-gpu\`, which puts them into ${place}, or use the cpu provider`
+          : `${provider === 'cuda' ? howToGetCuda(absent) : 'install what brings it, add its folder to LD_LIBRARY_PATH'}, or use the cpu provider`,
     },
   );
+}
+
+function howToGetCuda(absent: ReadonlySet<string>): string {
+  const driver = "install NVIDIA's driver, 580 or newer";
+  const runtime =
+    "install CUDA 13 and cuDNN 9, by the system's packages or by pip (nvidia-cublas==13.*, nvidia-cuda-runtime==13.*, " +
+    'nvidia-curand==10.*, nvidia-cudnn-cu13==9.*), and where the loader does not find them add their folders to LD_LIBRARY_PATH';
+  if (!absent.has(DRIVER_LIBRARY)) return runtime;
+  return absent.size === 1 ? driver : `${driver}; ${runtime}`;
 }
 
 /** The library that is missing for this one to load: itself, or one that it needs. */

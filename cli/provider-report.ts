@@ -1,0 +1,39 @@
+import { checkProviderLibraries, type ExecutionProvider } from '#models/execution-provider.ts';
+import { loadManifest, networkPaths } from '#models/manifest.ts';
+import { errorReport } from './error-line.ts';
+import type { ErrorReport } from './error-line.ts';
+
+/** Whether a network of a model package can be opened on a provider. */
+export type ProviderReport =
+  { name: ExecutionProvider; usable: true } | { name: ExecutionProvider; error: ErrorReport };
+
+/**
+ * Opens one network of the package: only that shows whether driver and device are there too.
+ *
+ * @param folder where onnxruntime looks for its providers
+ */
+export async function inspectProvider(
+  name: ExecutionProvider,
+  modelPath: string,
+  folder?: string,
+): Promise<ProviderReport> {
+  try {
+    await checkProviderLibraries(name, folder);
+    const paths = networkPaths(await loadManifest(modelPath));
+    // onnxruntime is large: only who asks for a provider opens a network.
+    const { OnnxNetworks } = await import('#models/onnx-networks.ts');
+    const networks = new OnnxNetworks(paths, { executionProvider: name });
+    await networks.load('segmenter');
+    await networks.close();
+    return { name, usable: true };
+  } catch (error) {
+    return { name, error: errorReport(error) };
+  }
+}
+
+/** `opens a network of the model`, or why it does not. */
+export function describeProvider(provider: ProviderReport): string {
+  if (!('error' in provider)) return 'opens a network of the model';
+  const { code, message, fix } = provider.error;
+  return `NOT USABLE: ${code}: ${message}${fix === null ? '' : `: ${fix}`}`;
+}
