@@ -22,6 +22,7 @@ import { newJob } from '#core/new-job.ts';
 import { newRequest } from '#core/new-request.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { ledgerOf } from '#core/ledger.ts';
+import { CUDA_WHEEL } from '#models/install/cuda-wheel.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { S3ObjectStore } from '#stores/s3-object-store.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
@@ -82,30 +83,34 @@ describe("the worker's image", () => {
     expect(image.entryPoint[0]).toBe('node');
   });
 
-  it('has the CUDA provider of its onnxruntime beside it, from a package whose checksum is known', () => {
+  it('has the CUDA provider of its onnxruntime beside it, from the installer of its own stage', () => {
     // Prepare
     const { version } = JSON.parse(
       readFileSync(join(MODULES, 'onnxruntime-node/package.json'), 'utf8'),
     ) as { version: string };
-    const requirements = readFileSync(
-      join(REPOSITORY_ROOT, 'containers/denoiser/cuda-provider.txt'),
-      'utf8',
-    ).replaceAll('\\\n', ' ');
+    const { copies, command, from, folder } = image.provider;
+    const stage = join(root, 'provider-stage');
+    for (const [source, target] of copies) {
+      const path = join(stage, target, target.endsWith('/') ? basename(source) : '');
+      cpSync(join(REPOSITORY_ROOT, source), path, { recursive: true });
+    }
+
+    // Act: without Python it ends before it downloads anything
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [...command.slice(1, -1), join(stage, 'out')],
+      { cwd: stage, env: { PATH: stage }, encoding: 'utf8' },
+    );
 
     // Assess
-    expect(requirements.split('\n').filter((line) => /^[^#\s]/.test(line))).toEqual([
-      expect.stringMatching(
-        new RegExp(
-          `^onnxruntime-gpu==${version.replaceAll('.', '\\.')} +--hash=sha256:[0-9a-f]{64}$`,
-        ),
-      ),
-    ]);
-    expect(image.provider.files.map((file) => basename(file))).toEqual([
-      'libonnxruntime_providers_cuda.so',
-      'libonnxruntime_providers_shared.so',
-    ]);
-    expect(image.provider.folder).toBe('node_modules/onnxruntime-node/bin/napi-v6/linux/x64/');
-    expect(existsSync(join(root, image.workingDirectory, image.provider.folder))).toBe(true);
+    expect(CUDA_WHEEL.version).toBe(version);
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      process.platform === 'linux' ? 'python3 cannot be started' : CUDA_WHEEL.platform,
+    );
+    expect(command.at(-1)).toBe(from);
+    expect(folder).toBe('node_modules/onnxruntime-node/bin/napi-v6/linux/x64/');
+    expect(existsSync(join(root, image.workingDirectory, folder))).toBe(true);
   });
 
   it('is built only if every library of the CUDA provider is in it', () => {
@@ -124,7 +129,7 @@ describe("the worker's image", () => {
       );
 
     // Assess
-    expect(library).toBe(join(image.provider.folder, basename(image.provider.files[0]!)));
+    expect(library).toBe(join(image.provider.folder, CUDA_WHEEL.libraries.at(-1)!.name));
     expect(opened).toEqual(['libcudnn.so.9']);
     expect(check(join(binaries, 'onnxruntime_binding.node'), 'libc.so.6').status).toBe(0);
     expect(check(alone)).toMatchObject({
