@@ -3,6 +3,7 @@ import {
   checkCalibrationFile,
   type CalibrationFile,
 } from '#core/calibration-file.ts';
+import { InvalidInputError } from '#core/errors.ts';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import type { SolverName } from '#core/generation.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
@@ -19,6 +20,14 @@ export interface BenchCalibration {
 
 /** Reads `calibration.json`; without one, start points of the package's reuse-study.json stand in. */
 export async function benchCalibration(modelPackage: ModelPackage): Promise<BenchCalibration> {
+  const { shift = 1, sigmas } = modelPackage.manifest.scheduler;
+  if (shift !== 1 || sigmas !== undefined) {
+    throw new InvalidInputError(
+      'scheduler.shift',
+      'the rivals of the table resume at evenly spaced noise levels, and this package has others',
+      'give --model a package without scheduler.shift and scheduler.sigmas',
+    );
+  }
   const { file } = await loadCalibration(modelPackage);
   return file === null
     ? { file: provisional(modelPackage), isProvisional: true }

@@ -3,6 +3,7 @@ import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import type { LookupPart } from '#core/generation.ts';
+import type { NoiseSchedule } from '#core/schedule.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import type { LatentReader } from '#models/latent-reader.ts';
@@ -33,11 +34,13 @@ const DECODED_BYTES = Math.min(4 * 2 ** 30, totalmem() / 8);
 /** Writes and reads latents as the product does. Decoded ones are kept while there is room. */
 export class DonorLatents {
   readonly #compatibilityKey: string;
+  readonly #schedule: NoiseSchedule;
   readonly #decoded = new Map<string, DecodedLatent>();
   readonly #mostDecoded: number;
 
-  constructor(compatibilityKey: string, latentElements: number) {
+  constructor(compatibilityKey: string, schedule: NoiseSchedule, latentElements: number) {
     this.#compatibilityKey = compatibilityKey;
+    this.#schedule = schedule;
     // The whole, the object and the background, float32 each.
     const bytes = 3 * latentElements * Float32Array.BYTES_PER_ELEMENT;
     this.#mostDecoded = Math.max(2, Math.floor(DECODED_BYTES / bytes));
@@ -73,7 +76,7 @@ export class DonorLatents {
     donors: readonly { donor: StoredDonor; part: LookupPart }[],
     plan: SamplePlan,
   ): DonorParts {
-    const reading = donorReading(plan);
+    const reading = donorReading(plan, this.#schedule);
     return donorParts(
       donors.map(({ donor, part }) => ({
         donor: { entryId: donor.key, part, similarity: 1, latentKey: donor.key },

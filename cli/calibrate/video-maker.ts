@@ -128,12 +128,18 @@ export class VideoMaker {
     const { batch, isInterrupted, onEvaluations } = this.#options;
     const begun: { job: VideoJob; run: SampleRun }[] = [];
     const latentExtents = latentShape(this.#manifest);
+    const schedule = this.#manifest.scheduler;
     const { regions } = this.#model;
     function* samples(): Generator<BatchSample> {
       for (const job of waiting) {
         if (isInterrupted()) return;
         const donors = job.donors?.() ?? null;
-        const run = new SampleRun(job.plan, { latentShape: latentExtents, donors, regions });
+        const run = new SampleRun(job.plan, {
+          latentShape: latentExtents,
+          schedule,
+          donors,
+          regions,
+        });
         begun.push({ job, run });
         yield { run, prompt: job.of.prompt };
       }

@@ -128,6 +128,7 @@ export async function calibrate(
   try {
     const latents = new DonorLatents(
       compatibilityKey(compatibilityOf(modelPackage)),
+      scheduler,
       elementCount(latentShape(modelPackage.manifest)),
     );
     const maker = new VideoMaker(

@@ -10,6 +10,7 @@ import {
 import { LAYERS, layersFor } from '#codec/layers.ts';
 import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
+import { noiseLevel, type NoiseSchedule } from '#core/schedule.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { refuseLongObject } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
@@ -42,16 +43,17 @@ export interface DonorReading {
 }
 
 /**
- * How a plan's donors are to be read: the later a run starts, the less it sees of them. A plan that holds on
+ * How a plan's donors are to be read: the more noise a run starts with, the less it sees of them. A plan that holds on
  * to its donor's background shows it in the end, and needs all of it.
+ *
+ * @param schedule of the package
  */
-export function donorReading({
-  anchor,
-  startTime,
-  seed,
-}: Pick<Plan, 'anchor' | 'startTime' | 'seed'>): DonorReading {
+export function donorReading(
+  { anchor, startTime, seed }: Pick<Plan, 'anchor' | 'startTime' | 'seed'>,
+  schedule: NoiseSchedule,
+): DonorReading {
   if (anchor !== 'none') return { layers: LAYERS };
-  return { layers: layersFor(startTime), noiseSeed: seed };
+  return { layers: layersFor(noiseLevel(schedule, startTime)), noiseSeed: seed };
 }
 
 /**

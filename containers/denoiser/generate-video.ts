@@ -69,6 +69,7 @@ export async function generateVideo(
   try {
     latent = await sample(denoiser, actual, donorParts(used), {
       latentShape: shape,
+      schedule: manifest.scheduler,
       prompt: request.prompt,
       guidance: manifest.scheduler.guidance,
       ...(from && { from }),
@@ -155,7 +156,7 @@ async function readDonors(
       left.donors,
       objects,
       expected,
-      donorReading(left),
+      donorReading(left, manifest.scheduler),
     );
     if (dropped.length === 0) return { plan: left, donors: loaded };
     for (const donor of dropped) control.onDonorDropped(donor);

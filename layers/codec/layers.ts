@@ -26,7 +26,7 @@ export function errorVariance(layers: number, firstCell: number = FIRST_CELL): n
  * How many layers of a donor a run must read. At time t a latent `z` stands as `(1 - t) z + t noise`, so an
  * error of `z` up to the variance `(t / (1 - t))^2` can pass for noise.
  *
- * @param lowestTime the lowest time, 0..1, at which the run takes the donor's values; 0 where they are shown
+ * @param lowestTime the lowest noise level, 0..1, at which the run takes the donor's values; 0 where they are shown
  */
 export function layersFor(lowestTime: number): number {
   if (lowestTime >= 1) return 1;

@@ -3,6 +3,7 @@ import { FlexCacheError, InvalidInputError } from './errors.ts';
 import type { Scope } from './generation.ts';
 import { hashFields } from './hash.ts';
 import { promptForKeys } from './prompt.ts';
+import type { NoiseSchedule } from './schedule.ts';
 
 /** Crockford's base32 (crockford.com/base32.html): no I, L, O, U. */
 const CROCKFORD_BASE32 = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -101,7 +102,7 @@ export interface Compatibility {
   modelRevision: string;
   /** Extents of the latent. */
   latent: { channels: number; frames: number; height: number; width: number };
-  scheduler: { type: string; guidance: number };
+  scheduler: { type: string; guidance: number } & NoiseSchedule;
 }
 
 /** sha256, hexadecimal: entries are donors inside one compatibility key only. */
@@ -115,7 +116,14 @@ export function compatibilityKey({ modelRevision, latent, scheduler }: Compatibi
     latent.width,
     scheduler.type,
     scheduler.guidance,
+    ...scheduleFields(scheduler),
   ]);
+}
+
+/** None where start times are noise levels: then keys are those of before there were others. */
+function scheduleFields({ shift = 1, sigmas }: NoiseSchedule): (string | number)[] {
+  if (sigmas !== undefined) return ['sigmas', ...sigmas];
+  return shift === 1 ? [] : ['shift', shift];
 }
 
 /**

@@ -2,11 +2,40 @@ import { InvalidInputError } from './errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
- * Times of a rectified-flow Euler run: `steps + 1` evenly spaced numbers from the start time to 0.
+ * How much noise there is at each start time of a package: start times and steps are evenly spaced, noise
+ * levels need not be. A shift `s` makes `s u / (1 + (s - 1) u)` of the time `u`, more steps where there is much
+ * noise (Esser et al. 2024, arXiv 2403.03206, 5.3.2); `sigmas` are the levels at evenly spaced times from 1 to
+ * 0, with straight lines between them. Without either the level is the time.
+ */
+export interface NoiseSchedule {
+  shift?: number | undefined;
+  sigmas?: readonly number[] | undefined;
+}
+
+/**
+ * The noise level t of `x_t = (1 - t) clean + t noise` at a start time, 0..1.
+ *
+ * @throws InvalidInputError unless the time is in 0..1.
+ */
+export function noiseLevel({ shift = 1, sigmas }: NoiseSchedule, time: number): number {
+  requireTime('time', time);
+  if (sigmas === undefined) return shift === 1 ? time : (shift * time) / (1 + (shift - 1) * time);
+  const place = (1 - time) * (sigmas.length - 1);
+  const index = Math.min(Math.floor(place), sigmas.length - 2);
+  const [before, after] = [sigmas[index]!, sigmas[index + 1]!];
+  return before + (place - index) * (after - before);
+}
+
+/**
+ * Noise levels of a run: `steps + 1` numbers from that of the start time to 0, of evenly spaced times.
  *
  * @throws InvalidInputError unless 0 < startTime <= 1 and steps is a positive integer.
  */
-export function eulerTimes(startTime: number, steps: number): number[] {
+export function noiseLevels(
+  startTime: number,
+  steps: number,
+  schedule: NoiseSchedule = {},
+): number[] {
   requireTime('startTime', startTime);
   if (startTime === 0) {
     throw new InvalidInputError(
@@ -22,7 +51,9 @@ export function eulerTimes(startTime: number, steps: number): number[] {
       'run at least one step',
     );
   }
-  return Array.from({ length: steps + 1 }, (_, index) => startTime * (1 - index / steps));
+  return Array.from({ length: steps + 1 }, (_, index) =>
+    noiseLevel(schedule, startTime * (1 - index / steps)),
+  );
 }
 
 /**
@@ -42,7 +73,7 @@ export function renoise(
   requireTime('time', time);
   requireSameShape('noise', clean, noise);
   const data = new Float32Array(clean.data.length);
-  const level = noiseLevels(time, errorVariance);
+  const level = addedNoise(time, errorVariance);
   const positions = level.length;
   for (let start = 0; start < data.length; start += positions) {
     for (let index = 0; index < positions; index++) {
@@ -54,7 +85,7 @@ export function renoise(
 }
 
 /** What the noise is multiplied by, at each position. */
-function noiseLevels(time: number, errorVariance: Tensor | null): Float64Array {
+function addedNoise(time: number, errorVariance: Tensor | null): Float64Array {
   if (errorVariance === null) return Float64Array.of(time);
   return Float64Array.from(errorVariance.data, (variance) =>
     variance === 0 ? time : Math.sqrt(Math.max(0, time * time - (1 - time) ** 2 * variance)),

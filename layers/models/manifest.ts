@@ -48,13 +48,33 @@ const manifestSchema = z.strictObject({
   }),
   latent: z.strictObject({ channels: extent, frames: extent, height: extent, width: extent }),
   text: z.strictObject({ maxTokens: extent, hidden: extent }),
-  scheduler: z.strictObject({
-    type: z.literal('rectified-flow'),
-    steps: extent,
-    referenceSteps: extent,
-    guidance: z.number().min(1),
-    solver: z.enum(SOLVERS).default('euler'),
-  }),
+  scheduler: z
+    .strictObject({
+      type: z.literal('rectified-flow'),
+      steps: extent,
+      referenceSteps: extent,
+      guidance: z.number().min(1),
+      solver: z.enum(SOLVERS).default('euler'),
+      // How noise levels follow from start times (`NoiseSchedule`); at most one of the two.
+      shift: z.number().positive().optional(),
+      sigmas: z
+        .array(z.number())
+        .min(2)
+        .refine((sigmas) => sigmas[0] === 1 && sigmas.at(-1) === 0, {
+          error: 'expected the first to be 1 and the last 0',
+        })
+        .refine(
+          (sigmas) => sigmas.every((sigma, index) => index === 0 || sigma < sigmas[index - 1]!),
+          {
+            error: 'expected each to be smaller than the one before',
+          },
+        )
+        .optional(),
+    })
+    .refine(({ shift, sigmas }) => shift === undefined || sigmas === undefined, {
+      error: 'expected shift or sigmas, not both',
+      path: ['sigmas'],
+    }),
   regions: z
     .strictObject({
       // Extents of a denoiser's token in latent frames, rows and columns.
@@ -212,7 +232,12 @@ export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibi
       height: latent.height,
       width: latent.width,
     },
-    scheduler: { type: scheduler.type, guidance: scheduler.guidance },
+    scheduler: {
+      type: scheduler.type,
+      guidance: scheduler.guidance,
+      shift: scheduler.shift,
+      sigmas: scheduler.sigmas,
+    },
   };
 }
 

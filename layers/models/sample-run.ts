@@ -10,7 +10,7 @@ import {
   placeRegion,
   type TokenRegion,
 } from '../core/region.ts';
-import { eulerTimes, renoise } from '../core/schedule.ts';
+import { noiseLevels, renoise, type NoiseSchedule } from '../core/schedule.ts';
 import { cleanPrediction, solverStep } from '../core/solver.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { RegionDenoiser } from './model.ts';
@@ -76,6 +76,8 @@ export type SampleRequest =
 export interface SampleStart {
   /** `[C, T, H, W]` of the package. */
   latentShape: readonly number[];
+  /** Of the package; start times are noise levels unless given. */
+  schedule?: NoiseSchedule;
   /** Null for a full generation. */
   donors: DonorParts | null;
   /** Where an earlier run of the same plan and donors stopped; from the plan's start unless given. */
@@ -105,6 +107,7 @@ export interface RegionFacts extends Pick<RegionDenoiser, 'patch' | 'isTrained'>
  */
 export class SampleRun {
   readonly #plan: SamplePlan;
+  /** Noise levels before each step and at the end. */
   readonly #times: readonly number[];
   readonly #start: SampleStart;
   #state: SamplerState;
@@ -120,7 +123,7 @@ export class SampleRun {
   /** @throws InvalidInputError when the plan's times, its anchor or the donors do not go together. */
   constructor(plan: SamplePlan, start: SampleStart) {
     this.#plan = plan;
-    this.#times = eulerTimes(plan.startTime, plan.steps);
+    this.#times = noiseLevels(plan.startTime, plan.steps, start.schedule);
     this.#start = start;
     requireAnchor(plan, start);
     let equivalents = 0;
@@ -277,12 +280,12 @@ export class SampleRun {
     return this.#start.donors!.background!;
   }
 
-  /** Composed donors, re-noised to the start time; pure noise without donors. */
+  /** Composed donors, re-noised to the level of the start time; pure noise without donors. */
   #startLatent(): Tensor {
     const { donors } = this.#start;
     if (donors === null) return this.#noise();
     const composed = composeDonors(donors.object, donors.background);
-    return renoise(composed, this.#plan.startTime, this.#noise(), donors.errorVariance);
+    return renoise(composed, this.#times[0]!, this.#noise(), donors.errorVariance);
   }
 
   /** The same noise at the start and wherever the donor is noised again. */

@@ -1,4 +1,5 @@
 import { FlexCacheError } from '../core/errors.ts';
+import type { NoiseSchedule } from '../core/schedule.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
@@ -6,6 +7,8 @@ import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from '
 export interface SampleOptions {
   /** `[C, T, H, W]` of the package. */
   latentShape: readonly number[];
+  /** Of the package; start times are noise levels unless given. */
+  schedule?: NoiseSchedule;
   prompt: string;
   /** Classifier-free guidance; 1 is none. */
   guidance: number;
@@ -43,9 +46,9 @@ export async function sample(
   donors: DonorParts | null,
   options: SampleOptions,
 ): Promise<Tensor> {
-  const { latentShape, prompt, guidance, from, shouldStop, onStep } = options;
+  const { latentShape, schedule = {}, prompt, guidance, from, shouldStop, onStep } = options;
   const { regions } = model;
-  const run = new SampleRun(plan, { latentShape, donors, from, regions });
+  const run = new SampleRun(plan, { latentShape, schedule, donors, from, regions });
   const [condition, unconditional] = await Promise.all([
     model.encodeText(prompt),
     model.encodeText(''),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { eulerStep, eulerTimes, renoise } from '#core/schedule.ts';
+import { eulerStep, noiseLevel, noiseLevels, renoise } from '#core/schedule.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { codeOf } from './code-of.ts';
 
@@ -8,10 +8,10 @@ const tensor = (...values: number[]): Tensor => ({
   shape: [values.length],
 });
 
-describe('eulerTimes', () => {
+describe('noiseLevels', () => {
   it('goes from the start time to 0 in even steps', () => {
-    expect(eulerTimes(1, 4)).toEqual([1, 0.75, 0.5, 0.25, 0]);
-    expect(eulerTimes(0.5, 1)).toEqual([0.5, 0]);
+    expect(noiseLevels(1, 4)).toEqual([1, 0.75, 0.5, 0.25, 0]);
+    expect(noiseLevels(0.5, 1)).toEqual([0.5, 0]);
   });
 
   it.each([
@@ -21,7 +21,34 @@ describe('eulerTimes', () => {
     [1, 0],
     [1, 1.5],
   ])('refuses start time %d in %d steps', (startTime, steps) => {
-    expect(codeOf(() => eulerTimes(startTime, steps))).toBe('invalid_input');
+    expect(codeOf(() => noiseLevels(startTime, steps))).toBe('invalid_input');
+  });
+});
+
+describe('noise schedules', () => {
+  it('shift levels by the formula of Stable Diffusion 3', () => {
+    const printed = [1, 0.964, 0.923, 0.875, 0.818, 0.75, 0.667, 0.562, 0.429, 0.25, 0];
+    const levels = noiseLevels(1, 10, { shift: 3 });
+    for (const [index, level] of levels.entries()) expect(level).toBeCloseTo(printed[index]!, 3);
+  });
+
+  it('count start times on the grid: half the steps are left from 0.5 on', () => {
+    const all = noiseLevels(1, 10, { shift: 5 });
+    const half = noiseLevels(0.5, 5, { shift: 5 });
+    expect(half).toHaveLength(6);
+    for (const [index, level] of half.entries()) expect(level).toBeCloseTo(all[5 + index]!, 12);
+  });
+
+  it('draw straight lines between explicit sigmas', () => {
+    const sigmas = [1, 0.9, 0.5, 0];
+    expect(noiseLevels(1, 3, { sigmas })).toEqual(sigmas.map((sigma) => expect.closeTo(sigma, 12)));
+    expect(noiseLevel({ sigmas }, 0.5)).toBeCloseTo(0.7, 12);
+    expect(noiseLevel({ sigmas }, 0)).toBe(0);
+    expect(noiseLevel({ sigmas }, 1)).toBe(1);
+  });
+
+  it('refuse times outside 0..1', () => {
+    expect(codeOf(() => noiseLevel({ shift: 3 }, 1.5))).toBe('invalid_input');
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SOLVERS, type SolverName } from '#core/generation.ts';
-import { eulerStep, eulerTimes } from '#core/schedule.ts';
+import { eulerStep, noiseLevels } from '#core/schedule.ts';
 import { cleanPrediction, solverStep } from '#core/solver.ts';
 import type { Tensor } from '#core/tensor.ts';
 
@@ -53,7 +53,7 @@ describe('solverStep', () => {
     ['dpmpp-2m', 4],
   ] as const)('of %s divides the error by %d for twice the steps', (solver, order) => {
     // Towards 0 the steps of dpmpp-2m grow without end in lambda: its order shows before.
-    const times = (steps: number) => eulerTimes(0.4, steps).map((time) => time + 0.5);
+    const times = (steps: number) => noiseLevels(0.4, steps).map((time) => time + 0.5);
 
     const ratio = errorOf(solver, times(8)) / errorOf(solver, times(16));
 
@@ -63,7 +63,7 @@ describe('solverStep', () => {
 
   it.each(['ab2', 'dpmpp-2m'] as const)('of %s comes nearer than Euler in few steps', (solver) => {
     for (const steps of [4, 6, 10]) {
-      const times = eulerTimes(1, steps);
+      const times = noiseLevels(1, steps);
       expect(errorOf(solver, times)).toBeLessThan(errorOf('euler', times));
     }
   });
@@ -121,7 +121,7 @@ describe('solverStep', () => {
         number,
         number,
         (startTime, steps, x, v) => {
-          const times = eulerTimes(startTime, steps);
+          const times = noiseLevels(startTime, steps);
           for (const solver of SOLVERS) {
             const step = { before: null, from: times[0]!, to: times[1]! };
             const { latent } = solverStep(solver, tensor(x), tensor(v), step, null);
@@ -134,7 +134,7 @@ describe('solverStep', () => {
   });
 
   it.each(SOLVERS)('of %s follows a straight flow exactly', (solver) => {
-    const end = solve(solver, 2, eulerTimes(1, 7), () => 3);
+    const end = solve(solver, 2, noiseLevels(1, 7), () => 3);
 
     expect(end).toBeCloseTo(-1, 5);
   });

@@ -7,7 +7,7 @@ import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { OnnxJudge } from '#models/onnx-judge.ts';
 import { standardNormalNoise } from '#core/noise.ts';
-import { eulerTimes, renoise } from '#core/schedule.ts';
+import { noiseLevels, renoise } from '#core/schedule.ts';
 import { sampleBatch } from '#models/sample-batch.ts';
 import { SampleRun } from '#models/sample-run.ts';
 import { sample, type SamplingStoppedError } from '#models/sampler.ts';
@@ -178,7 +178,7 @@ describe('the demo model', { timeout: 60_000 }, () => {
     expect(relativeDistance(together!.data, alone.data)).toBeLessThan(1e-4);
     const { latent, inside } = (stopped as SamplingStoppedError | null)!.state;
     const noise = standardNormalNoise(latentShape, plan.seed, 'start');
-    const donor = renoise(background, eulerTimes(0.95, 3)[2]!, noise);
+    const donor = renoise(background, noiseLevels(0.95, 3)[2]!, noise);
     const share = inside!.data.reduce((sum, value) => sum + value, 0) / inside!.data.length;
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(0.9);

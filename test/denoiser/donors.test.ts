@@ -36,7 +36,7 @@ beforeEach(async () => {
 
 async function load(startTime: number, anchor: 'none' | 'background' = 'none') {
   const meter = new UsageMeter();
-  const reading = donorReading({ startTime, anchor, seed: 5 });
+  const reading = donorReading({ startTime, anchor, seed: 5 }, {});
   const donors = await meter.run(() => loadDonors([donor('whole')], objects, EXPECTED, reading));
   return { ...donors, usage: meter.usage };
 }
@@ -139,6 +139,6 @@ describe('donorParts', () => {
     const { latent } = new SampleRun(plan, { latentShape: SHAPE, donors }).state;
     const noise = standardNormalNoise([...SHAPE], 5, 'start');
     expect(latent).toEqual(renoise(composeDonors(shown, shown.background), 0.7, noise));
-    expect(donorReading({ startTime: 0.2, anchor: 'none', seed: 1 }).layers).toBe(LAYERS);
+    expect(donorReading({ startTime: 0.2, anchor: 'none', seed: 1 }, {}).layers).toBe(LAYERS);
   });
 });

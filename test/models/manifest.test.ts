@@ -78,6 +78,16 @@ describe('loadManifest', () => {
   it.each([
     ['latent.channels', (m: never) => setField(m, ['latent', 'channels'], 0)],
     ['scheduler.type', (m: never) => setField(m, ['scheduler', 'type'], 'ddpm')],
+    ['scheduler.shift', (m: never) => setField(m, ['scheduler', 'shift'], 0)],
+    ['scheduler.sigmas', (m: never) => setField(m, ['scheduler', 'sigmas'], [0.9, 0])],
+    ['scheduler.sigmas', (m: never) => setField(m, ['scheduler', 'sigmas'], [1, 0.5, 0.5, 0])],
+    [
+      'scheduler.sigmas',
+      (m: never) => {
+        setField(m, ['scheduler', 'shift'], 3);
+        setField(m, ['scheduler', 'sigmas'], [1, 0]);
+      },
+    ],
     ['lookup.thresholds.object', (m: never) => setField(m, ['lookup', 'thresholds', 'object'], 2)],
     ['splitter.labels', (m: never) => setField(m, ['splitter', 'labels'], ['other'])],
     ['files.denoiser.path', (m: never) => setField(m, ['files', 'denoiser', 'path'], '../up.onnx')],

@@ -163,6 +163,15 @@ describe('the start of a run', () => {
   const startOf = (plan: SamplePlan, donors: DonorParts | null) =>
     new SampleRun(plan, { latentShape: SHAPE, donors }).state.latent;
 
+  it('has the noise level that the schedule gives for the start time', () => {
+    const schedule = { shift: 3 };
+    const plan = planFor('object+background');
+    const { data } = new SampleRun(plan, { latentShape: SHAPE, donors: DONORS, schedule }).state
+      .latent;
+    const level = (3 * 0.6) / (1 + 2 * 0.6);
+    expect(data[0]).toBeCloseTo((1 - level) * 5 + level * noise.data[0]!, 6);
+  });
+
   it('is the noise of the seed without donors', () => {
     expect(startOf(planFor('miss'), null).data).toEqual(noise.data);
   });

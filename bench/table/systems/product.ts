@@ -30,6 +30,9 @@ import type { Decision, Holdings, MadeVideo, System } from '../system.ts';
 const FLOAT32_DIGITS = 9;
 const TENANT = 'bench';
 
+/** `benchCalibration` refuses packages whose start times are not noise levels. */
+const NO_SHIFT = {};
+
 export interface ProductOptions {
   steps: number;
   calibration: Calibration;
@@ -89,7 +92,7 @@ export class Product implements System {
     const { planned } = this.#options;
     const loaded = (planned ? [] : plan.donors).map((donor) => ({
       donor,
-      latent: this.#load(donor.latentKey, donorReading(plan)),
+      latent: this.#load(donor.latentKey, donorReading(plan, NO_SHIFT)),
     }));
     return {
       hit: plan.hit,
