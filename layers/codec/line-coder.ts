@@ -8,7 +8,7 @@ import type { BitCoder } from './range-coder.ts';
 export const FINEST_HALVINGS = LAYER_HALVINGS[LAYERS - 1]!;
 
 /** The number of a cell where the coefficient is only known to be in the dead zone. */
-export const IN_DEAD_ZONE = -(2 ** 31);
+export const IN_DEAD_ZONE = 1 << 31;
 
 /** Kinds of bits, each with its own statistics. */
 const IS_OTHER = 0;
@@ -210,6 +210,11 @@ export class LineCoder {
     const width = this.#width;
     const shift = this.#shift;
     const smallestScale = this.#smallestScale;
+    // Read once: after each bit that is coded the engine would read fields again.
+    const deadZoneScale = this.#deadZoneScale;
+    const largestSmall = this.#largestSmall;
+    const halvings = this.#halvings;
+    const widthBefore = this.#widthBefore;
     const ratios = this.#ratios;
     const centres = this.centres;
     const band = this.#band;
@@ -246,15 +251,15 @@ export class LineCoder {
       const wanted = coefficients === null ? 0 : Math.floor(coefficients[at]! - offset) >> shift;
       let cell = cells[at]!;
       if (cell !== IN_DEAD_ZONE) {
-        let cellWidth = this.#widthBefore;
-        for (let halving = this.#halvings - 1; halving >= 0; halving--) {
+        let cellWidth = widthBefore;
+        for (let halving = halvings - 1; halving >= 0; halving--) {
           const upper = upperHalfChance(offset + cell * cellWidth, cellWidth, scale);
           cell = cell * 2 + bits.code((wanted >> halving) & 1, IS_UPPER_HALF, upper);
           cellWidth /= 2;
         }
       } else {
         const distance = wanted - zeroCell;
-        if (scale < this.#deadZoneScale) {
+        if (scale < deadZoneScale) {
           const beyond = (2 * ONE * tailBeyond((1.5 * width) / scale)) | 0;
           if (bits.code(distance > 1 || distance < -1 ? 1 : 0, IS_BEYOND, beyond) === 1) {
             cell = zeroCell + codeDistance(bits, distance, 2, ONE / 2, width, scale);
@@ -280,7 +285,7 @@ export class LineCoder {
         hasKnown = 1;
         if (cell === zeroCell) {
           size = SIZE_OF_SMALL * scale;
-          if (size > this.#largestSmall) size = this.#largestSmall;
+          if (size > largestSmall) size = largestSmall;
           centres[channel] = 0;
         } else {
           const centre = offset + (cell + 0.5) * width;
