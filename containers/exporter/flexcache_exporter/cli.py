@@ -1,0 +1,80 @@
+"""The command ``flexcache-export``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import onnxruntime
+import torch
+import transformers.utils.logging
+
+from .errors import CheckFailed, ExportError
+from .model import Request
+from .package import MANIFEST_FILE, Naming, export_package
+from .source import Source
+
+DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; 0 when the package is written, 2 for a wrong request or folder, 1 for a failed check."""
+    options = _parser().parse_args(arguments)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        provider = PROVIDERS[options.check_on]
+        if provider not in onnxruntime.get_available_providers():
+            raise ExportError("--check-on", f"onnxruntime here has no {provider}", "install onnxruntime-gpu")
+        request = Request(
+            width=options.width,
+            height=options.height,
+            frames=options.frames,
+            frames_per_second=options.frames_per_second,
+            max_tokens=options.max_tokens,
+            steps=options.steps,
+            guidance=options.guidance,
+            shift=options.shift,
+            dtype=DTYPES[options.dtype],
+        )
+        naming = Naming(options.name, options.license, options.negative_prompt)
+        export_package(Source(options.folder), options.out, request, naming, provider, log=_log)
+    except ExportError as error:
+        print(f"flexcache-export: {error}\n  fix: {error.fix}", file=sys.stderr)
+        return 1 if isinstance(error, CheckFailed) else 2
+    print(options.out / MANIFEST_FILE)
+    return 0
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flexcache-export",
+        description="Exports a pipeline saved by diffusers as ONNX networks of a FlexCache model package.",
+        epilog="Sizes, steps and guidance that are not given are the pipeline's own.",
+    )
+    parser.add_argument("folder", type=Path, help="what save_pretrained wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; finished networks in it stay")
+    parser.add_argument("--width", type=int, help="pixels")
+    parser.add_argument("--height", type=int, help="pixels")
+    parser.add_argument("--frames", type=int, help="frames of the video")
+    parser.add_argument("--frames-per-second", type=float)
+    parser.add_argument("--max-tokens", type=_positive, help="tokens of a prompt")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="type of the weights (fp16)")
+    parser.add_argument("--steps", type=_positive, help="steps of a full generation")
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--shift", type=float, help="of the flow's times, instead of the saved scheduler's")
+    parser.add_argument("--negative-prompt", help="instead of the empty prompt")
+    parser.add_argument("--name", help="of the model; the folder's unless given")
+    parser.add_argument("--license", help="of the model; the model card's unless given")
+    parser.add_argument("--check-on", choices=PROVIDERS, default="cpu", help="where onnxruntime runs the check (cpu)")
+    return parser

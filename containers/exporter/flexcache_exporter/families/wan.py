@@ -1,0 +1,390 @@
+"""Wan 2.1 text-to-video: WanTransformer3DModel, UMT5 and AutoencoderKLWan."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers.models.activations import GELU
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock, WanResample, WanUpsample
+from diffusers.models.transformers.transformer_wan import WanAttention
+from transformers import UMT5EncoderModel
+
+from .. import operators
+from ..errors import ExportError
+from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, require_multiple
+from ..source import INDEX_FILE, Source
+
+#: What the pipeline is called with where the request says nothing.
+FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND = 81, 480, 832, 16
+MAX_TOKENS, STEPS, GUIDANCE = 512, 50, 5.0
+#: The transformer counts time in thousandths.
+TIME_SCALE = 1000.0
+
+
+def open_model(source: Source, request: Request) -> Model:
+    """A saved WanPipeline; raises ExportError for parts that are missing, and for sizes and kinds it cannot have."""
+    transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
+    _require_wan_2_1(source, transformer, vae)
+    video = Video(
+        frames=_first(request.frames, FRAMES),
+        height=_first(request.height, HEIGHT),
+        width=_first(request.width, WIDTH),
+        frames_per_second=_first(request.frames_per_second, FRAMES_PER_SECOND),
+    )
+    latent = _latent_of(video, transformer, vae)
+    max_tokens = _first(request.max_tokens, MAX_TOKENS)
+    texts = Text(max_tokens=max_tokens, hidden=text["d_model"])
+    weights = {"torch_dtype": request.dtype, "local_files_only": True}
+
+    def load_vae() -> AutoencoderKLWan:
+        return AutoencoderKLWan.from_pretrained(source.component("vae"), **weights)
+
+    def load_text_encoder() -> nn.Module:
+        path = source.component("text_encoder")
+        return TextEncoder(UMT5EncoderModel.from_pretrained(path, dtype=request.dtype, local_files_only=True))
+
+    examples = Examples(video, latent, texts, vocabulary=text["vocab_size"])
+    return Model(
+        family="wan",
+        video=video,
+        latent=latent,
+        text=texts,
+        scheduler=Scheduler(
+            shift=request.shift if request.shift is not None else _shift_of(source),
+            guidance=_first(request.guidance, GUIDANCE),
+            steps=_first(request.steps, STEPS),
+        ),
+        tokenizer=source.component("tokenizer"),
+        networks=(
+            Network(
+                name="textEncoder",
+                component="text_encoder",
+                outputs=("states",),
+                load=load_text_encoder,
+                rewrite=lambda module: module,
+                example=examples.of_text_encoder,
+            ),
+            Network(
+                name="denoiser",
+                component="transformer",
+                outputs=("velocity",),
+                load=lambda: Denoiser(
+                    WanTransformer3DModel.from_pretrained(source.component("transformer"), **weights)
+                ),
+                rewrite=lambda module: fuse_denoiser(module, latent),
+                example=examples.of_denoiser,
+            ),
+            Network(
+                name="vaeDecoder",
+                component="vae",
+                outputs=("video",),
+                load=lambda: VaeDecoder(load_vae()),
+                rewrite=lambda module: WholeDecoder(module.vae),
+                example=examples.of_vae_decoder,
+            ),
+            Network(
+                name="vaeEncoder",
+                component="vae",
+                outputs=("latent",),
+                load=lambda: VaeEncoder(load_vae()),
+                rewrite=lambda module: WholeEncoder(module.vae),
+                example=examples.of_vae_encoder,
+            ),
+        ),
+    )
+
+
+def _first(asked, default):
+    return default if asked is None else asked
+
+
+def _require_wan_2_1(source: Source, transformer: dict, vae: dict) -> None:
+    later = "use a pipeline of Wan 2.1: one transformer, text to video"
+    index = source.index
+    if index.get("boundary_ratio") is not None or index.get("transformer_2", [None])[0] is not None:
+        raise ExportError(str(source.folder / INDEX_FILE), "transformer_2 is not supported", later)
+    if index.get("expand_timesteps"):
+        raise ExportError(str(source.folder / INDEX_FILE), "expand_timesteps is not supported", later)
+    if transformer.get("image_dim") is not None or transformer.get("added_kv_proj_dim") is not None:
+        raise ExportError(str(source.folder / "transformer"), "image conditions are not supported", later)
+    if vae.get("is_residual") or vae.get("patch_size") is not None:
+        raise ExportError(str(source.folder / "vae"), "a residual or patched VAE is not supported", later)
+
+
+def _latent_of(video: Video, transformer: dict, vae: dict) -> Latent:
+    frame_patch, row_patch, column_patch = transformer["patch_size"]
+    in_time = vae.get("scale_factor_temporal", 4)
+    in_space = vae.get("scale_factor_spatial", 8)
+    require_multiple("--frames", video.frames, in_time * frame_patch, 1)
+    require_multiple("--height", video.height, in_space * row_patch)
+    require_multiple("--width", video.width, in_space * column_patch)
+    latent = Latent(
+        channels=transformer["in_channels"],
+        frames=(video.frames - 1) // in_time + 1,
+        height=video.height // in_space,
+        width=video.width // in_space,
+    )
+    positions = transformer["rope_max_seq_len"]
+    extents = {
+        "--frames": latent.frames // frame_patch,
+        "--height": latent.height // row_patch,
+        "--width": latent.width // column_patch,
+    }
+    for field, extent in extents.items():
+        if extent > positions:
+            raise ExportError(
+                field, f"gives {extent} tokens along it, and the transformer has {positions} positions", "use less"
+            )
+    return latent
+
+
+def _shift_of(source: Source) -> float:
+    config = source.config("scheduler")
+    shift = config.get("flow_shift", config.get("shift"))
+    is_flow = config.get("use_flow_sigmas", config.get("_class_name") == "FlowMatchEulerDiscreteScheduler")
+    if shift is None or not is_flow or config.get("use_dynamic_shifting"):
+        raise ExportError(
+            str(source.folder / "scheduler" / "scheduler_config.json"),
+            f"{config.get('_class_name')} gives no fixed shift of flow sigmas",
+            "give the shift with --shift (Wan 2.1: 3 for 480 rows, 5 for 720)",
+        )
+    return float(shift)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Seeded inputs of each network, a row at a time: more rows begin with those of fewer."""
+
+    video: Video
+    latent: Latent
+    text: Text
+    vocabulary: int
+
+    def of_text_encoder(self, rows: int) -> dict[str, torch.Tensor]:
+        mask = self._masks(rows)
+        ids = self._rows(rows, lambda g: torch.randint(2, self.vocabulary, (self.text.max_tokens,), generator=g))
+        return {"input_ids": ids * mask, "attention_mask": mask}
+
+    def of_denoiser(self, rows: int) -> dict[str, torch.Tensor]:
+        states = (self.text.max_tokens, self.text.hidden)
+        return {
+            **self.of_vae_decoder(rows),
+            "time": self._rows(rows, lambda g: torch.rand((), generator=g)),
+            "text_states": self._rows(rows, lambda g: 0.5 * torch.randn(states, generator=g)),
+            "text_mask": self._masks(rows),
+        }
+
+    def of_vae_decoder(self, rows: int) -> dict[str, torch.Tensor]:
+        latent = self.latent
+        shape = (latent.channels, latent.frames, latent.height, latent.width)
+        return {"latent": self._rows(rows, lambda g: torch.randn(shape, generator=g))}
+
+    def of_vae_encoder(self, rows: int) -> dict[str, torch.Tensor]:
+        shape = (self.video.frames, 3, self.video.height, self.video.width)
+        return {"video": self._rows(rows, lambda g: torch.rand(shape, generator=g))}
+
+    def _masks(self, rows: int) -> torch.Tensor:
+        tokens = self.text.max_tokens
+        return torch.stack([(torch.arange(tokens) < max(1, tokens // (2 + row))).long() for row in range(rows)])
+
+    @staticmethod
+    def _rows(rows: int, draw) -> torch.Tensor:
+        return torch.stack([draw(torch.Generator().manual_seed(row)) for row in range(rows)])
+
+
+class TextEncoder(nn.Module):
+    """input_ids, attention_mask int64 [B,L] -> states [B,L,D], 0 beyond the prompt, as the transformer was trained."""
+
+    def __init__(self, encoder: UMT5EncoderModel):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states.float() * attention_mask.unsqueeze(-1)
+
+
+class Denoiser(nn.Module):
+    """latent [B,C,T,H,W], time [B] in 0..1, text_states [B,L,D], text_mask int64 [B,L] -> velocity [B,C,T,H,W].
+
+    The transformer attends to every token: those beyond the prompt are 0.
+    """
+
+    def __init__(self, transformer: WanTransformer3DModel):
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(
+        self, latent: torch.Tensor, time: torch.Tensor, text_states: torch.Tensor, text_mask: torch.Tensor
+    ) -> torch.Tensor:
+        dtype = self.transformer.patch_embedding.weight.dtype
+        states = (text_states * text_mask.unsqueeze(-1)).to(dtype)
+        return self.transformer(latent.to(dtype), time * TIME_SCALE, states, return_dict=False)[0].float()
+
+
+class FixedRotation(nn.Module):
+    """Rotations of all tokens of a latent of fixed extents: cos and sin, [N,d/2] each."""
+
+    def __init__(self, rope: nn.Module, latent: Latent, dtype: torch.dtype):
+        super().__init__()
+        cos, sin = rope(torch.empty(1, 1, latent.frames, latent.height, latent.width))
+        # Both tables have each angle twice, once for either number of a pair.
+        self.register_buffer("cos", cos[0, :, 0, 0::2].to(dtype).contiguous())
+        self.register_buffer("sin", sin[0, :, 0, 0::2].to(dtype).contiguous())
+
+    def forward(self, _latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.cos, self.sin
+
+
+class FusedProcessor:
+    """Attention of WanAttention by the fused operators."""
+
+    def __call__(
+        self,
+        attn: WanAttention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: None = None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query = attn.norm_q(attn.to_q(hidden_states))
+        key = attn.norm_k(attn.to_k(context))
+        value = attn.to_v(context)
+        if rotary_emb is not None:
+            query = operators.rotate(query, *rotary_emb, attn.heads)
+            key = operators.rotate(key, *rotary_emb, attn.heads)
+        return attn.to_out[0](operators.attention(query, key, value, attn.heads))
+
+
+def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
+    """The same denoiser for latents of these extents, with fused operators."""
+    transformer = denoiser.transformer
+    dtype = transformer.patch_embedding.weight.dtype
+    transformer.rope = FixedRotation(transformer.rope, latent, dtype)
+    for module in transformer.modules():
+        if isinstance(module, WanAttention):
+            module.set_processor(FusedProcessor())
+
+    def fused(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, nn.RMSNorm):
+            return operators.RmsNorm(module)
+        if isinstance(module, GELU) and module.approximate == "tanh":
+            return operators.LinearGelu(module.proj)
+        return None
+
+    operators.replace_modules(transformer, fused)
+    return denoiser
+
+
+class _Vae(nn.Module):
+    """An AutoencoderKLWan with the means and deviations of its latents."""
+
+    def __init__(self, vae: AutoencoderKLWan):
+        super().__init__()
+        self.vae = vae
+        self.register_buffer("mean", torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1))
+        self.register_buffer("std", torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1))
+
+
+class VaeDecoder(_Vae):
+    """latent [B,C,T,H,W] -> video [B,F,3,8H,8W] in 0..1."""
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        pixels = self.decode((latent * self.std + self.mean).to(self.vae.dtype))
+        return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """Latent as the VAE knows it -> pixels [B,3,F,8H,8W] in -1..1."""
+        return self.vae.decode(latent, return_dict=False)[0]
+
+
+class VaeEncoder(_Vae):
+    """video [B,F,3,8H,8W] in 0..1 -> latent [B,C,T,H,W], the mean of the posterior."""
+
+    def forward(self, video: torch.Tensor) -> torch.Tensor:
+        moments = self.moments((video.transpose(1, 2) * 2 - 1).to(self.vae.dtype))
+        return (moments.float() - self.mean) / self.std
+
+    def moments(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels [B,3,F,8H,8W] in -1..1 -> latent as the VAE knows it."""
+        return self.vae.encode(pixels, return_dict=False)[0].mode()
+
+
+class WholeDecoder(VaeDecoder):
+    """The same without the loop over latent frames and its cache, which an export would unroll."""
+
+    def __init__(self, vae: AutoencoderKLWan):
+        super().__init__(vae)
+        operators.replace_modules(vae.decoder, _without_cache)
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.vae.decoder(self.vae.post_quant_conv(latent))
+
+
+class WholeEncoder(VaeEncoder):
+    """The same without the loop over groups of frames and its cache."""
+
+    def __init__(self, vae: AutoencoderKLWan):
+        super().__init__(vae)
+        operators.replace_modules(vae.encoder, _without_cache)
+
+    def moments(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.vae.quant_conv(self.vae.encoder(pixels)).chunk(2, dim=1)[0]
+
+
+def _without_cache(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, WanResample):
+        return WholeResample(module)
+    if isinstance(module, WanAttentionBlock):
+        return FusedAttentionBlock(module)
+    return None
+
+
+class WholeResample(nn.Module):
+    """WanResample of a whole sequence: x [B,C,T,H,W]; the first frame has no part in any resampling in time."""
+
+    def __init__(self, resample: WanResample):
+        super().__init__()
+        self.mode = resample.mode
+        self.resample = resample.resample
+        if resample.mode.endswith("3d"):
+            self.time_conv = resample.time_conv
+        operators.replace_modules(self.resample, lambda module: Twice() if isinstance(module, WanUpsample) else None)
+
+    def forward(self, x: torch.Tensor, feat_cache: None = None, feat_idx: None = None) -> torch.Tensor:
+        if self.mode == "upsample3d" and x.shape[2] > 1:
+            first, rest = x[:, :, :1], self.time_conv(x[:, :, 1:])
+            pairs = torch.stack(rest.chunk(2, dim=1), dim=3)
+            x = torch.cat([first, pairs.flatten(2, 3)], dim=2)
+        frames = x.shape[2]
+        x = self.resample(x.transpose(1, 2).flatten(0, 1))
+        x = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        if self.mode == "downsample3d" and frames > 1:
+            x = torch.cat([x[:, :, :1], self.time_conv(x)], dim=2)
+        return x
+
+
+class Twice(nn.Module):
+    """Each pixel of [B,C,H,W] four times: what WanUpsample does, without its detour over float32."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class FusedAttentionBlock(nn.Module):
+    """WanAttentionBlock by the fused operator."""
+
+    def __init__(self, block: WanAttentionBlock):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        frames, rows = x.shape[2], x.shape[3]
+        images = x.transpose(1, 2).flatten(0, 1)
+        qkv = self.block.to_qkv(self.block.norm(images)).flatten(2).transpose(1, 2)
+        attended = operators.attention(*qkv.chunk(3, dim=-1), heads=1)
+        attended = self.block.proj(attended.transpose(1, 2).unflatten(2, (rows, -1)))
+        return attended.unflatten(0, (-1, frames)).transpose(1, 2) + x

@@ -1,0 +1,139 @@
+"""A PyTorch module -> an ONNX graph with its weights beside it, checked against PyTorch by onnxruntime."""
+
+import logging
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+import torch.nn as nn
+
+from .errors import CheckFailed, ExportError
+from .model import Network
+from .source import SAVE_AGAIN
+
+OPSET = 18
+#: Numbers of rows that a network is checked with; the larger one is the example it is exported with.
+ROWS = (1, 2)
+#: Largest difference from PyTorch, relative to the output's largest value, by the type of the weights.
+BOUNDS = {torch.float32: 1e-4, torch.float16: 2e-2}
+
+
+def export_network(network: Network, dtype: torch.dtype, path: Path, provider: str) -> dict[int, float]:
+    """Writes ``path`` and ``path.data`` and checks them; the differences found, by rows of the batch.
+
+    The check runs on the onnxruntime execution provider named. Raises CheckFailed where the graph takes or gives
+    something else than the network, or differs by more than the bound, and ExportError where its weights cannot be read.
+    """
+    with torch.no_grad():
+        reference = _load(network)
+        examples = {rows: network.example(rows) for rows in ROWS}
+        expected = {
+            rows: [y.numpy() for y in _outputs(reference(**inputs))] for rows, inputs in examples.items()
+        }
+        module = network.rewrite(reference).eval()
+        _write(network, module, examples[max(ROWS)], path)
+    del reference, module
+    return _check(network, path, provider, examples, expected, BOUNDS[dtype])
+
+
+def _load(network: Network) -> nn.Module:
+    try:
+        return network.load().eval().requires_grad_(False)
+    except OSError as error:
+        raise ExportError(network.component, f"its weights cannot be read: {error}", SAVE_AGAIN) from error
+
+
+def _outputs(value) -> tuple[torch.Tensor, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1)
+    # It tells of its own deprecated calls, and of operators that are not there and not needed.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.onnx.export(
+                module,
+                (),
+                kwargs=inputs,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=list(network.outputs),
+                dynamic_shapes={name: {0: batch} for name in inputs},
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(
+                network.name,
+                f"torch.onnx cannot export it: {error}",
+                "install the versions of requirements.lock: others were not tried",
+            ) from error
+    # Paths and lines of the code that was traced: of no use to anybody who runs the graph.
+    graph = program.model.graph
+    program.model.metadata_props.clear()
+    graph.metadata_props.clear()
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*graph.inputs, *graph.initializers.values()):
+        value.metadata_props.clear()
+    program.save(path, external_data=True)
+
+
+def _check(
+    network: Network,
+    path: Path,
+    provider: str,
+    examples: dict[int, dict[str, torch.Tensor]],
+    expected: dict[int, list[np.ndarray]],
+    bound: float,
+) -> dict[int, float]:
+    session = onnxruntime.InferenceSession(path, providers=[provider])
+    found = ([x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()])
+    wanted = (list(examples[max(ROWS)]), list(network.outputs))
+    if (sorted(found[0]), found[1]) != (sorted(wanted[0]), wanted[1]):
+        raise CheckFailed(
+            network.name,
+            f"the graph takes {found[0]} and gives {found[1]}, expected {wanted[0]} and {wanted[1]}",
+            "its module has to use every input and to give every output",
+        )
+    differences = {}
+    for rows, inputs in examples.items():
+        actual = session.run(None, {name: x.numpy() for name, x in inputs.items()})
+        pairs = zip(actual, expected[rows], strict=True)
+        differences[rows] = float(np.max([relative_difference(*pair) for pair in pairs]))
+        # Not `>`, which a NaN would pass.
+        if not differences[rows] <= bound:
+            raise CheckFailed(
+                network.name,
+                f"with {rows} rows onnxruntime differs from PyTorch by {differences[rows]:.1e}, and {bound:.0e} is allowed",
+                "export with --dtype fp32; if that differs too, these versions of torch and onnxruntime disagree",
+            )
+    return differences
+
+
+def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Largest absolute difference over the largest absolute expected value; infinite where shapes differ."""
+    if actual.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
+
+
+def move(temporary: Path, final: Path) -> list[Path]:
+    """Gives the files of a finished graph their final names; the graph first in what is returned, its weights after."""
+    moved = []
+    # The graph last: where it is, its weights are.
+    for suffix in (".data", ""):
+        part = temporary.with_name(temporary.name + suffix)
+        if part.exists():
+            target = final.with_name(final.name + suffix)
+            shutil.move(part, target)
+            moved.insert(0, target)
+    return moved

@@ -1,0 +1,103 @@
+"""What a family says of a model: sizes for the manifest, and networks to export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+
+from .errors import ExportError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asks for; None leaves the choice to the family."""
+
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    frames_per_second: float | None = None
+    max_tokens: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    shift: float | None = None
+    dtype: torch.dtype = torch.float16
+
+
+@dataclass(frozen=True)
+class Video:
+    """Extents of the decoded video, in frames and pixels."""
+
+    frames: int
+    height: int
+    width: int
+    frames_per_second: float
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Extents of the latent [channels, frames, height, width]."""
+
+    channels: int
+    frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """Length of a prompt in tokens, and width of its states."""
+
+    max_tokens: int
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Rectified flow: velocity = noise - clean, and times shifted by shift * u / (1 + (shift - 1) * u)."""
+
+    shift: float
+    guidance: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network to export.
+
+    ``load`` gives the reference: the saved weights in diffusers' own code, behind FlexCache's inputs and outputs.
+    ``rewrite`` turns that module into the one that is exported; the reference may be used up by it.
+    ``example`` gives inputs of a number of rows by name, always the same ones; the first rows are those of fewer rows.
+    """
+
+    name: str
+    component: str
+    outputs: tuple[str, ...]
+    load: Callable[[], nn.Module]
+    rewrite: Callable[[nn.Module], nn.Module]
+    example: Callable[[int], dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A saved pipeline as its family understands it."""
+
+    family: str
+    video: Video
+    latent: Latent
+    text: Text
+    scheduler: Scheduler
+    #: Folder of the tokenizer.
+    tokenizer: Path
+    networks: tuple[Network, ...]
+
+
+def require_multiple(field: str, value: int, step: int, remainder: int = 0) -> None:
+    """Raises ExportError unless value is positive and ``value % step == remainder``; names the nearest values."""
+    if value > 0 and value % step == remainder:
+        return
+    below = (value - remainder) // step * step + remainder
+    near = [str(choice) for choice in (below, below + step) if choice > 0]
+    rule = f"a multiple of {step}" if remainder == 0 else f"a multiple of {step} plus {remainder}"
+    raise ExportError(field, f"{value} is not {rule}", f"use {' or '.join(near or [str(remainder or step)])}")

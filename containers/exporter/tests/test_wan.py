@@ -1,0 +1,246 @@
+"""The exported networks against diffusers' own pipeline."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tiny
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline
+from tokenizers import Tokenizer
+
+from flexcache_exporter.families import open_model, wan
+from flexcache_exporter.graph import export_network, relative_difference
+from flexcache_exporter.model import Request
+from flexcache_exporter.source import Source
+
+STEPS = 4
+#: Relative: float32 arithmetic in another order, over a whole generation.
+TOLERANCE = 1e-4
+
+
+class Package:
+    """A package as a reader uses it: the manifest, the tokenizer's file and onnxruntime."""
+
+    def __init__(self, export):
+        self.manifest = export.manifest
+        self.tokenizer = Tokenizer.from_file(str(export.out / self.manifest["files"]["tokenizer"][0]["path"]))
+        self.sessions = {
+            name: onnxruntime.InferenceSession(export.out / files[0]["path"])
+            for name, files in self.manifest["files"].items()
+            if name != "tokenizer"
+        }
+
+    def run(self, network: str, **inputs) -> np.ndarray:
+        return self.sessions[network].run(None, inputs)[0]
+
+    def tokens(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
+        text = self.manifest["text"]
+        ids = self.tokenizer.encode(prompt, add_special_tokens=text["addsSpecialTokens"]).ids
+        if len(ids) > text["maxTokens"]:
+            ids = [*ids[: text["maxTokens"] - 1], text["eosId"]]
+        padding = text["maxTokens"] - len(ids)
+        mask = [1] * len(ids) + [0] * padding
+        return np.array([ids + [text["padId"]] * padding]), np.array([mask])
+
+    def sigmas(self, steps: int) -> np.ndarray:
+        """The grid of FlowMatchEulerDiscreteScheduler: even up to the least sigma it was trained with, and then 0."""
+
+        def shifted(u):
+            shift = self.manifest["scheduler"]["shift"]
+            return shift * u / (1 + (shift - 1) * u)
+
+        return np.append(shifted(np.linspace(1, shifted(1e-3), steps)), 0).astype(np.float32)
+
+    def generate(self, prompt: str, start: np.ndarray, steps: int) -> np.ndarray:
+        """The latent of a guided Euler run."""
+        prompts = [self.tokens(text) for text in (prompt, self.manifest["text"].get("negativePrompt", ""))]
+        ids, mask = (np.concatenate(rows) for rows in zip(*prompts, strict=True))
+        states = self.run("textEncoder", input_ids=ids, attention_mask=mask)
+        latent, sigmas = start, self.sigmas(steps)
+        for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+            asked, unasked = self.run(
+                "denoiser",
+                latent=np.repeat(latent, 2, axis=0),
+                time=np.full(2, sigma),
+                text_states=states,
+                text_mask=mask,
+            )
+            velocity = unasked + self.manifest["scheduler"]["guidance"] * (asked - unasked)
+            latent = latent + (following - sigma) * velocity
+        return latent
+
+
+@pytest.fixture(scope="module")
+def package(export) -> Package:
+    return Package(export)
+
+
+@pytest.fixture(scope="module")
+def pipeline(saved) -> WanPipeline:
+    pipeline = WanPipeline.from_pretrained(saved)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def latents(rows: int = 1) -> np.ndarray:
+    return torch.randn(rows, 16, 3, 4, 6, generator=torch.Generator().manual_seed(7)).numpy()
+
+
+def generate(pipeline: WanPipeline, prompt: str, start: np.ndarray, guidance: float, output: str) -> np.ndarray:
+    result = pipeline(
+        prompt,
+        height=tiny.HEIGHT,
+        width=tiny.WIDTH,
+        num_frames=tiny.FRAMES,
+        num_inference_steps=STEPS,
+        guidance_scale=guidance,
+        latents=torch.from_numpy(start),
+        max_sequence_length=tiny.MAX_TOKENS,
+        output_type=output,
+    )
+    return np.asarray(result.frames)
+
+
+def test_a_guided_generation_is_the_pipelines(package, pipeline):
+    prompt, guidance = "a red ball on the beach", package.manifest["scheduler"]["guidance"]
+    expected = generate(pipeline, prompt, latents(), guidance, "latent")
+    # Unless prompt and guidance matter, equality says little.
+    others = (
+        generate(pipeline, prompt, latents(), 1.0, "latent"),
+        generate(pipeline, "the beach", latents(), guidance, "latent"),
+        latents(),
+    )
+    for other in others:
+        assert relative_difference(other, expected) > 100 * TOLERANCE
+
+    latent = package.generate(prompt, latents(), STEPS)
+    assert relative_difference(latent, expected) < TOLERANCE
+
+    frames = generate(pipeline, prompt, latents(), guidance, "np")
+    assert frames.std() > 0.02
+    video = package.run("vaeDecoder", latent=latent)
+    assert relative_difference(video, frames.transpose(0, 1, 4, 2, 3)) < TOLERANCE
+
+
+def test_the_shift_is_that_of_the_saved_scheduler(package):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=package.manifest["scheduler"]["shift"])
+    scheduler.set_timesteps(STEPS)
+    np.testing.assert_allclose(package.sigmas(STEPS), scheduler.sigmas.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompt", ["a red ball", "", "the beach " * tiny.MAX_TOKENS, "Zürich 7"])
+def test_tokens_are_the_pipelines(package, pipeline, prompt):
+    expected = pipeline.tokenizer(
+        [prompt], padding="max_length", max_length=tiny.MAX_TOKENS, truncation=True, return_tensors="np"
+    )
+    ids, mask = package.tokens(prompt)
+    np.testing.assert_array_equal(ids, expected.input_ids)
+    np.testing.assert_array_equal(mask, expected.attention_mask)
+
+
+def test_states_are_what_the_transformer_is_given(package, pipeline):
+    expected, _ = pipeline.encode_prompt("a red ball", max_sequence_length=tiny.MAX_TOKENS)
+    ids, mask = package.tokens("a red ball")
+    states = package.run("textEncoder", input_ids=ids, attention_mask=mask)
+    assert relative_difference(states, expected.detach().numpy()) < TOLERANCE
+    assert not states[mask == 0].any()
+
+
+def test_states_beyond_the_mask_change_nothing(package):
+    _, mask = package.tokens("a red ball")
+    states = np.random.default_rng(0).standard_normal((1, tiny.MAX_TOKENS, 32), dtype=np.float32)
+    inputs = {"latent": latents(), "time": np.array([0.5], np.float32), "text_mask": mask}
+    masked = package.run("denoiser", text_states=states * mask[..., None].astype(np.float32), **inputs)
+    np.testing.assert_array_equal(package.run("denoiser", text_states=states, **inputs), masked)
+    unmasked = package.run("denoiser", text_states=states, **{**inputs, "text_mask": np.ones_like(mask)})
+    assert relative_difference(unmasked, masked) > TOLERANCE
+
+
+def test_the_encoder_gives_the_normalised_mean_of_the_posterior(package, saved):
+    vae = AutoencoderKLWan.from_pretrained(saved / "vae")
+    video = torch.rand(2, tiny.FRAMES, 3, tiny.HEIGHT, tiny.WIDTH, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        mean = vae.encode(video.transpose(1, 2) * 2 - 1).latent_dist.mean
+    expected = (mean - torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)) / torch.tensor(
+        vae.config.latents_std
+    ).view(1, -1, 1, 1, 1)
+    assert relative_difference(package.run("vaeEncoder", video=video.numpy()), expected.numpy()) < TOLERANCE
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_sequence_at_once_is_the_loop_over_its_frames(saved, frames):
+    latent = torch.randn(1, 16, frames, 4, 6, generator=torch.Generator().manual_seed(frames))
+    video = torch.rand(1, 4 * (frames - 1) + 1, 3, 32, 48, generator=torch.Generator().manual_seed(frames))
+    vae = AutoencoderKLWan.from_pretrained(saved / "vae")
+    with torch.no_grad():
+        looped = wan.VaeDecoder(vae)(latent), wan.VaeEncoder(vae)(video)
+        whole = wan.WholeDecoder(vae)(latent), wan.WholeEncoder(vae)(video)
+    for got, expected in zip(whole, looped, strict=True):
+        assert relative_difference(got.numpy(), expected.numpy()) < TOLERANCE
+
+
+SIGNATURES = {
+    "textEncoder": ({"input_ids": ["int64", 16], "attention_mask": ["int64", 16]}, {"states": ["float", 16, 32]}),
+    "denoiser": (
+        {
+            "latent": ["float", 16, 3, 4, 6],
+            "time": ["float"],
+            "text_states": ["float", 16, 32],
+            "text_mask": ["int64", 16],
+        },
+        {"velocity": ["float", 16, 3, 4, 6]},
+    ),
+    "vaeDecoder": ({"latent": ["float", 16, 3, 4, 6]}, {"video": ["float", 9, 3, 32, 48]}),
+    "vaeEncoder": ({"video": ["float", 9, 3, 32, 48]}, {"latent": ["float", 16, 3, 4, 6]}),
+}
+
+
+@pytest.mark.parametrize("network", SIGNATURES)
+def test_networks_take_and_give_what_the_package_promises(package, network):
+    session = package.sessions[network]
+
+    def described(values) -> dict:
+        for value in values:
+            assert isinstance(value.shape[0], str), "the number of rows is fixed"
+        return {value.name: [value.type.removeprefix("tensor(").rstrip(")"), *value.shape[1:]] for value in values}
+
+    assert (described(session.get_inputs()), described(session.get_outputs())) == SIGNATURES[network]
+
+
+def operators(path) -> list[str]:
+    return [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+
+
+def test_the_denoiser_is_made_of_fused_operators(export):
+    used = operators(export.out / "denoiser.onnx")
+    # Two blocks: an attention to themselves and one to the prompt in each.
+    assert used.count("MultiHeadAttention") == 4
+    assert used.count("RotaryEmbedding") == 4
+    assert used.count("SimplifiedLayerNormalization") == 8
+    assert used.count("FastGelu") == 2
+    assert not {"Softmax", "ScatterND", "ReduceMean"} & set(used)
+
+
+def test_the_decoder_doubles_images_by_resizing(export):
+    used = operators(export.out / "vae-decoder.onnx")
+    assert used.count("Resize") == 3
+    assert not {"Softmax", "ScatterND", "GatherND"} & set(used)
+
+
+@pytest.mark.parametrize("name", ["text-encoder", "denoiser", "vae-decoder", "vae-encoder"])
+def test_graphs_say_nothing_of_the_machine_that_made_them(export, name):
+    graph = (export.out / f"{name}.onnx").read_bytes()
+    assert b"site-packages" not in graph
+    assert b"flexcache_exporter" not in graph
+
+
+def test_weights_of_16_bits_take_half_the_space(export, saved, tmp_path):
+    dtype = torch.float16
+    request = Request(tiny.WIDTH, tiny.HEIGHT, tiny.FRAMES, max_tokens=tiny.MAX_TOKENS, dtype=dtype)
+    networks = {network.name: network for network in open_model(Source(saved), request).networks}
+    export_network(networks["denoiser"], dtype, tmp_path / "denoiser.onnx", "CPUExecutionProvider")
+    whole = (export.out / "denoiser.onnx.data").stat().st_size
+    assert 0.4 * whole < (tmp_path / "denoiser.onnx.data").stat().st_size < 0.7 * whole
+    session = onnxruntime.InferenceSession(tmp_path / "denoiser.onnx")
+    assert {value.type for value in session.get_inputs()} == {"tensor(float)", "tensor(int64)"}
