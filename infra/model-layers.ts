@@ -9,6 +9,7 @@ import { InvalidInputError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import {
   compatibilityOf,
+  declaredFiles,
   EMBEDDER_FILES,
   MANIFEST_FILE,
   modelRevision,
@@ -90,8 +91,7 @@ function embedderLayer(scope: Construct): lambda.LayerVersion {
 }
 
 function copyEmbedder(scope: Construct, to: string): void {
-  const { files } = readModelManifest(scope);
-  const paths = EMBEDDER_FILES.map((name) => files[name]!.path);
+  const paths = declaredFiles(readModelManifest(scope), EMBEDDER_FILES).map(({ path }) => path);
   for (const path of [MANIFEST_FILE, ...calibrationFiles(scope), ...paths]) {
     mkdirSync(dirname(join(to, path)), { recursive: true });
     cpSync(join(modelDirectory(scope), path), join(to, path));

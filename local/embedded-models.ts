@@ -1,4 +1,5 @@
-import { loadManifest, verifyPackage, type ModelPackage } from '#models/manifest.ts';
+import { loadManifest, type ModelPackage } from '#models/manifest.ts';
+import { verifyPackage } from '#models/verify-package.ts';
 import type { TextEmbedder, VideoModel } from '#models/model.ts';
 import { loadCalibration, type LoadedCalibration } from '#models/package-calibration.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';

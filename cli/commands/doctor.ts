@@ -11,7 +11,8 @@ import {
   EXECUTION_PROVIDERS,
   type ExecutionProvider,
 } from '#models/execution-provider.ts';
-import { loadManifest, verifyPackage } from '#models/manifest.ts';
+import { loadManifest } from '#models/manifest.ts';
+import { verifyPackage } from '#models/verify-package.ts';
 import { CALIBRATE, loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';

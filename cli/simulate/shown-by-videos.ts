@@ -105,6 +105,8 @@ export function shownBy(manifest: ShowingManifest): ((prompt: string) => Shown) 
 export function keyOf({ files, scheduler }: ShowingManifest): string {
   const { solver, steps, guidance } = scheduler;
   const digest = createHash('sha256').update(`${solver} ${steps} ${guidance}\n`);
-  for (const name of DECIDING_FILES) digest.update(`${name} ${files[name].sha256}\n`);
+  for (const name of DECIDING_FILES) {
+    for (const { sha256 } of files[name]) digest.update(`${name} ${sha256}\n`);
+  }
   return digest.digest('hex').slice(0, 16);
 }

@@ -7,7 +7,13 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CALIBRATION_FILE } from '#core/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { MANIFEST_FILE, modelRevision, parseManifest } from '#models/manifest.ts';
+import {
+  declaredFiles,
+  MANIFEST_FILE,
+  modelRevision,
+  parseManifest,
+  type DeclaredFile,
+} from '#models/manifest.ts';
 import { awsErrorName, fromAws } from '#stores/aws-errors.ts';
 import { DENOISER_VARIABLES } from './variables.ts';
 
@@ -21,12 +27,6 @@ export interface FetchModelOptions {
   client?: S3Client;
   /** Whenever something of a file has come or was checked. */
   onProgress?: () => void;
-}
-
-interface PackageFile {
-  path: string;
-  sha256: string;
-  bytes: number;
 }
 
 const SOURCE = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/*$/;
@@ -60,9 +60,8 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
   const text = (await (await open(MANIFEST_FILE)).toArray()).join('');
   const manifest = parseManifest(options.source, text);
   refuseOtherRevision(options, modelRevision(manifest));
-  const { files } = manifest;
   const failed = new AbortController();
-  const fetchUnlessThere = async (file: PackageFile): Promise<void> => {
+  const fetchUnlessThere = async (file: DeclaredFile): Promise<void> => {
     try {
       if (await isThere(directory, file, onProgress)) return;
       await fetchFile(directory, file, open, failed.signal, onProgress);
@@ -71,8 +70,7 @@ export async function fetchModel(options: FetchModelOptions): Promise<void> {
       if (!failed.signal.aborted) failed.abort(error);
     }
   };
-  const wanted = Object.values(files).filter((file) => file !== undefined);
-  await Promise.all(wanted.map(fetchUnlessThere));
+  await Promise.all(declaredFiles(manifest).map(fetchUnlessThere));
   failed.signal.throwIfAborted();
   await fetchCalibration(directory, open);
   await writeFile(join(directory, MANIFEST_FILE), text);
@@ -121,7 +119,7 @@ async function openObject(client: S3Client, bucket: string, key: string): Promis
 
 async function isThere(
   directory: string,
-  file: PackageFile,
+  file: DeclaredFile,
   onProgress: () => void,
 ): Promise<boolean> {
   const digest = createHash('sha256');
@@ -139,7 +137,7 @@ async function isThere(
 
 async function fetchFile(
   directory: string,
-  file: PackageFile,
+  file: DeclaredFile,
   open: (path: string) => Promise<Readable>,
   signal: AbortSignal,
   onProgress: () => void,

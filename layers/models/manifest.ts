@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
 import { SOLVERS } from '#core/generation.ts';
@@ -34,9 +32,16 @@ const packageFile = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'),
   bytes: extent,
 });
+// The graph, then what it names as its external data, by paths relative to its own.
+const networkFiles = z
+  .array(packageFile)
+  .min(1)
+  .refine((files) => files.every(({ path }) => dirname(path) === dirname(files[0]!.path)), {
+    error: 'expected all files of a network in one folder',
+  });
 
 const manifestSchema = z.strictObject({
-  format: z.literal('flexcache-model/1'),
+  format: z.literal('flexcache-model/2'),
   name: z.string().min(1),
   version: z.string().min(1),
   license: z.string().min(1),
@@ -117,22 +122,22 @@ const manifestSchema = z.strictObject({
     })
     .optional(),
   files: z.strictObject({
-    tokenizer: packageFile,
-    textEncoder: packageFile,
-    denoiser: packageFile,
-    vaeDecoder: packageFile,
-    vaeEncoder: packageFile.optional(),
-    segmenter: packageFile,
-    textTower: packageFile,
-    videoTower: packageFile,
-    judge: packageFile.optional(),
+    tokenizer: z.array(packageFile).length(1),
+    textEncoder: networkFiles,
+    denoiser: networkFiles,
+    vaeDecoder: networkFiles,
+    vaeEncoder: networkFiles.optional(),
+    segmenter: networkFiles,
+    textTower: networkFiles,
+    videoTower: networkFiles,
+    judge: networkFiles.optional(),
   }),
 });
 
 /** `model.json`; docs/architecture.md describes every field. */
 export type ModelManifest = z.infer<typeof manifestSchema>;
 
-/** A file of a package, by its name in `files`. */
+/** A network of a package or its tokenizer, by its name in `files`. */
 export type PackageFileName = keyof ModelManifest['files'];
 
 /** All that turning a prompt into vectors needs: what functions are deployed with. */
@@ -151,7 +156,8 @@ export interface ModelPackage {
   revision: string;
 }
 
-const REINSTALL = 'fetch or export the model package again, or point --model at another one';
+/** What to do about a package whose files are not as they should be. */
+export const REINSTALL = 'fetch or export the model package again, or point --model at another one';
 
 /**
  * Reads a package's manifest and checks that the files asked for are there with the declared sizes. Their
@@ -211,12 +217,10 @@ export function parseManifest(directory: string, text: string): ModelManifest {
 }
 
 /** Hexadecimal sha256 over the files' names and hashes in name order. */
-export function modelRevision(manifest: Pick<ModelManifest, 'files'>): string {
-  const names = Object.keys(manifest.files).sort() as PackageFileName[];
+export function modelRevision({ files }: Pick<ModelManifest, 'files'>): string {
   const digest = createHash('sha256');
-  for (const name of names) {
-    const file = manifest.files[name];
-    if (file !== undefined) digest.update(`${name} ${file.sha256}\n`);
+  for (const name of (Object.keys(files) as PackageFileName[]).sort()) {
+    for (const { sha256 } of files[name] ?? []) digest.update(`${name} ${sha256}\n`);
   }
   return digest.digest('hex');
 }
@@ -241,13 +245,13 @@ export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibi
   };
 }
 
-/** Absolute path of one of the package's files; null when the package does not have it. */
+/** Absolute path of a network's graph, or of the tokenizer; null when the package does not have it. */
 export function packageFilePath(
   { directory, manifest }: ModelPackage,
   name: PackageFileName,
 ): string | null {
-  const file = manifest.files[name];
-  return file === undefined ? null : join(directory, file.path);
+  const [graph] = manifest.files[name] ?? [];
+  return graph === undefined ? null : join(directory, graph.path);
 }
 
 /** Paths of the networks that the package has. */
@@ -260,20 +264,26 @@ export function networkPaths(modelPackage: ModelPackage): Partial<Record<Network
   return paths;
 }
 
-interface DeclaredFile {
-  path: string;
-  sha256: string;
-  bytes: number;
+/** A file of a package as its manifest declares it; the path is relative to the package. */
+export type DeclaredFile = z.infer<typeof packageFile>;
+
+/** Files of the networks named, all unless said, external data included. */
+export function declaredFiles(
+  { files }: Pick<ModelManifest, 'files'>,
+  names: readonly PackageFileName[] = Object.keys(files) as PackageFileName[],
+): DeclaredFile[] {
+  return names.flatMap((name) => files[name] ?? []);
 }
 
-function packageFiles(
+/** The same with absolute paths. */
+export function packageFiles(
   { directory, manifest }: ModelPackage,
-  names: readonly PackageFileName[] = Object.keys(manifest.files) as PackageFileName[],
+  names?: readonly PackageFileName[],
 ): DeclaredFile[] {
-  return names
-    .map((name) => manifest.files[name])
-    .filter((file) => file !== undefined)
-    .map((file) => ({ ...file, path: join(directory, file.path) }));
+  return declaredFiles(manifest, names).map((file) => ({
+    ...file,
+    path: join(directory, file.path),
+  }));
 }
 
 async function requireDeclaredSize(file: DeclaredFile): Promise<void> {
@@ -291,40 +301,6 @@ async function requireDeclaredSize(file: DeclaredFile): Promise<void> {
     throw new FlexCacheError(
       'model_corrupt',
       `model file ${file.path} has ${bytes} bytes, expected ${file.bytes}`,
-      { field: file.path, fix: REINSTALL },
-    );
-  }
-}
-
-const verifications = new Map<string, Promise<void>>();
-
-/**
- * Checks the sha256 of every file of the package. One process hashes a package once, however often
- * it is opened.
- *
- * @throws FlexCacheError `model_corrupt` naming the first file that differs.
- */
-export function verifyPackage(modelPackage: ModelPackage): Promise<void> {
-  const key = `${modelPackage.directory}\n${modelPackage.revision}`;
-  let verification = verifications.get(key);
-  if (verification === undefined) {
-    verification = verifyFiles(modelPackage);
-    verifications.set(key, verification);
-    // A package that failed may be repaired while the process lives.
-    verification.catch(() => verifications.delete(key));
-  }
-  return verification;
-}
-
-async function verifyFiles(modelPackage: ModelPackage): Promise<void> {
-  for (const file of packageFiles(modelPackage)) {
-    const digest = createHash('sha256');
-    await pipeline(createReadStream(file.path), digest);
-    const sha256 = digest.digest('hex');
-    if (sha256 === file.sha256) continue;
-    throw new FlexCacheError(
-      'model_corrupt',
-      `model file ${file.path} has sha256 ${sha256}, expected ${file.sha256}`,
       { field: file.path, fix: REINSTALL },
     );
   }

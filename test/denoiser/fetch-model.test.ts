@@ -7,7 +7,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { beforeAll, expect, it } from 'vitest';
-import { loadManifest, verifyPackage } from '#models/manifest.ts';
+import { loadManifest } from '#models/manifest.ts';
+import { verifyPackage } from '#models/verify-package.ts';
 import { fetchModel } from '#denoiser/fetch-model.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { writePackage } from '../models/package-fixture.ts';

@@ -1,15 +1,17 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compatibilityKey } from '#core/identity.ts';
+import { EMBEDDER_FILES, compatibilityOf, loadManifest, networkPaths } from '#models/manifest.ts';
+import { VERIFIED_FILE, verifyPackage } from '#models/verify-package.ts';
 import {
-  EMBEDDER_FILES,
-  compatibilityOf,
-  loadManifest,
-  networkPaths,
-  verifyPackage,
-} from '#models/manifest.ts';
-import { DEMO_PACKAGE, temporaryDirectory, writePackage } from './package-fixture.ts';
+  DEMO_PACKAGE,
+  temporaryDirectory,
+  writeDeclared,
+  writePackage,
+} from './package-fixture.ts';
+
+const DENOISER_PATH = ['files', 'denoiser', '0', 'path'];
 
 describe('loadManifest', () => {
   it('accepts the demo package and verifies every byte of it', async () => {
@@ -18,7 +20,7 @@ describe('loadManifest', () => {
     await verifyPackage(modelPackage);
 
     // Assess
-    expect(modelPackage.manifest.format).toBe('flexcache-model/1');
+    expect(modelPackage.manifest.format).toBe('flexcache-model/2');
     expect(modelPackage.revision).toMatch(/^[0-9a-f]{64}$/);
   });
 
@@ -90,10 +92,16 @@ describe('loadManifest', () => {
     ],
     ['lookup.thresholds.object', (m: never) => setField(m, ['lookup', 'thresholds', 'object'], 2)],
     ['splitter.labels', (m: never) => setField(m, ['splitter', 'labels'], ['other'])],
-    ['files.denoiser.path', (m: never) => setField(m, ['files', 'denoiser', 'path'], '../up.onnx')],
-    ['files.denoiser.path', (m: never) => setField(m, ['files', 'denoiser', 'path'], '/etc/hosts')],
+    ['files.denoiser.0.path', (m: never) => setField(m, DENOISER_PATH, '../up.onnx')],
+    ['files.denoiser.0.path', (m: never) => setField(m, DENOISER_PATH, '/etc/hosts')],
+    ['files.denoiser', (m: never) => setField(m, ['files', 'denoiser'], [])],
+    [
+      'files.denoiser',
+      (manifest: { files: { denoiser: object[] } }) =>
+        manifest.files.denoiser.push({ path: 'data/weights', sha256: 'a'.repeat(64), bytes: 1 }),
+    ],
     ['text', (m: never) => setField(m, ['text'], undefined)],
-    ['format', (m: never) => setField(m, ['format'], 'flexcache-model/2')],
+    ['format', (m: never) => setField(m, ['format'], 'flexcache-model/1')],
   ])('names the field %s when its value is wrong', async (field, change) => {
     // Prepare
     const directory = await writePackage(change as () => void);
@@ -160,6 +168,43 @@ describe('verifyPackage', () => {
   });
 });
 
+describe('verifyPackage of large files', () => {
+  const large = { largeBytes: 1 };
+
+  it('hashes external data too, and no file again that nobody wrote', async () => {
+    const directory = await writePackage(async (manifest, folder) => {
+      manifest.files['denoiser']!.push(
+        await writeDeclared(folder, 'denoiser.onnx.data', 'weights'),
+      );
+    });
+    const first = await loadManifest(directory);
+    await verifyPackage(first, large);
+    const memory = join(directory, VERIFIED_FILE);
+    const { mtimeMs } = await stat(memory);
+
+    // Another process: the memory of this one goes by the folder.
+    const moved = `${directory}/.`;
+    await verifyPackage({ ...first, directory: moved }, large);
+    expect((await stat(memory)).mtimeMs).toBe(mtimeMs);
+
+    await writeFile(join(directory, 'denoiser.onnx.data'), 'wEights');
+    await expect(
+      verifyPackage({ ...first, directory: `${directory}/./.` }, large),
+    ).rejects.toMatchObject({
+      code: 'model_corrupt',
+      field: join(directory, 'denoiser.onnx.data'),
+    });
+  });
+
+  it('hashes all of it where the memory is torn', async () => {
+    const directory = await writePackage();
+    await writeFile(join(directory, VERIFIED_FILE), '{"half');
+    await writeFile(join(directory, 'text-tower.onnx'), 'Content of textTower');
+    const modelPackage = await loadManifest(directory);
+    await expect(verifyPackage(modelPackage, large)).rejects.toThrow('sha256');
+  });
+});
+
 describe('the model revision', () => {
   it('changes with the content of any file and with nothing else', async () => {
     // Prepare
@@ -170,7 +215,7 @@ describe('the model revision', () => {
       }),
     );
     const otherContent = await writePackage((manifest) => {
-      manifest.files['denoiser']!.sha256 = 'a'.repeat(64);
+      manifest.files['denoiser']![0]!.sha256 = 'a'.repeat(64);
     });
 
     // Act

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DeclaredFile } from '#models/manifest.ts';
 
 /** The demo model package of this repository. */
 export const DEMO_PACKAGE = new URL('../../containers/demo-model/package', import.meta.url)
@@ -25,22 +26,31 @@ export async function writeRelu(directory: string): Promise<string> {
 }
 
 type Manifest = Record<string, unknown> & {
-  files: Record<string, { path: string; sha256: string; bytes: number }>;
+  files: Record<string, DeclaredFile[]>;
 };
+
+/** Writes a file of a package and declares it. */
+export async function writeDeclared(
+  directory: string,
+  path: string,
+  text: string,
+): Promise<DeclaredFile> {
+  const content = Buffer.from(text);
+  await writeFile(join(directory, path), content);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return { path, sha256, bytes: content.length };
+}
 
 /** A package in a folder of its own, whose networks are small files of noise. */
 export async function writePackage(
-  change: (manifest: Manifest) => void = () => {},
+  change: (manifest: Manifest, directory: string) => void | Promise<void> = () => {},
 ): Promise<string> {
   const directory = await temporaryDirectory();
   const manifest = JSON.parse(await readFile(join(DEMO_PACKAGE, 'model.json'), 'utf8')) as Manifest;
-  for (const [name, file] of Object.entries(manifest.files)) {
-    const content = Buffer.from(`content of ${name}`);
-    await writeFile(join(directory, file.path), content);
-    file.bytes = content.length;
-    file.sha256 = createHash('sha256').update(content).digest('hex');
+  for (const [name, [graph]] of Object.entries(manifest.files)) {
+    Object.assign(graph!, await writeDeclared(directory, graph!.path, `content of ${name}`));
   }
-  change(manifest);
+  await change(manifest, directory);
   await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
   return directory;
 }

@@ -232,7 +232,7 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_tra
     """Writes ``model.json`` over the files that lie in the package; ``regions_trained`` as in ``train regions``."""
     files = {"tokenizer": "tokenizer.json", **FILES}
     manifest = {
-        "format": "flexcache-model/1", "name": "demo-world", "version": VERSION, "license": "MIT",
+        "format": "flexcache-model/2", "name": "demo-world", "version": VERSION, "license": "MIT",
         "video": {"frames": world.FRAMES, "height": world.HEIGHT, "width": world.WIDTH, "framesPerSecond": 8},
         "latent": dict(zip(("channels", "frames", "height", "width"), networks.LATENT_SHAPE)),
         "text": {"maxTokens": tokenization.MAX_TOKENS, "hidden": networks.TEXT_WIDTH},
@@ -252,7 +252,7 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_tra
             for index, (name, values) in enumerate(captions.FIELDS)
         ]},
         "files": {
-            key: {"path": path, "sha256": sha256(package / path), "bytes": (package / path).stat().st_size}
+            key: [{"path": path, "sha256": sha256(package / path), "bytes": (package / path).stat().st_size}]
             for key, path in files.items()
         },
     }

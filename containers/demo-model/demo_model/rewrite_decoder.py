@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--package", type=Path, required=True)
     package = parser.parse_args().package
     manifest = json.loads((package / "model.json").read_text())
-    entry = manifest["files"]["vaeDecoder"]
+    [entry] = manifest["files"]["vaeDecoder"]
     path = package / entry["path"]
     model = onnx.load(path)
     rewrite(model)
