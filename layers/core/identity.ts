@@ -103,10 +103,17 @@ export interface Compatibility {
   /** Extents of the latent. */
   latent: { channels: number; frames: number; height: number; width: number };
   scheduler: { type: string; guidance: number } & NoiseSchedule;
+  /** What guidance leads away from; the empty prompt unless given. */
+  negativePrompt?: string;
 }
 
 /** sha256, hexadecimal: entries are donors inside one compatibility key only. */
-export function compatibilityKey({ modelRevision, latent, scheduler }: Compatibility): string {
+export function compatibilityKey({
+  modelRevision,
+  latent,
+  scheduler,
+  negativePrompt = '',
+}: Compatibility): string {
   return hashFields([
     'compatibility',
     modelRevision,
@@ -117,6 +124,7 @@ export function compatibilityKey({ modelRevision, latent, scheduler }: Compatibi
     scheduler.type,
     scheduler.guidance,
     ...scheduleFields(scheduler),
+    ...(negativePrompt === '' ? [] : ['negative prompt', negativePrompt]),
   ]);
 }
 

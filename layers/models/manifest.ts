@@ -43,8 +43,10 @@ const networkFiles = z
 const manifestSchema = z.strictObject({
   format: z.literal('flexcache-model/2'),
   name: z.string().min(1),
-  version: z.string().min(1),
-  license: z.string().min(1),
+  version: z.string().min(1).default('unknown'),
+  license: z.string().min(1).default('unknown'),
+  // Of the pipeline that it was exported from.
+  family: z.string().min(1).optional(),
   video: z.strictObject({
     frames: extent,
     height: extent,
@@ -52,7 +54,17 @@ const manifestSchema = z.strictObject({
     framesPerSecond: z.number().positive(),
   }),
   latent: z.strictObject({ channels: extent, frames: extent, height: extent, width: extent }),
-  text: z.strictObject({ maxTokens: extent, hidden: extent }),
+  text: z.strictObject({
+    maxTokens: extent,
+    hidden: extent,
+    // That of `[PAD]`, or 0, unless given.
+    padId: z.int().nonnegative().optional(),
+    // Ends a prompt that was cut; null or absent for a tokenizer without one.
+    eosId: z.int().nonnegative().nullable().optional(),
+    addsSpecialTokens: z.boolean().default(false),
+    // What guidance leads away from.
+    negativePrompt: z.string().default(''),
+  }),
   scheduler: z
     .strictObject({
       type: z.literal('rectified-flow'),
@@ -227,7 +239,7 @@ export function modelRevision({ files }: Pick<ModelManifest, 'files'>): string {
 
 /** What the compatibility key of this package is made from. */
 export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibility {
-  const { latent, scheduler } = manifest;
+  const { latent, scheduler, text } = manifest;
   return {
     modelRevision: revision,
     latent: {
@@ -242,6 +254,7 @@ export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibi
       shift: scheduler.shift,
       sigmas: scheduler.sigmas,
     },
+    negativePrompt: text.negativePrompt,
   };
 }
 

@@ -94,7 +94,9 @@ export class OnnxVideoModel implements VideoModel {
 
   async #encodeText(prompt: string): Promise<TextCondition> {
     const { maxTokens, hidden } = this.#manifest.text;
-    const { ids, mask } = this.#tokenizer.encode(prompt);
+    const { ids, mask } = this.#tokenizer.encode(
+      prompt === '' ? this.#manifest.text.negativePrompt : prompt,
+    );
     const states = await callNetwork(
       this.#networks,
       'textEncoder',

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { FlexCacheError } from '#core/errors.ts';
 import type { PromptReading } from '#core/generation.ts';
-import { packageFilePath, type ModelPackage } from './manifest.ts';
+import { packageFilePath, type ModelManifest, type ModelPackage } from './manifest.ts';
 import type { Tokens } from './model.ts';
 
 const PADDING_TOKEN = '[PAD]';
@@ -24,11 +24,17 @@ export interface AlignedTokens extends Tokens {
   words: PromptWord[];
 }
 
+type TextOptions = Pick<
+  ModelManifest['text'],
+  'maxTokens' | 'padId' | 'eosId' | 'addsSpecialTokens'
+>;
+
 /**
  * Prompt -> token ids of one package.
  *
  * Words are tokenised one by one, so every token knows its word. For a WordPiece tokenizer that
- * splits at white space this yields what tokenising the whole prompt yields.
+ * splits at white space this yields what tokenising the whole prompt yields. The ids of a package that
+ * adds special tokens are those of the whole prompt.
  *
  * @example
  * const tokenizer = await PromptTokenizer.open(modelPackage);
@@ -38,14 +44,21 @@ export class PromptTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #maxTokens: number;
   readonly #paddingId: bigint;
+  readonly #endId: number | null;
+  readonly #addsSpecialTokens: boolean;
   /** Null where every text has tokens of its own. */
   readonly #unknownId: number | null;
 
-  /** @param json the parsed `tokenizer.json` */
-  constructor(json: object, maxTokens: number) {
+  /**
+   * @param json the parsed `tokenizer.json`
+   * @param text of the package's manifest
+   */
+  constructor(json: object, { maxTokens, padId, eosId, addsSpecialTokens }: TextOptions) {
     this.#tokenizer = new Tokenizer(json, {});
     this.#maxTokens = maxTokens;
-    this.#paddingId = BigInt(this.#tokenizer.token_to_id(PADDING_TOKEN) ?? 0);
+    this.#paddingId = BigInt(padId ?? this.#tokenizer.token_to_id(PADDING_TOKEN) ?? 0);
+    this.#endId = eosId ?? null;
+    this.#addsSpecialTokens = addsSpecialTokens;
     const unknown = unknownToken(json);
     this.#unknownId = unknown === null ? null : (this.#tokenizer.token_to_id(unknown) ?? null);
   }
@@ -55,7 +68,7 @@ export class PromptTokenizer {
     const path = packageFilePath(modelPackage, 'tokenizer')!;
     try {
       const json = JSON.parse(await readFile(path, 'utf8')) as object;
-      return new PromptTokenizer(json, modelPackage.manifest.text.maxTokens);
+      return new PromptTokenizer(json, modelPackage.manifest.text);
     } catch (error) {
       throw new FlexCacheError('model_corrupt', `${path} is not a Hugging Face tokenizer`, {
         field: path,
@@ -87,10 +100,25 @@ export class PromptTokenizer {
       .ids.includes(this.#unknownId);
   }
 
-  /** Padded or cut to `text.maxTokens`. Nothing at all becomes padding whose first mask is 1. */
+  /**
+   * Padded or cut to `text.maxTokens`. Nothing at all becomes padding whose first mask is 1, unless special
+   * tokens are added; a prompt that was cut keeps its end token.
+   */
   encode(prompt: string): Tokens {
+    if (this.#addsSpecialTokens) return this.#encodeWhole(prompt);
     const { ids, mask, cut } = this.encodeWords(prompt);
     return { ids, mask, cut };
+  }
+
+  #encodeWhole(prompt: string): Tokens {
+    const text = prompt.trim().replaceAll(/\s+/gu, ' ');
+    const all = this.#tokenizer.encode(text, { add_special_tokens: true }).ids;
+    const kept = all.slice(0, this.#maxTokens);
+    if (kept.length < all.length && this.#endId !== null) kept[kept.length - 1] = this.#endId;
+    const ids = new BigInt64Array(this.#maxTokens).fill(this.#paddingId);
+    ids.set(kept.map(BigInt));
+    const mask = new BigInt64Array(this.#maxTokens).fill(1n, 0, Math.max(kept.length, 1));
+    return { ids, mask, cut: all.length - kept.length };
   }
 
   /** Like `encode`, and which tokens each word became; a word that was cut off has no positions. */

@@ -94,6 +94,7 @@ describe('compatibilityKey', () => {
     { ...COMPATIBILITY, latent: { ...COMPATIBILITY.latent, frames: 4 } },
     { ...COMPATIBILITY, scheduler: { type: 'ddim', guidance: 3 } },
     { ...COMPATIBILITY, scheduler: { type: 'rectified-flow', guidance: 4 } },
+    { ...COMPATIBILITY, negativePrompt: 'blurry' },
     { ...COMPATIBILITY, scheduler: { type: 'rectified-flow', guidance: 3, shift: 3 } },
     { ...COMPATIBILITY, scheduler: { type: 'rectified-flow', guidance: 3, sigmas: [1, 0.5, 0] } },
   ])('changes with %j', (other) => {

@@ -8,6 +8,72 @@ import { DEMO_PACKAGE, writePackage } from './package-fixture.ts';
 
 const UNKNOWN = 1n;
 
+/** A tokenizer as text encoders of the T5 family have it: unigrams, and an end token after every prompt. */
+const UNIGRAM = {
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: ['<pad>', '</s>', '<unk>'].map((content, id) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  })),
+  normalizer: null,
+  pre_tokenizer: {
+    type: 'Metaspace',
+    replacement: '\u2581',
+    prepend_scheme: 'always',
+    split: true,
+  },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }],
+    pair: [],
+    special_tokens: { '</s>': { id: '</s>', ids: [1], tokens: ['</s>'] } },
+  },
+  decoder: null,
+  model: {
+    type: 'Unigram',
+    unk_id: 2,
+    vocab: [
+      ['<pad>', 0],
+      ['</s>', 0],
+      ['<unk>', -10],
+      ...['a', 'grey', 'heron', 'in', 'shallow', 'water'].map((word) => [`\u2581${word}`, -3]),
+    ],
+  },
+};
+
+describe('PromptTokenizer of a package that adds special tokens', () => {
+  const text = { maxTokens: 8, padId: 0, eosId: 1, addsSpecialTokens: true };
+  const idsOf = (prompt: string, maxTokens = 8): { ids: number[]; kept: number; cut: number } => {
+    const tokenizer = new PromptTokenizer(UNIGRAM, { ...text, maxTokens });
+    const { ids, mask, cut } = tokenizer.encode(prompt);
+    return { ids: [...ids].map(Number), kept: [...mask].filter((bit) => bit === 1n).length, cut };
+  };
+
+  it('ends every prompt with the end token, the empty one too, and fills up with padding', () => {
+    expect(idsOf('a grey heron')).toEqual({ ids: [3, 4, 5, 1, 0, 0, 0, 0], kept: 4, cut: 0 });
+    expect(idsOf('')).toEqual({ ids: [1, 0, 0, 0, 0, 0, 0, 0], kept: 1, cut: 0 });
+  });
+
+  it('takes any white space for one blank', () => {
+    expect(idsOf('  a\tgrey \n heron ')).toEqual(idsOf('a grey heron'));
+  });
+
+  it('keeps the end token of a prompt that is cut', () => {
+    expect(idsOf('a grey heron in shallow water', 4)).toEqual({
+      ids: [3, 4, 5, 1],
+      kept: 4,
+      cut: 3,
+    });
+  });
+});
+
 describe('PromptTokenizer', () => {
   let tokenizer: PromptTokenizer;
   let reference: Tokenizer;
