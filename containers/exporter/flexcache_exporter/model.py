@@ -1,7 +1,7 @@
 """What a family says of a model: sizes for the manifest, and networks to export."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -55,11 +55,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Rectified flow: velocity = noise - clean, and times shifted by shift * u / (1 + (shift - 1) * u)."""
+    """Rectified flow: velocity = noise - clean, at noise levels that follow from evenly spaced times u from 1 to 0.
 
-    shift: float
+    They are shift * u / (1 + (shift - 1) * u), or ``sigmas``, which has the levels of a full generation from 1 to 0: one of the two.
+    """
+
     guidance: float
     steps: int
+    shift: float | None = None
+    sigmas: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Network:
     ``load`` gives the reference: the saved weights in diffusers' own code, behind FlexCache's inputs and outputs.
     ``rewrite`` turns that module into the one that is exported; the reference may be used up by it.
     ``example`` gives inputs of a number of rows by name, always the same ones; the first rows are those of fewer rows.
+    ``settings`` are numbers inside the network that follow from neither its weights nor the extents of the model.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Network:
     load: Callable[[], nn.Module]
     rewrite: Callable[[nn.Module], nn.Module]
     example: Callable[[int], dict[str, torch.Tensor]]
+    settings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,11 @@ class Model:
     #: Folder of the tokenizer.
     tokenizer: Path
     networks: tuple[Network, ...]
+
+
+def given(asked, default):
+    """What was asked for, or else the default."""
+    return default if asked is None else asked
 
 
 def require_multiple(field: str, value: int, step: int, remainder: int = 0) -> None:

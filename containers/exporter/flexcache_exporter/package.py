@@ -128,8 +128,9 @@ def fingerprint_of(model: Model, network: Network, component: str, dtype: torch.
         "video": asdict(model.video),
         "latent": asdict(model.latent),
         "text": asdict(model.text),
+        "settings": dict(network.settings),
     }
-    # Frames are shown faster or slower by the same networks.
+    # Most networks know nothing of it: one that does has it among its settings.
     del parts["video"]["frames_per_second"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -170,6 +171,9 @@ def _manifest(model: Model, source: Source, naming: Naming, special: dict, files
             **special,
             **({} if naming.negative_prompt is None else {"negativePrompt": naming.negative_prompt}),
         },
-        "scheduler": {"type": "rectified-flow", **asdict(model.scheduler)},
+        "scheduler": {
+            "type": "rectified-flow",
+            **{name: value for name, value in asdict(model.scheduler).items() if value is not None},
+        },
         "files": files,
     }

@@ -1,7 +1,5 @@
 """Wan 2.1 text-to-video: WanTransformer3DModel, UMT5 and AutoencoderKLWan."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -13,7 +11,8 @@ from transformers import UMT5EncoderModel
 
 from .. import operators
 from ..errors import ExportError
-from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, require_multiple
+from ..examples import Examples
+from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, given, require_multiple
 from ..source import INDEX_FILE, Source
 
 #: What the pipeline is called with where the request says nothing.
@@ -28,13 +27,13 @@ def open_model(source: Source, request: Request) -> Model:
     transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
     _require_wan_2_1(source, transformer, vae)
     video = Video(
-        frames=_first(request.frames, FRAMES),
-        height=_first(request.height, HEIGHT),
-        width=_first(request.width, WIDTH),
-        frames_per_second=_first(request.frames_per_second, FRAMES_PER_SECOND),
+        frames=given(request.frames, FRAMES),
+        height=given(request.height, HEIGHT),
+        width=given(request.width, WIDTH),
+        frames_per_second=given(request.frames_per_second, FRAMES_PER_SECOND),
     )
     latent = _latent_of(video, transformer, vae)
-    max_tokens = _first(request.max_tokens, MAX_TOKENS)
+    max_tokens = given(request.max_tokens, MAX_TOKENS)
     texts = Text(max_tokens=max_tokens, hidden=text["d_model"])
     weights = {"torch_dtype": request.dtype, "local_files_only": True}
 
@@ -53,8 +52,8 @@ def open_model(source: Source, request: Request) -> Model:
         text=texts,
         scheduler=Scheduler(
             shift=request.shift if request.shift is not None else _shift_of(source),
-            guidance=_first(request.guidance, GUIDANCE),
-            steps=_first(request.steps, STEPS),
+            guidance=given(request.guidance, GUIDANCE),
+            steps=given(request.steps, STEPS),
         ),
         tokenizer=source.component("tokenizer"),
         networks=(
@@ -94,10 +93,6 @@ def open_model(source: Source, request: Request) -> Model:
             ),
         ),
     )
-
-
-def _first(asked, default):
-    return default if asked is None else asked
 
 
 def _require_wan_2_1(source: Source, transformer: dict, vae: dict) -> None:
@@ -151,47 +146,6 @@ def _shift_of(source: Source) -> float:
             "give the shift with --shift (Wan 2.1: 3 for 480 rows, 5 for 720)",
         )
     return float(shift)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Seeded inputs of each network, a row at a time: more rows begin with those of fewer."""
-
-    video: Video
-    latent: Latent
-    text: Text
-    vocabulary: int
-
-    def of_text_encoder(self, rows: int) -> dict[str, torch.Tensor]:
-        mask = self._masks(rows)
-        ids = self._rows(rows, lambda g: torch.randint(2, self.vocabulary, (self.text.max_tokens,), generator=g))
-        return {"input_ids": ids * mask, "attention_mask": mask}
-
-    def of_denoiser(self, rows: int) -> dict[str, torch.Tensor]:
-        states = (self.text.max_tokens, self.text.hidden)
-        return {
-            **self.of_vae_decoder(rows),
-            "time": self._rows(rows, lambda g: torch.rand((), generator=g)),
-            "text_states": self._rows(rows, lambda g: 0.5 * torch.randn(states, generator=g)),
-            "text_mask": self._masks(rows),
-        }
-
-    def of_vae_decoder(self, rows: int) -> dict[str, torch.Tensor]:
-        latent = self.latent
-        shape = (latent.channels, latent.frames, latent.height, latent.width)
-        return {"latent": self._rows(rows, lambda g: torch.randn(shape, generator=g))}
-
-    def of_vae_encoder(self, rows: int) -> dict[str, torch.Tensor]:
-        shape = (self.video.frames, 3, self.video.height, self.video.width)
-        return {"video": self._rows(rows, lambda g: torch.rand(shape, generator=g))}
-
-    def _masks(self, rows: int) -> torch.Tensor:
-        tokens = self.text.max_tokens
-        return torch.stack([(torch.arange(tokens) < max(1, tokens // (2 + row))).long() for row in range(rows)])
-
-    @staticmethod
-    def _rows(rows: int, draw) -> torch.Tensor:
-        return torch.stack([draw(torch.Generator().manual_seed(row)) for row in range(rows)])
 
 
 class TextEncoder(nn.Module):

@@ -1,0 +1,71 @@
+"""A package as a reader uses it: the manifest, the tokenizer's file and onnxruntime."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+class Package:
+    """The networks of a folder that was exported."""
+
+    def __init__(self, folder: Path):
+        self.manifest = json.loads((folder / "model.json").read_text())
+        self.tokenizer = Tokenizer.from_file(str(folder / self.manifest["files"]["tokenizer"][0]["path"]))
+        self.sessions = {
+            name: onnxruntime.InferenceSession(folder / files[0]["path"])
+            for name, files in self.manifest["files"].items()
+            if name != "tokenizer"
+        }
+
+    def run(self, network: str, **inputs) -> np.ndarray:
+        return self.sessions[network].run(None, inputs)[0]
+
+    def signature(self, network: str) -> tuple[dict, dict]:
+        """Inputs and outputs by name: type, then extents but that of the rows, which must be dynamic."""
+
+        def described(values) -> dict:
+            for value in values:
+                assert isinstance(value.shape[0], str), "the number of rows is fixed"
+            return {value.name: [value.type.removeprefix("tensor(").rstrip(")"), *value.shape[1:]] for value in values}
+
+        session = self.sessions[network]
+        return described(session.get_inputs()), described(session.get_outputs())
+
+    def tokens(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
+        text = self.manifest["text"]
+        ids = self.tokenizer.encode(prompt, add_special_tokens=text["addsSpecialTokens"]).ids
+        if len(ids) > text["maxTokens"]:
+            ids = [*ids[: text["maxTokens"] - 1], text["eosId"]]
+        padding = text["maxTokens"] - len(ids)
+        mask = [1] * len(ids) + [0] * padding
+        return np.array([ids + [text["padId"]] * padding]), np.array([mask])
+
+    def noise_levels(self, steps: int) -> np.ndarray:
+        """Those of a full generation: of steps + 1 even times from 1 to 0."""
+        scheduler, times = self.manifest["scheduler"], np.linspace(1, 0, steps + 1)
+        if "sigmas" in scheduler:
+            grid = np.linspace(0, 1, len(scheduler["sigmas"]))
+            return np.interp(1 - times, grid, scheduler["sigmas"]).astype(np.float32)
+        shift = scheduler["shift"]
+        return (shift * times / (1 + (shift - 1) * times)).astype(np.float32)
+
+    def generate(self, prompt: str, start: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """The latent of a guided Euler run over these noise levels."""
+        prompts = [self.tokens(text) for text in (prompt, self.manifest["text"].get("negativePrompt", ""))]
+        ids, mask = (np.concatenate(rows) for rows in zip(*prompts, strict=True))
+        states = self.run("textEncoder", input_ids=ids, attention_mask=mask)
+        latent = start
+        for level, following in zip(levels, levels[1:], strict=False):
+            asked, unasked = self.run(
+                "denoiser",
+                latent=np.repeat(latent, 2, axis=0),
+                time=np.full(2, level),
+                text_states=states,
+                text_mask=mask,
+            )
+            velocity = unasked + self.manifest["scheduler"]["guidance"] * (asked - unasked)
+            latent = latent + (following - level) * velocity
+        return latent
