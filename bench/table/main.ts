@@ -16,7 +16,7 @@ import type { RowResult } from './result.ts';
 import { needsTuning, ROWS, type FullGenerations, type FullName, type Row } from './rows.ts';
 import { planRow, runRow } from './run-row.ts';
 import { describeMachine, type Settings } from './settings.ts';
-import { measureTiming, type Timing } from './timing.ts';
+import { measureTiming, TIMING_FILE, type Timing } from './timing.ts';
 import { assumedTuning, tuneRivals, tuningEvaluations, type Tuning } from './tuning.ts';
 
 /**
@@ -26,7 +26,7 @@ import { assumedTuning, tuneRivals, tuningEvaluations, type Tuning } from './tun
  *
  *     node bench/table/main.ts [--provider cpu] [--requests 2000] [--seed 1] [--measured 1024] [--tuning 160]
  *         [--batch 24] [--jobs 1] [--systems ID,ID] [--out docs/evaluation] [--work DIR] [--model DIR]
- *         [--plans-only] [--without-report]
+ *         [--plans-only] [--timing-only] [--without-report]
  *
  * Rows that are in `--out` already, for the same trace and model, are left as they are; each is written when it is done.
  * `--plans-only` makes no videos: what every system would do, in minutes on a CPU and without a word on quality.
@@ -47,6 +47,7 @@ const { values: flags } = parseArgs({
     model: { type: 'string', default: 'containers/demo-model/package' },
     'real-clips': { type: 'string', default: 'docs/evaluation/real-clips.f16' },
     'plans-only': { type: 'boolean', default: false },
+    'timing-only': { type: 'boolean', default: false },
     'without-report': { type: 'boolean', default: false },
     child: { type: 'string' },
   },
@@ -85,7 +86,8 @@ const settings: Settings = {
 const modelPackage = await loadManifest(settings.model);
 const calibration = await benchCalibration(modelPackage);
 const fulls = fullsOf(calibration);
-if (flags.child === undefined) await runAll(chosenRows());
+if (flags['timing-only']) await writeTiming();
+else if (flags.child === undefined) await runAll(chosenRows());
 else await runChild(flags.child);
 
 async function runAll(rows: readonly Row[]): Promise<void> {
@@ -232,23 +234,17 @@ function forecast(
   );
 }
 
+/** Measures what nobody has measured on this machine; figures of other machines stay. */
 async function writeTiming(): Promise<void> {
-  const file = join(settings.results, 'timing.json');
-  const known = await readJson<{ machine: string; timings: Timing[] }>(file);
-  const providers = [...new Set<ExecutionProvider>([settings.provider, 'cpu'])];
-  if (
-    known?.machine === describeMachine() &&
-    providers.every((provider) => known.timings.some((timing) => timing.provider === provider))
-  ) {
-    return;
-  }
-  const timings: Timing[] = [];
-  for (const provider of providers) {
+  const file = join(settings.results, TIMING_FILE);
+  const timings = (await readJson<Timing[]>(file)) ?? [];
+  const machine = describeMachine();
+  for (const provider of new Set<ExecutionProvider>(['cpu', settings.provider])) {
+    if (timings.some((known) => known.machine === machine && known.provider === provider)) continue;
     timings.push(await measureTiming(modelPackage, provider, TIMING_REPEATS));
     log(`${provider}: ${JSON.stringify(timings.at(-1))}`);
   }
-  const content = { machine: describeMachine(), createdAt: new Date().toISOString(), timings };
-  await writeFileAtomically(file, `${JSON.stringify(content, null, 1)}\n`);
+  await writeFileAtomically(file, `${JSON.stringify(timings, null, 1)}\n`);
 }
 
 async function unfinished(rows: readonly Row[]): Promise<Row[]> {
