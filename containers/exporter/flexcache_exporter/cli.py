@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             frames=options.frames,
             frames_per_second=options.frames_per_second,
             max_tokens=options.max_tokens,
+            tile=options.tile,
             steps=options.steps,
             guidance=options.guidance,
             shift=options.shift,
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, help="frames of the video")
     parser.add_argument("--frames-per-second", type=float)
     parser.add_argument("--max-tokens", type=_positive, help="tokens of a prompt")
+    parser.add_argument("--tile", type=int, help="side of the VAE's tiles in pixels; as large as the video: one tile")
     parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="type of the weights (fp16)")
     parser.add_argument("--steps", type=_positive, help="steps of a full generation")
     parser.add_argument("--guidance", type=float)

@@ -12,6 +12,7 @@ import torch.nn as nn
 
 from .errors import CheckFailed, ExportError
 from .model import Network
+from .operators import TRANSLATIONS
 from .source import SAVE_AGAIN
 
 OPSET = 18
@@ -66,6 +67,7 @@ def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor],
                 input_names=list(inputs),
                 output_names=list(network.outputs),
                 dynamic_shapes={name: {0: batch} for name in inputs},
+                custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:

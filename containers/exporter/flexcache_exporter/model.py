@@ -19,6 +19,8 @@ class Request:
     frames: int | None = None
     frames_per_second: float | None = None
     max_tokens: int | None = None
+    #: Side of the tiles in which the VAE works, in pixels.
+    tile: int | None = None
     steps: int | None = None
     guidance: float | None = None
     shift: float | None = None

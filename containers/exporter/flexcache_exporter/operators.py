@@ -1,81 +1,119 @@
 """Operators that onnxruntime runs in one kernel, for modules that are about to be exported.
 
 A plain export of attention, rotation and normalisation runs many times slower on a GPU, and needs the memory of the
-whole attention matrix. Each function computes the same with PyTorch where nothing is being exported.
+whole attention matrix. Each operator computes the same in PyTorch; ``TRANSLATIONS`` says what it is in a graph.
 """
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from onnx.defs import OpSchema
+from onnxscript import opset18
+from onnxscript.values import Op, Opset
 
-MICROSOFT = "com.microsoft"
+_MICROSOFT = Opset("com.microsoft", 1)
 
 
+def _operator(opset: Opset, name: str, inputs: dict[str, str], attributes: dict[str, OpSchema.AttrType]) -> Op:
+    """An operator of onnxruntime: its inputs by name and type, and its attributes; the output is of the type T."""
+    floats = ["tensor(float)", "tensor(float16)"]
+    schema = OpSchema(
+        name,
+        opset.domain,
+        opset.version,
+        inputs=[OpSchema.FormalParameter(*item) for item in inputs.items()],
+        outputs=[OpSchema.FormalParameter("output", "T")],
+        type_constraints=[("T", floats, ""), ("M", ["tensor(int64)"], "")],
+        attributes=[OpSchema.Attribute(attribute, kind, "") for attribute, kind in attributes.items()],
+    )
+    return Op(opset, name, schema)
+
+
+_INT, _FLOAT = OpSchema.AttrType.INT, OpSchema.AttrType.FLOAT
+_ATTENTION = _operator(
+    _MICROSOFT, "MultiHeadAttention", {"query": "T", "key": "T", "value": "T"}, {"num_heads": _INT}
+)
+_ROTATION = _operator(
+    _MICROSOFT,
+    "RotaryEmbedding",
+    {"input": "T", "position_ids": "M", "cos_cache": "T", "sin_cache": "T"},
+    {"interleaved": _INT, "num_heads": _INT},
+)
+_NORM = _operator(
+    opset18,
+    "SimplifiedLayerNormalization",
+    {"X": "T", "scale": "T"},
+    {"axis": _INT, "epsilon": _FLOAT, "stash_type": _INT},
+)
+_GELU = _operator(_MICROSOFT, "FastGelu", {"X": "T", "bias": "T"}, {})
+
+
+@torch.library.custom_op("flexcache::attention", mutates_args=())
 def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
     """Attention without a mask: query [B,N,heads*d], key and value [B,M,heads*d] -> [B,N,heads*d]."""
-    if not torch.compiler.is_exporting():
-        q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    return torch.onnx.ops.symbolic(
-        f"{MICROSOFT}::MultiHeadAttention",
-        (query, key, value),
-        attrs={"num_heads": heads},
-        dtype=query.dtype,
-        shape=query.shape,
-        version=1,
-    )
+    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).contiguous()
 
 
+@torch.library.custom_op("flexcache::rotate", mutates_args=())
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
     """Rotates neighbouring pairs of each head: x [B,N,heads*d] by angles whose cos and sin are [N,d/2]."""
-    if not torch.compiler.is_exporting():
-        even, odd = x.unflatten(2, (heads, -1, 2)).unbind(-1)
-        cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
-        return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
-    return torch.onnx.ops.symbolic(
-        f"{MICROSOFT}::RotaryEmbedding",
-        (x, torch.zeros(1, dtype=torch.int64), cos, sin),
-        attrs={"interleaved": 1, "num_heads": heads},
-        dtype=x.dtype,
-        shape=x.shape,
-        version=1,
-    )
+    even, odd = x.unflatten(2, (heads, -1, 2)).unbind(-1)
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
+
+
+@torch.library.custom_op("flexcache::rms_norm", mutates_args=())
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """x over its root mean square along the last axis, times the weight of that axis."""
+    return F.rms_norm(x, weight.shape, weight, eps)
+
+
+@torch.library.custom_op("flexcache::fast_gelu", mutates_args=())
+def fast_gelu(x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """GELU of x + bias by its tanh approximation."""
+    return F.gelu(x + bias, approximate="tanh")
+
+
+for _custom in (attention, rotate, rms_norm, fast_gelu):
+    _custom.register_fake(lambda x, *_others: torch.empty_like(x, memory_format=torch.contiguous_format))
+
+#: What ``torch.onnx.export`` is to make of these operators.
+TRANSLATIONS = {
+    torch.ops.flexcache.attention.default: lambda query, key, value, heads: _ATTENTION(
+        query, key, value, num_heads=heads
+    ),
+    torch.ops.flexcache.rotate.default: lambda x, cos, sin, heads: _ROTATION(
+        x, opset18.Constant(value_ints=[0]), cos, sin, interleaved=1, num_heads=heads
+    ),
+    torch.ops.flexcache.rms_norm.default: lambda x, weight, eps: _NORM(
+        x, weight, axis=-1, epsilon=eps, stash_type=1
+    ),
+    torch.ops.flexcache.fast_gelu.default: lambda x, bias: _GELU(x, bias),
+}
 
 
 class RmsNorm(nn.Module):
-    """A ``torch.nn.RMSNorm`` over the last axis."""
+    """A ``torch.nn.RMSNorm`` over the last axis, by the fused operator."""
 
     def __init__(self, norm: nn.RMSNorm):
         super().__init__()
-        self.norm = norm
+        self.weight = norm.weight
+        self.eps = torch.finfo(norm.weight.dtype).eps if norm.eps is None else norm.eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not torch.compiler.is_exporting():
-            return self.norm(x)
-        eps = torch.finfo(x.dtype).eps if self.norm.eps is None else self.norm.eps
-        return torch.onnx.ops.symbolic(
-            "SimplifiedLayerNormalization",
-            (x, self.norm.weight),
-            attrs={"axis": -1, "epsilon": float(eps), "stash_type": 1},
-            dtype=x.dtype,
-            shape=x.shape,
-        )
+        return rms_norm(x, self.weight, self.eps)
 
 
 class LinearGelu(nn.Module):
-    """A linear layer with a bias, and GELU by its tanh approximation."""
+    """A linear layer with a bias, and GELU by its tanh approximation, by the fused operator."""
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.linear = linear
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not torch.compiler.is_exporting():
-            return F.gelu(self.linear(x), approximate="tanh")
-        y = F.linear(x, self.linear.weight)
-        return torch.onnx.ops.symbolic(
-            f"{MICROSOFT}::FastGelu", (y, self.linear.bias), dtype=y.dtype, shape=y.shape, version=1
-        )
+        return fast_gelu(F.linear(x, self.linear.weight), self.linear.bias)
 
 
 def replace_modules(root: nn.Module, replacement) -> None:

@@ -125,13 +125,14 @@ def fingerprint_of(model: Model, network: Network, component: str, dtype: torch.
         "network": network.name,
         "component": component,
         "dtype": str(dtype),
-        "video": asdict(model.video),
-        "latent": asdict(model.latent),
         "text": asdict(model.text),
         "settings": dict(network.settings),
     }
-    # Most networks know nothing of it: one that does has it among its settings.
-    del parts["video"]["frames_per_second"]
+    # The text encoder, often the largest of them, serves videos of every size.
+    if network.name != "textEncoder":
+        parts |= {"video": asdict(model.video), "latent": asdict(model.latent)}
+        # Most networks know nothing of it: one that does has it among its settings.
+        del parts["video"]["frames_per_second"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -66,6 +66,8 @@ def test_a_missing_component(copy, tmp_path, capsys, component):
         ("--height", "24", "24 is not a multiple of 16", "use 16 or 32"),
         ("--height", "0", "0 is not a multiple of 16", "use 16"),
         ("--frames", "8", "8 is not a multiple of 4 plus 1", "use 5 or 9"),
+        ("--tile", "100", "100 is not a multiple of 8", "use 96 or 104"),
+        ("--tile", "40", "40 is not more than the overlap, 64", "use 128 or more"),
         ("--width", "16400", "1025 tokens along it, and the transformer has 1024 positions", "use less"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_network_that_differs_fails_the_command_and_gets_no_file(saved, copy, 
     [{"max_tokens": 17}, {"width": 64}, {"height": 48}, {"frames": 5}, {"dtype": torch.float16}],
     ids=lambda changed: next(iter(changed)),
 )
-def test_another_size_or_type_is_another_network(saved, changed):
+def test_another_size_or_type_is_another_denoiser(saved, changed):
     asked = {"width": 48, "height": 32, "frames": 9, "max_tokens": 16, "dtype": torch.float32}
 
     def denoiser(request: Request) -> str:
@@ -146,6 +146,21 @@ def test_another_size_or_type_is_another_network(saved, changed):
 
     assert denoiser(Request(**asked)) == denoiser(Request(**asked, steps=30, frames_per_second=8))
     assert denoiser(Request(**asked)) != denoiser(Request(**{**asked, **changed}))
+
+
+def test_a_text_encoder_serves_every_size_and_a_vae_is_of_its_tiles(saved):
+    def fingerprints(**asked) -> dict[str, str]:
+        model = open_model(Source(saved), Request(dtype=torch.float32, **asked))
+        return {n.name: fingerprint_of(model, n, "sum", torch.float32) for n in model.networks}
+
+    def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
+        return {name for name in NETWORKS if one[name] != other[name]}
+
+    small = fingerprints(width=48, height=32, frames=9)
+    assert differing(small, fingerprints(width=64, height=32, frames=5)) == {"denoiser", "vaeDecoder", "vaeEncoder"}
+    assert differing(small, fingerprints(width=48, height=32, frames=9, tile=256)) == set()
+    wide = fingerprints(width=400, height=32, frames=9)
+    assert differing(wide, fingerprints(width=400, height=32, frames=9, tile=256)) == {"vaeDecoder", "vaeEncoder"}
 
 
 @pytest.mark.parametrize("weight", [2.001, float("nan")], ids=["another weight", "not a number"])

@@ -5,7 +5,12 @@ import torch.nn as nn
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from diffusers.models.activations import GELU
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock, WanResample, WanUpsample
+from diffusers.models.autoencoders.autoencoder_kl_wan import (
+    WanAttentionBlock,
+    WanResample,
+    WanRMS_norm,
+    WanUpsample,
+)
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5EncoderModel
 
@@ -14,10 +19,13 @@ from ..errors import ExportError
 from ..examples import Examples
 from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, given, require_multiple
 from ..source import INDEX_FILE, Source
+from ..tiles import Axis, Tiles
 
 #: What the pipeline is called with where the request says nothing.
 FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND = 81, 480, 832, 16
 MAX_TOKENS, STEPS, GUIDANCE = 512, 50, 5.0
+#: Side and least overlap of the VAE's tiles, in pixels.
+TILE, OVERLAP = 192, 64
 #: The transformer counts time in thousandths.
 TIME_SCALE = 1000.0
 
@@ -33,6 +41,7 @@ def open_model(source: Source, request: Request) -> Model:
         frames_per_second=given(request.frames_per_second, FRAMES_PER_SECOND),
     )
     latent = _latent_of(video, transformer, vae)
+    tiles = _tiles_of(given(request.tile, TILE), latent, vae)
     max_tokens = given(request.max_tokens, MAX_TOKENS)
     texts = Text(max_tokens=max_tokens, hidden=text["d_model"])
     weights = {"torch_dtype": request.dtype, "local_files_only": True}
@@ -79,17 +88,19 @@ def open_model(source: Source, request: Request) -> Model:
                 name="vaeDecoder",
                 component="vae",
                 outputs=("video",),
-                load=lambda: VaeDecoder(load_vae()),
-                rewrite=lambda module: WholeDecoder(module.vae),
+                load=lambda: VaeDecoder(load_vae(), tiles),
+                rewrite=lambda module: WholeDecoder(module.vae, tiles),
                 example=examples.of_vae_decoder,
+                settings=tiles.settings(),
             ),
             Network(
                 name="vaeEncoder",
                 component="vae",
                 outputs=("latent",),
-                load=lambda: VaeEncoder(load_vae()),
-                rewrite=lambda module: WholeEncoder(module.vae),
+                load=lambda: VaeEncoder(load_vae(), tiles),
+                rewrite=lambda module: WholeEncoder(module.vae, tiles),
                 example=examples.of_vae_encoder,
+                settings=tiles.settings(),
             ),
         ),
     )
@@ -133,6 +144,15 @@ def _latent_of(video: Video, transformer: dict, vae: dict) -> Latent:
                 field, f"gives {extent} tokens along it, and the transformer has {positions} positions", "use less"
             )
     return latent
+
+
+def _tiles_of(tile: int, latent: Latent, vae: dict) -> Tiles:
+    factor = vae.get("scale_factor_spatial", 8)
+    require_multiple("--tile", tile, factor)
+    piece, overlap = tile // factor, OVERLAP // factor
+    if piece <= overlap and piece < max(latent.height, latent.width):
+        raise ExportError("--tile", f"{tile} is not more than the overlap, {OVERLAP}", "use 128 or more")
+    return Tiles(Axis(latent.height, piece, overlap), Axis(latent.width, piece, overlap), factor)
 
 
 def _shift_of(source: Source) -> float:
@@ -234,11 +254,12 @@ def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
 
 
 class _Vae(nn.Module):
-    """An AutoencoderKLWan with the means and deviations of its latents."""
+    """An AutoencoderKLWan with the means and deviations of its latents; works on one tile after another."""
 
-    def __init__(self, vae: AutoencoderKLWan):
+    def __init__(self, vae: AutoencoderKLWan, tiles: Tiles):
         super().__init__()
         self.vae = vae
+        self.tiles = tiles
         self.register_buffer("mean", torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1))
         self.register_buffer("std", torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1))
 
@@ -247,7 +268,7 @@ class VaeDecoder(_Vae):
     """latent [B,C,T,H,W] -> video [B,F,3,8H,8W] in 0..1."""
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        pixels = self.decode((latent * self.std + self.mean).to(self.vae.dtype))
+        pixels = self.tiles.decode((latent * self.std + self.mean).to(self.vae.dtype), self.decode)
         return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
@@ -259,10 +280,10 @@ class VaeEncoder(_Vae):
     """video [B,F,3,8H,8W] in 0..1 -> latent [B,C,T,H,W], the mean of the posterior."""
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
-        moments = self.moments((video.transpose(1, 2) * 2 - 1).to(self.vae.dtype))
-        return (moments.float() - self.mean) / self.std
+        latent = self.tiles.encode((video.transpose(1, 2) * 2 - 1).to(self.vae.dtype), self.encode)
+        return (latent.float() - self.mean) / self.std
 
-    def moments(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels [B,3,F,8H,8W] in -1..1 -> latent as the VAE knows it."""
         return self.vae.encode(pixels, return_dict=False)[0].mode()
 
@@ -270,22 +291,22 @@ class VaeEncoder(_Vae):
 class WholeDecoder(VaeDecoder):
     """The same without the loop over latent frames and its cache, which an export would unroll."""
 
-    def __init__(self, vae: AutoencoderKLWan):
-        super().__init__(vae)
+    def __init__(self, vae: AutoencoderKLWan, tiles: Tiles):
+        super().__init__(vae, tiles)
         operators.replace_modules(vae.decoder, _without_cache)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        return self.vae.decoder(self.vae.post_quant_conv(latent))
+        return self.vae.decoder(self.vae.post_quant_conv(latent)).clamp(-1, 1)
 
 
 class WholeEncoder(VaeEncoder):
     """The same without the loop over groups of frames and its cache."""
 
-    def __init__(self, vae: AutoencoderKLWan):
-        super().__init__(vae)
+    def __init__(self, vae: AutoencoderKLWan, tiles: Tiles):
+        super().__init__(vae, tiles)
         operators.replace_modules(vae.encoder, _without_cache)
 
-    def moments(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.vae.quant_conv(self.vae.encoder(pixels)).chunk(2, dim=1)[0]
 
 
@@ -294,6 +315,8 @@ def _without_cache(module: nn.Module) -> nn.Module | None:
         return WholeResample(module)
     if isinstance(module, WanAttentionBlock):
         return FusedAttentionBlock(module)
+    if isinstance(module, WanRMS_norm):
+        return ChannelNorm(module)
     return None
 
 
@@ -328,11 +351,25 @@ class Twice(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+class ChannelNorm(nn.Module):
+    """WanRMS_norm over the channels, without the norms repeated for every channel."""
+
+    def __init__(self, norm: WanRMS_norm):
+        super().__init__()
+        self.weight = nn.Parameter(norm.scale * norm.gamma, requires_grad=False)
+        self.bias = norm.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = x.float()
+        return (wide / wide.norm(dim=1, keepdim=True).clamp_min(1e-12)).to(x.dtype) * self.weight + self.bias
+
+
 class FusedAttentionBlock(nn.Module):
     """WanAttentionBlock by the fused operator."""
 
     def __init__(self, block: WanAttentionBlock):
         super().__init__()
+        block.norm = ChannelNorm(block.norm)
         self.block = block
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
