@@ -84,7 +84,7 @@ class Network:
     load: Callable[[], nn.Module]
     rewrite: Callable[[nn.Module], nn.Module]
     example: Callable[[int], dict[str, torch.Tensor]]
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

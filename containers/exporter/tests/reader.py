@@ -12,6 +12,7 @@ class Package:
     """The networks of a folder that was exported."""
 
     def __init__(self, folder: Path):
+        self.folder = folder
         self.manifest = json.loads((folder / "model.json").read_text())
         self.tokenizer = Tokenizer.from_file(str(folder / self.manifest["files"]["tokenizer"][0]["path"]))
         self.sessions = {

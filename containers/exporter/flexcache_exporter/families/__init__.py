@@ -10,7 +10,7 @@ from ..errors import ExportError
 from ..model import Model, Request
 from ..source import INDEX_FILE, Source
 
-FAMILIES = {"WanPipeline": "wan"}
+FAMILIES = {"CogVideoXPipeline": "cogvideox", "WanPipeline": "wan"}
 
 
 def open_model(source: Source, request: Request) -> Model:
