@@ -280,6 +280,7 @@ def test_kinds_that_would_not_be_equal_are_refused_by_name(copy, file, fields, m
         ({"height": 12}, "--height: 12 is not a multiple of 8", "use 8 or 16"),
         ({"width": 20}, "--width: 20 is not a multiple of 8", "use 16 or 24"),
         ({"max_tokens": 32}, "--max-tokens: 32 is not supported", "leave the option out"),
+        ({"tile": 192}, "--tile: tiles are not supported", "leave the option out"),
         ({"steps": 30}, "--steps: 30 does not divide the 1000 timesteps", "use 25 or 40, or give a --shift"),
         ({"steps": 2000}, "--steps: 2000 does not divide the 1000 timesteps", "use 1000, or give a --shift"),
     ],

@@ -34,6 +34,12 @@ def open_model(source: Source, request: Request) -> Model:
     """A saved CogVideoXPipeline; raises ExportError for parts that are missing, and for sizes and kinds it cannot have."""
     transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
     _require_text_to_video_1_0(source, transformer, vae)
+    if request.tile is not None:
+        raise ExportError(
+            "--tile",
+            "tiles are not supported: the VAE normalises over whole frames, and a tile would come out otherwise",
+            "leave the option out",
+        )
     in_space = 2 ** (len(vae["block_out_channels"]) - 1)
     video = Video(
         frames=given(request.frames, transformer["sample_frames"]),
