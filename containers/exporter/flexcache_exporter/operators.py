@@ -7,31 +7,49 @@ whole attention matrix. Each operator computes the same in PyTorch; ``TRANSLATIO
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from diffusers.models.normalization import RMSNorm
 from onnx.defs import OpSchema
 from onnxscript import opset18
 from onnxscript.values import Op, Opset
+
+#: What is added to the scores of masked keys.
+MASKED = -10000.0
+#: Numbers that the operator rotates at once: a thread of a CUDA block each.
+ROTATED_AT_ONCE = 1024
 
 _MICROSOFT = Opset("com.microsoft", 1)
 
 
 def _operator(opset: Opset, name: str, inputs: dict[str, str], attributes: dict[str, OpSchema.AttrType]) -> Op:
-    """An operator of onnxruntime: its inputs by name and type, and its attributes; the output is of the type T."""
+    """An operator of onnxruntime: its inputs by name and type, and its attributes; the output is of the type T.
+
+    Inputs whose type ends with ``?`` may be left out.
+    """
     floats = ["tensor(float)", "tensor(float16)"]
     schema = OpSchema(
         name,
         opset.domain,
         opset.version,
-        inputs=[OpSchema.FormalParameter(*item) for item in inputs.items()],
+        inputs=[_input(*item) for item in inputs.items()],
         outputs=[OpSchema.FormalParameter("output", "T")],
-        type_constraints=[("T", floats, ""), ("M", ["tensor(int64)"], "")],
+        type_constraints=[("T", floats, ""), ("M", ["tensor(int64)"], ""), ("I", ["tensor(int32)"], "")],
         attributes=[OpSchema.Attribute(attribute, kind, "") for attribute, kind in attributes.items()],
     )
     return Op(opset, name, schema)
 
 
+def _input(name: str, kind: str) -> OpSchema.FormalParameter:
+    options = OpSchema.FormalParameterOption
+    option = options.Optional if kind.endswith("?") else options.Single
+    return OpSchema.FormalParameter(name, kind.rstrip("?"), param_option=option)
+
+
 _INT, _FLOAT = OpSchema.AttrType.INT, OpSchema.AttrType.FLOAT
 _ATTENTION = _operator(
-    _MICROSOFT, "MultiHeadAttention", {"query": "T", "key": "T", "value": "T"}, {"num_heads": _INT}
+    _MICROSOFT,
+    "MultiHeadAttention",
+    {"query": "T", "key": "T", "value": "T", "bias": "T?", "key_padding_mask": "I?"},
+    {"num_heads": _INT, "mask_filter_value": _FLOAT},
 )
 _ROTATION = _operator(
     _MICROSOFT,
@@ -55,6 +73,16 @@ def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).contiguous()
 
 
+@torch.library.custom_op("flexcache::masked_attention", mutates_args=())
+def masked_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, heads: int
+) -> torch.Tensor:
+    """Attention as above to the keys whose mask is 1, and not to those where it is 0: mask int32 [B,M]."""
+    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    bias = (1 - mask.to(query.dtype))[:, None, None] * MASKED
+    return F.scaled_dot_product_attention(q, k, v, bias).transpose(1, 2).flatten(2).contiguous()
+
+
 @torch.library.custom_op("flexcache::rotate", mutates_args=())
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
     """Rotates neighbouring pairs of each head: x [B,N,heads*d] by angles whose cos and sin are [N,d/2]."""
@@ -75,13 +103,16 @@ def fast_gelu(x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     return F.gelu(x + bias, approximate="tanh")
 
 
-for _custom in (attention, rotate, rms_norm, fast_gelu):
+for _custom in (attention, masked_attention, rotate, rms_norm, fast_gelu):
     _custom.register_fake(lambda x, *_others: torch.empty_like(x, memory_format=torch.contiguous_format))
 
 #: What ``torch.onnx.export`` is to make of these operators.
 TRANSLATIONS = {
     torch.ops.flexcache.attention.default: lambda query, key, value, heads: _ATTENTION(
         query, key, value, num_heads=heads
+    ),
+    torch.ops.flexcache.masked_attention.default: lambda query, key, value, mask, heads: _ATTENTION(
+        query, key, value, None, mask, num_heads=heads, mask_filter_value=MASKED
     ),
     torch.ops.flexcache.rotate.default: lambda x, cos, sin, heads: _ROTATION(
         x, opset18.Constant(value_ints=[0]), cos, sin, interleaved=1, num_heads=heads
@@ -93,16 +124,28 @@ TRANSLATIONS = {
 }
 
 
-class RmsNorm(nn.Module):
-    """A ``torch.nn.RMSNorm`` over the last axis, by the fused operator."""
+def rotate_each_head(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotates neighbouring pairs of x [B,N,D], in every head by other angles: cos and sin are [N,D/2]."""
+    tokens, width = cos.shape[0], 2 * cos.shape[1]
+    parts = next(n for n in range(1, width) if width % (2 * n) == 0 and width // n <= ROTATED_AT_ONCE)
+    # Each part of a token is a token to the operator: its tables are the same for all heads.
+    cos, sin = (table.reshape(tokens * parts, -1) for table in (cos, sin))
+    rotated = rotate(x.unflatten(2, (parts, -1)).flatten(1, 2), cos, sin, heads=1)
+    return rotated.unflatten(1, (tokens, parts)).flatten(2)
 
-    def __init__(self, norm: nn.RMSNorm):
+
+class RmsNorm(nn.Module):
+    """A ``torch.nn.RMSNorm`` over the last axis, or diffusers' with or without a weight, by the fused operator."""
+
+    def __init__(self, norm: nn.RMSNorm | RMSNorm):
         super().__init__()
         self.weight = norm.weight
         self.eps = torch.finfo(norm.weight.dtype).eps if norm.eps is None else norm.eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return rms_norm(x, self.weight, self.eps)
+        # Without a weight diffusers' norm does not tell the width: decoders of LTX-Video have one of 3 over many channels.
+        weight = x.new_ones(x.shape[-1]) if self.weight is None else self.weight
+        return rms_norm(x, weight, self.eps)
 
 
 class LinearGelu(nn.Module):

@@ -48,7 +48,7 @@ def test_a_class_that_is_not_supported(copy, tmp_path, capsys):
     change(copy / "model_index.json", _class_name="StableDiffusionPipeline")
     error = refusal(copy, tmp_path / "out", capsys)
     assert "_class_name is StableDiffusionPipeline, which is not supported" in error
-    assert "fix: use a pipeline of the class CogVideoXPipeline or WanPipeline" in error
+    assert "fix: use a pipeline of the class CogVideoXPipeline or LTXPipeline or WanPipeline" in error
 
 
 @pytest.mark.parametrize("component", ["transformer", "vae", "text_encoder", "tokenizer", "scheduler"])

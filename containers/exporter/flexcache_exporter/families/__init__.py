@@ -10,7 +10,7 @@ from ..errors import ExportError
 from ..model import Model, Request
 from ..source import INDEX_FILE, Source
 
-FAMILIES = {"CogVideoXPipeline": "cogvideox", "WanPipeline": "wan"}
+FAMILIES = {"CogVideoXPipeline": "cogvideox", "LTXPipeline": "ltx", "WanPipeline": "wan"}
 
 
 def open_model(source: Source, request: Request) -> Model:
