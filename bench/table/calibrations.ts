@@ -1,25 +1,19 @@
-import {
-  CALIBRATION_FORMAT,
-  checkCalibrationFile,
-  type CalibrationFile,
-} from '#core/calibration-file.ts';
+import { CALIBRATION_FILE, type CalibrationFile } from '#core/calibration-file.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
-import type { SolverName } from '#core/generation.ts';
+import { isRegional, type SolverName } from '#core/generation.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { loadCalibration } from '#models/package-calibration.ts';
 import type { FullGeneration } from './system.ts';
 import type { Row } from './rows.ts';
 
-/** The calibration of a package, or what stands in for one that has none. */
-export interface BenchCalibration {
-  file: CalibrationFile;
-  isProvisional: boolean;
-}
-
-/** Reads `calibration.json`; without one, start points that were measured but not checked stand in. */
-export async function benchCalibration(modelPackage: ModelPackage): Promise<BenchCalibration> {
+/**
+ * The calibration of a package that the table can be made of.
+ *
+ * @throws InvalidInputError for a package that was not calibrated, or whose start times are not noise levels.
+ */
+export async function benchCalibration(modelPackage: ModelPackage): Promise<CalibrationFile> {
   const { shift = 1, sigmas } = modelPackage.manifest.scheduler;
   if (shift !== 1 || sigmas !== undefined) {
     throw new InvalidInputError(
@@ -29,15 +23,18 @@ export async function benchCalibration(modelPackage: ModelPackage): Promise<Benc
     );
   }
   const { file } = await loadCalibration(modelPackage);
-  return file === null
-    ? { file: provisional(modelPackage), isProvisional: true }
-    : { file: file.content, isProvisional: false };
+  if (file !== null) return file.content;
+  throw new InvalidInputError(
+    'model',
+    `${modelPackage.directory} has no ${CALIBRATION_FILE}`,
+    'run flexcache calibrate on it first',
+  );
 }
 
 /** What ours decides by, less what a row leaves out. */
 export function calibrationOf(
   { without }: Pick<Row, 'without'>,
-  { file }: BenchCalibration,
+  file: CalibrationFile,
   { solver }: FullGeneration,
   { manifest }: ModelPackage,
 ): Calibration {
@@ -61,12 +58,12 @@ function solverOf(planned: SolverName, full: SolverName): SolverName {
  */
 function withoutRegions({ plans, measured, objective }: CalibrationFile): CalibrationFile['plans'] {
   return plans.flatMap((plan) => {
-    if (plan.anchor !== 'region') return [plan];
+    if (!isRegional(plan.anchor)) return [plan];
     const [cheapest] = measured
       .filter(
         ({ kind, anchor, similarity, loss }) =>
           kind === plan.kind &&
-          anchor !== 'region' &&
+          !isRegional(anchor) &&
           similarity <= plan.similarity &&
           (loss.adherence === null || loss.adherence.high <= objective.adherence) &&
           loss.frechet.high <= objective.frechet,
@@ -76,49 +73,5 @@ function withoutRegions({ plans, measured, objective }: CalibrationFile): Calibr
     const { kind, startTime, steps, solver, anchor, equivalents, loss, samples } = cheapest;
     const { similarity } = plan;
     return [{ kind, similarity, startTime, steps, solver, anchor, equivalents, loss, samples }];
-  });
-}
-
-/**
- * Start points of cells of 512 videos whose losses were below 1 % of adherence and 5 % of Frechet distance with 95 %
- * confidence, and thresholds of the same run of `flexcache calibrate` (H200, 512 prompts). No held-out prompts
- * checked them. Backgrounds had no such cell.
- */
-function provisional({ manifest, revision }: ModelPackage): CalibrationFile {
-  const { solver, steps } = manifest.scheduler;
-  const unknown = { mean: 0, low: 0, high: 0 };
-  const shared = {
-    loss: { adherence: unknown, frechet: unknown },
-    samples: 512,
-    anchor: 'none',
-  } as const;
-  const plan = (
-    kind: CalibrationFile['plans'][number]['kind'],
-    similarity: number,
-    startTime: number,
-    count: number,
-    by: SolverName,
-  ) => ({ ...shared, kind, similarity, startTime, steps: count, solver: by, equivalents: count });
-  return checkCalibrationFile('provisional calibration', {
-    format: CALIBRATION_FORMAT,
-    modelRevision: revision,
-    createdAt: new Date(0).toISOString(),
-    machine: 'provisional',
-    provider: 'cuda',
-    seed: 1,
-    samples: 512,
-    objective: { adherence: 0.01, frechet: 0.05 },
-    precision: 0.97,
-    full: { solver, steps, adherence: null, frechet: 0 },
-    maxGeneration: null,
-    thresholds: { whole: 1, object: 1, background: 1 },
-    sureThresholds: { whole: 0.563, object: 0.4837, background: 0.5595 },
-    plans: [
-      plan('whole', 0.563, 0.5, 1, 'ab2'),
-      plan('near', 0.6599, 0.9, 3, 'dpmpp-2m'),
-      plan('object+background', 0.533, 0.8, 2, 'dpmpp-2m'),
-      plan('object', 0.816, 0.9, 4, 'ab2'),
-    ],
-    heldOut: null,
   });
 }

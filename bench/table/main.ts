@@ -8,7 +8,8 @@ import { InvalidInputError } from '#core/errors.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
-import { benchCalibration, type BenchCalibration } from './calibrations.ts';
+import type { CalibrationFile } from '#core/calibration-file.ts';
+import { benchCalibration } from './calibrations.ts';
 import { LatentNetworks } from './networks.ts';
 import { embedPrompts } from './prompts.ts';
 import { benchRequests, type BenchRequest } from './requests.ts';
@@ -259,7 +260,7 @@ async function unfinished(rows: readonly Row[]): Promise<Row[]> {
       result.modelRevision === modelPackage.revision &&
       result.full.solver === fulls[row.full].solver &&
       result.full.steps === fulls[row.full].steps &&
-      (row.kind !== 'ours' || result.calibratedAt === calibration.file.createdAt);
+      (row.kind !== 'ours' || result.calibratedAt === calibration.createdAt);
     if (!isDone) waiting.push(row);
   }
   return waiting;
@@ -285,8 +286,8 @@ function measuredOf(requests: readonly BenchRequest[]): Set<number> {
   );
 }
 
-function fullsOf({ file }: BenchCalibration): FullGenerations {
-  const { solver, steps } = file.full;
+function fullsOf({ full }: CalibrationFile): FullGenerations {
+  const { solver, steps } = full;
   return {
     tuned: { solver, steps },
     euler: { solver: 'euler', steps: EULER_STEPS },

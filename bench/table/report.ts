@@ -108,9 +108,9 @@ function conditions(): string {
         `${count} requests, seed ${seed}, ${videos.toLocaleString('en')} videos made (the others are exact repeats); quality against N=50 on ${measured ?? 0} of them. ${createdAt.slice(0, 10)}, ${machines()}. ${model}`,
         workers(),
       ];
-  if (ours.isProvisional) {
+  if (ours.calibratedAt !== null) {
     text.push(
-      '**The package had no calibration when this was made: our rows ran start points of cells of 512 videos that met the objective on a GPU, which no held-out prompts had checked.**',
+      `FlexCache ran by the calibration of ${ours.calibratedAt.slice(0, 10)} ([calibration.md](calibration.md)).`,
     );
   }
   return text.join('\n\n');

@@ -31,8 +31,6 @@ export interface RowResult {
   isPlanned: boolean;
   seed: number;
   modelRevision: string;
-  /** Ours without a calibration of the package: start points that were measured on few prompts. */
-  isProvisional: boolean;
   /** When the calibration was made that ours runs by; null for others. */
   calibratedAt: string | null;
   tuning: Tuning | null;

@@ -2,12 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '#cli/write-file-atomically.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
+import type { CalibrationFile } from '#core/calibration-file.ts';
 import type { HitKind } from '#core/generation.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { compatibilityOf } from '#models/manifest.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
-import { calibrationOf, type BenchCalibration } from './calibrations.ts';
+import { calibrationOf } from './calibrations.ts';
 import { publishedNirvanaLadder, skippedSteps } from './ladder.ts';
 import { LatentNetworks } from './networks.ts';
 import { Pictures } from './pictures.ts';
@@ -40,7 +41,7 @@ export interface RowInput {
   settings: Settings;
   modelPackage: ModelPackage;
   fulls: FullGenerations;
-  calibration: BenchCalibration;
+  calibration: CalibrationFile;
   requests: readonly BenchRequest[];
   /** Positions of the requests that quality is compared on. */
   measured: ReadonlySet<number>;
@@ -209,8 +210,7 @@ function conditionsOf(row: Row, { settings, modelPackage, fulls, calibration, tu
     provider: settings.provider,
     seed: settings.seed,
     modelRevision: modelPackage.revision,
-    isProvisional: row.kind === 'ours' && calibration.isProvisional,
-    calibratedAt: row.kind === 'ours' ? calibration.file.createdAt : null,
+    calibratedAt: row.kind === 'ours' ? calibration.createdAt : null,
     tuning,
   } satisfies Partial<RowResult>;
 }

@@ -81,7 +81,7 @@ const quality = z.strictObject({
   /** Null without a judge. */
   adherence: z.number().nullable(),
   similarity: z.number().optional(),
-  frechet: z.number(),
+  frechet: z.number().optional(),
   diversity: z.number().optional(),
 });
 

@@ -223,7 +223,6 @@ describe('comparison', () => {
     isPlanned: false,
     seed: 1,
     modelRevision: '',
-    isProvisional: false,
     calibratedAt: null,
     tuning: null,
     requests: {
