@@ -44,6 +44,7 @@ export const MANIFEST = {
   license: 'Apache-2.0',
   video: { frames: 4, height: 16, width: 16, framesPerSecond: 8 },
   latent: { channels: 2, frames: 3, height: 4, width: 4 },
+  text: { maxTokens: 8, hidden: 4, addsSpecialTokens: false, negativePrompt: '' },
   scheduler: { type: 'rectified-flow', steps: 12, referenceSteps: 50, guidance: 3 },
   embedding: { dimensions: 8 },
   lookup: { thresholds: { whole: 0.8, object: 0.8, background: 0.8 } },

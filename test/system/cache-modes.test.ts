@@ -173,7 +173,7 @@ test('a stored video that is gone is made again from what is left, and found fro
   expect(remade.stderr).toBe('');
   expect(reportOf(remade)).toMatchObject({
     cache: { hit: 'whole', donors: [{ id: first.id }] },
-    steps: { run: 3 },
+    steps: { run: 2, full: 8 },
   });
   expect(reportOf(again).cache).toMatchObject({
     hit: 'exact',

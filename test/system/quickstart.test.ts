@@ -49,7 +49,8 @@ describe('the prompts that the documentation shows', () => {
     onTestFinished(() => cloud.close());
 
     // Act
-    const first = await cloud.generate({ prompt: curl!, seed: 1 });
+    // A seed whose video shows all of its prompt: one that does not is no donor for the whole of it.
+    const first = await cloud.generate({ prompt: curl!, seed: 3 });
     const second = await cloud.generate({ prompt: client!, seed: 7, maxReuse: 0.8 });
     const words = 'In a grassy meadow at noon, a tiny crimson sphere is hopping.';
     const third = await cloud.generate({ prompt: words, seed: 8 });
