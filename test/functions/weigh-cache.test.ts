@@ -341,8 +341,8 @@ describe('a pass that does not come to its end', () => {
     }
     const { run } = await weigh(inOneGo, settings);
 
-    // A page for each entry, three times over, and for empty segments.
-    expect(calls.length).toBeGreaterThan(3 * made.length);
+    // Two phases have a page for each entry, the third for those that stay; ids decide how many segments are empty.
+    expect(calls.length).toBeGreaterThan(2 * made.length);
     expect(entryItems(cache)).toEqual(entryItems(inOneGo));
     const [recorded] = await cache.retention.listRuns('2026-07-01');
     expect(recorded).toMatchObject({
