@@ -106,6 +106,26 @@ def given(asked, default):
     return default if asked is None else asked
 
 
+def video_of(request: Request, frames: int, height: int, width: int, frames_per_second: float) -> Video:
+    """The video that was asked for, with these extents where the request says nothing."""
+    return Video(
+        frames=given(request.frames, frames),
+        height=given(request.height, height),
+        width=given(request.width, width),
+        frames_per_second=given(request.frames_per_second, frames_per_second),
+    )
+
+
+def latent_of(video: Video, channels: int, in_time: int, in_space: int) -> Latent:
+    """The latent of a causal VAE: the first frame by itself, then one of every ``in_time``; ``in_space`` pixels along a side."""
+    return Latent(
+        channels=channels,
+        frames=(video.frames - 1) // in_time + 1,
+        height=video.height // in_space,
+        width=video.width // in_space,
+    )
+
+
 def require_multiple(field: str, value: int, step: int, remainder: int = 0) -> None:
     """Raises ExportError unless value is positive and ``value % step == remainder``; names the nearest values."""
     if value > 0 and value % step == remainder:

@@ -7,6 +7,7 @@ whole attention matrix. Each operator computes the same in PyTorch; ``TRANSLATIO
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from diffusers.models.activations import GELU
 from diffusers.models.normalization import RMSNorm
 from onnx.defs import OpSchema
 from onnxscript import opset18
@@ -157,6 +158,22 @@ class LinearGelu(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return fast_gelu(F.linear(x, self.linear.weight), self.linear.bias)
+
+
+def fuse_transformer(transformer: nn.Module, attention_kind: type[nn.Module], processor: object) -> None:
+    """Attention of this kind by the processor, and norms and GELU by the fused operators, in place."""
+    for module in transformer.modules():
+        if isinstance(module, attention_kind):
+            module.set_processor(processor)
+    replace_modules(transformer, _fused)
+
+
+def _fused(module: nn.Module) -> nn.Module | None:
+    if isinstance(module, (nn.RMSNorm, RMSNorm)):
+        return RmsNorm(module)
+    if isinstance(module, GELU) and module.approximate == "tanh":
+        return LinearGelu(module.proj)
+    return None
 
 
 def replace_modules(root: nn.Module, replacement) -> None:

@@ -39,10 +39,14 @@ class Source:
 
     def config(self, name: str) -> dict:
         """What a component was configured with; raises ExportError where the file is missing."""
+        return _read_object(self.config_file(name))
+
+    def config_file(self, name: str) -> Path:
+        """Where that is written; raises ExportError where it is not."""
         folder = self.component(name)
         for file_name in ("config.json", f"{name}_config.json"):
             if (folder / file_name).is_file():
-                return _read_object(folder / file_name)
+                return folder / file_name
         raise ExportError(str(folder / "config.json"), f"the configuration of {name} is missing", SAVE_AGAIN)
 
     def sha256_of(self, name: str) -> str:

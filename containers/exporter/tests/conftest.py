@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,17 @@ class Export:
     manifest: dict
     left_by_killed_run: set[str]
     log: str
+
+
+def change(path: Path, **fields) -> None:
+    """Sets fields of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.fixture
+def copy(saved, tmp_path) -> Path:
+    """A saved pipeline that a test may change."""
+    return shutil.copytree(saved, tmp_path / "saved")
 
 
 @pytest.fixture(scope="session")

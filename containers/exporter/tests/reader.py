@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from tokenizers import Tokenizer
+
+from flexcache_exporter.graph import relative_difference
 
 
 class Package:
@@ -70,3 +73,20 @@ class Package:
             velocity = unasked + self.manifest["scheduler"]["guidance"] * (asked - unasked)
             latent = latent + (following - level) * velocity
         return latent
+
+
+def operators_of(path: Path) -> list[str]:
+    """Types of the operators of a graph, its functions and loops aside."""
+    return [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+
+
+def require_mask_decides(package: Package, latent: np.ndarray, tolerance: float) -> None:
+    """Asserts that states beyond the mask change nothing in the denoiser, and that within it they do."""
+    _, mask = package.tokens("a red ball")
+    shape = (1, package.manifest["text"]["maxTokens"], package.manifest["text"]["hidden"])
+    states = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    inputs = {"latent": latent, "time": np.array([0.5], np.float32), "text_mask": mask}
+    masked = package.run("denoiser", text_states=states * mask[..., None].astype(np.float32), **inputs)
+    np.testing.assert_array_equal(package.run("denoiser", text_states=states, **inputs), masked)
+    unmasked = package.run("denoiser", text_states=states, **{**inputs, "text_mask": np.ones_like(mask)})
+    assert relative_difference(unmasked, masked) > tolerance

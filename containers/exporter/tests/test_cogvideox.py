@@ -2,17 +2,16 @@
 
 import contextlib
 import io
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import tiny_cogvideox as tiny
 import torch
+from conftest import change
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
-from reader import Package
+from reader import Package, operators_of
 
 from flexcache_exporter.cli import main
 from flexcache_exporter.errors import ExportError
@@ -215,7 +214,7 @@ def test_networks_take_and_give_what_the_package_promises(packages, network):
 @pytest.mark.parametrize(("kind", "rotations"), [("2b", 0), ("5b", 4)])
 def test_the_denoiser_is_made_of_fused_operators(packages, kind, rotations):
     path = packages[kind].folder / "denoiser.onnx"
-    used = [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
+    used = operators_of(path)
     assert [used.count(name) for name in ("MultiHeadAttention", "FastGelu", "RotaryEmbedding")] == [2, 2, rotations]
     assert not {"Softmax", "ScatterND", "Tanh"} & set(used)
 
@@ -243,10 +242,6 @@ def test_a_shift_takes_the_place_of_the_schedulers_steps(copy):
     change(copy / "scheduler" / "scheduler_config.json", timestep_spacing="leading")
     scheduler = open_model(Source(copy), request(shift=3.0, steps=30)).scheduler
     assert (scheduler.shift, scheduler.sigmas, scheduler.steps) == (3.0, None, 30)
-
-
-def change(path: Path, **fields) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,14 @@
 """Requests and folders that cannot be exported: the error names the field and the fix, and nothing is written."""
 
-import json
 import shutil
 import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, arguments
+from conftest import ROOT, arguments, change
 
 from flexcache_exporter.cli import main
-
-
-@pytest.fixture
-def copy(saved, tmp_path) -> Path:
-    """A saved pipeline that a test may change."""
-    return shutil.copytree(saved, tmp_path / "saved")
 
 
 def refusal(folder: Path, out: Path, capsys, *more: str) -> str:
@@ -23,11 +16,6 @@ def refusal(folder: Path, out: Path, capsys, *more: str) -> str:
     assert main(arguments(folder, out, *more)) == 2
     assert not out.exists()
     return capsys.readouterr().err
-
-
-def change(path: Path, **fields) -> None:
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, **fields}))
 
 
 def test_a_folder_without_an_index(tmp_path, capsys):

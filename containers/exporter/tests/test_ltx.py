@@ -1,18 +1,16 @@
 """LTXPipeline: the exported networks against diffusers' own pipeline."""
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import tiny_ltx as tiny
 import torch
+from conftest import change
 from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
 from diffusers.models.transformers.transformer_ltx import apply_rotary_emb
-from reader import Package
+from reader import Package, operators_of, require_mask_decides
 
 from flexcache_exporter import operators
 from flexcache_exporter.cli import main
@@ -57,17 +55,6 @@ def pipeline(saved) -> LTXPipeline:
     pipeline = LTXPipeline.from_pretrained(saved)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-@pytest.fixture
-def copy(saved, tmp_path) -> Path:
-    """A saved pipeline that a test may change."""
-    return shutil.copytree(saved, tmp_path / "saved")
-
-
-def change(path: Path, **fields) -> None:
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, **fields}))
 
 
 def latents() -> np.ndarray:
@@ -196,13 +183,7 @@ def test_the_prompt_is_encoded_as_the_pipeline_does(package, pipeline):
 
 
 def test_states_beyond_the_mask_change_nothing(package):
-    _, mask = package.tokens("a red ball")
-    states = np.random.default_rng(0).standard_normal((1, tiny.MAX_TOKENS, 32), dtype=np.float32)
-    inputs = {"latent": latents(), "time": np.array([0.5], np.float32), "text_mask": mask}
-    masked = package.run("denoiser", text_states=states * mask[..., None].astype(np.float32), **inputs)
-    np.testing.assert_array_equal(package.run("denoiser", text_states=states, **inputs), masked)
-    unmasked = package.run("denoiser", text_states=states, **{**inputs, "text_mask": np.ones_like(mask)})
-    assert relative_difference(unmasked, masked) > TOLERANCE
+    require_mask_decides(package, latents(), TOLERANCE)
 
 
 def test_the_encoder_gives_the_normalised_mean_of_the_posterior(package, pipeline):
@@ -270,16 +251,12 @@ def test_networks_take_and_give_what_the_package_promises(package):
     }
 
 
-def used_by(path: Path) -> list[str]:
-    return [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
-
-
 def test_the_denoiser_is_made_of_fused_operators(saved, tmp_path, monkeypatch):
     # As of a wide transformer, of which a block of CUDA does not hold a token.
     monkeypatch.setattr(operators, "ROTATED_AT_ONCE", 16)
     network = open_model(Source(saved), request()).networks[1]
     export_network(network, torch.float16, tmp_path / "denoiser.onnx", "CPUExecutionProvider")
-    used = used_by(tmp_path / "denoiser.onnx")
+    used = operators_of(tmp_path / "denoiser.onnx")
     # One block: an attention to itself and one to the prompt, and two norms beside those of queries and keys.
     assert used.count("MultiHeadAttention") == 2
     assert used.count("RotaryEmbedding") == 2
@@ -289,7 +266,7 @@ def test_the_denoiser_is_made_of_fused_operators(saved, tmp_path, monkeypatch):
 
 
 def test_the_decoder_is_made_of_fused_operators(package):
-    used = used_by(package.folder / "vae-decoder.onnx")
+    used = operators_of(package.folder / "vae-decoder.onnx")
     assert used.count("Conv") == 10
     assert used.count("SimplifiedLayerNormalization") == 7
     assert not {"RandomNormalLike", "ScatterND", "ReduceMean"} & set(used)

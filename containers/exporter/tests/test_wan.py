@@ -1,13 +1,12 @@
 """The exported networks against diffusers' own pipeline."""
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import tiny
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline
-from reader import Package
+from reader import Package, operators_of, require_mask_decides
 
 from flexcache_exporter.families import open_model, wan
 from flexcache_exporter.graph import export_network, relative_difference
@@ -107,13 +106,7 @@ def test_states_are_what_the_transformer_is_given(package, pipeline):
 
 
 def test_states_beyond_the_mask_change_nothing(package):
-    _, mask = package.tokens("a red ball")
-    states = np.random.default_rng(0).standard_normal((1, tiny.MAX_TOKENS, 32), dtype=np.float32)
-    inputs = {"latent": latents(), "time": np.array([0.5], np.float32), "text_mask": mask}
-    masked = package.run("denoiser", text_states=states * mask[..., None].astype(np.float32), **inputs)
-    np.testing.assert_array_equal(package.run("denoiser", text_states=states, **inputs), masked)
-    unmasked = package.run("denoiser", text_states=states, **{**inputs, "text_mask": np.ones_like(mask)})
-    assert relative_difference(unmasked, masked) > TOLERANCE
+    require_mask_decides(package, latents(), TOLERANCE)
 
 
 def test_the_encoder_gives_the_normalised_mean_of_the_posterior(package, saved):
@@ -161,12 +154,8 @@ def test_networks_take_and_give_what_the_package_promises(package, network):
     assert package.signature(network) == SIGNATURES[network]
 
 
-def operators(path) -> list[str]:
-    return [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]
-
-
 def test_the_denoiser_is_made_of_fused_operators(export):
-    used = operators(export.out / "denoiser.onnx")
+    used = operators_of(export.out / "denoiser.onnx")
     # Two blocks: an attention to themselves and one to the prompt in each.
     assert used.count("MultiHeadAttention") == 4
     assert used.count("RotaryEmbedding") == 4
@@ -176,7 +165,7 @@ def test_the_denoiser_is_made_of_fused_operators(export):
 
 
 def test_the_decoder_doubles_images_by_resizing(export):
-    used = operators(export.out / "vae-decoder.onnx")
+    used = operators_of(export.out / "vae-decoder.onnx")
     assert used.count("Resize") == 3
     assert not {"Softmax", "ScatterND", "GatherND", "Expand"} & set(used)
 

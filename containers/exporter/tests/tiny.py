@@ -24,16 +24,21 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def text_encoder(kind: type, configuration: type, vocabulary: int, layers: int = 2):
+    """An encoder of the T5 family, of the weights that are drawn next."""
+    return kind(
+        configuration(
+            vocab_size=vocabulary, d_model=32, d_kv=8, d_ff=64, num_layers=layers, num_heads=4,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+
+
 def save(folder: Path) -> None:
     """Writes the pipeline with seeded weights, large enough that prompts and times change what comes out."""
     torch.manual_seed(0)
     tokens = tokenizer()
-    text_encoder = UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(tokens), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-            feed_forward_proj="gated-gelu",
-        )
-    )
+    encoder = text_encoder(UMT5EncoderModel, UMT5Config, len(tokens))
     transformer = WanTransformer3DModel(
         patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, text_dim=32, freq_dim=32, ffn_dim=32,
         num_layers=2,
@@ -42,7 +47,7 @@ def save(folder: Path) -> None:
         block.attn2.to_v.weight.data *= 8
     WanPipeline(
         tokenizer=tokens,
-        text_encoder=text_encoder,
+        text_encoder=encoder,
         vae=AutoencoderKLWan(base_dim=8, num_res_blocks=1),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
         transformer=transformer,

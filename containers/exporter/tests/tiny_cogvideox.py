@@ -54,12 +54,7 @@ def save(folder: Path, rotary: bool, snr_shift: float) -> None:
     tokens = tiny.tokenizer()
     CogVideoXPipeline(
         tokenizer=tokens,
-        text_encoder=T5EncoderModel(
-            T5Config(
-                vocab_size=len(tokens), d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4,
-                feed_forward_proj="gated-gelu",
-            )
-        ),
+        text_encoder=tiny.text_encoder(T5EncoderModel, T5Config, len(tokens), layers=1),
         vae=AutoencoderKLCogVideoX(
             down_block_types=("CogVideoXDownBlock3D",) * 3,
             up_block_types=("CogVideoXUpBlock3D",) * 3,

@@ -9,7 +9,7 @@ from diffusers import (
     LTXPipeline,
     LTXVideoTransformer3DModel,
 )
-from tiny import tokenizer
+from tiny import text_encoder, tokenizer
 from transformers import T5Config, T5EncoderModel
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 5
@@ -86,12 +86,7 @@ def save(folder: Path) -> None:
     """Writes the pipeline with seeded weights, large enough that prompts, times and places change what comes out."""
     torch.manual_seed(0)
     tokens = tokenizer()
-    text_encoder = T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokens), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-            feed_forward_proj="gated-gelu",
-        )
-    )
+    encoder = text_encoder(T5EncoderModel, T5Config, len(tokens))
     transformer = LTXVideoTransformer3DModel(
         in_channels=CHANNELS, out_channels=CHANNELS, num_attention_heads=2, attention_head_dim=16,
         cross_attention_dim=32, caption_channels=32, num_layers=1,
@@ -101,7 +96,7 @@ def save(folder: Path) -> None:
         block.attn2.to_v.weight.data *= 8
     LTXPipeline(
         tokenizer=tokens,
-        text_encoder=text_encoder,
+        text_encoder=encoder,
         vae=vae("0.9.1"),
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULE),
         transformer=transformer,

@@ -9,7 +9,6 @@ noise - clean = (a + s) v + (s - a) x_vp. One Euler step of the flow is one step
 import torch
 import torch.nn as nn
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
-from diffusers.models.activations import GELU
 from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXSafeConv3d
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
@@ -19,7 +18,8 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, given, require_multiple
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import Part, networks_of, to_pixels, to_video
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing, and its transformer's configuration neither.
@@ -41,11 +41,12 @@ def open_model(source: Source, request: Request) -> Model:
             "leave the option out",
         )
     in_space = 2 ** (len(vae["block_out_channels"]) - 1)
-    video = Video(
-        frames=given(request.frames, transformer["sample_frames"]),
-        height=given(request.height, transformer["sample_height"] * in_space),
-        width=given(request.width, transformer["sample_width"] * in_space),
-        frames_per_second=given(request.frames_per_second, FRAMES_PER_SECOND),
+    video = video_of(
+        request,
+        transformer["sample_frames"],
+        transformer["sample_height"] * in_space,
+        transformer["sample_width"] * in_space,
+        FRAMES_PER_SECOND,
     )
     latent = _latent_of(video, in_space, transformer)
     texts = Text(max_tokens=_max_tokens_of(transformer, request), hidden=text["d_model"])
@@ -77,40 +78,14 @@ def open_model(source: Source, request: Request) -> Model:
             steps=steps,
         ),
         tokenizer=source.component("tokenizer"),
-        networks=(
-            Network(
-                name="textEncoder",
-                component="text_encoder",
-                outputs=("states",),
-                load=load_text_encoder,
-                rewrite=lambda module: module,
-                example=examples.of_text_encoder,
+        networks=networks_of(
+            examples,
+            text_encoder=Part(load_text_encoder),
+            denoiser=Part(
+                load_denoiser, lambda module: fuse_denoiser(module, texts), {"levels": tuple(levels.tolist())}
             ),
-            Network(
-                name="denoiser",
-                component="transformer",
-                outputs=("velocity",),
-                load=load_denoiser,
-                rewrite=lambda module: fuse_denoiser(module, texts),
-                example=examples.of_denoiser,
-                settings={"levels": tuple(levels.tolist())},
-            ),
-            Network(
-                name="vaeDecoder",
-                component="vae",
-                outputs=("video",),
-                load=lambda: VaeDecoder(load_vae()),
-                rewrite=whole_convolutions,
-                example=examples.of_vae_decoder,
-            ),
-            Network(
-                name="vaeEncoder",
-                component="vae",
-                outputs=("latent",),
-                load=lambda: VaeEncoder(load_vae()),
-                rewrite=whole_convolutions,
-                example=examples.of_vae_encoder,
-            ),
+            vae_decoder=Part(lambda: VaeDecoder(load_vae()), whole_convolutions),
+            vae_encoder=Part(lambda: VaeEncoder(load_vae()), whole_convolutions),
         ),
     )
 
@@ -139,12 +114,7 @@ def _latent_of(video: Video, in_space: int, transformer: dict) -> Latent:
     require_multiple("--frames", video.frames, 2 * IN_TIME, 1)
     require_multiple("--height", video.height, in_space * transformer["patch_size"])
     require_multiple("--width", video.width, in_space * transformer["patch_size"])
-    return Latent(
-        channels=transformer["in_channels"],
-        frames=(video.frames - 1) // IN_TIME + 1,
-        height=video.height // in_space,
-        width=video.width // in_space,
-    )
+    return latent_of(video, transformer["in_channels"], IN_TIME, in_space)
 
 
 def _max_tokens_of(transformer: dict, request: Request) -> int:
@@ -166,7 +136,7 @@ def noise_levels(source: Source) -> torch.Tensor:
     config = source.config("scheduler")
 
     def refuse(message: str, fix: str) -> None:
-        raise ExportError(str(source.folder / "scheduler" / "scheduler_config.json"), message, fix)
+        raise ExportError(str(source.config_file("scheduler")), message, fix)
 
     if config.get("_class_name") not in SCHEDULERS:
         refuse(f"{config.get('_class_name')} is not supported", f"save the pipeline with a {' or '.join(SCHEDULERS)}")
@@ -199,7 +169,7 @@ def _sigmas_of(source: Source, levels: torch.Tensor, steps: int) -> tuple[float,
     scheduler = CogVideoXDDIMScheduler.from_config(source.config("scheduler"))
     if scheduler.config.timestep_spacing != "trailing":
         raise ExportError(
-            str(source.folder / "scheduler" / "scheduler_config.json"),
+            str(source.config_file("scheduler")),
             f"timestep_spacing {scheduler.config.timestep_spacing} is not supported: its steps are none from pure noise to none",
             'set it to "trailing", or give a --shift',
         )
@@ -328,14 +298,7 @@ def fuse_denoiser(denoiser: Denoiser, text: Text) -> Denoiser:
         cos = torch.cat([cos.new_ones(text.max_tokens, cos.shape[1]), cos])
         sin = torch.cat([sin.new_zeros(text.max_tokens, sin.shape[1]), sin])
         denoiser.cos, denoiser.sin = cos.to(transformer.dtype), sin.to(transformer.dtype)
-    for module in transformer.modules():
-        if isinstance(module, Attention):
-            module.set_processor(FusedProcessor())
-
-    def fused(module: nn.Module) -> nn.Module | None:
-        return operators.LinearGelu(module.proj) if isinstance(module, GELU) and module.approximate == "tanh" else None
-
-    operators.replace_modules(transformer, fused)
+    operators.fuse_transformer(transformer, Attention, FusedProcessor())
     return denoiser
 
 
@@ -358,7 +321,7 @@ class VaeDecoder(nn.Module):
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         latent = latent / self.vae.config.scaling_factor
         pixels = self.vae.decode(latent.to(self.vae.dtype), return_dict=False)[0]
-        return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+        return to_video(pixels)
 
 
 class VaeEncoder(nn.Module):
@@ -369,7 +332,7 @@ class VaeEncoder(nn.Module):
         self.vae = vae
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
-        pixels = (video.transpose(1, 2) * 2 - 1).to(self.vae.dtype)
+        pixels = to_pixels(video, self.vae.dtype)
         mean = self.vae.encode(pixels, return_dict=False)[0].mode()
         return mean.float() * self.vae.config.scaling_factor
 

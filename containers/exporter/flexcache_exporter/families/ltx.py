@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn as nn
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
-from diffusers.models.activations import GELU
 from diffusers.models.autoencoders.autoencoder_kl_ltx import LTXVideoCausalConv3d
 from diffusers.models.normalization import RMSNorm
 from diffusers.models.transformers.transformer_ltx import LTXAttention
@@ -15,7 +14,8 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, given, require_multiple
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import Part, networks_of, to_pixels, to_video
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing.
@@ -33,12 +33,7 @@ def open_model(source: Source, request: Request) -> Model:
         source.config(name) for name in ("transformer", "vae", "text_encoder", "scheduler")
     )
     _require_no_patches(source, transformer, vae)
-    video = Video(
-        frames=given(request.frames, FRAMES),
-        height=given(request.height, HEIGHT),
-        width=given(request.width, WIDTH),
-        frames_per_second=given(request.frames_per_second, FRAMES_PER_SECOND),
-    )
+    video = video_of(request, FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND)
     if request.tile is not None and request.tile < max(video.height, video.width):
         raise ExportError("--tile", "tiles of LTX-Video's VAE are not supported", "leave it out")
     in_time, in_space = _compression_of(vae)
@@ -69,40 +64,18 @@ def open_model(source: Source, request: Request) -> Model:
         text=texts,
         scheduler=Scheduler(guidance=given(request.guidance, GUIDANCE), steps=steps, **levels),
         tokenizer=source.component("tokenizer"),
-        networks=(
-            Network(
-                name="textEncoder",
-                component="text_encoder",
-                outputs=("states",),
-                load=load_text_encoder,
-                rewrite=lambda module: module,
-                example=examples.of_text_encoder,
+        networks=networks_of(
+            examples,
+            text_encoder=Part(load_text_encoder),
+            denoiser=Part(
+                lambda: Denoiser(load_transformer(), spacing, time_scale),
+                lambda module: fuse_denoiser(module, latent),
+                {"frames_per_second": video.frames_per_second, "time_scale": time_scale},
             ),
-            Network(
-                name="denoiser",
-                component="transformer",
-                outputs=("velocity",),
-                load=lambda: Denoiser(load_transformer(), spacing, time_scale),
-                rewrite=lambda module: fuse_denoiser(module, latent),
-                example=examples.of_denoiser,
-                settings={"frames_per_second": video.frames_per_second, "time_scale": time_scale},
+            vae_decoder=Part(
+                lambda: SeededVaeDecoder(load_vae()), lambda module: fuse_vae(fix_noise(module, latent))
             ),
-            Network(
-                name="vaeDecoder",
-                component="vae",
-                outputs=("video",),
-                load=lambda: SeededVaeDecoder(load_vae()),
-                rewrite=lambda module: fuse_vae(fix_noise(module, latent)),
-                example=examples.of_vae_decoder,
-            ),
-            Network(
-                name="vaeEncoder",
-                component="vae",
-                outputs=("latent",),
-                load=lambda: VaeEncoder(load_vae()),
-                rewrite=fuse_vae,
-                example=examples.of_vae_encoder,
-            ),
+            vae_encoder=Part(lambda: VaeEncoder(load_vae()), fuse_vae),
         ),
     )
 
@@ -132,17 +105,12 @@ def _latent_of(video: Video, transformer: dict, in_time: int, in_space: int) -> 
     require_multiple("--frames", video.frames, in_time, 1)
     require_multiple("--height", video.height, math.lcm(in_space, PIXELS))
     require_multiple("--width", video.width, math.lcm(in_space, PIXELS))
-    return Latent(
-        channels=transformer.get("in_channels", 128),
-        frames=(video.frames - 1) // in_time + 1,
-        height=video.height // in_space,
-        width=video.width // in_space,
-    )
+    return latent_of(video, transformer.get("in_channels", 128), in_time, in_space)
 
 
 def _levels_of(source: Source, config: dict, latent: Latent, steps: int) -> dict:
     """``shift`` or ``sigmas`` of a Scheduler: the noise levels that the pipeline runs over for this number of tokens."""
-    path, fix = str(source.folder / "scheduler" / "scheduler_config.json"), "give the shift with --shift"
+    path, fix = str(source.config_file("scheduler")), "give the shift with --shift"
     if config.get("_class_name") != "FlowMatchEulerDiscreteScheduler":
         raise ExportError(path, f"{config.get('_class_name')} is not supported", fix)
     for field in ("invert_sigmas", "stochastic_sampling"):
@@ -264,18 +232,7 @@ def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
     transformer = denoiser.transformer
     dtype = transformer.proj_in.weight.dtype
     transformer.rope = FixedRotation(transformer.rope, latent, denoiser.spacing, dtype)
-    for module in transformer.modules():
-        if isinstance(module, LTXAttention):
-            module.set_processor(FusedProcessor())
-
-    def fused(module: nn.Module) -> nn.Module | None:
-        if isinstance(module, (nn.RMSNorm, RMSNorm)):
-            return operators.RmsNorm(module)
-        if isinstance(module, GELU) and module.approximate == "tanh":
-            return operators.LinearGelu(module.proj)
-        return None
-
-    operators.replace_modules(transformer, fused)
+    operators.fuse_transformer(transformer, LTXAttention, FusedProcessor())
     return denoiser
 
 
@@ -304,7 +261,7 @@ class VaeDecoder(_Vae):
         dtype = self.vae.dtype
         time = latent.new_zeros(latent.shape[0], dtype=dtype) if self.vae.config.timestep_conditioning else None
         pixels = self.vae.decode((latent * std + mean).to(dtype), time, return_dict=False)[0]
-        return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+        return to_video(pixels)
 
 
 class SeededVaeDecoder(VaeDecoder):
@@ -321,7 +278,7 @@ class VaeEncoder(_Vae):
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
         mean, std = self.statistics()
-        pixels = (video.transpose(1, 2) * 2 - 1).to(self.vae.dtype)
+        pixels = to_pixels(video, self.vae.dtype)
         return (self.vae.encode(pixels, return_dict=False)[0].mode().float() - mean) / std
 
 

@@ -4,7 +4,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from diffusers.models.activations import GELU
 from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanAttentionBlock,
     WanResample,
@@ -17,7 +16,8 @@ from transformers import UMT5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Network, Request, Scheduler, Text, Video, given, require_multiple
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import Part, networks_of, to_pixels, to_video
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
 
@@ -34,17 +34,15 @@ def open_model(source: Source, request: Request) -> Model:
     """A saved WanPipeline; raises ExportError for parts that are missing, and for sizes and kinds it cannot have."""
     transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
     _require_wan_2_1(source, transformer, vae)
-    video = Video(
-        frames=given(request.frames, FRAMES),
-        height=given(request.height, HEIGHT),
-        width=given(request.width, WIDTH),
-        frames_per_second=given(request.frames_per_second, FRAMES_PER_SECOND),
-    )
+    video = video_of(request, FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND)
     latent = _latent_of(video, transformer, vae)
     tiles = _tiles_of(given(request.tile, TILE), latent, vae)
     max_tokens = given(request.max_tokens, MAX_TOKENS)
     texts = Text(max_tokens=max_tokens, hidden=text["d_model"])
     weights = {"torch_dtype": request.dtype, "local_files_only": True}
+
+    def load_denoiser() -> nn.Module:
+        return Denoiser(WanTransformer3DModel.from_pretrained(source.component("transformer"), **weights))
 
     def load_vae() -> AutoencoderKLWan:
         return AutoencoderKLWan.from_pretrained(source.component("vae"), **weights)
@@ -65,42 +63,15 @@ def open_model(source: Source, request: Request) -> Model:
             steps=given(request.steps, STEPS),
         ),
         tokenizer=source.component("tokenizer"),
-        networks=(
-            Network(
-                name="textEncoder",
-                component="text_encoder",
-                outputs=("states",),
-                load=load_text_encoder,
-                rewrite=lambda module: module,
-                example=examples.of_text_encoder,
+        networks=networks_of(
+            examples,
+            text_encoder=Part(load_text_encoder),
+            denoiser=Part(load_denoiser, lambda module: fuse_denoiser(module, latent)),
+            vae_decoder=Part(
+                lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
             ),
-            Network(
-                name="denoiser",
-                component="transformer",
-                outputs=("velocity",),
-                load=lambda: Denoiser(
-                    WanTransformer3DModel.from_pretrained(source.component("transformer"), **weights)
-                ),
-                rewrite=lambda module: fuse_denoiser(module, latent),
-                example=examples.of_denoiser,
-            ),
-            Network(
-                name="vaeDecoder",
-                component="vae",
-                outputs=("video",),
-                load=lambda: VaeDecoder(load_vae(), tiles),
-                rewrite=lambda module: WholeDecoder(module.vae, tiles),
-                example=examples.of_vae_decoder,
-                settings=tiles.settings(),
-            ),
-            Network(
-                name="vaeEncoder",
-                component="vae",
-                outputs=("latent",),
-                load=lambda: VaeEncoder(load_vae(), tiles),
-                rewrite=lambda module: WholeEncoder(module.vae, tiles),
-                example=examples.of_vae_encoder,
-                settings=tiles.settings(),
+            vae_encoder=Part(
+                lambda: VaeEncoder(load_vae(), tiles), lambda module: WholeEncoder(module.vae, tiles), tiles.settings()
             ),
         ),
     )
@@ -126,12 +97,7 @@ def _latent_of(video: Video, transformer: dict, vae: dict) -> Latent:
     require_multiple("--frames", video.frames, in_time * frame_patch, 1)
     require_multiple("--height", video.height, in_space * row_patch)
     require_multiple("--width", video.width, in_space * column_patch)
-    latent = Latent(
-        channels=transformer["in_channels"],
-        frames=(video.frames - 1) // in_time + 1,
-        height=video.height // in_space,
-        width=video.width // in_space,
-    )
+    latent = latent_of(video, transformer["in_channels"], in_time, in_space)
     positions = transformer["rope_max_seq_len"]
     extents = {
         "--frames": latent.frames // frame_patch,
@@ -161,7 +127,7 @@ def _shift_of(source: Source) -> float:
     is_flow = config.get("use_flow_sigmas", config.get("_class_name") == "FlowMatchEulerDiscreteScheduler")
     if shift is None or not is_flow or config.get("use_dynamic_shifting"):
         raise ExportError(
-            str(source.folder / "scheduler" / "scheduler_config.json"),
+            str(source.config_file("scheduler")),
             f"{config.get('_class_name')} gives no fixed shift of flow sigmas",
             "give the shift with --shift (Wan 2.1: 3 for 480 rows, 5 for 720)",
         )
@@ -238,18 +204,7 @@ def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
     transformer = denoiser.transformer
     dtype = transformer.patch_embedding.weight.dtype
     transformer.rope = FixedRotation(transformer.rope, latent, dtype)
-    for module in transformer.modules():
-        if isinstance(module, WanAttention):
-            module.set_processor(FusedProcessor())
-
-    def fused(module: nn.Module) -> nn.Module | None:
-        if isinstance(module, nn.RMSNorm):
-            return operators.RmsNorm(module)
-        if isinstance(module, GELU) and module.approximate == "tanh":
-            return operators.LinearGelu(module.proj)
-        return None
-
-    operators.replace_modules(transformer, fused)
+    operators.fuse_transformer(transformer, WanAttention, FusedProcessor())
     return denoiser
 
 
@@ -269,7 +224,7 @@ class VaeDecoder(_Vae):
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         pixels = self.tiles.decode((latent * self.std + self.mean).to(self.vae.dtype), self.decode)
-        return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+        return to_video(pixels)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """Latent as the VAE knows it -> pixels [B,3,F,8H,8W] in -1..1."""
@@ -280,7 +235,7 @@ class VaeEncoder(_Vae):
     """video [B,F,3,8H,8W] in 0..1 -> latent [B,C,T,H,W], the mean of the posterior."""
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
-        latent = self.tiles.encode((video.transpose(1, 2) * 2 - 1).to(self.vae.dtype), self.encode)
+        latent = self.tiles.encode(to_pixels(video, self.vae.dtype), self.encode)
         return (latent.float() - self.mean) / self.std
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,57 @@
+"""The four networks that every family has, and what their wrappers have in common."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn as nn
+
+from .examples import Examples
+from .model import Network
+
+
+def _as_it_is(module: nn.Module) -> nn.Module:
+    return module
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a family says of one of its networks: the fields of ``Network`` in which families differ."""
+
+    load: Callable[[], nn.Module]
+    rewrite: Callable[[nn.Module], nn.Module] = _as_it_is
+    settings: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+
+
+def networks_of(
+    examples: Examples, *, text_encoder: Part, denoiser: Part, vae_decoder: Part, vae_encoder: Part
+) -> tuple[Network, ...]:
+    """Networks of the names, components and outputs that a package promises."""
+    table = (
+        ("textEncoder", "text_encoder", "states", text_encoder, examples.of_text_encoder),
+        ("denoiser", "transformer", "velocity", denoiser, examples.of_denoiser),
+        ("vaeDecoder", "vae", "video", vae_decoder, examples.of_vae_decoder),
+        ("vaeEncoder", "vae", "latent", vae_encoder, examples.of_vae_encoder),
+    )
+    return tuple(
+        Network(
+            name=name,
+            component=component,
+            outputs=(output,),
+            load=part.load,
+            rewrite=part.rewrite,
+            example=example,
+            settings=part.settings,
+        )
+        for name, component, output, part, example in table
+    )
+
+
+def to_video(pixels: torch.Tensor) -> torch.Tensor:
+    """What a VAE decodes, [B,3,F,H,W] in -1..1 -> video [B,F,3,H,W] in 0..1, float32."""
+    return (pixels.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+
+
+def to_pixels(video: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The reverse: video [B,F,3,H,W] in 0..1 -> what a VAE encodes, [B,3,F,H,W] in -1..1."""
+    return (video.transpose(1, 2) * 2 - 1).to(dtype)
