@@ -113,8 +113,15 @@ export class PromptTokenizer {
   #encodeWhole(prompt: string): Tokens {
     const text = prompt.trim().replaceAll(/\s+/gu, ' ');
     const all = this.#tokenizer.encode(text, { add_special_tokens: true }).ids;
+    const tokens = this.#padded(all);
+    if (tokens.cut > 0 && this.#endId !== null)
+      tokens.ids[this.#maxTokens - 1] = BigInt(this.#endId);
+    return tokens;
+  }
+
+  /** Cut to `text.maxTokens`, or filled up with padding. */
+  #padded(all: readonly number[]): Tokens {
     const kept = all.slice(0, this.#maxTokens);
-    if (kept.length < all.length && this.#endId !== null) kept[kept.length - 1] = this.#endId;
     const ids = new BigInt64Array(this.#maxTokens).fill(this.#paddingId);
     ids.set(kept.map(BigInt));
     const mask = new BigInt64Array(this.#maxTokens).fill(1n, 0, Math.max(kept.length, 1));
@@ -123,31 +130,26 @@ export class PromptTokenizer {
 
   /** Like `encode`, and which tokens each word became; a word that was cut off has no positions. */
   encodeWords(prompt: string): AlignedTokens {
-    const ids = new BigInt64Array(this.#maxTokens).fill(this.#paddingId);
+    const all: number[] = [];
     const words: PromptWord[] = [];
-    let count = 0;
     for (const text of prompt.split(/\s+/u).filter((word) => word.length > 0)) {
       const encoding = this.#tokenizer.encode(text, { add_special_tokens: false });
       const spoken: number[] = [];
       const punctuation: number[] = [];
       for (const [index, id] of encoding.ids.entries()) {
-        if (count < this.#maxTokens) {
-          ids[count] = BigInt(id);
+        if (all.length < this.#maxTokens) {
           const isPunctuation = PUNCTUATION.test(encoding.tokens[index]!);
-          (isPunctuation ? punctuation : spoken).push(count);
+          (isPunctuation ? punctuation : spoken).push(all.length);
         }
-        count++;
+        all.push(id);
       }
       words.push({
         text,
         positions: spoken.length > 0 ? spoken : punctuation,
-        isCut: count > this.#maxTokens && encoding.ids.length > 0,
+        isCut: all.length > this.#maxTokens && encoding.ids.length > 0,
       });
     }
-    const kept = Math.min(count, this.#maxTokens);
-    const mask = new BigInt64Array(this.#maxTokens);
-    mask.fill(1n, 0, Math.max(kept, 1));
-    return { ids, mask, cut: count - kept, words };
+    return { ...this.#padded(all), words };
   }
 }
 
