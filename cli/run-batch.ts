@@ -15,7 +15,7 @@ import { isCompleted, readOrRemake } from './stored-video.ts';
 import { submitFile } from './submit-file.ts';
 import { failureReport, rejection, videoReport } from './video-report.ts';
 import type { FailureReport, VideoReport } from './video-report.ts';
-import { writeFileAtomically } from './write-file-atomically.ts';
+import { writeOutput } from './output-file.ts';
 
 export type LineOutcome =
   | { line: number; report: VideoReport; job: Job & { result: JobResult }; alreadyThere: boolean }
@@ -163,7 +163,7 @@ class Batch {
       }
       return { line, report: failureReport(failed), alreadyThere: false };
     }
-    await writeFileAtomically(fileOf(made.job), made.mp4);
+    await writeOutput(fileOf(made.job), made.mp4);
     return done({ ...made.job, result: made.result });
   }
 

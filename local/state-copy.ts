@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemErrorCode } from './file-errors.ts';
-import { isRunning, UNKNOWN_START_TIME } from './process-identity.ts';
+import { isRunning, UNKNOWN_START_TIME } from '#files/process-identity.ts';
 import { refuseWhileHeld } from './state-lock.ts';
 
 /** A state folder's table and vectors, for who reads and changes nothing. */

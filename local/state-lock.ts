@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { FlexCacheError } from '#core/errors.ts';
 import { createFolder } from './durable-file.ts';
 import { fromFileSystem, systemErrorCode } from './file-errors.ts';
-import { isRunning, thisProcess, type ProcessIdentity } from './process-identity.ts';
+import { isRunning, thisProcess, type ProcessIdentity } from '#files/process-identity.ts';
 
 const CLAIM_NAME = /^(\d+)\.(\w+)\.[0-9a-f-]{36}$/;
 const HELD = 'held';

@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { writeFileAtomically } from '#files/write-file-atomically.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { loadManifest } from '#models/manifest.ts';

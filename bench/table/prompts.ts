@@ -5,7 +5,7 @@ import type { ModelPackage } from '#models/manifest.ts';
 import type { TextEmbedding } from '#models/model.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
-import { writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { writeFileAtomically } from '#files/write-file-atomically.ts';
 
 /** Texts in one call of the text tower. */
 const BATCH = 64;

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { writeFileAtomically } from '#files/write-file-atomically.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
 import type { CalibrationFile } from '#core/calibration-file.ts';
 import type { HitKind } from '#core/generation.ts';

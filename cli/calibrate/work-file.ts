@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, truncate, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { asFileError } from '../write-file-atomically.ts';
+import { asFileError } from '../output-file.ts';
 
 /** One finished piece of work. Numbers are text of base64 float32, little-endian. */
 export interface WorkRecord {

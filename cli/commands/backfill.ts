@@ -11,7 +11,7 @@ import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
-import { checkFolderWritable } from '../write-file-atomically.ts';
+import { checkFolderWritable } from '../output-file.ts';
 
 export interface BackfillOptions extends GlobalOptions, ReuseOptions {
   out: string;

@@ -41,7 +41,7 @@ import { WorkFile } from '../calibrate/work-file.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { progressBar } from '../progress-bar.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeOutput } from '../output-file.ts';
 
 export interface CalibrateOptions extends GlobalOptions {
   objective: string;
@@ -181,7 +181,7 @@ export async function calibrate(
     };
     const text = calibrationText(input);
     const file = checkCalibrationFile(out, JSON.parse(text));
-    await writeFileAtomically(out, text);
+    await writeOutput(out, text);
     context.stdout.write(
       options.json
         ? `${JSON.stringify(file)}\n`

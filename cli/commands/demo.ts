@@ -14,7 +14,7 @@ import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, linesById, summaryTable } from '../summary-table.ts';
 import { withCloud } from '../with-cloud.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeOutput } from '../output-file.ts';
 import { reportFailure } from './backfill.ts';
 
 export interface DemoOptions extends GlobalOptions {
@@ -82,7 +82,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
         );
         return EXIT.interrupted;
       }
-      await writeFileAtomically(page, demoPage(await collectVideos(cloud, outcomes)));
+      await writeOutput(page, demoPage(await collectVideos(cloud, outcomes)));
       await writeMarker(folder, true);
 
       const totals = new BatchTotals();
@@ -136,7 +136,7 @@ async function readMarker(folder: string): Promise<boolean | undefined> {
 }
 
 async function writeMarker(folder: string, finished: boolean): Promise<void> {
-  await writeFileAtomically(join(folder, MARKER), `${JSON.stringify({ finished })}\n`);
+  await writeOutput(join(folder, MARKER), `${JSON.stringify({ finished })}\n`);
 }
 
 async function collectVideos(

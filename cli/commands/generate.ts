@@ -14,11 +14,7 @@ import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, rejection, videoReport } from '../video-report.ts';
 import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
-import {
-  checkFolderWritable,
-  checkWritable,
-  writeFileAtomically,
-} from '../write-file-atomically.ts';
+import { checkFolderWritable, checkWritable, writeOutput } from '../output-file.ts';
 
 export interface GenerateOptions extends GlobalOptions, ReuseOptions {
   seed?: string;
@@ -91,7 +87,7 @@ async function makeVideo(
       const { job, result, mp4 } = made;
       for (const { message } of job.warnings ?? []) context.stderr.write(`flexcache: ${message}\n`);
       const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
-      await writeFileAtomically(path, mp4);
+      await writeOutput(path, mp4);
       const report = videoReport(job, result, path);
       if (options.json) print(context, report);
       else context.stdout.write(describeVideo(report));

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { removeLeftovers } from '#files/write-file-atomically.ts';
 import { providerFolder } from '#models/execution-provider.ts';
 import { CUDA_WHEEL } from '#models/install/cuda-wheel.ts';
 import { INSTALL_PART_PREFIX, installProvider } from '#models/install/install-provider.ts';
@@ -6,7 +7,6 @@ import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { describeProvider, inspectProvider } from '../provider-report.ts';
 import { line, size } from '../retention/amounts.ts';
-import { removeLeftovers } from '../write-file-atomically.ts';
 
 export interface InstallGpuOptions extends GlobalOptions {
   wheel?: string;

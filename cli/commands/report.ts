@@ -13,7 +13,7 @@ import type { CliContext, ExitCode } from '../context.ts';
 import { withTable, type OpenedTable, type TenantOptions } from '../open-tenants.ts';
 import { reportJson } from '../report/report-json.ts';
 import { reportTable } from '../report/report-table.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeOutput } from '../output-file.ts';
 
 export const REPORT_FORMATS = ['table', 'csv', 'json', 'html'] as const;
 
@@ -48,7 +48,7 @@ export async function report(context: CliContext, options: ReportOptions): Promi
     const question: ReportQuestion = { by, range, tenant, book, bookOf, now };
     const text = await render(opened, question, options.json ? 'json' : options.format);
     if (out !== null) {
-      await writeFileAtomically(out, text);
+      await writeOutput(out, text);
       context.stderr.write(`flexcache: wrote ${out}\n`);
       return;
     }

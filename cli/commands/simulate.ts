@@ -26,7 +26,7 @@ import { simulationJson } from '../simulate/simulation-json.ts';
 import { simulationTable } from '../simulate/simulation-table.ts';
 import { parseVideoProfile, profileOf } from '../simulate/video-profile.ts';
 import type { Simulation } from '../simulate/describe-simulation.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeOutput } from '../output-file.ts';
 
 export const SIMULATION_FORMATS = ['table', 'json', 'html'] as const;
 
@@ -79,7 +79,7 @@ export async function simulate(
   if (out === null) {
     context.stdout.write(text);
   } else {
-    await writeFileAtomically(out, text);
+    await writeOutput(out, text);
     context.stderr.write(`flexcache: wrote ${out}\n`);
   }
   return EXIT.success;

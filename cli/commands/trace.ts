@@ -12,7 +12,7 @@ import { openRequests } from '../open-requests.ts';
 import { importPrompts } from '../simulate/import-prompts.ts';
 import { MAX_TRACE_REQUESTS } from '../simulate/open-trace.ts';
 import { traceText } from '../simulate/write-trace.ts';
-import { checkWritable, writeFileAtomically } from '../write-file-atomically.ts';
+import { checkWritable, writeOutput } from '../output-file.ts';
 
 /** Parameters of a synthetic trace that the command line may set, by their option. */
 export const GENERATE_NUMBERS = {
@@ -63,7 +63,7 @@ export async function generateTraceFile(
   const out = resolve(context.workingDirectory, options.out);
   await checkWritable(out);
   const requests = generateTrace(parameters);
-  await writeFileAtomically(out, traceText(syntheticHeader(parameters), requests));
+  await writeOutput(out, traceText(syntheticHeader(parameters), requests));
   context.stderr.write(`flexcache: wrote ${requests.length} made-up requests to ${out}\n`);
   return EXIT.success;
 }
@@ -89,7 +89,7 @@ export async function importTraceFile(
       'import a part of it',
     );
   }
-  await writeFileAtomically(out, traceText(header, requests));
+  await writeOutput(out, traceText(header, requests));
   const [first] = rejected;
   if (first !== undefined) {
     context.stderr.write(

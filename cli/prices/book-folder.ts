@@ -5,7 +5,7 @@ import { parsePriceBook } from '#core/price-book-file.ts';
 import { PRICE_REGIONS } from '#core/prices.ts';
 import type { PriceBookFile } from '#core/update-price-book.ts';
 import { parseJson } from '#readers/price-list.ts';
-import { writeFileAtomically } from '../write-file-atomically.ts';
+import { writeOutput } from '../output-file.ts';
 
 /** Where the checked-in books are. */
 export const PRICE_BOOK_FOLDER = join(import.meta.dirname, '../../layers/core/prices');
@@ -36,7 +36,7 @@ export async function readBookFile(folder: string, region: string): Promise<Pric
 /** As Prettier would, so that a diff shows prices alone. */
 export async function writeBookFile(folder: string, file: PriceBookFile): Promise<string> {
   const path = bookPath(folder, file.region);
-  await writeFileAtomically(path, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+  await writeOutput(path, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
   return path;
 }
 

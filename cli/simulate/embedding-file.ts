@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { FlexCacheError } from '#core/errors.ts';
 import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
-import { writeFileAtomically } from '../write-file-atomically.ts';
+import { writeOutput } from '../output-file.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 
 /** Vectors by prompt, as they are kept between two simulations. */
@@ -73,10 +73,7 @@ export async function writeEmbeddings(
     Buffer.from(vectors.buffer),
   ]);
   const header: FileHeader = { format: FORMAT, revision, dimensions, sha256: sha256(body) };
-  await writeFileAtomically(
-    path,
-    Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]),
-  );
+  await writeOutput(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]));
 }
 
 function parseHeader(path: string, bytes: Uint8Array): FileHeader {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CALIBRATION_FILE } from '#core/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { sha256OfFile } from '#files/sha256-of-file.ts';
 import {
   declaredFiles,
   MANIFEST_FILE,
@@ -122,17 +123,12 @@ async function isThere(
   file: DeclaredFile,
   onProgress: () => void,
 ): Promise<boolean> {
-  const digest = createHash('sha256');
   try {
-    for await (const chunk of createReadStream(join(directory, file.path))) {
-      digest.update(chunk as Buffer);
-      onProgress();
-    }
+    return (await sha256OfFile(join(directory, file.path), onProgress)) === file.sha256;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  return digest.digest('hex') === file.sha256;
 }
 
 async function fetchFile(

@@ -299,7 +299,8 @@ export function packageFiles(
   }));
 }
 
-async function requireDeclaredSize(file: DeclaredFile): Promise<void> {
+/** @throws FlexCacheError `model_missing` or `model_corrupt` naming the file, whose path is absolute. */
+export async function requireDeclaredSize(file: DeclaredFile): Promise<void> {
   let bytes: number;
   try {
     bytes = (await stat(file.path)).size;

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
+import { sha256OfFile } from '#files/sha256-of-file.ts';
 import { pickOutput } from './network-call.ts';
 import { NetworkThread } from './network-thread.ts';
 import type { NetworkRunner } from './onnx-networks.ts';
@@ -152,11 +151,10 @@ async function revisionOf(
   const digest = createHash('sha256').update(`${dimensions} ${maxTokens}\n`);
   for (const name of [TOKENIZER_FILE, ENCODER_FILE]) {
     const path = join(directory, name);
-    const file = createHash('sha256');
-    await pipeline(createReadStream(path), file).catch((error: unknown) => {
+    const sha256 = await sha256OfFile(path).catch((error: unknown) => {
       throw missing(path, error);
     });
-    digest.update(`${name} ${file.digest('hex')}\n`);
+    digest.update(`${name} ${sha256}\n`);
   }
   return digest.digest('hex');
 }

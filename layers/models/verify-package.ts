@@ -1,11 +1,16 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
-import { packageFiles, REINSTALL, type DeclaredFile, type ModelPackage } from './manifest.ts';
+import { sha256OfFile } from '#files/sha256-of-file.ts';
+import { writeFileAtomically } from '#files/write-file-atomically.ts';
+import {
+  packageFiles,
+  REINSTALL,
+  requireDeclaredSize,
+  type DeclaredFile,
+  type ModelPackage,
+} from './manifest.ts';
 
 /** Beside `model.json`: large files that were found to be what the manifest declares, as they were then. */
 export const VERIFIED_FILE = '.flexcache-verified.json';
@@ -54,6 +59,23 @@ export function verifyPackage(
 }
 
 async function verifyFiles(modelPackage: ModelPackage, largeBytes: number): Promise<void> {
+  for await (const { error } of inspectFiles(modelPackage, { largeBytes })) {
+    if (error !== null) throw error;
+  }
+}
+
+/** A file of a package, its path absolute, and how it differs from what the manifest declares. */
+export interface FileFinding {
+  file: DeclaredFile;
+  /** `model_missing` or `model_corrupt`; null for a file that is as declared. */
+  error: FlexCacheError | null;
+}
+
+/** Compares the size and the sha256 of one file after the other; `verifyPackage` ends at the first that differs. */
+export async function* inspectFiles(
+  modelPackage: ModelPackage,
+  { largeBytes = LARGE_BYTES }: VerifyOptions = {},
+): AsyncGenerator<FileFinding> {
   const memory = join(modelPackage.directory, VERIFIED_FILE);
   const files = packageFiles(modelPackage);
   const isLarge = ({ bytes }: DeclaredFile): boolean => bytes >= largeBytes;
@@ -61,24 +83,36 @@ async function verifyFiles(modelPackage: ModelPackage, largeBytes: number): Prom
   const verified: Record<string, VerifiedFile> = {};
   let isNew = false;
   for (const file of files) {
-    if (!isLarge(file)) {
-      await verifyFile(file);
-      continue;
-    }
-    // As it is before it is read: what is written meanwhile is not taken for what was read.
-    const now = await describeFile(file);
-    const isKnown = JSON.stringify(known[file.path]) === JSON.stringify(now);
-    if (!isKnown) await verifyFile(file);
-    isNew ||= !isKnown;
-    verified[file.path] = now;
+    const error = await differenceOf(file, async () => {
+      if (!isLarge(file)) return verifyFile(file);
+      // As it is before it is read: what is written meanwhile is not taken for what was read.
+      const now = await describeFile(file);
+      const isKnown = JSON.stringify(known[file.path]) === JSON.stringify(now);
+      if (!isKnown) await verifyFile(file);
+      isNew ||= !isKnown;
+      verified[file.path] = now;
+    });
+    yield { file, error };
   }
   if (isNew) await writeVerified(memory, verified);
 }
 
+async function differenceOf(
+  file: DeclaredFile,
+  compareContent: () => Promise<void>,
+): Promise<FlexCacheError | null> {
+  try {
+    await requireDeclaredSize(file);
+    await compareContent();
+    return null;
+  } catch (error) {
+    if (error instanceof FlexCacheError) return error;
+    throw error;
+  }
+}
+
 async function verifyFile(file: DeclaredFile): Promise<void> {
-  const digest = createHash('sha256');
-  await pipeline(createReadStream(file.path), digest);
-  const sha256 = digest.digest('hex');
+  const sha256 = await sha256OfFile(file.path);
   if (sha256 === file.sha256) return;
   throw new FlexCacheError(
     'model_corrupt',
@@ -104,10 +138,8 @@ async function readVerified(path: string): Promise<Record<string, VerifiedFile>>
 
 /** A package that cannot be written is hashed at every start. */
 async function writeVerified(path: string, files: Record<string, VerifiedFile>): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
   try {
-    await writeFile(temporary, JSON.stringify(files, null, 1));
-    await rename(temporary, path);
+    await writeFileAtomically(path, JSON.stringify(files, null, 1));
   } catch (error) {
     if (!UNWRITABLE.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { run } from '#cli/program.ts';
-import { asFileError, writeFileAtomically } from '#cli/write-file-atomically.ts';
+import { asFileError, writeOutput } from '#cli/output-file.ts';
 import { inProcess, interruptAtVideo, temporaryFolder } from './harness.ts';
 
 /** The fake cloud uses nothing. */
@@ -183,7 +183,7 @@ test('a write that fails half-way leaves nothing behind', async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, 'taken'));
 
-  const writing = writeFileAtomically(join(folder, 'taken'), 'text');
+  const writing = writeOutput(join(folder, 'taken'), 'text');
 
   await expect(writing).rejects.toMatchObject({ code: 'invalid_input', field: 'out' });
   expect(await readdir(folder)).toEqual(['taken']);

@@ -1,9 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { access, mkdir, open, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { sha256OfFile } from '#files/sha256-of-file.ts';
 import { CUDA_WHEEL, type ProviderWheel } from './cuda-wheel.ts';
 import { runPython, type PythonOptions } from './run-python.ts';
 
@@ -93,7 +93,7 @@ export async function installProvider({
 
 async function isInstalled(folder: string, { libraries }: ProviderWheel): Promise<boolean> {
   for (const { name, sha256 } of libraries) {
-    const found = await sha256Of(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+    const found = await sha256OfFile(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null;
       throw error;
     });
@@ -130,7 +130,7 @@ async function checkPlace(
 }
 
 async function checkWheel(file: string, wheel: ProviderWheel): Promise<void> {
-  const found = await sha256Of(file).catch((error: Error) => {
+  const found = await sha256OfFile(file).catch((error: Error) => {
     throw new InvalidInputError(
       'wheel',
       `${file} cannot be read: ${error.message}`,
@@ -180,7 +180,7 @@ async function download(
 
 async function checkUnpacked(part: string, { libraries }: ProviderWheel): Promise<void> {
   for (const { name, sha256 } of libraries) {
-    if ((await sha256Of(join(part, name))) === sha256) continue;
+    if ((await sha256OfFile(join(part, name))) === sha256) continue;
     throw new FlexCacheError('install_failed', `${name} was damaged while it was unpacked`, {
       fix: 'check the disk and run again',
     });
@@ -198,12 +198,6 @@ function fetchElsewhere(wheel: ProviderWheel): string {
     `fetch it on another machine (python3 -m pip download --no-deps --only-binary :all: --python-version ${wheel.python} ` +
     `--platform ${wheel.pipPlatform} ${wheel.package}==${wheel.version}) and give the file with --wheel`
   );
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }
 
 function megabytes(bytes: number): string {

@@ -13,8 +13,7 @@ import {
 } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { isRunning, UNKNOWN_START_TIME } from '#local/process-identity.ts';
+import { isRunning, UNKNOWN_START_TIME } from './process-identity.ts';
 
 export type FileBody = Uint8Array | string | AsyncIterable<string>;
 
@@ -34,24 +33,17 @@ const NAME_HASH_DIGITS = 16;
  * permissions; symbolic links stay and their target is written; a device or FIFO gets the bytes as
  * they come. Folders on the way are created.
  *
- * @throws FlexCacheError `disk_full` or `permission_denied`; InvalidInputError when it cannot be a file.
+ * @throws the file system's error, also for a path that cannot be a file.
  */
 export async function writeFileAtomically(path: string, body: FileBody): Promise<void> {
-  try {
-    const target = await targetOf(path);
-    if (target.kind === 'special') {
-      // No O_CREAT, O_TRUNC: what is there by now is written, or nothing is.
-      await using handle = await open(target.path, constants.O_WRONLY);
-      await writeBody(handle, body).catch((error: NodeJS.ErrnoException) => {
-        // Whoever reads may stop early (`| head`); that is no failure of ours.
-        if (error.code !== 'EPIPE') throw error;
-      });
-    } else {
-      await replaceFile(target, body);
-    }
-  } catch (error) {
-    throw asFileError(error, path);
-  }
+  const target = await targetOf(path);
+  if (target.kind !== 'special') return replaceFile(target, body);
+  // No O_CREAT, O_TRUNC: what is there by now is written, or nothing is.
+  await using handle = await open(target.path, constants.O_WRONLY);
+  await writeBody(handle, body).catch((error: NodeJS.ErrnoException) => {
+    // Whoever reads may stop early (`| head`); that is no failure of ours.
+    if (error.code !== 'EPIPE') throw error;
+  });
 }
 
 async function replaceFile(
@@ -121,71 +113,23 @@ export async function removeLeftovers(folder: string, prefix: string): Promise<v
 
 /**
  * Finds out before the work whether its result could be written to that file.
- * @throws FlexCacheError as `writeFileAtomically` would.
+ *
+ * @throws the file system's error, as `writeFileAtomically` would.
  */
-export async function checkWritable(path: string): Promise<void> {
-  try {
-    const target = await targetOf(path);
-    if (target.kind !== 'new') await access(target.path, constants.W_OK);
-    if (target.kind !== 'special') await checkNearestFolder(dirname(target.path));
-  } catch (error) {
-    throw asFileError(error, path);
-  }
+export async function requireWritable(path: string): Promise<void> {
+  const target = await targetOf(path);
+  if (target.kind !== 'new') await access(target.path, constants.W_OK);
+  if (target.kind !== 'special') await requireWritableFolder(dirname(target.path));
 }
 
 /**
  * Finds out before the work whether new files could be written into that folder, which may not be
  * there yet.
- * @throws FlexCacheError when the nearest folder that exists is none, or may not be written.
+ *
+ * @throws the file system's error when the nearest folder that exists is none, or may not be written.
  */
-export async function checkFolderWritable(path: string): Promise<void> {
-  try {
-    await checkNearestFolder(path);
-  } catch (error) {
-    throw asFileError(error, path);
-  }
-}
-
-async function checkNearestFolder(path: string): Promise<void> {
+export async function requireWritableFolder(path: string): Promise<void> {
   let folder = path;
   while (!existsSync(folder)) folder = dirname(folder);
   await access(`${folder}/.`, constants.W_OK);
-}
-
-/** Gives the file system's refusals their stable code and a fix; passes on anything else. */
-export function asFileError(error: unknown, path: string): unknown {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new FlexCacheError('disk_full', `no space left for ${path}`, {
-        cause: error,
-        fix: 'free some space and run again',
-      });
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return new FlexCacheError('permission_denied', `${path} may not be written`, {
-        cause: error,
-        fix: 'choose another place with --out',
-      });
-    case 'EISDIR':
-      return new InvalidInputError('out', `${path} is a folder`, 'name a file with --out');
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return new InvalidInputError(
-        'out',
-        `${path} cannot be made: a file or folder is in the way`,
-        'choose another place with --out',
-      );
-    case 'ELOOP':
-    case 'ENAMETOOLONG':
-    case 'ENXIO':
-      return new InvalidInputError(
-        'out',
-        `${path} cannot be written: ${(error as Error).message}`,
-        'choose another place with --out',
-      );
-    default:
-      return error;
-  }
 }

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { systemErrorCode } from './file-errors.ts';
 
 /** Fields of /proc/<pid>/stat after the command's closing parenthesis (man 5 proc): state is the first. */
 const STATE_FIELD = 0;
@@ -24,7 +23,7 @@ export async function isRunning({ pid, startTime }: ProcessIdentity): Promise<bo
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if (systemErrorCode(error) !== 'EPERM') return false;
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   const found = await statOf(pid);
   if (found === null || startTime === UNKNOWN_START_TIME) return true;
