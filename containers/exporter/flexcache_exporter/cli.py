@@ -4,17 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-import onnxruntime
 import torch
 import transformers.utils.logging
 
 from .errors import CheckFailed, ExportError
+from .graph import PLACES, require_place
 from .model import Request
 from .package import MANIFEST_FILE, Naming, export_package
 from .source import Source
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,9 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     transformers.utils.logging.disable_progress_bar()
     try:
-        provider = PROVIDERS[options.check_on]
-        if provider not in onnxruntime.get_available_providers():
-            raise ExportError("--check-on", f"onnxruntime here has no {provider}", "install onnxruntime-gpu")
+        place = PLACES[options.check_on]
+        require_place(place)
         request = Request(
             width=options.width,
             height=options.height,
@@ -38,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             dtype=DTYPES[options.dtype],
         )
         naming = Naming(options.name, options.license, options.negative_prompt)
-        export_package(Source(options.folder), options.out, request, naming, provider, log=_log)
+        export_package(Source(options.folder), options.out, request, naming, place, log=_log)
     except ExportError as error:
         print(f"flexcache-export: {error}\n  fix: {error.fix}", file=sys.stderr)
         return 1 if isinstance(error, CheckFailed) else 2
@@ -78,5 +76,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--negative-prompt", help="instead of the empty prompt")
     parser.add_argument("--name", help="of the model; the folder's unless given")
     parser.add_argument("--license", help="of the model; the model card's unless given")
-    parser.add_argument("--check-on", choices=PROVIDERS, default="cpu", help="where onnxruntime runs the check (cpu)")
+    parser.add_argument("--check-on", choices=PLACES, default="cpu", help="where PyTorch and onnxruntime run the check (cpu)")
     return parser

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +23,51 @@ ROWS = (1, 2)
 BOUNDS = {torch.float32: 1e-4, torch.float16: 2e-2}
 
 
-def export_network(network: Network, dtype: torch.dtype, path: Path, provider: str) -> dict[int, float]:
+@dataclass(frozen=True)
+class Place:
+    """Where a check runs: the device of PyTorch, and the execution provider of onnxruntime."""
+
+    device: str
+    provider: str
+
+
+#: By the name that the command has for them.
+PLACES = {"cpu": Place("cpu", "CPUExecutionProvider"), "cuda": Place("cuda", "CUDAExecutionProvider")}
+
+
+def require_place(place: Place) -> None:
+    """Raises ExportError where PyTorch has no such device, or onnxruntime no such provider."""
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise ExportError("--check-on", "PyTorch here has no CUDA device", "check on the cpu, or where there is a GPU")
+    if place.provider not in onnxruntime.get_available_providers():
+        raise ExportError("--check-on", f"onnxruntime here has no {place.provider}", "install onnxruntime-gpu")
+
+
+def export_network(network: Network, dtype: torch.dtype, path: Path, place: Place) -> dict[int, float]:
     """Writes ``path`` and ``path.data`` and checks them; the differences found, by rows of the batch.
 
-    The check runs on the onnxruntime execution provider named. Raises CheckFailed where the graph takes or gives
-    something else than the network, or differs by more than the bound, and ExportError where its weights cannot be read.
+    Both sides of the check run at the place; the graph is made on the CPU. Raises CheckFailed where the graph takes or
+    gives something else than the network, or differs by more than the bound, and ExportError where its weights cannot
+    be read.
     """
     with torch.no_grad():
         reference = _load(network)
         examples = {rows: network.example(rows) for rows in ROWS}
-        expected = {
-            rows: [y.numpy() for y in _outputs(reference(**inputs))] for rows, inputs in examples.items()
-        }
+        reference.to(place.device)
+        expected = {rows: _computed(reference, inputs, place.device) for rows, inputs in examples.items()}
+        # Traced on the CPU: graphs name no device.
+        reference.to("cpu")
+        if place.device == "cuda":
+            # onnxruntime needs the memory that PyTorch keeps for later.
+            torch.cuda.empty_cache()
         module = network.rewrite(reference).eval()
         _write(network, module, examples[max(ROWS)], path)
     del reference, module
-    return _check(network, path, provider, examples, expected, BOUNDS[dtype])
+    return _check(network, path, place.provider, examples, expected, BOUNDS[dtype])
+
+
+def _computed(module: nn.Module, inputs: dict[str, torch.Tensor], device: str) -> list[np.ndarray]:
+    return [y.cpu().numpy() for y in _outputs(module(**{name: x.to(device) for name, x in inputs.items()}))]
 
 
 def _load(network: Network) -> nn.Module:
@@ -98,6 +128,13 @@ def _check(
     bound: float,
 ) -> dict[int, float]:
     session = onnxruntime.InferenceSession(path, providers=[provider])
+    # It says no more than a warning where a provider does not start, and takes the CPU.
+    if provider not in session.get_providers():
+        raise ExportError(
+            "--check-on",
+            f"onnxruntime cannot start its {provider} and would check on the CPU",
+            "install the CUDA and cuDNN that this onnxruntime-gpu needs; its warnings above name what is missing",
+        )
     found = ([x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()])
     wanted = (list(examples[max(ROWS)]), list(network.outputs))
     if (sorted(found[0]), found[1]) != (sorted(wanted[0]), wanted[1]):

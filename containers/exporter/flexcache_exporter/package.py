@@ -41,7 +41,7 @@ def export_package(
     out: Path,
     request: Request,
     naming: Naming,
-    provider: str = "CPUExecutionProvider",
+    place: graph.Place = graph.PLACES["cpu"],
     log: Callable[[str], None] = print,
 ) -> dict:
     """Exports what is not there yet and writes the manifest, which is returned.
@@ -69,7 +69,7 @@ def export_package(
             (out / MANIFEST_FILE).unlink(missing_ok=True)
             log(f"{network.name}: exporting")
             name = f"{_file_name(network.name)}.onnx"
-            differences = graph.export_network(network, request.dtype, Path(partial) / name, provider)
+            differences = graph.export_network(network, request.dtype, Path(partial) / name, place)
             files[network.name] = [describe_file(path) for path in graph.move(Path(partial) / name, out / name)]
             record.enter(network.name, fingerprint, files[network.name], differences)
             found = ", ".join(f"{difference:.1e} with {rows} rows" for rows, difference in differences.items())

@@ -81,8 +81,9 @@ class Tiles:
         for row, row_share in zip(rows.starts(fine), rows.shares(fine), strict=True):
             band = 0
             for column, share in zip(columns.starts(fine), columns.shares(fine), strict=True):
-                band = band + F.pad(next(rest).float() * share, (column, after - column))
-            whole = whole + F.pad(band * row_share.unsqueeze(1), (0, 0, row, below - row))
+                tile = next(rest).float()
+                band = band + F.pad(tile * share.to(tile.device), (column, after - column))
+            whole = whole + F.pad(band * row_share.to(band.device).unsqueeze(1), (0, 0, row, below - row))
         return whole
 
 

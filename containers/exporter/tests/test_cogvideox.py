@@ -16,7 +16,7 @@ from reader import Package, operators_of
 from flexcache_exporter.cli import main
 from flexcache_exporter.errors import ExportError
 from flexcache_exporter.families import cogvideox, open_model
-from flexcache_exporter.graph import export_network, relative_difference
+from flexcache_exporter.graph import PLACES, export_network, relative_difference
 from flexcache_exporter.model import Request
 from flexcache_exporter.package import fingerprint_of
 from flexcache_exporter.source import Source
@@ -225,7 +225,7 @@ def request(**more) -> Request:
 
 def test_weights_of_16_bits(saved, tmp_path):
     networks = {network.name: network for network in open_model(Source(saved["5b"]), request()).networks}
-    export_network(networks["denoiser"], torch.float16, tmp_path / "denoiser.onnx", "CPUExecutionProvider")
+    export_network(networks["denoiser"], torch.float16, tmp_path / "denoiser.onnx", PLACES["cpu"])
 
 
 def test_another_schedule_is_another_denoiser_alone(copy):

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, arguments, change
 
 from flexcache_exporter.cli import main
@@ -87,6 +88,12 @@ def test_a_scheduler_without_a_fixed_shift(copy, tmp_path, capsys):
     error = refusal(copy, tmp_path / "out", capsys)
     assert "DDIMScheduler gives no fixed shift of flow sigmas" in error
     assert "fix: give the shift with --shift" in error
+
+
+def test_a_check_on_a_gpu_that_is_not_there(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    error = refusal(saved, tmp_path / "out", capsys, "--check-on", "cuda")
+    assert error.startswith("flexcache-export: --check-on: PyTorch here has no CUDA device\n")
 
 
 def test_weights_that_are_missing(copy, tmp_path, capsys):

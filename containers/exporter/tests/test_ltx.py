@@ -16,7 +16,7 @@ from flexcache_exporter import operators
 from flexcache_exporter.cli import main
 from flexcache_exporter.errors import ExportError
 from flexcache_exporter.families import ltx, open_model
-from flexcache_exporter.graph import export_network, relative_difference
+from flexcache_exporter.graph import PLACES, export_network, relative_difference
 from flexcache_exporter.model import Latent, Request
 from flexcache_exporter.package import fingerprint_of
 from flexcache_exporter.source import Source
@@ -200,7 +200,7 @@ def test_the_encoder_of_later_versions_is_exported_equal(copy, tmp_path):
     model = open_model(Source(copy), request())
     assert (model.latent.frames, model.latent.height, model.latent.width) == LATENT[1:]
     network = model.networks[3]
-    differences = export_network(network, torch.float32, tmp_path / "vae.onnx", "CPUExecutionProvider")
+    differences = export_network(network, torch.float32, tmp_path / "vae.onnx", PLACES["cpu"])
     assert max(differences.values()) < TOLERANCE
     (output,) = onnxruntime.InferenceSession(tmp_path / "vae.onnx").get_outputs()
     assert output.shape[1:] == list(LATENT)
@@ -255,7 +255,7 @@ def test_the_denoiser_is_made_of_fused_operators(saved, tmp_path, monkeypatch):
     # As of a wide transformer, of which a block of CUDA does not hold a token.
     monkeypatch.setattr(operators, "ROTATED_AT_ONCE", 16)
     network = open_model(Source(saved), request()).networks[1]
-    export_network(network, torch.float16, tmp_path / "denoiser.onnx", "CPUExecutionProvider")
+    export_network(network, torch.float16, tmp_path / "denoiser.onnx", PLACES["cpu"])
     used = operators_of(tmp_path / "denoiser.onnx")
     # One block: an attention to itself and one to the prompt, and two norms beside those of queries and keys.
     assert used.count("MultiHeadAttention") == 2

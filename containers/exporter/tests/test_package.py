@@ -177,7 +177,7 @@ def test_a_network_that_is_rewritten_into_another_one_is_found_out(tmp_path, wei
         example=lambda rows: {"x": torch.arange(1.0, 1 + 3 * rows).view(rows, 3)},
     )
     with pytest.raises(CheckFailed, match="scale: with 1 rows"):
-        graph.export_network(network, torch.float32, tmp_path / "scale.onnx", "CPUExecutionProvider")
+        graph.export_network(network, torch.float32, tmp_path / "scale.onnx", graph.PLACES["cpu"])
 
 
 class Scale(nn.Module):

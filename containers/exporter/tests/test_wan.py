@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipe
 from reader import Package, operators_of, require_mask_decides
 
 from flexcache_exporter.families import open_model, wan
-from flexcache_exporter.graph import export_network, relative_difference
+from flexcache_exporter.graph import PLACES, export_network, relative_difference
 from flexcache_exporter.model import Request
 from flexcache_exporter.source import Source
 from flexcache_exporter.tiles import Axis, Tiles
@@ -181,7 +181,7 @@ def test_weights_of_16_bits_take_half_the_space(export, saved, tmp_path):
     dtype = torch.float16
     request = Request(tiny.WIDTH, tiny.HEIGHT, tiny.FRAMES, max_tokens=tiny.MAX_TOKENS, dtype=dtype)
     networks = {network.name: network for network in open_model(Source(saved), request).networks}
-    export_network(networks["denoiser"], dtype, tmp_path / "denoiser.onnx", "CPUExecutionProvider")
+    export_network(networks["denoiser"], dtype, tmp_path / "denoiser.onnx", PLACES["cpu"])
     whole = (export.out / "denoiser.onnx.data").stat().st_size
     assert 0.4 * whole < (tmp_path / "denoiser.onnx.data").stat().st_size < 0.7 * whole
     session = onnxruntime.InferenceSession(tmp_path / "denoiser.onnx")

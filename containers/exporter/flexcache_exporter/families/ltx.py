@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LT
 from diffusers.models.autoencoders.autoencoder_kl_ltx import LTXVideoCausalConv3d
 from diffusers.models.normalization import RMSNorm
 from diffusers.models.transformers.transformer_ltx import LTXAttention
+from torch.overrides import TorchFunctionMode
 from transformers import T5EncoderModel
 
 from .. import operators
@@ -264,11 +265,21 @@ class VaeDecoder(_Vae):
         return to_video(pixels)
 
 
+class DrawnOnCpu(TorchFunctionMode):
+    """Normal numbers are those of the CPU's generator on every device."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        device = kwargs.pop("device", None) if function is torch.randn else None
+        drawn = function(*args, **kwargs)
+        return drawn if device is None else drawn.to(device)
+
+
 class SeededVaeDecoder(VaeDecoder):
     """The same with noise from a seed of its own where the decoder's layers draw any."""
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        with torch.random.fork_rng(devices=()):
+        with torch.random.fork_rng(devices=()), DrawnOnCpu():
             torch.manual_seed(NOISE_SEED)
             return super().forward(latent)
 
