@@ -15,6 +15,7 @@ import { EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
 import { refuseEmptyValues } from './empty-values.ts';
 import { errorLine, errorReport, isInvalidInput } from './error-line.ts';
+import { addModelCommands } from './model-commands.ts';
 import { addPriceCommands } from './price-commands.ts';
 import { printableOutput } from './printable.ts';
 import { addReportCommands } from './report-commands.ts';
@@ -107,6 +108,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
   addCalibrationCommands(program, context, exitWith);
   addReportCommands(program, context, exitWith);
   addPriceCommands(program, context, exitWith);
+  addModelCommands(program, context, exitWith);
 
   program
     .command('serve')

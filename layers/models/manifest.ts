@@ -203,7 +203,7 @@ async function readManifest(directory: string): Promise<string> {
 /**
  * The manifest in the text of a package's `model.json`.
  *
- * @throws FlexCacheError `model_corrupt` naming the first wrong field.
+ * @throws FlexCacheError `model_corrupt` naming the first wrong field; its cause is an AggregateError with one such error a field.
  */
 export function parseManifest(directory: string, text: string): ModelManifest {
   const path = join(directory, MANIFEST_FILE);
@@ -219,12 +219,27 @@ export function parseManifest(directory: string, text: string): ModelManifest {
   }
   const parsed = manifestSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue!.path.join('.') || 'the whole file';
-  throw new FlexCacheError('model_corrupt', `${path}: ${field}: ${issue!.message}`, {
+  const problems = parsed.error.issues.map((issue) => wrongField(path, issue));
+  const { code, message, field, fix } = problems[0]!;
+  throw new FlexCacheError(code, message, {
+    field: field!,
+    fix: fix!,
+    cause: new AggregateError(problems, `${path} is no manifest`),
+  });
+}
+
+function wrongField(path: string, issue: z.core.$ZodIssue): FlexCacheError {
+  if (issue.code === 'unrecognized_keys') {
+    const field = [...issue.path, issue.keys[0]].join('.');
+    return new FlexCacheError('model_corrupt', `${path}: ${field}: no such field`, {
+      field,
+      fix: `remove ${field} from ${MANIFEST_FILE}, or write it as docs/model-package.schema.json has it`,
+    });
+  }
+  const field = issue.path.join('.') || 'the whole file';
+  return new FlexCacheError('model_corrupt', `${path}: ${field}: ${issue.message}`, {
     field,
     fix: `correct ${field} in ${MANIFEST_FILE}, or ${REINSTALL}`,
-    cause: parsed.error,
   });
 }
 
@@ -297,6 +312,18 @@ export function packageFiles(
     ...file,
     path: join(directory, file.path),
   }));
+}
+
+/** Bytes of each network that a package has, external data included: its weights, for the most part. */
+export function networkBytes(
+  manifest: Pick<ModelManifest, 'files'>,
+): Partial<Record<NetworkName, number>> {
+  return Object.fromEntries(
+    NETWORK_NAMES.filter((name) => manifest.files[name] !== undefined).map((name) => [
+      name,
+      declaredFiles(manifest, [name]).reduce((sum, { bytes }) => sum + bytes, 0),
+    ]),
+  );
 }
 
 /** @throws FlexCacheError `model_missing` or `model_corrupt` naming the file, whose path is absolute. */

@@ -5,6 +5,7 @@ import { elementCount } from '#core/tensor.ts';
 import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
 import { KeptTensors } from './kept-tensors.ts';
 import type { NetworkName } from './manifest.ts';
+import type { NetworkSignature, TensorSignature } from './network-signature.ts';
 
 /** Whatever goes wrong is in the error that is thrown: nothing is written to the terminal beside it. */
 ort.env.logLevel = 'fatal';
@@ -85,6 +86,19 @@ export class OnnxNetworks implements NetworkRunner {
    */
   async load(network: NetworkName): Promise<void> {
     await this.#session(network);
+  }
+
+  /**
+   * What a network takes and gives by its own graph. An extent that differs from run to run has a name.
+   *
+   * @throws FlexCacheError as `load` does.
+   */
+  async signature(network: NetworkName): Promise<NetworkSignature> {
+    const { inputMetadata, outputMetadata } = await this.#session(network);
+    return {
+      inputs: inputMetadata.map(tensorSignature),
+      outputs: outputMetadata.map(tensorSignature),
+    };
   }
 
   async run(
@@ -193,6 +207,13 @@ const PROVIDER_FAILURE = /webgpu|adapter|cuda|provider|shared library|no availab
 
 function isProviderFailure(error: unknown): boolean {
   return PROVIDER_FAILURE.test(messageOf(error));
+}
+
+function tensorSignature(metadata: ort.InferenceSession.ValueMetadata): TensorSignature {
+  const { name } = metadata;
+  return metadata.isTensor
+    ? { name, type: metadata.type, shape: metadata.shape }
+    : { name, type: 'not a tensor', shape: [] };
 }
 
 function float32Output(network: string, name: string, tensor: ort.Tensor): NetworkTensor {

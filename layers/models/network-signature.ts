@@ -1,0 +1,93 @@
+import { logitCount } from '#core/shown-attributes.ts';
+import type { ModelManifest, NetworkName } from './manifest.ts';
+
+/** An input or output of a network. */
+export interface TensorSignature {
+  name: string;
+  /** As onnxruntime calls it: `float32`, `int64`. */
+  type: string;
+  /** Extents: a number, or a name for one that differs from run to run. */
+  shape: readonly (number | string)[];
+}
+
+/** What a network takes and gives. */
+export interface NetworkSignature {
+  inputs: readonly TensorSignature[];
+  outputs: readonly TensorSignature[];
+}
+
+/** The extent of the batch, first of every input and output. */
+export const BATCH = 'B';
+
+/** The extents of what a denoiser with regions reads and gives for some of its tokens. */
+const LIVE = 'live';
+const CONTEXT = 'context';
+
+/** Whether an input or output of a denoiser is there for regions alone. */
+export function isRegional({ shape }: TensorSignature): boolean {
+  return shape.includes(LIVE) || shape.includes(CONTEXT);
+}
+
+/** What a network of a package has to take and to give; docs/architecture.md says what it means. */
+export function expectedSignature(network: NetworkName, manifest: ModelManifest): NetworkSignature {
+  const { text, latent: extents, video: pixels } = manifest;
+  const grid = [extents.frames, extents.height, extents.width];
+  const latent = float32('latent', extents.channels, ...grid);
+  const video = float32('video', pixels.frames, 3, pixels.height, pixels.width);
+  const tokens = [int64('input_ids', text.maxTokens), int64('attention_mask', text.maxTokens)];
+  const embedding = float32('embedding', manifest.embedding.dimensions);
+  switch (network) {
+    case 'textEncoder':
+      return { inputs: tokens, outputs: [float32('states', text.maxTokens, text.hidden)] };
+    case 'denoiser':
+      return denoiserSignature(manifest, latent);
+    case 'vaeDecoder':
+      return { inputs: [latent], outputs: [video] };
+    case 'vaeEncoder':
+      return { inputs: [video], outputs: [latent] };
+    case 'segmenter':
+      return { inputs: [latent], outputs: [float32('mask_logits', ...grid)] };
+    case 'textTower': {
+      const labels = manifest.splitter.labels.length;
+      const logits = float32('part_logits', text.maxTokens, labels);
+      return { inputs: tokens, outputs: [embedding, logits] };
+    }
+    case 'videoTower':
+      return { inputs: [latent], outputs: [embedding] };
+    case 'judge': {
+      const logits = float32('logits', logitCount(manifest.judge?.attributes ?? []));
+      return { inputs: [latent], outputs: [logits, float32('features', 'features')] };
+    }
+  }
+}
+
+function denoiserSignature(
+  { text, regions }: ModelManifest,
+  latent: TensorSignature,
+): NetworkSignature {
+  const inputs = [
+    latent,
+    float32('time'),
+    float32('text_states', text.maxTokens, text.hidden),
+    int64('text_mask', text.maxTokens),
+  ];
+  const outputs = [{ ...latent, name: 'velocity' }];
+  if (regions === undefined) return { inputs, outputs };
+  const { blocks, heads, headWidth } = regions;
+  inputs.push(int64('live', LIVE));
+  for (let block = 0; block < blocks; block++) {
+    for (const name of [`keys_${block}`, `values_${block}`]) {
+      inputs.push(float32(`context_${name}`, heads, CONTEXT, headWidth));
+      outputs.push(float32(name, heads, LIVE, headWidth));
+    }
+  }
+  return { inputs, outputs };
+}
+
+function float32(name: string, ...extents: (number | string)[]): TensorSignature {
+  return { name, type: 'float32', shape: [BATCH, ...extents] };
+}
+
+function int64(name: string, ...extents: (number | string)[]): TensorSignature {
+  return { name, type: 'int64', shape: [BATCH, ...extents] };
+}
