@@ -231,7 +231,7 @@ async function rawDenoiser(): Promise<{
         ]),
       };
       for (const [name, input] of Object.entries(regions?.allTokens(rows) ?? {})) {
-        if ('kept' in input) continue;
+        if (!('data' in input)) continue;
         const type = input.data instanceof Float32Array ? 'float32' : 'int64';
         feeds[name] = new ort.Tensor(type, input.data as Float32Array, input.shape);
       }

@@ -33,6 +33,7 @@ export class CallThread<Request, Response> {
   readonly #data: unknown;
   readonly #pending = new Map<number, PendingCall<Response>>();
   #worker: Worker | null = null;
+  #starts = 0;
   #nextId = 0;
   #closed = false;
 
@@ -52,17 +53,23 @@ export class CallThread<Request, Response> {
     return this.#worker !== null && !this.#closed;
   }
 
+  /** How many threads there were, this one included: what an earlier one kept is gone. */
+  get starts(): number {
+    return this.#starts;
+  }
+
   /** Calls that wait for their answer. */
   get waiting(): number {
     return this.#pending.size;
   }
 
   /**
-   * Requests are copied: callers keep theirs.
+   * Requests are copied: callers keep theirs, but for what is transferred.
    *
+   * @param transferred buffers of the request that move to the thread
    * @throws FlexCacheError of the thread's work, or `internal` when the thread dies or was closed.
    */
-  call(request: Request): Promise<Response> {
+  call(request: Request, transferred: readonly Transferable[] = []): Promise<Response> {
     if (this.#closed) {
       return Promise.reject(new FlexCacheError('internal', `the ${this.#name} was closed`));
     }
@@ -71,7 +78,7 @@ export class CallThread<Request, Response> {
     return new Promise((resolve, reject) => {
       this.#pending.set(call.id, { resolve, reject });
       this.#updateReference(worker);
-      worker.postMessage(call);
+      worker.postMessage(call, transferred);
     });
   }
 
@@ -81,6 +88,7 @@ export class CallThread<Request, Response> {
   }
 
   #start(): Worker {
+    this.#starts++;
     const worker = new Worker(this.#file, { workerData: this.#data });
     worker.on('message', (reply: Reply<Response>) => this.#settle(worker, reply));
     worker.on('error', (cause) => {

@@ -7,7 +7,6 @@ import type { NetworkInputs, NetworkRunner, NetworkTensors, RunOptions } from '.
  * Runs a network and picks one output, checking its shape.
  *
  * @param shape expected extents, batch included
- * @param keep outputs that stay beside the networks
  * @throws FlexCacheError `model_corrupt` when the network answers something else.
  */
 export async function callNetwork(
@@ -16,9 +15,9 @@ export async function callNetwork(
   inputs: NetworkInputs,
   output: string,
   shape: readonly number[],
-  keep: NonNullable<RunOptions['keep']> = {},
+  options: Omit<RunOptions, 'outputs'> = {},
 ): Promise<Tensor> {
-  const outputs = await networks.run(network, inputs, { outputs: [output], keep });
+  const outputs = await networks.run(network, inputs, { ...options, outputs: [output] });
   return pickOutput(outputs, network, output, shape);
 }
 

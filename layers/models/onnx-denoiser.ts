@@ -3,12 +3,14 @@ import { elementCount, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import type { ModelManifest } from './manifest.ts';
 import type { RegionDenoiser, TextCondition, TokenContext, VelocityRequest } from './model.ts';
-import { callNetwork } from './network-call.ts';
-import type { NetworkInputs, NetworkRunner, NetworkTensor } from './onnx-networks.ts';
+import { callNetwork, withoutBatch } from './network-call.ts';
+import type { NetworkInputs, NetworkRunner, NetworkTensor, RunOptions } from './onnx-networks.ts';
 
 /** Axis of keys and values `[B, heads, tokens, width]` along which rows of the batch lie, and tokens. */
 const ROWS_AXIS = 0;
 const TOKENS_AXIS = 2;
+/** The denoiser's output. */
+const VELOCITY = 'velocity';
 
 /** The denoiser of a package: of whole latents and, where the package's graph can, of some tokens alone. */
 export class OnnxDenoiser {
@@ -31,11 +33,16 @@ export class OnnxDenoiser {
     guidance: number,
   ): Promise<Tensor[]> {
     if (requests.length === 0) return [];
-    const rows = guidedRows(requests, unconditional, guidance);
-    const inputs = { ...rowInputs(rows), ...this.regions?.allTokens(rows.length) };
-    const shape = [rows.length, ...this.#shape];
-    const velocity = await callNetwork(this.#networks, 'denoiser', inputs, 'velocity', shape);
-    return guidedVelocities(velocity, guidance);
+    const { rows, inputs, guided } = denoiserCall(requests, unconditional, guidance);
+    const velocities = await callNetwork(
+      this.#networks,
+      'denoiser',
+      { ...inputs, ...this.regions?.allTokens(rows) },
+      VELOCITY,
+      [requests.length, ...this.#shape],
+      { ...(guided && { guided }) },
+    );
+    return rowsOf(velocities);
   }
 }
 
@@ -69,11 +76,10 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     unconditional: TextCondition,
     guidance: number,
   ): Promise<{ velocity: Tensor; context: TokenContext }> {
-    const rows = guidedRows([request], unconditional, guidance);
-    const inputs = { ...rowInputs(rows), ...this.allTokens(rows.length) };
+    const call = denoiserCall([request], unconditional, guidance);
     const context = this.#newContext();
     try {
-      const velocity = await this.#velocity(inputs, rows.length, guidance, context.keep);
+      const velocity = await this.#velocity(call, this.allTokens(call.rows), context.keep);
       return { velocity, context };
     } catch (error) {
       await context.release();
@@ -87,8 +93,9 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     unconditional: TextCondition,
     guidance: number,
   ): Promise<TokenContext> {
+    const request = { latent: clean, time: 0, condition: unconditional };
     const inputs = {
-      ...rowInputs([{ latent: clean, time: 0, condition: unconditional }]),
+      ...denoiserCall([request], unconditional, 1).inputs,
       ...this.#noContext(1),
       live: liveInput(1, tokens),
     };
@@ -117,15 +124,21 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     ]).flat();
   }
 
+  /** The velocity of the one request of a call. */
   async #velocity(
-    inputs: NetworkInputs,
-    rows: number,
-    guidance: number,
+    { inputs, guided }: DenoiserCall,
+    tokens: NetworkInputs,
     keep: Readonly<Record<string, string>> = {},
   ): Promise<Tensor> {
-    const shape = [rows, ...this.#shape];
-    const velocity = await callNetwork(this.#networks, 'denoiser', inputs, 'velocity', shape, keep);
-    return guidedVelocities(velocity, guidance)[0]!;
+    const velocity = await callNetwork(
+      this.#networks,
+      'denoiser',
+      { ...inputs, ...tokens },
+      VELOCITY,
+      [1, ...this.#shape],
+      { keep, ...(guided && { guided }) },
+    );
+    return withoutBatch(velocity);
   }
 
   #newContext(): TokenContext & { keep: Readonly<Record<string, string>>; names: string[] } {
@@ -141,42 +154,56 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
       names,
       restrict: (tokens) => networks.gather(names, TOKENS_AXIS, tokens),
       velocity: (request, live, unconditional, guidance) => {
-        const rows = guidedRows([request], unconditional, guidance);
-        const inputs = { ...rowInputs(rows), ...kept, live: liveInput(rows.length, live) };
-        return this.#velocity(inputs, rows.length, guidance);
+        const call = denoiserCall([request], unconditional, guidance);
+        return this.#velocity(call, { ...kept, live: liveInput(call.rows, live) });
       },
       release: () => networks.release(names),
     };
   }
 }
 
-/** Guidance 1 is the conditional velocity itself; any other takes the unconditional one of each as well. */
-function guidedRows(
+/** Inputs of the denoiser for some requests, and what the batch has with guidance. */
+interface DenoiserCall {
+  /** Rows of the batch. */
+  rows: number;
+  inputs: NetworkInputs;
+  guided: NonNullable<RunOptions['guided']> | undefined;
+}
+
+/**
+ * The conditional rows and, unless guidance is 1, then the unconditional ones. Texts stay with the network, as they
+ * are the same for all steps of a run.
+ */
+function denoiserCall(
   requests: readonly VelocityRequest[],
   unconditional: TextCondition,
   guidance: number,
-): readonly VelocityRequest[] {
-  if (guidance === 1) return requests;
-  return [...requests, ...requests.map((request) => ({ ...request, condition: unconditional }))];
-}
-
-function rowInputs(rows: readonly VelocityRequest[]): NetworkInputs {
-  const batch = rows.length;
-  const { latent, condition } = rows[0]!;
+): DenoiserCall {
+  const times = guidance === 1 ? 1 : 2;
+  const rows = times * requests.length;
+  const texts = requests.map(({ condition }) => condition);
+  const all = guidance === 1 ? texts : [...texts, ...texts.map(() => unconditional)];
+  const { latent } = requests[0]!;
+  const latents = {
+    data: concatenate(requests.map((request) => request.latent.data)),
+    shape: [requests.length, ...latent.shape],
+  };
+  const requestTimes = requests.map(({ time }) => time);
   return {
-    latent: {
-      data: concatenate(rows.map((row) => row.latent.data)),
-      shape: [batch, ...latent.shape],
+    rows,
+    inputs: {
+      latent: { handed: latents, times },
+      time: {
+        data: Float32Array.from({ length: rows }, (_, row) => requestTimes[row % requests.length]!),
+        shape: [rows],
+      },
+      text_states: { constants: all.map(({ states }) => states) },
+      text_mask: {
+        data: concatenateInt64(all.map(({ mask }) => mask)),
+        shape: [rows, unconditional.mask.length],
+      },
     },
-    time: { data: Float32Array.from(rows, ({ time }) => time), shape: [batch] },
-    text_states: {
-      data: concatenate(rows.map((row) => row.condition.states.data)),
-      shape: [batch, ...condition.states.shape],
-    },
-    text_mask: {
-      data: concatenateInt64(rows.map((row) => row.condition.mask)),
-      shape: [batch, condition.mask.length],
-    },
+    guided: guidance === 1 ? undefined : { output: VELOCITY, scale: guidance, into: 'latent' },
   };
 }
 
@@ -188,29 +215,14 @@ function liveInput(rows: number, tokens: readonly number[]): NetworkTensor {
   return { data, shape: [rows, row.length] };
 }
 
-/** One velocity a request, of the rows that `guidedRows` made: `v_u + guidance * (v_c - v_u)`. */
-function guidedVelocities({ data, shape }: Tensor, guidance: number): Tensor[] {
-  const [rows, ...latentShape] = shape;
-  const count = elementCount(latentShape);
-  const rowOf = (row: number): Float32Array => data.subarray(row * count, (row + 1) * count);
-  const requests = guidance === 1 ? rows! : rows! / 2;
-  return Array.from({ length: requests }, (_, row) => ({
-    data: guidance === 1 ? rowOf(row) : guided(rowOf(row), rowOf(requests + row), guidance),
-    shape: latentShape,
+/** Each row of a batch. */
+function rowsOf({ data, shape }: Tensor): Tensor[] {
+  const [rows, ...rowShape] = shape;
+  const count = elementCount(rowShape);
+  return Array.from({ length: rows! }, (_, row) => ({
+    data: data.subarray(row * count, (row + 1) * count),
+    shape: rowShape,
   }));
-}
-
-function guided(
-  conditional: Float32Array,
-  unconditional: Float32Array,
-  guidance: number,
-): Float32Array {
-  const velocity = new Float32Array(conditional.length);
-  for (let index = 0; index < velocity.length; index++) {
-    const free = unconditional[index]!;
-    velocity[index] = free + guidance * (conditional[index]! - free);
-  }
-  return velocity;
 }
 
 function concatenateInt64(parts: readonly BigInt64Array[]): BigInt64Array {

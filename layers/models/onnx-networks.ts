@@ -3,6 +3,8 @@ import * as ort from 'onnxruntime-node';
 import { FlexCacheError } from '#core/errors.ts';
 import { elementCount } from '#core/tensor.ts';
 import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
+import { guide } from './guidance.ts';
+import { InputRows } from './input-rows.ts';
 import { KeptTensors } from './kept-tensors.ts';
 import type { NetworkName } from './manifest.ts';
 import type { NetworkSignature, TensorSignature } from './network-signature.ts';
@@ -38,13 +40,37 @@ export interface KeptTensor {
   kept: string;
 }
 
-export type NetworkInputs = Record<string, NetworkTensor | KeptTensor>;
+/** Rows that the caller hands over, and does not touch again: they move instead of being copied. */
+export interface HandedTensor {
+  /** In a buffer of its own. */
+  handed: NetworkTensor;
+  /** How many times over, one after the other, the network gets all rows. */
+  times: number;
+}
+
+/** Rows that never change, without the extent of the batch: each is sent once, and stays where networks run for a while. */
+export interface ConstantRows {
+  constants: readonly NetworkTensor[];
+}
+
+export type NetworkInput = NetworkTensor | KeptTensor | HandedTensor | ConstantRows;
+
+export type NetworkInputs = Record<string, NetworkInput>;
+
+/** An output whose second half of rows is what guidance leads away from (`guide`): half as many rows are handed back. */
+export interface GuidedOutput {
+  output: string;
+  scale: number;
+  /** The input that was handed over, as large as the result, whose memory the result takes. */
+  into: string;
+}
 
 export interface RunOptions {
   /** Outputs that are handed back; all unless said. */
   outputs?: readonly string[];
   /** Outputs that stay where networks run, and the name of each: what is large is never copied out. */
   keep?: Readonly<Record<string, string>>;
+  guided?: GuidedOutput;
 }
 
 /** Runs the networks of one package. `OnnxNetworks` does it here, `NetworkThread` in a worker thread. */
@@ -70,6 +96,9 @@ export class OnnxNetworks implements NetworkRunner {
   readonly #options: Required<OnnxOptions>;
   readonly #sessions = new Map<NetworkName, Promise<ort.InferenceSession>>();
   readonly #kept = new KeptTensors();
+  readonly #rows = new InputRows();
+  /** Ends with the last run so far. A run keeps the thread busy anyway, and has the memory of its rows for itself. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(paths: Partial<Record<NetworkName, string>>, options: OnnxOptions = {}) {
     this.#paths = paths;
@@ -104,12 +133,27 @@ export class OnnxNetworks implements NetworkRunner {
   async run(
     network: NetworkName,
     inputs: NetworkInputs,
-    { outputs, keep = {} }: RunOptions = {},
+    options: RunOptions = {},
   ): Promise<NetworkTensors> {
     const session = await this.#session(network);
+    const before = this.#turn;
+    const running = before.then(() => this.#run(network, session, inputs, options));
+    this.#turn = running.then(
+      () => {},
+      () => {},
+    );
+    return running;
+  }
+
+  async #run(
+    network: NetworkName,
+    session: ort.InferenceSession,
+    inputs: NetworkInputs,
+    { outputs, keep = {}, guided }: RunOptions,
+  ): Promise<NetworkTensors> {
     const feeds: Record<string, ort.Tensor> = {};
     for (const [name, input] of Object.entries(inputs)) {
-      const { data, shape } = 'kept' in input ? this.#kept.get(input.kept) : input;
+      const { data, shape } = this.#tensorOf(`${network} ${name}`, input);
       feeds[name] =
         data instanceof Float32Array
           ? new ort.Tensor('float32', data, shape)
@@ -131,10 +175,17 @@ export class OnnxNetworks implements NetworkRunner {
     for (const [name, tensor] of Object.entries(results)) {
       const output = float32Output(network, name, tensor);
       const keptAs = keep[name];
-      if (keptAs === undefined) found[name] = output;
-      else this.#kept.set(keptAs, output);
+      if (keptAs !== undefined) this.#kept.set(keptAs, output);
+      else found[name] = guided?.output === name ? guidedInto(output, guided, inputs) : output;
     }
     return found;
+  }
+
+  #tensorOf(place: string, input: NetworkInput): NetworkTensor {
+    if ('kept' in input) return this.#kept.get(input.kept);
+    if ('handed' in input) return this.#rows.repeat(place, input.handed, input.times);
+    if ('constants' in input) return this.#rows.stack(place, input.constants);
+    return input;
   }
 
   async gather(names: readonly string[], axis: number, indices: readonly number[]): Promise<void> {
@@ -200,6 +251,24 @@ export class OnnxNetworks implements NetworkRunner {
       if (session.status === 'fulfilled') await session.value.release();
     }
   }
+}
+
+function guidedInto(
+  { data, shape }: NetworkTensor,
+  { output, scale, into }: GuidedOutput,
+  inputs: NetworkInputs,
+): NetworkTensor {
+  const input = inputs[into];
+  const place = input !== undefined && 'handed' in input ? input.handed.data : null;
+  if (!(place instanceof Float32Array) || place.length * 2 !== data.length) {
+    throw new FlexCacheError(
+      'model_corrupt',
+      `${output} has ${data.length} values, which are not two for each of the input ${into}`,
+      { field: 'files.denoiser', fix: 'export the model package again for its manifest' },
+    );
+  }
+  guide(data as Float32Array, scale, place);
+  return { data: place, shape: shape.with(0, shape[0]! / 2) };
 }
 
 /** Words of onnxruntime 1.30's messages when a provider's library or device is not there. */

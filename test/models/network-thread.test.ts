@@ -70,6 +70,68 @@ describe('NetworkThread', () => {
     await expect(thread.gather(['rectified'], 1, [4])).rejects.toMatchObject({ code: 'internal' });
   });
 
+  it('stacks rows that never change, in the order of each call', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+    const [one, other] = [
+      { data: Float32Array.of(1, -2, 3, -4), shape: [4] },
+      { data: Float32Array.of(5, 6, -7, -8), shape: [4] },
+    ];
+
+    // Act
+    const stacks = await Promise.all(
+      [[one, other], [other, one], [one]].map((constants) =>
+        thread.run('judge', { x: { constants } }),
+      ),
+    );
+
+    // Assess
+    expect(stacks.map(({ y }) => y)).toEqual([
+      { data: Float32Array.of(1, 0, 3, 0, 5, 6, 0, 0), shape: [2, 4] },
+      { data: Float32Array.of(5, 6, 0, 0, 1, 0, 3, 0), shape: [2, 4] },
+      { data: Float32Array.of(1, 0, 3, 0), shape: [1, 4] },
+    ]);
+    expect(one.data).toHaveLength(4);
+  });
+
+  it('sends constants once to each thread', async () => {
+    // Prepare
+    const thread = open({}, {}, new URL('./threads/counting-thread.ts', import.meta.url));
+    const constants = [{ data: Float32Array.of(1), shape: [1] }];
+    const sent = async (): Promise<number> =>
+      (await thread.run('judge', { x: { constants } }))['added']!.data[0] as number;
+
+    // Act
+    const before = [await sent(), await sent()];
+    await expect(thread.run('denoiser', {})).rejects.toThrow('exit code 7');
+    const after = [await sent(), await sent()];
+
+    // Assess
+    expect(before).toEqual([1, 0]);
+    expect(after).toEqual([1, 0]);
+  });
+
+  it('takes what is handed over without a copy, and lays it out anew in each call', async () => {
+    // Prepare
+    const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
+    const rows = [1, 5].map((value) => ({
+      data: Float32Array.of(value, -2, 3, -4),
+      shape: [1, 4],
+    }));
+
+    // Act
+    const answers = await Promise.all(
+      rows.map((handed) => thread.run('judge', { x: { handed, times: 2 } })),
+    );
+
+    // Assess
+    expect(answers.map(({ y }) => [...y!.data])).toEqual([
+      [1, 0, 3, 0, 1, 0, 3, 0],
+      [5, 0, 3, 0, 5, 0, 3, 0],
+    ]);
+    expect(rows.map(({ data }) => data.length)).toEqual([0, 0]);
+  });
+
   it('hands back only the outputs that are asked for', async () => {
     const thread = open({ judge: await writeRelu(await temporaryDirectory()) });
 

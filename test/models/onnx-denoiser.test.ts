@@ -68,6 +68,23 @@ describe('the denoiser of the demo package', { timeout: 60_000 }, () => {
     expect(outside.every((value) => value === 0)).toBe(true);
   });
 
+  it('gives calls at the same time what each gives alone, to the last bit', async () => {
+    // Prepare
+    const { condition } = request;
+    const others = [request.latent, standardNormalNoise(SHAPE, 4, 'start')];
+    const velocityOf = (latent: Tensor): Promise<Tensor> =>
+      model.velocity(latent, 0.5, condition, unconditional, GUIDANCE);
+
+    // Act
+    const together = await Promise.all(others.map(velocityOf));
+
+    // Assess
+    for (const [index, latent] of others.entries()) {
+      expect(together[index]!.data).toEqual((await velocityOf(latent)).data);
+    }
+    expect(together[0]!.data).not.toEqual(together[1]!.data);
+  });
+
   it('never reads what the latent has outside the live tokens', async () => {
     // Prepare
     const { context } = await model.regions!.velocityAndContext(request, unconditional, GUIDANCE);
