@@ -133,6 +133,8 @@ const manifestSchema = z.strictObject({
         .min(1),
     })
     .optional(),
+  // Of a GPU's memory, what each network takes with the rows that it is run with, as its exporter measured it.
+  gpuBytes: z.partialRecord(z.enum(NETWORK_NAMES), extent).optional(),
   files: z.strictObject({
     tokenizer: z.array(packageFile).length(1),
     textEncoder: networkFiles,

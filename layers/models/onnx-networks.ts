@@ -5,6 +5,7 @@ import { elementCount } from '#core/tensor.ts';
 import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
 import { guide } from './guidance.ts';
 import { InputRows } from './input-rows.ts';
+import { inGib, type NetworkMemory } from './gpu-memory.ts';
 import { KeptTensors } from './kept-tensors.ts';
 import type { NetworkName } from './manifest.ts';
 import type { NetworkSignature, TensorSignature } from './network-signature.ts';
@@ -25,6 +26,8 @@ export interface OnnxOptions {
   executionProvider?: ExecutionProvider;
   /** Threads of one network call; every available core unless said. */
   intraOpThreads?: number;
+  /** Networks that do not fit beside each other take turns; all that were run stay loaded unless given. */
+  memory?: NetworkMemory;
 }
 
 /** An input or output of a network: float32 values, or int64 for token ids and masks. */
@@ -93,15 +96,18 @@ export interface NetworkRunner {
  */
 export class OnnxNetworks implements NetworkRunner {
   readonly #paths: Partial<Record<NetworkName, string>>;
-  readonly #options: Required<OnnxOptions>;
-  readonly #sessions = new Map<NetworkName, Promise<ort.InferenceSession>>();
+  readonly #options: Required<Omit<OnnxOptions, 'memory'>>;
+  readonly #memory: NetworkMemory | null;
+  /** In the order of last use. */
+  readonly #sessions = new Map<NetworkName, ort.InferenceSession>();
   readonly #kept = new KeptTensors();
   readonly #rows = new InputRows();
-  /** Ends with the last run so far. A run keeps the thread busy anyway, and has the memory of its rows for itself. */
+  /** Ends with the last work so far. It keeps the thread busy anyway, and a run has the memory of its rows for itself. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor(paths: Partial<Record<NetworkName, string>>, options: OnnxOptions = {}) {
     this.#paths = paths;
+    this.#memory = options.memory ?? null;
     this.#options = {
       executionProvider: options.executionProvider ?? 'cpu',
       intraOpThreads: options.intraOpThreads ?? availableParallelism(),
@@ -114,7 +120,14 @@ export class OnnxNetworks implements NetworkRunner {
    * @throws FlexCacheError `gpu_missing`, `model_missing` or `model_corrupt`.
    */
   async load(network: NetworkName): Promise<void> {
-    await this.#session(network);
+    await this.#inTurn(async () => {
+      await this.#session(network);
+    });
+  }
+
+  /** Networks that are loaded now. */
+  get loaded(): NetworkName[] {
+    return [...this.#sessions.keys()];
   }
 
   /**
@@ -135,14 +148,18 @@ export class OnnxNetworks implements NetworkRunner {
     inputs: NetworkInputs,
     options: RunOptions = {},
   ): Promise<NetworkTensors> {
-    const session = await this.#session(network);
-    const before = this.#turn;
-    const running = before.then(() => this.#run(network, session, inputs, options));
-    this.#turn = running.then(
+    return this.#inTurn(async () =>
+      this.#run(network, await this.#session(network), inputs, options),
+    );
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const working = this.#turn.then(work);
+    this.#turn = working.then(
       () => {},
       () => {},
     );
-    return running;
+    return working;
   }
 
   async #run(
@@ -196,15 +213,35 @@ export class OnnxNetworks implements NetworkRunner {
     this.#kept.release(names);
   }
 
-  #session(network: NetworkName): Promise<ort.InferenceSession> {
+  async #session(network: NetworkName): Promise<ort.InferenceSession> {
     let session = this.#sessions.get(network);
     if (session === undefined) {
-      session = this.#load(network);
-      this.#sessions.set(network, session);
-      // A failed load may be repaired while the process lives.
-      session.catch(() => this.#sessions.delete(network));
+      await this.#makeRoom(network);
+      session = await this.#load(network);
     }
+    this.#sessions.delete(network);
+    this.#sessions.set(network, session);
     return session;
+  }
+
+  /** Unloads networks, those first that were not run for the longest, until this one fits beside the others. */
+  async #makeRoom(network: NetworkName): Promise<void> {
+    if (this.#memory === null) return;
+    const { bytes, needs } = this.#memory;
+    const needOf = (name: NetworkName): number => needs[name] ?? 0;
+    let free = bytes - this.loaded.reduce((sum, name) => sum + needOf(name), 0);
+    for (const [name, session] of this.#sessions) {
+      if (free >= needOf(network)) return;
+      this.#sessions.delete(name);
+      await session.release();
+      free += needOf(name);
+    }
+    if (free >= needOf(network)) return;
+    throw new FlexCacheError(
+      'gpu_missing',
+      `network ${network} takes ${inGib(needOf(network))}, and ${inGib(bytes)} are there for networks`,
+      { field: 'executionProvider', fix: 'use a GPU with more memory' },
+    );
   }
 
   async #load(network: NetworkName): Promise<ort.InferenceSession> {
@@ -245,11 +282,11 @@ export class OnnxNetworks implements NetworkRunner {
   }
 
   async close(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of await Promise.allSettled(sessions)) {
-      if (session.status === 'fulfilled') await session.value.release();
-    }
+    await this.#inTurn(async () => {
+      const sessions = [...this.#sessions.values()];
+      this.#sessions.clear();
+      for (const session of sessions) await session.release();
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
+import { planThisGpu } from './gpu-memory.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import type { RegionDenoiser, TextCondition, VelocityRequest, VideoModel } from './model.ts';
@@ -43,12 +44,21 @@ export class OnnxVideoModel implements VideoModel {
     this.#videoShape = [video.frames, 3, video.height, video.width];
   }
 
+  /**
+   * @throws FlexCacheError `model_corrupt` when the tokenizer is none; `gpu_missing` when one of the networks is
+   * larger than the GPU's free memory.
+   */
   static async open(
     modelPackage: ModelPackage,
     options: OnnxOptions = {},
   ): Promise<OnnxVideoModel> {
+    const memory =
+      options.executionProvider === 'cuda' ? await planThisGpu(modelPackage.manifest) : null;
     const tokenizer = await PromptTokenizer.open(modelPackage);
-    const networks = new NetworkThread(networkPaths(modelPackage), options);
+    const networks = new NetworkThread(networkPaths(modelPackage), {
+      ...options,
+      ...(memory && { memory }),
+    });
     return new OnnxVideoModel(networks, tokenizer, modelPackage.manifest);
   }
 

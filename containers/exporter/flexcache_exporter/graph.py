@@ -31,6 +31,15 @@ class Place:
     provider: str
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a check with some rows found: the difference from PyTorch, and the memory of the GPU that the network took."""
+
+    difference: float
+    #: Of its session, weights included, up to these rows; None where it ran on the CPU.
+    gpu_bytes: int | None = None
+
+
 #: By the name that the command has for them.
 PLACES = {"cpu": Place("cpu", "CPUExecutionProvider"), "cuda": Place("cuda", "CUDAExecutionProvider")}
 
@@ -43,8 +52,8 @@ def require_place(place: Place) -> None:
         raise ExportError("--check-on", f"onnxruntime here has no {place.provider}", "install onnxruntime-gpu")
 
 
-def export_network(network: Network, dtype: torch.dtype, path: Path, place: Place) -> dict[int, float]:
-    """Writes ``path`` and ``path.data`` and checks them; the differences found, by rows of the batch.
+def export_network(network: Network, dtype: torch.dtype, path: Path, place: Place) -> dict[int, Finding]:
+    """Writes ``path`` and ``path.data`` and checks them; what was found, by rows of the batch.
 
     Both sides of the check run at the place; the graph is made on the CPU. Raises CheckFailed where the graph takes or
     gives something else than the network, or differs by more than the bound, and ExportError where its weights cannot
@@ -63,7 +72,7 @@ def export_network(network: Network, dtype: torch.dtype, path: Path, place: Plac
         module = network.rewrite(reference).eval()
         _write(network, module, examples[max(ROWS)], path)
     del reference, module
-    return _check(network, path, place.provider, examples, expected, BOUNDS[dtype])
+    return _check(network, path, place, examples, expected, BOUNDS[dtype])
 
 
 def _computed(module: nn.Module, inputs: dict[str, torch.Tensor], device: str) -> list[np.ndarray]:
@@ -122,11 +131,13 @@ def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor],
 def _check(
     network: Network,
     path: Path,
-    provider: str,
+    place: Place,
     examples: dict[int, dict[str, torch.Tensor]],
     expected: dict[int, list[np.ndarray]],
     bound: float,
-) -> dict[int, float]:
+) -> dict[int, Finding]:
+    provider = place.provider
+    free_before = _free_gpu_bytes(place)
     session = onnxruntime.InferenceSession(path, providers=[provider])
     # It says no more than a warning where a provider does not start, and takes the CPU.
     if provider not in session.get_providers():
@@ -143,19 +154,26 @@ def _check(
             f"the graph takes {found[0]} and gives {found[1]}, expected {wanted[0]} and {wanted[1]}",
             "its module has to use every input and to give every output",
         )
-    differences = {}
+    findings = {}
     for rows, inputs in examples.items():
         actual = session.run(None, {name: x.numpy() for name, x in inputs.items()})
         pairs = zip(actual, expected[rows], strict=True)
-        differences[rows] = float(np.max([relative_difference(*pair) for pair in pairs]))
+        difference = float(np.max([relative_difference(*pair) for pair in pairs]))
         # Not `>`, which a NaN would pass.
-        if not differences[rows] <= bound:
+        if not difference <= bound:
             raise CheckFailed(
                 network.name,
-                f"with {rows} rows onnxruntime differs from PyTorch by {differences[rows]:.1e}, and {bound:.0e} is allowed",
+                f"with {rows} rows onnxruntime differs from PyTorch by {difference:.1e}, and {bound:.0e} is allowed",
                 "export with --dtype fp32; if that differs too, these versions of torch and onnxruntime disagree",
             )
-    return differences
+        # A session gives nothing back: what it has now is the most that it had.
+        taken = None if free_before is None else free_before - _free_gpu_bytes(place)
+        findings[rows] = Finding(difference, taken)
+    return findings
+
+
+def _free_gpu_bytes(place: Place) -> int | None:
+    return torch.cuda.mem_get_info()[0] if place.device == "cuda" else None
 
 
 def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:

@@ -23,6 +23,8 @@ MANIFEST_FORMAT = "flexcache-model/2"
 RECORD_FILE = "export.json"
 RECORD_FORMAT = "flexcache-export/1"
 TOKENIZER_FILE = "tokenizer.json"
+#: Rows that a network is run with for one video, where it is not one: guidance has two.
+ROWS_IN_USE = {"denoiser": 2}
 #: Files are written in a folder of this name first.
 PARTIAL_PREFIX = ".partial-"
 
@@ -69,16 +71,16 @@ def export_package(
             (out / MANIFEST_FILE).unlink(missing_ok=True)
             log(f"{network.name}: exporting")
             name = f"{_file_name(network.name)}.onnx"
-            differences = graph.export_network(network, request.dtype, Path(partial) / name, place)
+            findings = graph.export_network(network, request.dtype, Path(partial) / name, place)
             files[network.name] = [describe_file(path) for path in graph.move(Path(partial) / name, out / name)]
-            record.enter(network.name, fingerprint, files[network.name], differences)
-            found = ", ".join(f"{difference:.1e} with {rows} rows" for rows, difference in differences.items())
+            record.enter(network.name, fingerprint, files[network.name], findings)
+            found = ", ".join(f"{finding.difference:.1e} with {rows} rows" for rows, finding in findings.items())
             log(f"{network.name}: differs from PyTorch by {found} (allowed {graph.BOUNDS[request.dtype]:.0e})")
         written = Path(partial) / TOKENIZER_FILE
         special = write_tokenizer(model.tokenizer, written)
         os.replace(written, out / TOKENIZER_FILE)
     files = {"tokenizer": [describe_file(out / TOKENIZER_FILE)], **files}
-    manifest = _manifest(model, source, naming, special, files)
+    manifest = _manifest(model, source, naming, special, files, record.gpu_bytes())
     write_json(out / MANIFEST_FILE, manifest)
     return manifest
 
@@ -108,14 +110,30 @@ class Record:
                 return None
         return entry["files"]
 
-    def enter(self, name: str, fingerprint: str, files: list[dict], differences: dict[int, float]) -> None:
+    def enter(self, name: str, fingerprint: str, files: list[dict], findings: dict[int, graph.Finding]) -> None:
         """Records a finished network."""
         self.networks[name] = {
             "fingerprint": fingerprint,
             "files": files,
-            "differences": [{"rows": rows, "relative": value} for rows, value in differences.items()],
+            "differences": [
+                {
+                    "rows": rows,
+                    "relative": finding.difference,
+                    **({} if finding.gpu_bytes is None else {"gpuBytes": finding.gpu_bytes}),
+                }
+                for rows, finding in findings.items()
+            ],
         }
         write_json(self.path, {"format": RECORD_FORMAT, "networks": self.networks})
+
+    def gpu_bytes(self) -> dict[str, int]:
+        """Memory of a GPU that each network takes with the rows that it is run with, where this was measured."""
+        return {
+            name: found["gpuBytes"]
+            for name, entry in self.networks.items()
+            for found in entry["differences"]
+            if found["rows"] == ROWS_IN_USE.get(name, 1) and "gpuBytes" in found
+        }
 
 
 def fingerprint_of(model: Model, network: Network, component: str, dtype: torch.dtype) -> str:
@@ -152,7 +170,7 @@ def write_json(path: Path, value: dict) -> None:
     os.replace(temporary, path)
 
 
-def _manifest(model: Model, source: Source, naming: Naming, special: dict, files: dict) -> dict:
+def _manifest(model: Model, source: Source, naming: Naming, special: dict, files: dict, gpu_bytes: dict) -> dict:
     license_name = naming.license or source.license()
     return {
         "format": MANIFEST_FORMAT,
@@ -176,5 +194,6 @@ def _manifest(model: Model, source: Source, naming: Naming, special: dict, files
             "type": "rectified-flow",
             **{name: value for name, value in asdict(model.scheduler).items() if value is not None},
         },
+        **({"gpuBytes": gpu_bytes} if gpu_bytes else {}),
         "files": files,
     }

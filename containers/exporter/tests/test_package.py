@@ -67,6 +67,14 @@ def test_differences_from_pytorch_are_recorded(export):
         assert all(0 <= difference["relative"] < 1e-4 for difference in entry["differences"])
 
 
+def test_memory_of_a_gpu_is_told_for_the_rows_in_use_where_it_was_measured(tmp_path):
+    record = Record(tmp_path / "export.json")
+    measured = {rows: graph.Finding(1e-3, 100 * rows) for rows in graph.ROWS}
+    for name, findings in (("denoiser", measured), ("vaeDecoder", measured), ("vaeEncoder", {1: graph.Finding(0.0)})):
+        record.enter(name, "fingerprint", [], findings)
+    assert Record(tmp_path / "export.json").gpu_bytes() == {"denoiser": 200, "vaeDecoder": 100}
+
+
 def test_a_killed_run_leaves_finished_networks_and_no_half_ones(export):
     left = {name for name in export.left_by_killed_run if not name.startswith(".partial-")}
     assert left == {"text-encoder.onnx", "text-encoder.onnx.data", "export.json"}
