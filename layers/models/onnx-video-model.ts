@@ -52,9 +52,11 @@ export class OnnxVideoModel implements VideoModel {
     modelPackage: ModelPackage,
     options: OnnxOptions = {},
   ): Promise<OnnxVideoModel> {
-    const memory =
-      options.executionProvider === 'cuda' ? await planThisGpu(modelPackage.manifest) : null;
-    const tokenizer = await PromptTokenizer.open(modelPackage);
+    const { executionProvider } = options;
+    const [tokenizer, memory] = await Promise.all([
+      PromptTokenizer.open(modelPackage),
+      executionProvider === 'cuda' ? planThisGpu(modelPackage.manifest) : null,
+    ]);
     const networks = new NetworkThread(networkPaths(modelPackage), {
       ...options,
       ...(memory && { memory }),
