@@ -1,158 +1,22 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import { join } from 'node:path';
+import type { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
-import { SOLVERS } from '#core/generation.ts';
 import type { Compatibility } from '#core/identity.ts';
+import {
+  manifestSchema,
+  NETWORK_NAMES,
+  type DeclaredFile,
+  type ModelManifest,
+  type NetworkName,
+  type PackageFileName,
+} from './manifest-schema.ts';
+
+export { NETWORK_NAMES };
+export type { DeclaredFile, ModelManifest, NetworkName, PackageFileName };
 
 export const MANIFEST_FILE = 'model.json';
-
-export const NETWORK_NAMES = [
-  'textEncoder',
-  'denoiser',
-  'vaeDecoder',
-  'vaeEncoder',
-  'segmenter',
-  'textTower',
-  'videoTower',
-  'judge',
-] as const;
-
-/** A network of a package, by its name in `files`. */
-export type NetworkName = (typeof NETWORK_NAMES)[number];
-
-const extent = z.int().positive();
-const cosine = z.number().min(-1).max(1);
-const packageFile = z.strictObject({
-  // Absolute paths and `..` would let a package name files that are not its own.
-  path: z
-    .string()
-    .regex(/^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]*$/, 'expected a path inside the package'),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'),
-  bytes: extent,
-});
-// The graph, then what it names as its external data, by paths relative to its own.
-const networkFiles = z
-  .array(packageFile)
-  .min(1)
-  .refine((files) => files.every(({ path }) => dirname(path) === dirname(files[0]!.path)), {
-    error: 'expected all files of a network in one folder',
-  });
-
-const manifestSchema = z.strictObject({
-  format: z.literal('flexcache-model/2'),
-  name: z.string().min(1),
-  version: z.string().min(1).default('unknown'),
-  license: z.string().min(1).default('unknown'),
-  // Of the pipeline that it was exported from.
-  family: z.string().min(1).optional(),
-  video: z.strictObject({
-    frames: extent,
-    height: extent,
-    width: extent,
-    framesPerSecond: z.number().positive(),
-  }),
-  latent: z.strictObject({ channels: extent, frames: extent, height: extent, width: extent }),
-  text: z.strictObject({
-    maxTokens: extent,
-    hidden: extent,
-    // That of `[PAD]`, or 0, unless given.
-    padId: z.int().nonnegative().optional(),
-    // Ends a prompt that was cut; null or absent for a tokenizer without one.
-    eosId: z.int().nonnegative().nullable().optional(),
-    addsSpecialTokens: z.boolean().default(false),
-    // What guidance leads away from.
-    negativePrompt: z.string().default(''),
-  }),
-  scheduler: z
-    .strictObject({
-      type: z.literal('rectified-flow'),
-      steps: extent,
-      referenceSteps: extent,
-      guidance: z.number().min(1),
-      solver: z.enum(SOLVERS).default('euler'),
-      // How noise levels follow from start times (`NoiseSchedule`); at most one of the two.
-      shift: z.number().positive().optional(),
-      sigmas: z
-        .array(z.number())
-        .min(2)
-        .refine((sigmas) => sigmas[0] === 1 && sigmas.at(-1) === 0, {
-          error: 'expected the first to be 1 and the last 0',
-        })
-        .refine(
-          (sigmas) => sigmas.every((sigma, index) => index === 0 || sigma < sigmas[index - 1]!),
-          {
-            error: 'expected each to be smaller than the one before',
-          },
-        )
-        .optional(),
-    })
-    .refine(({ shift, sigmas }) => shift === undefined || sigmas === undefined, {
-      error: 'expected shift or sigmas, not both',
-      path: ['sigmas'],
-    }),
-  regions: z
-    .strictObject({
-      // Extents of a denoiser's token in latent frames, rows and columns.
-      patch: z.tuple([extent, extent, extent]),
-      blocks: extent,
-      heads: extent,
-      headWidth: extent,
-      trained: z.boolean(),
-    })
-    .optional(),
-  embedding: z.strictObject({ dimensions: extent }),
-  splitter: z.strictObject({
-    labels: z
-      .array(z.string())
-      .refine((labels) => labels.includes('object') && labels.includes('background'), {
-        error: 'expected labels "object" and "background" among others',
-      }),
-  }),
-  lookup: z.strictObject({
-    thresholds: z.strictObject({ whole: cosine, object: cosine, background: cosine }),
-  }),
-  judge: z
-    .strictObject({
-      attributes: z
-        .array(
-          z
-            .strictObject({
-              name: z.string().min(1),
-              part: z.enum(['object', 'background']),
-              values: z.array(z.string().min(1)).min(2),
-              // Whether it tells where the object is in the course of the video.
-              place: z.boolean().optional(),
-              words: z.array(z.array(z.string().min(1))).optional(),
-            })
-            .refine(({ values, words }) => words === undefined || words.length === values.length, {
-              error: 'expected one list of words for each value',
-            }),
-        )
-        .min(1),
-    })
-    .optional(),
-  // Of a GPU's memory, what each network takes with the rows that it is run with, as its exporter measured it.
-  gpuBytes: z.partialRecord(z.enum(NETWORK_NAMES), extent).optional(),
-  files: z.strictObject({
-    tokenizer: z.array(packageFile).length(1),
-    textEncoder: networkFiles,
-    denoiser: networkFiles,
-    vaeDecoder: networkFiles,
-    vaeEncoder: networkFiles.optional(),
-    segmenter: networkFiles,
-    textTower: networkFiles,
-    videoTower: networkFiles,
-    judge: networkFiles.optional(),
-  }),
-});
-
-/** `model.json`; docs/architecture.md describes every field. */
-export type ModelManifest = z.infer<typeof manifestSchema>;
-
-/** A network of a package or its tokenizer, by its name in `files`. */
-export type PackageFileName = keyof ModelManifest['files'];
 
 /** All that turning a prompt into vectors needs: what functions are deployed with. */
 export const EMBEDDER_FILES: readonly PackageFileName[] = ['tokenizer', 'textTower'];
@@ -293,9 +157,6 @@ export function networkPaths(modelPackage: ModelPackage): Partial<Record<Network
   }
   return paths;
 }
-
-/** A file of a package as its manifest declares it; the path is relative to the package. */
-export type DeclaredFile = z.infer<typeof packageFile>;
 
 /** Files of the networks named, all unless said, external data included. */
 export function declaredFiles(

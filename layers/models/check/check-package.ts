@@ -1,4 +1,5 @@
 import { checkProviderLibraries, type ExecutionProvider } from '../execution-provider.ts';
+import { describeMemory, planThisGpu } from '../gpu-memory.ts';
 import {
   networkPaths,
   type ModelManifest,
@@ -112,6 +113,7 @@ async function* checkNetworks(
     return;
   }
   const { manifest } = modelPackage;
+  if (executionProvider === 'cuda') yield await attempt('gpu memory', () => gpuMemory(manifest));
   const samples = madeUpSamples(manifest, tokenizer, PROMPT);
   let isSound = tokenizer !== null;
   for (const [network, path] of Object.entries(networkPaths(modelPackage)) as [
@@ -148,6 +150,11 @@ async function* checkNetworks(
   yield isSound
     ? await attempt('worker', () => startWorker(modelPackage, executionProvider))
     : skipped('worker', 'what it needs is not right');
+}
+
+async function gpuMemory(manifest: ModelManifest): Promise<string> {
+  const plan = await planThisGpu(manifest);
+  return plan === null ? 'not known: nvidia-smi does not tell' : describeMemory(plan);
 }
 
 /** All networks together, loaded and run as the worker does it before it takes its first request. */
