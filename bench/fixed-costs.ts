@@ -82,7 +82,7 @@ async function measureModel(): Promise<void> {
     guidance,
   });
   const mask = await model.segment(latent);
-  const [condition, unconditional] = [await model.encodeText(PROMPT), await model.encodeText('')];
+  const [condition, unconditional] = [await model.encodeText(PROMPT), await model.encodeText(null)];
   const video = await model.decode(latent);
   const folder = await mkdtemp(join(tmpdir(), 'flexcache-fixed-costs-'));
   const objects = await FileObjectStore.open(folder);

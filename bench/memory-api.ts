@@ -6,6 +6,7 @@ import { newTenant, NO_LIMITS } from '#core/tenant.ts';
 import type { ApiServices } from '#functions/api/services.ts';
 import { noHits } from '#functions/predict/prediction.ts';
 import { loadManifest } from '#models/manifest.ts';
+import { defaultCalibration } from '#models/package-calibration.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
@@ -130,6 +131,7 @@ export async function memoryApi(): Promise<{
     manifest,
     modelRevision: revision,
     compatibilityKey: 'compatible',
+    calibration: defaultCalibration({ manifest }),
     prices: priceBookOf(DEFAULT_PRICE_REGION),
     pace: { secondsPerVideo: async () => null },
     interactiveWorkers: 1,

@@ -252,7 +252,7 @@ async function run(
       },
     },
   );
-  const [condition, unconditional] = [await model.encodeText(prompt), await model.encodeText('')];
+  const [condition, unconditional] = [await model.encodeText(prompt), await model.encodeText(null)];
   const answers = new RunAnswers(clock, { condition, unconditional, guidance });
   for (let request = sampling.next(); request !== null; request = sampling.next()) {
     sampling.accept(await answers.answer(request));

@@ -10,6 +10,7 @@ import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
 import { installGpu } from './commands/install-gpu.ts';
+import { models } from './commands/models.ts';
 import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
@@ -81,6 +82,11 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--seed <n>', 'which of its videos to make (default: random)')
     .option('--cache <mode>', `one of ${CACHE_MODES.join(', ')} (default: auto)`)
     .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
+    .option('--negative-prompt <text>', "what it is not to show (default: the model's)")
+    .option('--guidance-scale <n>', "scale of classifier-free guidance (default: the model's)")
+    .option('--size <size>', 'WIDTHxHEIGHT; what the model makes')
+    .option('--num-frames <n>', 'what the model makes')
+    .option('--fps <n>', 'frames per second; what the model makes')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
     .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
     .option('--out <file>', 'where to write it (default: flexcache-<id>.mp4)')
@@ -92,7 +98,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
   program
     .command('backfill')
     .description('make a video of every line of a file; run again to go on where it stopped')
-    .argument('<file>', 'a prompt a line (.txt), or prompt, seed, cache, steps (.jsonl, .csv)')
+    .argument('<file>', 'a prompt a line (.txt), or prompt, seed and other fields (.jsonl, .csv)')
     .option('--out <dir>', 'where to write the videos', 'flexcache-videos')
     .option('--concurrency <n>', 'videos in the making at once', '1')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
@@ -124,6 +130,14 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--no-retention', 'weigh and sweep on demand alone')
     .action(async (_, command: Command) => {
       exitWith(await serve(context, command.optsWithGlobals()));
+    });
+
+  program
+    .command('models')
+    .description('say what the model package makes, and what requests may choose')
+    .option('--json', 'print one JSON object a model, as GET /v1/models has it')
+    .action(async (_, command: Command) => {
+      exitWith(await models(context, command.optsWithGlobals()));
     });
 
   program

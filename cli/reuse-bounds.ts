@@ -1,4 +1,5 @@
 import { validateShare } from '#core/request.ts';
+import { fromDecimals } from '#readers/request-line.ts';
 
 export interface ReuseOptions {
   maxReuse?: string;
@@ -20,9 +21,4 @@ export function reuseBounds({ maxReuse, minSimilarity }: ReuseOptions): {
       minSimilarity: validateShare('minSimilarity', fromDecimals(minSimilarity)),
     }),
   };
-}
-
-/** The number that a text such as `0.5` writes; anything else as it is. */
-function fromDecimals(text: string): unknown {
-  return /^\d*\.?\d+$/.test(text) ? Number(text) : text;
 }

@@ -21,6 +21,9 @@ export interface VideoReport {
   status: 'completed';
   prompt: string;
   seed: number;
+  /** Null where they are the model's own. */
+  guidanceScale: number | null;
+  negativePrompt: string | null;
   /** Absolute path of the written file. */
   video: string;
   cache: {
@@ -76,6 +79,8 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
     status: 'completed',
     prompt: job.prompt,
     seed: job.seed,
+    guidanceScale: job.guidanceScale ?? null,
+    negativePrompt: job.negativePrompt ?? null,
     video,
     cache: {
       hit: result.hit,

@@ -1,4 +1,5 @@
 import type { CacheMode, GenerationRequest, JobStatus } from '#core/generation.ts';
+import type { GuidanceChoice } from '#core/guidance.ts';
 import type { CaughtError } from './states.ts';
 
 /** What the `backfill` state machine carries, state by state; docs/architecture.md draws it. */
@@ -20,7 +21,8 @@ export interface PrepareOutput {
 /** One line of a file as a request, or why it is none. */
 export type BackfillItem = ReadableItem | BrokenItem;
 
-export interface ReadableItem {
+/** A request of which the defaults of its backfill know the rest. */
+export interface ReadableItem extends GuidanceChoice {
   /** From 1, of the file as it was given. */
   line: number;
   idempotencyKey: string;

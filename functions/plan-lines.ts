@@ -1,12 +1,15 @@
 import type { Backfill, BackfillDefaults } from '#core/backfill.ts';
 import { dayOf } from '#core/day.ts';
-import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { choiceOf, type Capabilities } from '#core/capabilities.ts';
+import { fieldOnTheWire, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
+import { guidanceOf, type GuidanceChoice } from '#core/guidance.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
 import { newRequest } from '#core/new-request.ts';
+import { choiceFromWire } from '#core/wire-choice.ts';
 import { LineKeys } from '#readers/line-key.ts';
-import type { ReadLine } from '#readers/request-line.ts';
+import { beginningOf, type ReadLine, type RequestFields } from '#readers/request-line.ts';
 import type { Reservation, TenantTable } from '#stores/tenants.ts';
 import type { BackfillItem, ReadableItem } from './backfill-states.ts';
 import { reserveMoney } from './reserve-money.ts';
@@ -19,6 +22,8 @@ export interface LineModel {
   modelRevision: string;
   /** The package's tuned number of network evaluations. */
   steps: number;
+  /** What lines may choose among. */
+  capabilities: Capabilities;
 }
 
 /**
@@ -30,7 +35,7 @@ export interface LineModel {
 export async function* itemsOf(
   lines: AsyncIterable<ReadLine>,
   defaults: BackfillDefaults,
-  { modelRevision, steps }: LineModel,
+  { modelRevision, steps, capabilities }: LineModel,
 ): AsyncGenerator<BackfillItem> {
   const keys = new LineKeys(modelRevision, defaults);
   let count = 0;
@@ -49,7 +54,15 @@ export async function* itemsOf(
       continue;
     }
     const { line, request } = read;
-    const key = keys.next(request);
+    let guidance: GuidanceChoice;
+    try {
+      guidance = choiceOf({ ...guidanceOf(defaults), ...choiceFromWire(request) }, capabilities);
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      yield refusedItem(line, request, error);
+      continue;
+    }
+    const key = keys.next(request, guidance);
     yield {
       line,
       idempotencyKey: key.idempotencyKey,
@@ -57,17 +70,30 @@ export async function* itemsOf(
       seed: request.seed ?? key.seed,
       cache: request.cache ?? defaults.cache,
       steps: request.steps ?? defaults.steps ?? steps,
+      ...guidance,
     };
   }
+}
+
+/** A line that asks for what the package cannot make. */
+function refusedItem(
+  line: number,
+  { prompt }: RequestFields,
+  { code, message, field, fix }: InvalidInputError,
+): BackfillItem {
+  const name = field === undefined ? null : fieldOnTheWire(field);
+  const error = { code, message, field: name, fix: fix ?? null };
+  return { line, text: beginningOf(prompt), error };
 }
 
 /** The request of a line, under the id that the same line has in every run. */
 export function requestOfItem(
   { tenant, defaults }: Pick<Backfill, 'tenant' | 'defaults'>,
-  { idempotencyKey, prompt, seed, cache, steps }: ReadableItem,
+  item: ReadableItem,
 ): GenerationRequest {
+  const { idempotencyKey, prompt, seed, cache, steps } = item;
   const { scope, minSimilarity, maxReuse } = defaults;
-  const asked = { idempotencyKey, prompt, seed, cache, steps };
+  const asked = { idempotencyKey, prompt, seed, cache, steps, ...guidanceOf(item) };
   return newRequest(
     { ...asked, tenant, scope, minSimilarity, maxReuse, pool: 'backfill' },
     { steps },

@@ -52,7 +52,7 @@ export interface Services {
   embedder: TextEmbedder;
   splitter: PromptSplitter;
   calibration: Calibration;
-  /** Entries and vectors are looked up and stored inside it. */
+  /** Of the package. Entries and vectors are looked up and stored inside that of their request (`partitionOf`). */
   compatibilityKey: string;
   /** What the package's judge tells of a latent; nothing without a judge. */
   judged?: readonly JudgedAttribute[];

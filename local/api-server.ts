@@ -7,6 +7,7 @@ import { endJob } from '#functions/end-job.ts';
 import { predict } from '#functions/predict/handler.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import type { EmbeddedCloud, EmbeddedCloudOptions } from './embedded-cloud.ts';
 import { EmbeddedNotifications } from './embedded-notifications.ts';
 import { startHttpServer } from './http-server.ts';
@@ -144,6 +145,7 @@ function embeddedPredictor(cloud: EmbeddedCloud, prices: ApiServices['prices']):
     },
     modelRevision: cloud.modelRevision,
     steps: cloud.manifest.scheduler.steps,
+    capabilities: capabilitiesOf(cloud.manifest),
     prices,
   };
   return { predict: (question) => predict(services, question) };

@@ -12,15 +12,17 @@ import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { reuseRules, type Services } from '#functions/services.ts';
 import { SILENT_TELEMETRY, type Telemetry } from '#functions/telemetry.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import { choiceOf, type Choice } from '#core/capabilities.ts';
 import { estimateCost } from '#core/cost.ts';
 import { dayOf } from '#core/day.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
-import { executionName } from '#core/identity.ts';
+import { executionName, requestCompatibilityKey } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
 import { NO_LIMITS } from '#core/tenant.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { calibrationEvent } from '#models/package-calibration.ts';
@@ -80,7 +82,7 @@ export interface NotificationParts extends NotificationStores {
 }
 
 /** What a person asks for, before validation; the tenant is this machine's unless said. */
-export type GenerateInput = Omit<RequestInput, 'tenant'> & { tenant?: string };
+export type GenerateInput = Omit<RequestInput, 'tenant'> & Choice & { tenant?: string };
 
 export interface Progress {
   videoId: string;
@@ -142,6 +144,8 @@ const IDENTIFYING_FIELDS = [
   'seed',
   'cache',
   'steps',
+  'guidanceScale',
+  'negativePrompt',
   'scope',
   'minSimilarity',
   'maxReuse',
@@ -363,6 +367,7 @@ class LocalCloud implements EmbeddedCloud {
           uploads: foreignObjects(objects),
           modelRevision: this.modelRevision,
           steps: this.manifest.scheduler.steps,
+          capabilities: capabilitiesOf(this.manifest),
         }),
         Submit: createSubmitHandler({
           ...services,
@@ -450,7 +455,7 @@ class LocalCloud implements EmbeddedCloud {
     for await (const job of this.table.scanJobs()) {
       const { videoId, attempt } = job;
       if (hasEnded(job) || this.#finishing.has(videoId)) continue;
-      if (job.compatibilityKey === this.compatibilityKey) {
+      if (this.#isOfThisModel(job)) {
         await this.#start(requestOf(job), attempt);
         resumed.push(videoId);
       } else {
@@ -530,8 +535,11 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   #requestOf(input: GenerateInput): GenerationRequest {
+    const guidance = choiceOf(input, capabilitiesOf(this.manifest));
+    const { guidanceScale: _scale, negativePrompt: _prompt, ...asked } = input;
     const { steps } = this.manifest.scheduler;
-    return newRequest({ ...input, tenant: input.tenant ?? DEFAULT_TENANT }, { steps });
+    const tenant = input.tenant ?? DEFAULT_TENANT;
+    return newRequest({ ...asked, ...guidance, tenant }, { steps });
   }
 
   /** Money of the day, where the tenant was given a budget. */
@@ -559,11 +567,15 @@ class LocalCloud implements EmbeddedCloud {
         'use a new key for a new request',
       );
     }
-    if (job.status !== 'completed' && job.compatibilityKey !== this.compatibilityKey) {
+    if (job.status !== 'completed' && !this.#isOfThisModel(job)) {
       throw new ConditionFailedError(
         `${ofAnotherModel(job)}: use a new idempotency key for this one`,
       );
     }
+  }
+
+  #isOfThisModel(job: Job): boolean {
+    return job.compatibilityKey === requestCompatibilityKey(this.compatibilityKey, job);
   }
 
   /** Whoever else listens decides what a signal means; without anyone it ends the process. */

@@ -75,7 +75,7 @@ export async function measureTiming(
       { latentShape: latentShape(manifest), prompt: PROMPT, guidance },
     );
     const finishing = { model, manifest, compatibilityKey: COMPATIBILITY_KEY };
-    const unconditional = await model.encodeText('');
+    const unconditional = await model.encodeText(null);
     const text: number[] = [];
     const evaluation: number[] = [];
     const finish: number[] = [];

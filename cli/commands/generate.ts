@@ -9,6 +9,7 @@ import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine, errorReport } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { fromDigits } from '#readers/request-line.ts';
+import { requestChoice, type ChoiceOptions } from '../request-choice.ts';
 import { reuseBounds, type ReuseOptions } from '../reuse-bounds.ts';
 import { isCompleted, readOrRemake } from '../stored-video.ts';
 import { failureReport, rejection, videoReport } from '../video-report.ts';
@@ -16,7 +17,7 @@ import type { FailureReport, VideoReport } from '../video-report.ts';
 import { withCloud } from '../with-cloud.ts';
 import { checkFolderWritable, checkWritable, writeOutput } from '../output-file.ts';
 
-export interface GenerateOptions extends GlobalOptions, ReuseOptions {
+export interface GenerateOptions extends GlobalOptions, ReuseOptions, ChoiceOptions {
   seed?: string;
   cache?: string;
   steps?: string;
@@ -52,6 +53,7 @@ async function makeVideo(
     ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
     ...reuseBounds(options),
+    ...requestChoice(options),
   };
   const { workingDirectory } = context;
   if (options.out === undefined) await checkFolderWritable(workingDirectory);

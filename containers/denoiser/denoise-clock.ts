@@ -21,7 +21,7 @@ export class DenoiseClock implements Denoiser {
     this.regions = model.regions && this.#timedRegions(model.regions);
   }
 
-  encodeText(prompt: string): ReturnType<Denoiser['encodeText']> {
+  encodeText(prompt: string | null): ReturnType<Denoiser['encodeText']> {
     return this.#model.encodeText(prompt);
   }
 

@@ -2,7 +2,7 @@ import type { Calibration } from '#core/calibration.ts';
 import { roundEquivalents } from '#core/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import { latentObjectKey, videoObjectKeys } from '#core/identity.ts';
+import { latentObjectKey, requestCompatibilityKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
 import type { Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
@@ -25,7 +25,7 @@ export interface GenerationDependencies {
   model: VideoModel;
   manifest: ModelManifest;
   calibration: Calibration;
-  /** Of the package; latents of another key are foreign. */
+  /** Of the package; latents of another key than the request's are foreign. */
   compatibilityKey: string;
   objects: Pick<ObjectStore, 'get' | 'getRange' | 'put' | 'delete'>;
 }
@@ -54,12 +54,14 @@ export async function generateVideo(
   plan: Plan,
   control: GenerationControl,
 ): Promise<GeneratedVideo> {
-  const { model, manifest, compatibilityKey, objects } = dependencies;
+  const { model, manifest, objects } = dependencies;
   if (plan.hit === 'exact') {
     throw new FlexCacheError('internal', 'an exact hit has nothing to generate');
   }
   const shape = latentShape(manifest);
-  const { plan: actual, donors: used } = await readDonors(dependencies, request, plan, control);
+  const compatibilityKey = requestCompatibilityKey(dependencies.compatibilityKey, request);
+  const ofRequest = { ...dependencies, compatibilityKey };
+  const { plan: actual, donors: used } = await readDonors(ofRequest, request, plan, control);
 
   const resumption = new Resumption(objects, { compatibilityKey, request, plan: actual }, control);
   const from = await resumption.load(shape);
@@ -71,7 +73,8 @@ export async function generateVideo(
       latentShape: shape,
       schedule: manifest.scheduler,
       prompt: request.prompt,
-      guidance: manifest.scheduler.guidance,
+      guidance: request.guidanceScale ?? manifest.scheduler.guidance,
+      ...(request.negativePrompt !== undefined && { negativePrompt: request.negativePrompt }),
       ...(from && { from }),
       shouldStop: () => control.shouldStop(),
       onStep: (done, equivalentsDone) => {
@@ -85,7 +88,7 @@ export async function generateVideo(
     throw error;
   }
 
-  const { media, stored } = await finishLatent(dependencies, latent, isStored(request));
+  const { media, stored } = await finishLatent(ofRequest, latent, isStored(request));
   if (await control.shouldStop()) {
     // No step is left that would need more than the latent.
     await resumption.save({
@@ -142,7 +145,7 @@ export async function generateVideo(
 
 /**
  * The donors of a plan, or of what is left of it where some cannot be read. What is left may start earlier
- * or show its donor: it is read anew.
+ * or show its donor: it is read anew. The compatibility key is the request's.
  */
 async function readDonors(
   { manifest, calibration, compatibilityKey, objects }: GenerationDependencies,

@@ -196,6 +196,11 @@ async function requireJob({ table }: AdmissionServices, videoId: string): Promis
 
 type Asked = GenerationRequest & Pick<Job, 'webhook' | 'metadata'>;
 
+function askedOf(job: Job): Asked {
+  const { webhook, metadata } = job;
+  return { ...requestOf(job), webhook, metadata };
+}
+
 /** The key of another request must not be answered with that one's video. */
 function requireSame(present: Job, asked: Job): void {
   if (present.deletedAt !== undefined) {
@@ -205,9 +210,9 @@ function requireSame(present: Job, asked: Job): void {
       'Idempotency-Key',
     );
   }
-  const wanted: Asked = { ...requestOf(asked), webhook: asked.webhook, metadata: asked.metadata };
-  for (const field of Object.keys(wanted) as (keyof Asked)[]) {
-    if (isDeepStrictEqual(present[field], wanted[field])) continue;
+  const [made, wanted] = [askedOf(present), askedOf(asked)];
+  for (const field of Object.keys({ ...made, ...wanted }) as (keyof Asked)[]) {
+    if (isDeepStrictEqual(made[field], wanted[field])) continue;
     throw conflict(
       'idempotency_key_used',
       `the idempotency key was used for another request: its ${field} was not the same`,

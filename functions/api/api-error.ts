@@ -1,4 +1,9 @@
-import { ConditionFailedError, FlexCacheError, messageWithFix } from '#core/errors.ts';
+import {
+  ConditionFailedError,
+  fieldOnTheWire,
+  FlexCacheError,
+  messageWithFix,
+} from '#core/errors.ts';
 import type { ErrorCode } from '#core/errors.ts';
 
 export const ERROR_TYPES = [
@@ -109,7 +114,7 @@ export function toApiError(error: unknown): ApiError {
     });
   }
   if (status === 400) {
-    const param = error.field === undefined ? undefined : paramOfField(error.field);
+    const param = error.field === undefined ? undefined : fieldOnTheWire(error.field);
     return new ApiError(400, error.code, messageWithFix(error), { param, cause: error });
   }
   if (error instanceof ConditionFailedError) {
@@ -130,9 +135,4 @@ function internalError(cause: unknown): ApiError {
     'something went wrong on our side: send the same request again, and name the x-request-id of this answer if it stays',
     { cause },
   );
-}
-
-/** `minSimilarity` is `min_similarity` on the wire. */
-function paramOfField(field: string): string {
-  return field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

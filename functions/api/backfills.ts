@@ -45,7 +45,7 @@ const createBackfill = endpoint({
     await admitRequest(services.tenants, caller);
     if (body.dry_run) {
       const { tenant, limits } = caller;
-      const { defaults, concurrency, toleratedFailurePercentage } = settingsOf(body);
+      const { defaults, concurrency, toleratedFailurePercentage } = settingsOf(services, body);
       const budgetPerDay = limits.budgetPerDay?.toString() ?? null;
       const question = { tenant, source, defaults, concurrency, budgetPerDay };
       const prediction = await predict(services, question);

@@ -14,12 +14,12 @@ import {
   deployedModel,
   deployedObjects,
   deployedPace,
+  deployedRules,
   deployedVideoDays,
   deployedTable,
   deployedVectors,
   lazily,
   numericVariable,
-  packageKey,
   variable,
 } from '../services.ts';
 import { traced } from '../telemetry.ts';
@@ -66,7 +66,7 @@ export const handler = lazily(async () => {
     endJob: (job) => endJob({ table, ...jobEnd }, job),
     manifest: modelPackage.manifest,
     modelRevision: modelPackage.revision,
-    compatibilityKey: packageKey(modelPackage),
+    ...(await deployedRules(modelPackage)),
     prices: deployedPrices(),
     pace: deployedPace(),
     interactiveWorkers: numericVariable(ENVIRONMENT.interactiveMax),

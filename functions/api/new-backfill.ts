@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { BACKFILL_FORMATS, type Backfill, type BackfillFormat } from '#core/backfill.ts';
+import { choiceOf } from '#core/capabilities.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { backfillIdForKey, randomBackfillId } from '#core/identity.ts';
+import { choiceFromWire } from '#core/wire-choice.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { parseRequestFields, type RequestFields } from '#readers/request-line.ts';
 import { ObjectExistsError } from '#stores/errors.ts';
@@ -58,8 +61,9 @@ function requireOwnUpload(tenant: string, inputKey: string): void {
   });
 }
 
-/** How the lines of a backfill are made, in a run and in a dry run. */
+/** How the lines of a backfill are made, in a run and in a dry run. @throws InvalidInputError */
 export function settingsOf(
+  { manifest }: Pick<ApiServices, 'manifest'>,
   body: CreateBackfillBody,
 ): Pick<Backfill, 'defaults' | 'concurrency' | 'toleratedFailurePercentage'> {
   return {
@@ -69,6 +73,7 @@ export function settingsOf(
       steps: body.steps ?? STANDARD_DEFAULTS.steps,
       minSimilarity: body.min_similarity ?? STANDARD_DEFAULTS.minSimilarity,
       maxReuse: body.max_reuse ?? STANDARD_DEFAULTS.maxReuse,
+      ...choiceOf(choiceFromWire(body), capabilitiesOf(manifest)),
     },
     concurrency: body.concurrency ?? DEFAULT_CONCURRENCY,
     toleratedFailurePercentage:
@@ -126,7 +131,7 @@ async function newBackfill(
     tenant,
     status: 'queued',
     ...input,
-    ...settingsOf(body),
+    ...settingsOf(services, body),
     webhook,
     metadata: body.metadata ?? {},
     modelRevision: services.modelRevision,

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
+import { choiceOf } from '#core/capabilities.ts';
+import { fieldOnTheWire } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
+import { guidanceOf } from '#core/guidance.ts';
+import { requestCompatibilityKey } from '#core/identity.ts';
 import { newJob } from '#core/new-job.ts';
 import { newRequest, type RequestInput } from '#core/new-request.ts';
+import { choiceFromWire } from '#core/wire-choice.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import { validateWebhookUrl } from '../webhook/webhook-url.ts';
@@ -9,7 +15,7 @@ import { ApiError, conflict } from './api-error.ts';
 import { findVideo } from './find-video.ts';
 import type { CreateVideoBody, RemixVideoBody } from './schemas/video.ts';
 import type { ApiServices } from './services.ts';
-import { secondsOf, sizeOf } from './video-object.ts';
+import { secondsOf } from './video-object.ts';
 
 type NewVideoServices = Pick<
   ApiServices,
@@ -38,7 +44,7 @@ export async function newRemix(
   videoId: string,
   body: RemixVideoBody,
 ): Promise<Job> {
-  const { table, compatibilityKey } = services;
+  const { table } = services;
   const source = await findVideo(table, asker.tenant, videoId);
   if (source.status !== 'completed') {
     throw conflict(
@@ -49,46 +55,59 @@ export async function newRemix(
   // A stored video that was returned as it is was made under an id of its own.
   const remixOf = source.result?.hit === 'exact' ? source.result.donors[0]!.entryId : videoId;
   const [entry, maker] = await Promise.all([table.getEntry(remixOf), table.getJob(remixOf)]);
-  if (
-    entry?.state !== 'READY' ||
-    entry.compatibilityKey !== compatibilityKey ||
-    maker?.tenant !== asker.tenant
-  ) {
+  const isOurs =
+    maker?.tenant === asker.tenant &&
+    entry?.compatibilityKey === requestCompatibilityKey(services.compatibilityKey, maker);
+  if (!isOurs || entry.state !== 'READY') {
     throw conflict(
       'video_not_reusable',
       `video ${videoId} left nothing in the cache to start from: it was made with cache off or readonly, by another model, or its entry was evicted`,
     );
   }
-  const job = jobOf(services, asker, body, { remixOf, scope: entry.scope });
-  if (job.scope === entry.scope) return job;
-  throw new ApiError(
+  const kept = { scope: entry.scope, ...guidanceOf(maker) };
+  const job = jobOf(services, asker, body, { remixOf, ...kept });
+  for (const field of ['scope', 'guidanceScale', 'negativePrompt'] as const) {
+    if (job[field] !== kept[field]) throw notKept(videoId, field);
+  }
+  return job;
+}
+
+/** Nothing is reused across scopes, nor across guidance. */
+function notKept(videoId: string, field: 'scope' | 'guidanceScale' | 'negativePrompt'): ApiError {
+  const param = fieldOnTheWire(field);
+  return new ApiError(
     400,
     'invalid_input',
-    `video ${videoId} has scope ${entry.scope}: leave the scope of its remix out`,
-    { param: 'scope' },
+    `video ${videoId} was made with another ${param}: leave the ${param} of its remix out`,
+    { param },
   );
 }
 
 function jobOf(
   services: NewVideoServices,
   { tenant, idempotencyKey }: Asker,
-  body: Omit<CreateVideoBody, 'model' | 'seconds' | 'size'>,
-  defaults: Pick<RequestInput, 'remixOf' | 'scope'>,
+  body: Omit<CreateVideoBody, 'model' | 'seconds'>,
+  defaults: Pick<RequestInput, 'remixOf' | 'scope' | 'guidanceScale' | 'negativePrompt'>,
 ): Job {
   const fields = flatten(body);
   const { seed = idempotencyKey === undefined ? undefined : seedOf(tenant, idempotencyKey) } =
     fields;
   const { cache, steps, scope = defaults.scope } = fields;
   const { min_similarity: minSimilarity, max_reuse: maxReuse } = fields;
+  const { modelRevision, compatibilityKey, manifest } = services;
+  const chosen = choiceOf(
+    { ...defaults, ...choiceFromWire({ ...fields, size: body.size }) },
+    capabilitiesOf(manifest),
+  );
   const input: RequestInput = {
     prompt: body.prompt,
     tenant,
     ...definedOf({ idempotencyKey, seed, cache, steps, scope, minSimilarity, maxReuse }),
+    ...chosen,
     remixOf: defaults.remixOf ?? null,
   };
-  const request = newRequest(input, { steps: services.manifest.scheduler.steps });
+  const request = newRequest(input, { steps: manifest.scheduler.steps });
   const { webhook, metadata = {} } = fields;
-  const { modelRevision, compatibilityKey, manifest } = services;
   const model = { modelRevision, compatibilityKey, facts: videoFacts(manifest) };
   return newJob(request, model, {
     webhook: webhook === undefined ? null : validateWebhookUrl(webhook, services.webhookPolicy),
@@ -126,7 +145,7 @@ function definedOf<Fields extends object>(fields: Fields): Defined<Fields> {
   ) as Defined<Fields>;
 }
 
-function requireModel(manifest: ModelManifest, { model, seconds, size }: CreateVideoBody): void {
+function requireModel(manifest: ModelManifest, { model, seconds }: CreateVideoBody): void {
   requireAvailable('model', model, manifest.name);
   const facts = videoFacts(manifest);
   requireAvailable(
@@ -134,7 +153,6 @@ function requireModel(manifest: ModelManifest, { model, seconds, size }: CreateV
     seconds === undefined ? undefined : String(seconds),
     secondsOf(facts),
   );
-  requireAvailable('size', size, sizeOf(facts));
 }
 
 function requireAvailable(param: string, asked: string | undefined, available: string): void {

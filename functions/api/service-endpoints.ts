@@ -1,10 +1,7 @@
-import type { ModelManifest } from '#models/manifest.ts';
-import { videoFacts } from '#models/video-facts.ts';
-import type { z } from 'zod';
 import { notFound } from './api-error.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
+import { modelObject } from './model-object.ts';
 import { healthSchema, modelListSchema, modelSchema } from './schemas/service.ts';
-import { secondsOf, sizeOf } from './video-object.ts';
 
 const listModels = endpoint({
   method: 'get',
@@ -14,14 +11,11 @@ const listModels = endpoint({
   summary: 'List the models',
   answer: {
     status: 200,
-    description: 'The model packages that make videos.',
+    description: 'The model packages that make videos, and what requests may choose.',
     schema: modelListSchema,
   },
   errors: [],
-  handle: async ({ services: { manifest, modelRevision } }) => ({
-    object: 'list',
-    data: [modelObject(manifest, modelRevision)],
-  }),
+  handle: async ({ services }) => ({ object: 'list', data: [modelObject(services)] }),
 });
 
 const getModel = endpoint({
@@ -32,30 +26,11 @@ const getModel = endpoint({
   summary: 'Read a model',
   answer: { status: 200, description: 'The model package.', schema: modelSchema },
   errors: [404],
-  async handle({ services: { manifest, modelRevision }, id }) {
-    if (id !== manifest.name) throw notFound('model', id);
-    return modelObject(manifest, modelRevision);
+  async handle({ services, id }) {
+    if (id !== services.manifest.name) throw notFound('model', id);
+    return modelObject(services);
   },
 });
-
-function modelObject(manifest: ModelManifest, revision: string): z.infer<typeof modelSchema> {
-  const { name, version, license, video, scheduler } = manifest;
-  const facts = videoFacts(manifest);
-  return {
-    id: name,
-    object: 'model',
-    // A package does not say when it was made.
-    created: 0,
-    owned_by: 'flexcache',
-    version,
-    license,
-    revision,
-    seconds: [secondsOf(facts)],
-    sizes: [sizeOf(facts)],
-    frames_per_second: video.framesPerSecond,
-    steps: scheduler.steps,
-  };
-}
 
 const getHealth = endpoint({
   method: 'get',

@@ -1,3 +1,4 @@
+import type { Calibration } from '#core/calibration.ts';
 import type { Job } from '#core/generation.ts';
 import type { PriceBook } from '#core/prices.ts';
 import type { TenantLimits } from '#core/tenant.ts';
@@ -67,6 +68,8 @@ export interface ApiServices {
   /** sha256 over the files of the package. */
   modelRevision: string;
   compatibilityKey: string;
+  /** What hits there can be. */
+  calibration: Calibration;
   prices: PriceBook;
   pace: Pick<PaceTable, 'secondsPerVideo'>;
   /** The most that there may be for videos that somebody waits for. */

@@ -49,6 +49,8 @@ export async function videoObject(
     error: workError(job.error),
     warnings: job.warnings ?? [],
     seed: job.seed,
+    guidance_scale: job.guidanceScale ?? null,
+    negative_prompt: job.negativePrompt ?? null,
     scope: job.scope,
     min_similarity: job.minSimilarity,
     max_reuse: job.maxReuse,

@@ -10,7 +10,7 @@ import type {
   PromptEmbedding,
   ReplacedWork,
 } from '#core/generation.ts';
-import { exactKey, promptKey } from '#core/identity.ts';
+import { exactKey, partitionOf, promptKey } from '#core/identity.ts';
 import { lineageAfter, lineageOf } from '#core/lineage.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
 import { unheardWordsOf } from '#core/verify-donor.ts';
@@ -131,15 +131,19 @@ export interface UsedDonor {
   entry: Entry | null;
 }
 
-/** What a new entry has of its request, before anything of its video is known. */
+/**
+ * What a new entry has of its request, before anything of its video is known.
+ *
+ * @param compatibilityKey of the package
+ */
 export function askedOf(
   compatibilityKey: string,
   request: GenerationRequest,
   embedding: PromptEmbedding,
   donors: readonly UsedDonor[],
 ) {
-  const { videoId, prompt, seed, steps, tenant, scope, remixOf } = request;
-  const partition = { compatibilityKey, scope, tenant };
+  const { videoId, prompt, seed, steps, remixOf } = request;
+  const partition = partitionOf(compatibilityKey, request);
   const links = donors.map(({ similarity, entry }) => ({
     similarity,
     lineage: entry && lineageOf(entry),
@@ -193,9 +197,10 @@ const REPLACED_AT_ONCE = 64;
  */
 async function supersede(
   { table, vectors, compatibilityKey }: StoringServices,
-  { videoId, prompt, seed, steps, tenant, scope, remixOf }: GenerationRequest,
+  request: GenerationRequest,
 ): Promise<void> {
-  const partition = { compatibilityKey, scope, tenant };
+  const { videoId, prompt, seed, steps, remixOf } = request;
+  const partition = partitionOf(compatibilityKey, request);
   const replaced = new Set(
     Array.from({ length: steps }, (_, index) =>
       exactKey({ prompt, seed, steps: index + 1, remixOf, ...partition }),

@@ -1,3 +1,4 @@
+import { packageDigits } from '#core/identity.ts';
 import type { PolicyContext } from '#core/policy/appraise.ts';
 import { betterClass } from '#core/policy/better-class.ts';
 import type { EvictionReason } from '#core/retention-run.ts';
@@ -18,6 +19,14 @@ export interface DecideStores {
 }
 
 const CHANGES_AT_ONCE = 8;
+
+/** Whether a deployment that keeps the entries of one package alone lets go of it, whatever its guidance. */
+export function isOfAnotherPackage(
+  { compatibility }: Pick<WeighedEntry, 'compatibility'>,
+  onlyCompatibilityKey: string | null,
+): boolean {
+  return onlyCompatibilityKey !== null && packageDigits(onlyCompatibilityKey) !== compatibility;
+}
 
 /** Decides about entries and acts upon it: each write holds only while what was decided still does. */
 export class Decider {
@@ -99,9 +108,7 @@ export class Decider {
   #reasonToLeave({ entry, appraisal }: Weighed): EvictionReason | null {
     const { onlyCompatibilityKey } = this.#settings;
     if (appraisal.verdict === 'pinned') return null;
-    if (onlyCompatibilityKey !== null && !onlyCompatibilityKey.startsWith(entry.compatibility)) {
-      return 'obsolete';
-    }
+    if (isOfAnotherPackage(entry, onlyCompatibilityKey)) return 'obsolete';
     if (appraisal.verdict === 'rent') return 'rent';
     return this.#fitsBudget(appraisal.density, appraisal.rentPerMonth) ? null : 'budget';
   }

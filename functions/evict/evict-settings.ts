@@ -16,7 +16,7 @@ export interface EvictSettings {
   budgetUsd: number | null;
   /** Whether latents move to another storage class where that pays. */
   movesStorageClasses: boolean;
-  /** Entries of every other compatibility key leave; null lets them pay their rent like the rest. */
+  /** Of the package that is served: entries of other packages leave; null lets them pay their rent like the rest. */
   onlyCompatibilityKey: string | null;
 }
 

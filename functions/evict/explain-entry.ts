@@ -2,7 +2,7 @@ import { dollarRates } from '#core/charges.ts';
 import { dayOf } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import { VIDEO_ID_PATTERN } from '#core/identity.ts';
+import { packageDigits, VIDEO_ID_PATTERN } from '#core/identity.ts';
 import { likenessOf } from '#core/likeness.ts';
 import { SECONDS_PER_MONTH, type Appraisal, type PolicyContext } from '#core/policy/appraise.ts';
 import { decayedTo } from '#core/policy/decay.ts';
@@ -14,7 +14,7 @@ import type { StorageClass } from '#core/storage-class.ts';
 import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
-import { cheaperClassOf } from './decide.ts';
+import { cheaperClassOf, isOfAnotherPackage } from './decide.ts';
 import { DensityHistogram } from './density-histogram.ts';
 import { gpuSecondUsd, type EvictSettings } from './evict-settings.ts';
 import { explainAbsence, sentenceOf, type EntryNumbers, type Explanation } from './explanation.ts';
@@ -59,7 +59,7 @@ export async function explainEntry(
   }
   const { appraisal } = weighed;
   const cheaperIn = settings.movesStorageClasses ? cheaperClassOf(weighed, context) : null;
-  const reason = verdictOf(weighed, entry, settings, state, cheaperIn);
+  const reason = verdictOf(weighed, settings, state, cheaperIn);
   const isLeaving = reason === 'obsolete' || reason === 'rent' || reason === 'budget';
   const isHeld = isLeaving && entry.leaseUntil !== undefined && entry.leaseUntil > now;
   return {
@@ -91,14 +91,13 @@ function knownBy(state: EvictState, entry: WeighedEntry, now: number): Pass {
 }
 
 function verdictOf(
-  { appraisal }: Weighed,
-  { compatibilityKey }: Entry,
+  { entry, appraisal }: Weighed,
   { onlyCompatibilityKey }: EvictSettings,
   { last }: EvictState,
   cheaperIn: StorageClass | null,
 ): Verdict {
   if (appraisal.verdict === 'pinned') return 'pinned';
-  if (onlyCompatibilityKey !== null && onlyCompatibilityKey !== compatibilityKey) return 'obsolete';
+  if (isOfAnotherPackage(entry, onlyCompatibilityKey)) return 'obsolete';
   if (appraisal.verdict === 'rent') return 'rent';
   const cutOff = last?.cutOff ?? null;
   if (cutOff !== null && DensityHistogram.binOf(appraisal.density) < cutOff.bin) return 'budget';
@@ -111,7 +110,7 @@ function weighedEntryOf(entry: Entry): WeighedEntry {
     vectors: Object.values(entry.vectors).filter((vector) => vector !== null).length,
     likeness: likenessOf(entry, entry.vectors.whole),
     prompt: entry.promptKey.slice(0, 16),
-    compatibility: entry.compatibilityKey.slice(0, 16),
+    compatibility: packageDigits(entry.compatibilityKey),
   };
 }
 

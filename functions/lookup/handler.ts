@@ -13,6 +13,7 @@ import {
   exactKey,
   executionName,
   isSamePartition,
+  partitionOf,
   promptKey,
   type CachePartition,
 } from '#core/identity.ts';
@@ -363,9 +364,7 @@ class Lookup {
   }
 
   get #partition(): CachePartition {
-    const { compatibilityKey } = this.#services;
-    const { scope, tenant } = this.#request;
-    return { compatibilityKey, scope, tenant };
+    return partitionOf(this.#services.compatibilityKey, this.#request);
   }
 }
 

@@ -3,6 +3,7 @@ import { roundEquivalents } from '#core/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core/generation.ts';
 import type { PriceBook } from '#core/prices.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
@@ -348,6 +349,7 @@ export const handler = lazily(async () => {
     ...(await deployedRules(modelPackage)),
     modelRevision: modelPackage.revision,
     steps: scheduler.steps,
+    capabilities: capabilitiesOf(modelPackage.manifest),
     prices: deployedPrices(),
     time: deployedBackfillTime(),
   });

@@ -1,6 +1,7 @@
 import type { Backfill } from '#core/backfill.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
@@ -108,6 +109,7 @@ export const handler = lazily(async () => {
       uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
       modelRevision: revision,
       steps: manifest.scheduler.steps,
+      capabilities: capabilitiesOf(manifest),
       time: deployedBackfillTime(),
     }),
   );

@@ -1,4 +1,5 @@
 import type { CacheMode, HitKind, JobStatus, Scope } from './generation.ts';
+import type { GuidanceChoice } from './guidance.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
 export type BackfillFormat = 'txt' | 'jsonl' | 'csv';
@@ -6,7 +7,7 @@ export type BackfillFormat = 'txt' | 'jsonl' | 'csv';
 export const BACKFILL_FORMATS: readonly BackfillFormat[] = ['txt', 'jsonl', 'csv'];
 
 /** What holds for every line that does not say otherwise. */
-export interface BackfillDefaults {
+export interface BackfillDefaults extends GuidanceChoice {
   cache: CacheMode;
   scope: Scope;
   /** Null: the package's tuned N. */

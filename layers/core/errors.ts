@@ -60,6 +60,11 @@ export function messageWithFix({ message, fix }: FlexCacheError): string {
   return fix === undefined ? message : `${message}: ${fix}`;
 }
 
+/** A field's name in requests and files: `minSimilarity` is `min_similarity`. */
+export function fieldOnTheWire(field: string): string {
+  return field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /** A request that can never succeed as it stands; names the field and the fix. */
 export class InvalidInputError extends FlexCacheError {
   constructor(field: string, message: string, fix: string, code: ErrorCode = 'invalid_input') {

@@ -61,6 +61,10 @@ export interface GenerationRequest {
   cache: CacheMode;
   /** Step budget of a full generation, network evaluations. The package's tuned N unless asked otherwise. */
   steps: number;
+  /** Scale of classifier-free guidance; absent where it is the package's own. */
+  guidanceScale?: number;
+  /** What guidance leads away from; absent where it is the package's own. Empty is the empty prompt. */
+  negativePrompt?: string;
   tenant: string;
   scope: Scope;
   /** Least similarity of a donor, 0..1; the package's own thresholds hold beside it. 0 adds nothing. */

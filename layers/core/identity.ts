@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { FlexCacheError, InvalidInputError } from './errors.ts';
 import type { Scope } from './generation.ts';
+import type { GuidanceChoice } from './guidance.ts';
 import { hashFields } from './hash.ts';
 import { promptForKeys } from './prompt.ts';
 import type { NoiseSchedule } from './schedule.ts';
@@ -128,6 +129,34 @@ export function compatibilityKey({
   ]);
 }
 
+/** Digits of a compatibility key that all requests of one package share. */
+const PACKAGE_DIGITS = 16;
+
+/**
+ * The compatibility key of a request: the package's own, unless the request departs from the package in
+ * what guides its denoising. Latents of other guidance are no donors of each other.
+ *
+ * @param packageKey of `compatibilityKey`; its first digits stay, so that all of a package's are told by them
+ */
+export function requestCompatibilityKey(
+  packageKey: string,
+  { guidanceScale, negativePrompt }: GuidanceChoice,
+): string {
+  if (guidanceScale === undefined && negativePrompt === undefined) return packageKey;
+  const hash = hashFields([
+    'request compatibility',
+    packageKey,
+    ...(guidanceScale === undefined ? [] : ['guidance scale', guidanceScale]),
+    ...(negativePrompt === undefined ? [] : ['negative prompt', negativePrompt]),
+  ]);
+  return `${packageDigits(packageKey)}${hash.slice(PACKAGE_DIGITS)}`;
+}
+
+/** What a package's compatibility keys, of whatever guidance, have in common. */
+export function packageDigits(key: string): string {
+  return key.slice(0, PACKAGE_DIGITS);
+}
+
 /** None where start times are noise levels: then keys are those of before there were others. */
 function scheduleFields({ shift = 1, sigmas }: NoiseSchedule): (string | number)[] {
   if (sigmas !== undefined) return ['sigmas', ...sigmas];
@@ -142,6 +171,19 @@ export interface CachePartition {
   compatibilityKey: string;
   scope: Scope;
   tenant: string;
+}
+
+/**
+ * Where a request looks for donors, and where its entry is stored.
+ *
+ * @param packageKey compatibility key of the package
+ */
+export function partitionOf(
+  packageKey: string,
+  request: GuidanceChoice & Pick<CachePartition, 'scope' | 'tenant'>,
+): CachePartition {
+  const { scope, tenant } = request;
+  return { compatibilityKey: requestCompatibilityKey(packageKey, request), scope, tenant };
 }
 
 /** What a partition is told by: the tenant of a shared one says nothing. */

@@ -1,6 +1,8 @@
 import type { GenerationRequest, Job } from './generation.ts';
+import { guidanceOf } from './guidance.ts';
+import { requestCompatibilityKey } from './identity.ts';
 
-/** What of the model stands in a job's record. */
+/** What of the model stands in a job's record; `compatibilityKey` is the package's. */
 export type JobModel = Required<Pick<Job, 'modelRevision' | 'compatibilityKey' | 'facts'>>;
 
 /** What a submitter adds to the request. */
@@ -25,7 +27,7 @@ export function newJob(
     metadata: origin.metadata ?? {},
     backfill: origin.backfill ?? null,
     modelRevision: model.modelRevision,
-    compatibilityKey: model.compatibilityKey,
+    compatibilityKey: requestCompatibilityKey(model.compatibilityKey, request),
     facts: model.facts,
     status: 'queued',
     createdAt,
@@ -46,6 +48,7 @@ export function requestOf(job: Job): GenerationRequest {
     seed,
     cache,
     steps,
+    ...guidanceOf(job),
     tenant,
     scope,
     minSimilarity,

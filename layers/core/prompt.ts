@@ -67,6 +67,31 @@ export function validatePrompt(prompt: unknown): string {
   return normalised;
 }
 
+/**
+ * Checks a negative prompt and returns it normalised; it may be empty.
+ *
+ * @throws InvalidInputError naming the field, `prompt_too_long` or `invalid_input`
+ */
+export function validateNegativePrompt(prompt: unknown, field = 'negativePrompt'): string {
+  if (typeof prompt !== 'string') {
+    throw new InvalidInputError(
+      field,
+      `the negative prompt must be a string, not ${prompt === null ? 'null' : typeof prompt}`,
+      'give it as text, or leave it out',
+    );
+  }
+  const isShort = prompt.length <= LONGEST_RAW_PROMPT_UNITS;
+  const normalised = isShort ? normalisePrompt(validatePlainText(field, prompt)) : prompt;
+  const characters = countCodePoints(normalised);
+  if (characters <= MAX_PROMPT_CHARACTERS) return normalised;
+  throw new InvalidInputError(
+    field,
+    `the negative prompt has ${characters} characters; at most ${MAX_PROMPT_CHARACTERS} are allowed`,
+    `shorten it to ${MAX_PROMPT_CHARACTERS} characters`,
+    'prompt_too_long',
+  );
+}
+
 function countCodePoints(text: string): number {
   let count = 0;
   for (let index = 0; index < text.length; index++) {

@@ -10,13 +10,17 @@ import {
   type Scope,
 } from './generation.ts';
 import { VIDEO_ID_PATTERN } from './identity.ts';
-import { validatePrompt } from './prompt.ts';
+import { validateNegativePrompt, validatePrompt } from './prompt.ts';
 
 /** Seeds are unsigned 32-bit integers: the noise generator's own width. */
 export const MAX_SEED = 2 ** 32 - 1;
 
 /** More evaluations than any rectified-flow paper uses; a bound on what one request may cost. */
 export const MAX_STEPS = 200;
+
+/** 1 is no guidance; videos of larger scales than this are oversaturated whatever the model. */
+export const MIN_GUIDANCE_SCALE = 1;
+export const MAX_GUIDANCE_SCALE = 20;
 
 /** 1 to 64 characters; safe inside table keys and object keys. */
 export const TENANT_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
@@ -37,6 +41,12 @@ export function validateRequest(raw: RawRequest): GenerationRequest {
     seed: validateSeed(raw.seed),
     cache: validateCacheMode(raw.cache),
     steps: validateSteps(raw.steps),
+    ...(raw.guidanceScale !== undefined && {
+      guidanceScale: validateGuidanceScale(raw.guidanceScale),
+    }),
+    ...(raw.negativePrompt !== undefined && {
+      negativePrompt: validateNegativePrompt(raw.negativePrompt),
+    }),
     tenant: validateTenant(raw.tenant),
     scope: validateScope(raw.scope),
     minSimilarity: validateShare('minSimilarity', raw.minSimilarity),
@@ -81,6 +91,28 @@ export function validateSteps(steps: unknown): number {
     'steps',
     `steps ${shown(steps)} is not an integer from 1 to ${MAX_STEPS}`,
     `give a whole number from 1 to ${MAX_STEPS}, or leave the steps out`,
+  );
+}
+
+/** @throws InvalidInputError naming the field unless it is a number 1..20. */
+export function validateGuidanceScale(scale: unknown, field = 'guidanceScale'): number {
+  if (typeof scale === 'number' && scale >= MIN_GUIDANCE_SCALE && scale <= MAX_GUIDANCE_SCALE) {
+    return scale;
+  }
+  throw new InvalidInputError(
+    field,
+    `guidance scale ${shown(scale)} is not a number from ${MIN_GUIDANCE_SCALE} to ${MAX_GUIDANCE_SCALE}`,
+    `give a number from ${MIN_GUIDANCE_SCALE} to ${MAX_GUIDANCE_SCALE}, or leave the guidance scale out`,
+  );
+}
+
+/** @throws InvalidInputError naming the field unless it is a number above 0. */
+export function validatePositiveNumber(field: string, value: unknown): number {
+  if (typeof value === 'number' && value > 0 && value < Infinity) return storedNumber(value);
+  throw new InvalidInputError(
+    field,
+    `${field} ${shown(value)} is not a number above 0`,
+    `give a number, or leave ${field} out`,
   );
 }
 
@@ -148,7 +180,8 @@ function isIntegerIn(value: unknown, lowest: number, highest: number): value is 
 
 const LONGEST_SHOWN_CHARACTERS = 80;
 
-function shown(value: unknown): string {
+/** A value in a message, cut where it is long. */
+export function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length <= LONGEST_SHOWN_CHARACTERS
     ? text

@@ -28,6 +28,6 @@ export interface WeighedEntry extends Pick<
   likeness: string;
   /** The first 16 digits of its prompt key. */
   prompt: string;
-  /** The first 16 digits of its compatibility key. */
+  /** The digits of its compatibility key that tell its package (`packageDigits`). */
   compatibility: string;
 }

@@ -90,7 +90,8 @@ export interface TokenContext {
 
 /** The networks of a package that the GPU worker runs. All calls leave the event loop free. */
 export interface VideoModel {
-  encodeText(prompt: string): Promise<TextCondition>;
+  /** @param prompt null for what the package's guidance leads away from, its negative prompt */
+  encodeText(prompt: string | null): Promise<TextCondition>;
   /**
    * Velocity v = eps - x0 at x_t with classifier-free guidance: v_u + g * (v_c - v_u).
    * `latent` is `[C,T,H,W]`, time in 0..1.

@@ -72,7 +72,7 @@ export class OnnxVideoModel implements VideoModel {
   async warmUp(): Promise<void> {
     const shape = this.#latentShape;
     const latent: Tensor = { data: new Float32Array(elementCount(shape)), shape };
-    const unconditional = await this.encodeText('');
+    const unconditional = await this.encodeText(null);
     const { guidance } = this.#manifest.scheduler;
     await this.velocity(latent, 1, unconditional, unconditional, guidance);
     await this.decode(latent);
@@ -81,9 +81,11 @@ export class OnnxVideoModel implements VideoModel {
     await this.recognise(latent);
   }
 
-  encodeText(prompt: string): Promise<TextCondition> {
-    if (prompt === '') {
-      this.#unconditional ??= this.#encodeText('').catch((error: unknown) => {
+  encodeText(asked: string | null): Promise<TextCondition> {
+    const { negativePrompt } = this.#manifest.text;
+    const prompt = asked ?? negativePrompt;
+    if (prompt === negativePrompt) {
+      this.#unconditional ??= this.#encodeText(prompt).catch((error: unknown) => {
         this.#unconditional = null;
         throw error;
       });
@@ -106,9 +108,7 @@ export class OnnxVideoModel implements VideoModel {
 
   async #encodeText(prompt: string): Promise<TextCondition> {
     const { maxTokens, hidden } = this.#manifest.text;
-    const { ids, mask } = this.#tokenizer.encode(
-      prompt === '' ? this.#manifest.text.negativePrompt : prompt,
-    );
+    const { ids, mask } = this.#tokenizer.encode(prompt);
     const states = await callNetwork(
       this.#networks,
       'textEncoder',

@@ -10,7 +10,10 @@ export type Denoiser = Pick<VideoModel, 'encodeText' | 'velocity' | 'segment' | 
 /** The texts of a run. */
 export interface RunTexts {
   condition: TextCondition;
+  /** The package's own: what a denoiser was trained to read with a clean context. */
   unconditional: TextCondition;
+  /** What guidance leads away from; `unconditional` unless given. */
+  negative?: TextCondition;
   /** Classifier-free guidance; 1 is none. */
   guidance: number;
 }
@@ -33,18 +36,18 @@ export class RunAnswers {
 
   /** What the run is to accept. */
   async answer(request: SampleRequest): Promise<Tensor> {
-    const { condition, unconditional, guidance } = this.#texts;
+    const { condition, unconditional, negative = unconditional, guidance } = this.#texts;
     const { latent } = request;
     if (request.kind === 'segment') return this.#model.segment(latent);
     const { time } = request;
     if (request.kind === 'velocity') {
       if (!request.keepsContext) {
-        return this.#model.velocity(latent, time, condition, unconditional, guidance);
+        return this.#model.velocity(latent, time, condition, negative, guidance);
       }
       await this.release();
       const { velocity, context } = await this.#regions().velocityAndContext(
         { latent, time, condition },
-        unconditional,
+        negative,
         guidance,
       );
       this.#context = context;
@@ -63,12 +66,7 @@ export class RunAnswers {
       await this.#context.restrict(outside);
     }
     this.#isRestricted = true;
-    return this.#context.velocity(
-      { latent, time, condition },
-      region.tokens,
-      unconditional,
-      guidance,
-    );
+    return this.#context.velocity({ latent, time, condition }, region.tokens, negative, guidance);
   }
 
   /** Gives the context back; harmless when there is none. */

@@ -57,7 +57,7 @@ export async function sampleBatch(
       'run at least one latent at once',
     );
   }
-  const unconditional = await model.encodeText('');
+  const unconditional = await model.encodeText(null);
   const latents: Tensor[] = [];
   const waiting = samples[Symbol.iterator]();
   let index = 0;

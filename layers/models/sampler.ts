@@ -12,6 +12,8 @@ export interface SampleOptions {
   prompt: string;
   /** Classifier-free guidance; 1 is none. */
   guidance: number;
+  /** What guidance leads away from; what the package leads away from unless given. */
+  negativePrompt?: string;
   /** Where an earlier run of the same plan and donors stopped; from the plan's start unless given. */
   from?: SamplerState;
   /** Asked before every step; true ends the run with a `SamplingStoppedError`. */
@@ -47,13 +49,15 @@ export async function sample(
   options: SampleOptions,
 ): Promise<Tensor> {
   const { latentShape, schedule = {}, prompt, guidance, from, shouldStop, onStep } = options;
+  const { negativePrompt = null } = options;
   const { regions } = model;
   const run = new SampleRun(plan, { latentShape, schedule, donors, from, regions });
-  const [condition, unconditional] = await Promise.all([
+  const [condition, unconditional, negative] = await Promise.all([
     model.encodeText(prompt),
-    model.encodeText(''),
+    model.encodeText(null),
+    model.encodeText(negativePrompt),
   ]);
-  const answers = new RunAnswers(model, { condition, unconditional, guidance });
+  const answers = new RunAnswers(model, { condition, unconditional, negative, guidance });
   try {
     for (let request = run.next(); request !== null; request = run.next()) {
       const { stepsDone } = run;

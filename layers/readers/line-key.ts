@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BackfillDefaults } from '#core/backfill.ts';
+import type { GuidanceChoice } from '#core/guidance.ts';
 import { REQUEST_DEFAULTS } from '#core/new-request.ts';
 import type { RequestFields } from './request-line.ts';
 
@@ -34,7 +35,8 @@ export class LineKeys {
     this.#defaults = defaults;
   }
 
-  next(request: RequestFields): LineKey {
+  /** @param guidance where the line, or the defaults, depart from the package's */
+  next(request: RequestFields, { guidanceScale, negativePrompt }: GuidanceChoice = {}): LineKey {
     const { prompt, seed = null } = request;
     const { cache: standardCache, scope, minSimilarity, maxReuse } = this.#defaults;
     const cache =
@@ -45,7 +47,15 @@ export class LineKeys {
       scope === STANDARD_DEFAULTS.scope &&
       minSimilarity === STANDARD_DEFAULTS.minSimilarity &&
       maxReuse === STANDARD_DEFAULTS.maxReuse;
-    const asked = [prompt, seed, cache, steps, ...(isStandard ? [] : shared)];
+    const asked = [
+      prompt,
+      seed,
+      cache,
+      steps,
+      ...(isStandard ? [] : shared),
+      ...(guidanceScale === undefined ? [] : ['guidance scale', guidanceScale]),
+      ...(negativePrompt === undefined ? [] : ['negative prompt', negativePrompt]),
+    ];
     const fields = hash([this.#modelRevision, ...asked]).toString('base64url');
     const occurrence = (this.#occurrences.get(fields) ?? 0) + 1;
     this.#occurrences.set(fields, occurrence);

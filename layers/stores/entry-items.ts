@@ -1,6 +1,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { createHash } from 'node:crypto';
 import type { Entry, EntryState } from '../core/generation.ts';
+import { packageDigits } from '../core/identity.ts';
 import { likenessOf } from '../core/likeness.ts';
 import { isStorageClass } from '../core/storage-class.ts';
 import type { WeighedEntry } from '../core/weighed-entry.ts';
@@ -51,7 +52,7 @@ function traitsOf(entry: Entry): string {
     vectors.length,
     likenessOf(entry, entry.vectors.whole),
     entry.promptKey.slice(0, HASH_DIGITS),
-    entry.compatibilityKey.slice(0, HASH_DIGITS),
+    packageDigits(entry.compatibilityKey),
   ].join('.');
 }
 

@@ -17,6 +17,7 @@ import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
+import { loadCalibration } from '#models/package-calibration.ts';
 import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
@@ -134,9 +135,11 @@ export function useApi(): () => ApiFixture {
 
 async function createFixture(
   server: TableServer,
-  { manifest, revision }: ModelPackage,
+  modelPackage: ModelPackage,
   objects: FileObjectStore,
 ): Promise<ApiFixture> {
+  const { manifest, revision } = modelPackage;
+  const { calibration } = await loadCalibration(modelPackage);
   const tenants = new DynamoTenantTable(server.connection);
   const backfills = new DynamoBackfillTable(server.connection);
   const { table } = server;
@@ -165,6 +168,7 @@ async function createFixture(
     manifest,
     modelRevision: revision,
     compatibilityKey: 'compatible',
+    calibration,
     prices: priceBookOf(DEFAULT_PRICE_REGION),
     pace,
     interactiveWorkers: 2,

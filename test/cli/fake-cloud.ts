@@ -25,7 +25,7 @@ import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
-import { SAMPLE_FACTS } from '../stores/samples.ts';
+import { SAMPLE_CAPABILITIES, SAMPLE_FACTS } from '../stores/samples.ts';
 
 const DEFINITION = JSON.parse(
   readFileSync(new URL('../../local/backfill.asl.json', import.meta.url), 'utf8'),
@@ -249,6 +249,7 @@ export class FakeCloud implements EmbeddedCloud {
           uploads: foreign,
           modelRevision,
           steps: FULL_STEPS,
+          capabilities: SAMPLE_CAPABILITIES,
         }),
         Submit: (input: SubmitInput) => {
           if ('idempotencyKey' in input.item) {

@@ -56,6 +56,8 @@ test('--json prints one object of the documented shape', async () => {
     status: 'completed',
     prompt: 'A ball',
     seed: 5,
+    guidanceScale: null,
+    negativePrompt: null,
     video: join(folder, 'v/b.mp4'),
     cache: {
       hit: 'object',
@@ -103,7 +105,8 @@ test('options of the request and of the machine reach the cloud', async () => {
   const { flexcache, clouds, folder } = await inProcess();
 
   const bounds = ['--max-reuse', '0.5', '--min-similarity', '.9'];
-  const options = ['--cache', 'off', '--steps', '4', '--state', 'elsewhere', ...bounds];
+  const choice = ['--negative-prompt', 'a  star', '--guidance-scale', '4.5', '--num-frames', '16'];
+  const options = ['--cache', 'off', '--steps', '4', '--state', 'elsewhere', ...bounds, ...choice];
   await flexcache('generate', 'a ball', ...options);
 
   expect(clouds[0]!.inputs[0]).toMatchObject({
@@ -111,6 +114,9 @@ test('options of the request and of the machine reach the cloud', async () => {
     steps: 4,
     maxReuse: 0.5,
     minSimilarity: 0.9,
+    negativePrompt: 'a star',
+    guidanceScale: 4.5,
+    numFrames: 16,
   });
   expect(clouds[0]!.stateDirectory).toBe(join(folder, 'elsewhere'));
 });

@@ -64,10 +64,13 @@ export class FakeVideoModel implements VideoModel {
   readonly guidances: number[] = [];
   regions: RegionDenoiser | null = null;
   hasObject = true;
+  /** What its guidance is to lead away from. */
+  negativePrompt = '';
   /** Runs before each velocity. */
   beforeStep: () => void | Promise<void> = () => {};
 
-  async encodeText(prompt: string): Promise<TextCondition> {
+  async encodeText(asked: string | null): Promise<TextCondition> {
+    const prompt = asked ?? '';
     return { states: targetOf(prompt), mask: BigInt64Array.of(prompt === '' ? 0n : 1n) };
   }
 
@@ -79,7 +82,10 @@ export class FakeVideoModel implements VideoModel {
     guidance: number,
   ): Promise<Tensor> {
     await this.beforeStep();
-    if (unconditional.mask[0] !== 0n) throw new Error('not the unconditional prompt');
+    const negative = this.negativePrompt;
+    if (unconditional.mask[0] !== (negative === '' ? 0n : 1n)) {
+      throw new Error('not the negative prompt');
+    }
     this.times.push(time);
     this.guidances.push(guidance);
     const target = condition.states.data;

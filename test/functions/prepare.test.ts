@@ -6,6 +6,7 @@ import { MAX_LINES } from '#functions/plan-lines.ts';
 import { createPrepareHandler, type PrepareServices } from '#functions/prepare/handler.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
 import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
+import { SAMPLE_CAPABILITIES } from '../stores/samples.ts';
 import { servicesOn, useTable } from './fixture.ts';
 
 const FILES: Record<BackfillFormat, string> = {
@@ -33,6 +34,7 @@ describe('Prepare', () => {
       uploads: objects,
       modelRevision: 'revision',
       steps: 10,
+      capabilities: SAMPLE_CAPABILITIES,
       ...services,
     });
     const run = () => handle({ backfillId });

@@ -1,3 +1,4 @@
+import type { Capabilities } from '#core/capabilities.ts';
 import { startPoint } from '#core/calibration.ts';
 import type { Backfill } from '#core/backfill.ts';
 import type { Entry, GenerationRequest, Job, JobResult, VideoFacts } from '#core/generation.ts';
@@ -33,6 +34,17 @@ export const SAMPLE_FACTS: VideoFacts = {
   seconds: 2,
   width: 384,
   height: 384,
+};
+
+/** Of the package whose videos have `SAMPLE_FACTS`. */
+export const SAMPLE_CAPABILITIES: Capabilities = {
+  model: 'sample-world',
+  width: 384,
+  height: 384,
+  frames: 16,
+  framesPerSecond: 8,
+  guidanceScale: 3,
+  negativePrompt: '',
 };
 
 export function sampleJob(changes: Partial<Job> = {}): Job {

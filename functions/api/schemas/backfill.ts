@@ -5,6 +5,7 @@ import { OBJECT_KEY } from '#stores/object-key.ts';
 import {
   backfillIdField,
   boundedNumber,
+  choiceFields,
   dollarsField,
   extensionFields,
   listOf,
@@ -13,6 +14,7 @@ import {
   promptField,
   secondsSinceEpoch,
   seedField,
+  sizeField,
   webhookDeliverySchema,
   webhookField,
 } from './fields.ts';
@@ -26,6 +28,7 @@ export const DEFAULT_CONCURRENCY = 10;
 export const DEFAULT_TOLERATED_FAILURE_PERCENTAGE = 100;
 
 const { cache, scope, steps, min_similarity, max_reuse } = extensionFields;
+const { guidance_scale, negative_prompt } = choiceFields;
 
 const lineSchema = z
   .strictObject({
@@ -33,6 +36,8 @@ const lineSchema = z
     seed: seedField.optional(),
     cache: cache.optional(),
     steps: steps.optional(),
+    size: sizeField.optional(),
+    ...z.strictObject(choiceFields).partial().shape,
   })
   .meta({ id: 'BackfillPrompt' });
 
@@ -79,6 +84,8 @@ export const createBackfillSchema = z
     cache: cache.optional(),
     scope: scope.optional(),
     steps: steps.optional(),
+    guidance_scale: guidance_scale.optional(),
+    negative_prompt: negative_prompt.optional(),
     min_similarity: min_similarity.optional(),
     max_reuse: max_reuse.optional(),
     concurrency: z

@@ -4,8 +4,8 @@ import { InvalidInputError, messageWithFix } from '#core/errors.ts';
 import { CACHE_MODES, SCOPES } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
 import { validatePlainText } from '#core/plain-text.ts';
-import { MAX_PROMPT_CHARACTERS, validatePrompt } from '#core/prompt.ts';
-import { MAX_SEED, MAX_STEPS } from '#core/request.ts';
+import { MAX_PROMPT_CHARACTERS, validateNegativePrompt, validatePrompt } from '#core/prompt.ts';
+import { MAX_GUIDANCE_SCALE, MAX_SEED, MAX_STEPS, MIN_GUIDANCE_SCALE } from '#core/request.ts';
 
 /** Limits on the caller's own labels. */
 export const MAX_LABELS = 16;
@@ -72,8 +72,41 @@ export const webhookField = plainText('webhook').meta({
   format: 'uri',
 });
 
+export const sizeField = z.string().meta({
+  description: '`{width}x{height}`; must be what the model makes.',
+  examples: ['384x384'],
+});
+
+const pixels = z.int().min(1);
+
+/** What packages differ in; `GET /v1/models` says what there is. */
+export const choiceFields = {
+  negative_prompt: z
+    .string()
+    .superRefine(holds((text) => validateNegativePrompt(text, 'negative_prompt')))
+    .meta({
+      description: `What the video is not to show: at most ${MAX_PROMPT_CHARACTERS} characters (default: the model's, often empty). Videos of another one are no donors.`,
+      examples: ['blurry, low quality'],
+    }),
+  guidance_scale: z.number().min(MIN_GUIDANCE_SCALE).max(MAX_GUIDANCE_SCALE).meta({
+    description:
+      "Scale of classifier-free guidance; 1 is none (default: the model's). Videos of another one are no donors.",
+  }),
+  num_frames: z.int().min(1).meta({ description: 'Frames; must be what the model makes.' }),
+  fps: z
+    .number()
+    .positive()
+    .meta({ description: 'Frames per second; must be what the model makes.' }),
+  width: pixels.meta({ description: 'Pixels of the file; must be what the model makes.' }),
+  height: pixels.meta({ description: 'Pixels of the file; must be what the model makes.' }),
+  n: z.int().min(1).meta({
+    description: 'Videos; must be 1. Send a request for each, or all of them as a backfill.',
+  }),
+};
+
 /** What the dialect does not have, and how a caller may give it: beside the rest or in `extra_params`. */
 export const extensionFields = {
+  ...choiceFields,
   cache: z.enum(CACHE_MODES).meta({
     description:
       '`auto` (default) reads and writes the cache; `readonly` writes nothing; `refresh` reads nothing; `off` neither.',

@@ -18,6 +18,7 @@ import {
   promptField,
   secondsSinceEpoch,
   seedField,
+  sizeField,
   videoIdField,
   webhookDeliverySchema,
 } from './fields.ts';
@@ -49,13 +50,7 @@ export const createVideoSchema = z
       .union([z.string(), z.number()])
       .optional()
       .meta({ description: 'Length of the video; must be what the model makes.' }),
-    size: z
-      .string()
-      .optional()
-      .meta({
-        description: '`{width}x{height}`; must be what the model makes.',
-        examples: ['384x384'],
-      }),
+    size: sizeField.optional(),
     ...optional,
   })
   .meta({ id: 'CreateVideo' });
@@ -172,6 +167,11 @@ export const videoSchema = z
           'What of the prompt the model could not take in; empty until the prompt was read and where it took in all.',
       }),
     seed: seedField,
+    guidance_scale: z
+      .number()
+      .nullable()
+      .meta({ description: "Null where it is the model's own; so is `negative_prompt`." }),
+    negative_prompt: z.string().nullable(),
     scope: z.enum(SCOPES),
     min_similarity: share,
     max_reuse: share,

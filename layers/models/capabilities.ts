@@ -1,0 +1,20 @@
+import type { Capabilities } from '#core/capabilities.ts';
+import { shownSize } from '#core/shown-size.ts';
+import type { ModelManifest } from './manifest.ts';
+
+/** What requests of a package may choose among. */
+export function capabilitiesOf({
+  name,
+  video,
+  scheduler,
+  text,
+}: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text'>): Capabilities {
+  return {
+    model: name,
+    ...shownSize(video),
+    frames: video.frames,
+    framesPerSecond: video.framesPerSecond,
+    guidanceScale: scheduler.guidance,
+    negativePrompt: text.negativePrompt,
+  };
+}
