@@ -90,6 +90,11 @@ const SENSIBLE: Readonly<Record<string, Arbitrary<unknown>>> = {
   model: fc.constant('demo-world'),
   seconds: fc.constantFrom('2', 2, '2.0'),
   size: fc.constant('384x384'),
+  width: fc.constant(384),
+  height: fc.constant(384),
+  num_frames: fc.constant(16),
+  fps: fc.constant(8),
+  n: fc.constant(1),
   webhook: fc.oneof(
     fc.constantFrom('https://example.com/hook', 'http://localhost/', 'https://169.254.169.254/'),
     fc.webUrl({ validSchemes: ['https'], withQueryParameters: true }),

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
+import { MAX_VIDEOS_OF_A_REQUEST, type Capabilities } from '#core/capabilities.ts';
 import type { VideoFacts } from '#core/generation.ts';
+import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import type { ErrorStatus } from './api-error.ts';
@@ -28,14 +30,18 @@ const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
 type JsonObject = Record<string, unknown>;
 
 /** The OpenAPI 3.1 document, made of the schemas that check requests and of what the model makes. */
-export function openApiDocument(manifest: Pick<ModelManifest, 'name' | 'video'>): JsonObject {
+export function openApiDocument(
+  manifest: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text'>,
+): JsonObject {
   const schemas = new Components();
   const paths: Record<string, JsonObject> = {};
   for (const endpoint of ENDPOINTS) {
     paths[endpoint.path] ??= {};
     paths[endpoint.path]![endpoint.method] = operationOf(endpoint, schemas);
   }
-  nameWhatThereIs(schemas.all['CreateVideo']!, videoFacts(manifest));
+  const choices = choicesOf(capabilitiesOf(manifest));
+  for (const schema of CHOOSING_SCHEMAS) nameChoices(schemas.all[schema]!, choices);
+  nameModel(schemas.all['CreateVideo']!, videoFacts(manifest));
   return {
     openapi: '3.1.0',
     info: {
@@ -57,14 +63,35 @@ export function openApiDocument(manifest: Pick<ModelManifest, 'name' | 'video'>)
   };
 }
 
-/** Which model, length and size may be asked for, the served package says. */
-function nameWhatThereIs(createVideo: JsonObject, facts: VideoFacts): void {
+/** Schemas of requests that say what is made. */
+const CHOOSING_SCHEMAS = ['CreateVideo', 'ExtraParams', 'RemixVideo', 'BackfillPrompt'];
+
+/** What fields may ask for, the served package says. */
+function choicesOf({ width, height, frames, framesPerSecond }: Capabilities): JsonObject {
+  return {
+    size: [sizeOf({ width, height })],
+    width: [width],
+    height: [height],
+    num_frames: [frames],
+    fps: [framesPerSecond],
+    n: [MAX_VIDEOS_OF_A_REQUEST],
+  };
+}
+
+function nameChoices(schema: JsonObject, choices: JsonObject): void {
+  const properties = schema['properties'] as Record<string, JsonObject>;
+  for (const [name, values] of Object.entries(choices)) {
+    if (properties[name] !== undefined) properties[name] = { ...properties[name], enum: values };
+  }
+}
+
+/** Which model and length may be asked for. */
+function nameModel(createVideo: JsonObject, facts: VideoFacts): void {
   const properties = createVideo['properties'] as Record<string, JsonObject>;
   const { description: ofSeconds } = properties['seconds']!;
   Object.assign(properties, {
     model: { ...properties['model'], enum: [facts.model] },
     seconds: { description: ofSeconds, enum: [secondsOf(facts), facts.seconds] },
-    size: { ...properties['size'], enum: [sizeOf(facts)] },
   });
 }
 

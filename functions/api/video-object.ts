@@ -80,7 +80,7 @@ export function secondsOf({ seconds }: VideoFacts): string {
 }
 
 /** Extent of a video file, as the dialect writes it. */
-export function sizeOf({ width, height }: VideoFacts): string {
+export function sizeOf({ width, height }: Pick<VideoFacts, 'width' | 'height'>): string {
   return `${width}x${height}`;
 }
 

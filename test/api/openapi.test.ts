@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { createApi } from '#functions/api/app.ts';
 import { ENDPOINTS } from '#functions/api/endpoints.ts';
 import type { ApiServices } from '#functions/api/services.ts';
+import { modelListSchema } from '#functions/api/schemas/service.ts';
+import { possibleHits } from '#core/possible-hits.ts';
 import { useApi } from './fixture.ts';
 
 const api = useApi();
@@ -51,6 +53,25 @@ describe('the OpenAPI document', () => {
       '503',
     ]);
     expect(Object.keys(paths['/healthz']!['get']!.responses)).toEqual(['200', '500']);
+  });
+
+  test('names what the served model makes wherever a request may choose', async () => {
+    const { components } = await readDocument();
+    for (const name of ['CreateVideo', 'RemixVideo', 'ExtraParams', 'BackfillPrompt']) {
+      const { properties } = components.schemas[name] as { properties: object };
+      expect([name, properties]).toMatchObject([
+        name,
+        {
+          num_frames: { enum: [16] },
+          fps: { enum: [8] },
+          width: { enum: [384] },
+          n: { enum: [1] },
+        },
+      ]);
+    }
+    expect(components.schemas['Model']).toMatchObject({
+      required: expect.arrayContaining(['num_frames', 'guidance_scale', 'supports', 'hits']),
+    });
   });
 
   test('asks only for what is asked for: nothing with a default is required of a caller', async () => {
@@ -133,16 +154,34 @@ describe('models and health', () => {
   test('are told from the model package', async () => {
     const { call, services } = api();
     const { body } = await call('GET', '/v1/models');
-    expect(body.data).toMatchObject([
+    const { steps } = services.manifest.scheduler;
+    expect(modelListSchema.parse(body).data).toEqual([
       {
         id: 'demo-world',
         object: 'model',
+        created: 0,
+        owned_by: 'flexcache',
+        version: '1.0.0',
+        family: services.manifest.family ?? null,
+        license: 'MIT',
         revision: services.modelRevision,
         seconds: ['2'],
         sizes: ['384x384'],
+        num_frames: [16],
         frames_per_second: 8,
+        latent_shape: [16, 8, 16, 16],
+        steps,
+        max_steps: 200,
+        guidance_scale: 3,
+        max_guidance_scale: 20,
+        negative_prompt: '',
+        max_prompt_tokens: 32,
+        max_n: 1,
+        supports: { guidance_scale: true, negative_prompt: true, regions: true },
+        hits: possibleHits(services.calibration, steps),
       },
     ]);
+    expect(body.data[0].hits).toContain('object+background');
     expect((await call('GET', '/v1/models/demo-world')).body).toEqual(body.data[0]);
     expect((await call('GET', '/v1/models/sora-2')).status).toBe(404);
     expect((await call('GET', '/healthz', { key: null })).body).toMatchObject({ status: 'ok' });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { videoIdForKey } from '#core/identity.ts';
+import { requestCompatibilityKey, videoIdForKey } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
 import {
   deletedVideoSchema,
@@ -52,6 +52,13 @@ describe('creating a video', () => {
       max_reuse: 0.5,
       scope: 'shared',
       steps: 5,
+      guidance_scale: 4.5,
+      negative_prompt: 'a  blue star',
+      num_frames: 16,
+      fps: 8,
+      width: 384,
+      height: 384,
+      n: 1,
       webhook: 'https://example.com/hook',
       metadata: { a: 'b' },
     };
@@ -64,8 +71,12 @@ describe('creating a video', () => {
       maxReuse: 0.5,
       scope: 'shared',
       steps: 5,
+      guidanceScale: 4.5,
+      negativePrompt: 'a blue star',
     });
     expect(body).toMatchObject({
+      guidance_scale: 4.5,
+      negative_prompt: 'a blue star',
       webhook: 'https://example.com/hook',
       metadata: { a: 'b' },
       cache: { mode: 'readonly', steps_full: 5 },
@@ -110,7 +121,14 @@ describe('creating a video', () => {
     [{ prompt: 'x', webhook: 'https://10.0.0.1/' }, 'webhook', 'invalid_input'],
     [{ prompt: 'x', metadata: { a: 1 } }, 'metadata.a', 'invalid_input'],
     [{ prompt: 'x', min_similarty: 1 }, 'min_similarty', 'unknown_parameter'],
-    [{ prompt: 'x', extra_params: { fps: 8 } }, 'extra_params.fps', 'unknown_parameter'],
+    [{ prompt: 'x', extra_params: { size: '1x1' } }, 'extra_params.size', 'unknown_parameter'],
+    [{ prompt: 'x', num_frames: 81 }, 'num_frames', 'invalid_input'],
+    [{ prompt: 'x', extra_params: { fps: 24 } }, 'fps', 'invalid_input'],
+    [{ prompt: 'x', width: 640 }, 'width', 'invalid_input'],
+    [{ prompt: 'x', n: 2 }, 'n', 'invalid_input'],
+    [{ prompt: 'x', guidance_scale: 21 }, 'guidance_scale', 'invalid_input'],
+    [{ prompt: 'x', guidance_scale: 1, negative_prompt: 'y' }, 'negative_prompt', 'invalid_input'],
+    [{ prompt: 'x', negative_prompt: '\u0000' }, 'negative_prompt', 'invalid_input'],
     [{ prompt: 'x', seed: 1, extra_params: { seed: 2 } }, 'extra_params.seed', 'invalid_input'],
   ])('refuses %j, naming %s', async (json, param, code) => {
     const { call, workflow } = api();
@@ -130,13 +148,19 @@ describe('creating a video', () => {
   test('says what there is when another model, length or size is asked for', async () => {
     const { create } = api();
     const messages = [];
-    for (const fields of [{ model: 'sora-2' }, { seconds: 8 }, { size: '1x1' }]) {
+    for (const fields of [
+      { model: 'sora-2' },
+      { seconds: 8 },
+      { size: '1x1' },
+      { num_frames: 81 },
+    ]) {
       messages.push((await create(fields)).body.error.message);
     }
     expect(messages).toEqual([
       expect.stringContaining('"demo-world"'),
       expect.stringContaining('"2"'),
       expect.stringContaining('"384x384"'),
+      expect.stringContaining('demo-world makes 16: give 16, or leave the number of frames out'),
     ]);
     expect((await create({ model: 'demo-world', seconds: 2, size: '384x384' })).status).toBe(200);
   });
@@ -180,6 +204,8 @@ describe('idempotency keys', () => {
     { metadata: { a: 'b' } },
     { webhook: 'https://example.com/' },
     { scope: 'shared' },
+    { guidance_scale: 5 },
+    { negative_prompt: 'a star' },
   ])('refuse another request: %j', async (fields) => {
     const { create } = api();
     await create({}, { headers });
@@ -187,6 +213,16 @@ describe('idempotency keys', () => {
     expect(status).toBe(409);
     expect(body.error).toMatchObject({ code: 'idempotency_key_used', param: 'Idempotency-Key' });
     expect(answered.get('x-should-retry')).toBe('false');
+  });
+
+  test('take what the model does anyway for what was not said, and no less for more', async () => {
+    const { create } = api();
+    const first = await create({}, { headers });
+    const same = { guidance_scale: 3, negative_prompt: '', num_frames: 16 };
+    expect((await create(same, { headers })).body.id).toBe(first.body.id);
+    const guided = { headers: { 'idempotency-key': 'order 2' } };
+    expect((await create({ guidance_scale: 5 }, guided)).status).toBe(200);
+    expect((await create({}, guided)).status).toBe(409);
   });
 
   test('belong to a tenant', async () => {
@@ -659,6 +695,23 @@ describe('remixing', () => {
     expect((await remix(id, { scope: 'shared' })).body.error.param).toBe('scope');
     expect((await remix(id, { cache: 'off' })).status).toBe(400);
     expect((await remix(await completedWithEntry({ compatibilityKey: 'other' }))).status).toBe(409);
+  });
+});
+
+describe('a remix of a video of other guidance', () => {
+  test('keeps it, and is refused another', async () => {
+    const { call, create, complete, table, tenant, workflow } = api();
+    const guidance = { guidanceScale: 5, negativePrompt: 'a star' };
+    const { body } = await create({ guidance_scale: 5, negative_prompt: 'a star' });
+    await complete(body.id);
+    const compatibilityKey = requestCompatibilityKey('compatible', guidance);
+    await table.putEntry(sampleEntry({ entryId: body.id, tenant, compatibilityKey }));
+    const remix = (fields: object) =>
+      call('POST', `/v1/videos/${body.id}/remix`, { json: { prompt: 'a blue ball', ...fields } });
+    expect((await remix({})).body).toMatchObject({ guidance_scale: 5, negative_prompt: 'a star' });
+    expect(workflow.started.at(-1)!.request).toMatchObject(guidance);
+    expect((await remix({ guidance_scale: 3 })).body.error.param).toBe('guidance_scale');
+    expect((await remix({ negative_prompt: '' })).body.error.param).toBe('negative_prompt');
   });
 });
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
 import { run } from '#cli/program.ts';
+import { modelSchema } from '#functions/api/schemas/service.ts';
 import { asFileError, writeOutput } from '#cli/output-file.ts';
 import { inProcess, interruptAtVideo, temporaryFolder } from './harness.ts';
 
@@ -262,4 +263,18 @@ test('an error of opening keeps its code, and one that nobody foresaw is interna
   });
   expect(unforeseen.exitCode).toBe(1);
   expect(unforeseen.stderr).toMatch(/^flexcache: internal: x is undefined: run again .+\n$/);
+});
+
+test('models says what the package makes, and what requests may choose', async () => {
+  const { flexcache } = await inProcess();
+
+  const [text, json] = [await flexcache('models'), await flexcache('models', '--json')];
+
+  expect(text.stdout).toContain('model            demo-world');
+  expect(text.stdout).toContain('guidance scale   3, 1 to 20\n');
+  expect(modelSchema.parse(JSON.parse(json.stdout))).toMatchObject({
+    id: 'demo-world',
+    num_frames: [16],
+    max_n: 1,
+  });
 });

@@ -7,6 +7,9 @@ import {
   exactKey,
   executionName,
   isSamePartition,
+  packageDigits,
+  partitionOf,
+  requestCompatibilityKey,
   latentObjectKey,
   promptKey,
   randomVideoId,
@@ -103,6 +106,34 @@ describe('compatibilityKey', () => {
 
   it('is a sha256', () => {
     expect(compatibilityKey(COMPATIBILITY)).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe('requestCompatibilityKey', () => {
+  const own = compatibilityKey(COMPATIBILITY);
+
+  it("is the package's own unless the request departs from the package", () => {
+    expect(requestCompatibilityKey(own, {})).toBe(own);
+    expect(partitionOf(own, { scope: 'shared', tenant: 'acme' })).toEqual({
+      compatibilityKey: own,
+      scope: 'shared',
+      tenant: 'acme',
+    });
+  });
+
+  it('is another for each choice, and tells the package all the same', () => {
+    const keys = [
+      { guidanceScale: 4 },
+      { guidanceScale: 5 },
+      { negativePrompt: '' },
+      { negativePrompt: 'blurry' },
+      { guidanceScale: 4, negativePrompt: 'blurry' },
+    ].map((choice) => requestCompatibilityKey(own, choice));
+    expect(new Set([own, ...keys]).size).toBe(6);
+    for (const key of keys) {
+      expect(key).toMatch(/^[0-9a-f]{64}$/);
+      expect(packageDigits(key)).toBe(packageDigits(own));
+    }
   });
 });
 

@@ -6,6 +6,7 @@ import { DefaultCalibration } from '#core/calibration.ts';
 import { backgroundPart, objectPart } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
+import { requestCompatibilityKey } from '#core/identity.ts';
 import { UsageMeter } from '#stores/usage-meter.ts';
 import { ObjectCorruptError } from '#stores/errors.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
@@ -19,6 +20,7 @@ import {
   planFor,
   RecordingControl,
   requestFor,
+  SHAPE,
   targetOf,
   VIDEO_ID,
 } from './fakes.ts';
@@ -143,6 +145,54 @@ describe('generateVideo', () => {
     const squares = whole.data.reduce((sum, x, i) => sum + (x - target.data[i]!) ** 2, 0);
     expect(Math.sqrt(squares / whole.data.length)).toBeLessThan(0.3);
     expect(mask).toEqual(await model.segment());
+  });
+
+  it('denoises with the guidance and the negative prompt of its request, under a key of their own', async () => {
+    // Prepare
+    const guidance = { guidanceScale: 5, negativePrompt: 'blurry' };
+    const compatibilityKey = requestCompatibilityKey(COMPATIBILITY_KEY, guidance);
+    const request = { ...requestFor('a red ball'), ...guidance };
+    await storeDonor('a');
+    await storeDonor('own', compatibilityKey);
+    model.negativePrompt = 'blurry';
+
+    // Act
+    const { latentKey, donors } = await generate(
+      planFor('whole', [donorFor('whole', 'own')]),
+      request,
+    );
+    const foreign = await generate(planFor('whole', [donorFor('whole', 'a')]), request);
+
+    // Assess
+    expect(new Set(model.guidances)).toEqual(new Set([5]));
+    const stored = objects.bodies.get(latentKey!)!;
+    expect(decodeLatent(stored, { compatibilityKey }).whole.shape).toEqual([...SHAPE]);
+    expect(() => decodeLatent(stored, { compatibilityKey: COMPATIBILITY_KEY })).toThrow(
+      expect.objectContaining({ code: 'latent_foreign' }),
+    );
+    expect(donors).toHaveLength(1);
+    expect(foreign).toMatchObject({ hit: 'miss', donors: [] });
+  });
+
+  it('does not go on from a checkpoint of other guidance', async () => {
+    // Prepare
+    const request = requestFor('a red ball');
+    control.stopWhen = () => (model.times.length === 6 ? 'shutdown' : null);
+    await expect(generate(planFor('miss'), request)).rejects.toMatchObject({ code: 'cancelled' });
+    control.stopWhen = () => null;
+    control.stopReason = null;
+    model.times.length = 0;
+
+    // Act
+    const made = await generate(planFor('miss'), { ...request, guidanceScale: 5 });
+
+    // Assess
+    expect(model.times).toHaveLength(12);
+    expect(made.stepsHere).toBe(12);
+    expect(control.checkpoints).toMatchObject([
+      { event: 'checkpoint_stored', stepsDone: 6 },
+      { event: 'checkpoint_ignored', error: { code: 'latent_foreign' } },
+    ]);
   });
 
   it('describes the whole, the object on zeros and the hole-filled background', async () => {

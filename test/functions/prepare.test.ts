@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { Backfill, BackfillFormat } from '#core/backfill.ts';
 import type { Pool } from '#core/generation.ts';
 import { BackfillTime } from '#functions/backfill-time.ts';
+import type { ReadableItem } from '#functions/backfill-states.ts';
 import { MAX_LINES } from '#functions/plan-lines.ts';
 import { createPrepareHandler, type PrepareServices } from '#functions/prepare/handler.ts';
+import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
 import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
 import { SAMPLE_CAPABILITIES } from '../stores/samples.ts';
@@ -110,6 +112,39 @@ describe('Prepare', () => {
       { cache: 'refresh', steps: 4 },
       { cache: 'off', steps: 9 },
     ]);
+  });
+
+  it('keeps what lines choose of the package, and refuses by line what it cannot make', async () => {
+    // Prepare
+    const own = '{"prompt":"a","guidance_scale":3,"num_frames":16}';
+    const other = '{"prompt":"a","guidance_scale":5,"negative_prompt":"b"}';
+    const long = '{"prompt":"a","num_frames":81}';
+    const { run, requests } = await prepare(`{"prompt":"a"}\n${other}\n${long}\n`);
+    const same = await prepare(`${own}\n`);
+    const guided = await prepare(`${own}\n{"prompt":"a"}\n`, {
+      defaults: { ...STANDARD_DEFAULTS, guidanceScale: 5, negativePrompt: 'b' },
+    });
+
+    // Act
+    for (const each of [run, same.run, guided.run]) await each();
+
+    // Assess
+    const [plain, chosen, refused] = requests() as ReadableItem[];
+    expect(Object.keys(plain!)).not.toContain('guidanceScale');
+    expect(chosen).toMatchObject({ guidanceScale: 5, negativePrompt: 'b' });
+    expect(chosen!.idempotencyKey).not.toBe(plain!.idempotencyKey);
+    expect(refused).toMatchObject({
+      line: 3,
+      text: 'a',
+      error: { code: 'invalid_input', field: 'num_frames', fix: expect.stringContaining('16') },
+    });
+    // What the package does anyway is no choice: it makes the same video.
+    expect(same.requests()).toEqual([{ ...plain, line: 1 }]);
+    const [negative, ofDefaults] = guided.requests() as ReadableItem[];
+    expect(Object.keys(negative!)).not.toContain('guidanceScale');
+    expect(negative).toMatchObject({ negativePrompt: 'b' });
+    expect(ofDefaults).toMatchObject({ guidanceScale: 5, negativePrompt: 'b' });
+    expect(ofDefaults!.idempotencyKey).toBe(chosen!.idempotencyKey);
   });
 
   it('makes the same requests of the same file again, and others of other defaults', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
+import { requestCompatibilityKey } from '#core/identity.ts';
 import { priceBookOf } from '#core/prices.ts';
 import { rentOfHoldings } from '#core/storage-cost.ts';
 import { evict } from '#functions/evict/evict.ts';
@@ -295,10 +296,17 @@ describe('models and storage classes', () => {
     const old = await add(cache, { compatibilityKey: theirs, ...hits(9, 9) });
     const pinnedAt = '2026-03-01T00:00:00.000Z';
     const pinned = await add(cache, { compatibilityKey: theirs, pinnedAt });
+    const guidedKey = requestCompatibilityKey(mine, { guidanceScale: 5 });
+    const guided = await add(cache, { compatibilityKey: guidedKey });
 
     await weigh(cache, { onlyCompatibilityKey: mine });
 
-    expect(await standings(cache, [served, old, pinned])).toEqual(['READY', 'obsolete', 'READY']);
+    expect(await standings(cache, [served, old, pinned, guided])).toEqual([
+      'READY',
+      'obsolete',
+      'READY',
+      'READY',
+    ]);
   });
 
   test('a latent that waits long moves to where waiting is cheap, object first, once', async () => {

@@ -96,6 +96,10 @@ describe('a JSON lines file', () => {
     ['{"prompt": "a", "seed": "x"}', 'seed', 'invalid_input'],
     ['{"prompt": "a", "cache": "always"}', 'cache', 'invalid_input'],
     ['{"prompt": "a", "steps": 0}', 'steps', 'invalid_input'],
+    ['{"prompt": "a", "guidance_scale": 0.5}', 'guidance_scale', 'invalid_input'],
+    ['{"prompt": "a", "guidance_scale": "much"}', 'guidance_scale', 'invalid_input'],
+    ['{"prompt": "a", "negative_prompt": 5}', 'negative_prompt', 'invalid_input'],
+    ['{"prompt": "a", "num_frames": "many"}', 'num_frames', 'invalid_input'],
     ['{"prompt": "a", "seed": 1, "seed": 2}', 'seed', 'invalid_input'],
     ['{"prompt": "a", "__proto__": {"seed": 1}}', '__proto__', 'invalid_input'],
     ['{"promt": "a"}', 'promt', 'invalid_input'],
@@ -118,6 +122,30 @@ describe('a CSV file', () => {
     expect(lines).toEqual([
       { line: 2, request: { prompt: 'a, "b"', seed: 7 } },
       { line: 3, request: { prompt: 'c' } },
+    ]);
+  });
+
+  test('gives what of the package its rows choose', async () => {
+    const source = streamOf(
+      'prompt,negative_prompt,guidance_scale,size,num_frames,fps,n\na,"b, c",4.5,384x384,16,8,1\nd,,,,,,\n',
+    );
+
+    const lines = await collect(readCsv(source));
+
+    expect(lines).toEqual([
+      {
+        line: 2,
+        request: {
+          prompt: 'a',
+          negative_prompt: 'b, c',
+          guidance_scale: 4.5,
+          size: '384x384',
+          num_frames: 16,
+          fps: 8,
+          n: 1,
+        },
+      },
+      { line: 3, request: { prompt: 'd' } },
     ]);
   });
 
@@ -161,7 +189,7 @@ describe('a name that no field has', () => {
   /** A known name with one slip. */
   const misspelt = fc
     .record({
-      name: fc.constantFrom(...REQUEST_FIELDS),
+      name: fc.constantFrom(...REQUEST_FIELDS.filter((field) => field.length > 1)),
       at: fc.nat(5),
       slip: fc.constantFrom('insert', 'leave out', 'replace', 'swap'),
       letter: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz'),
