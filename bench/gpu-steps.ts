@@ -84,7 +84,7 @@ report['model'] = {
 
 const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
 const openSeconds = performance.now() / 1000;
-await Promise.all([model.encodeText(PROMPT), model.encodeText('')]);
+await Promise.all([model.encodeText(PROMPT), model.encodeText(null)]);
 const textSeconds = performance.now() / 1000;
 await steps(1, guidance);
 report['start'] = {

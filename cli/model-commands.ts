@@ -1,13 +1,22 @@
 import type { Command } from 'commander';
 import { checkModel, type CheckModelOptions } from './commands/model.ts';
+import { models } from './commands/models.ts';
 import type { CliContext, ExitCode } from './context.ts';
 
-/** Adds `model check`: whether a model package is what the worker needs. */
+/** Adds `models`, what a model package makes, and `model check`, whether it is what the worker needs. */
 export function addModelCommands(
   program: Command,
   context: CliContext,
   exitWith: (code: ExitCode) => void,
 ): void {
+  program
+    .command('models')
+    .description('say what the model package makes, and what requests may choose')
+    .option('--json', 'print one JSON object a model, as GET /v1/models has it')
+    .action(async (_, command: Command) => {
+      exitWith(await models(context, command.optsWithGlobals()));
+    });
+
   const model = program.command('model').description('look at a model package');
   model
     .command('check')

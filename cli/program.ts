@@ -10,7 +10,6 @@ import { demo } from './commands/demo.ts';
 import { doctor } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
 import { installGpu } from './commands/install-gpu.ts';
-import { models } from './commands/models.ts';
 import { DEFAULT_PORT, serve } from './commands/serve.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, ExitCode } from './context.ts';
@@ -130,14 +129,6 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--no-retention', 'weigh and sweep on demand alone')
     .action(async (_, command: Command) => {
       exitWith(await serve(context, command.optsWithGlobals()));
-    });
-
-  program
-    .command('models')
-    .description('say what the model package makes, and what requests may choose')
-    .option('--json', 'print one JSON object a model, as GET /v1/models has it')
-    .action(async (_, command: Command) => {
-      exitWith(await models(context, command.optsWithGlobals()));
     });
 
   program

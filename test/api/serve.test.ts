@@ -102,7 +102,8 @@ describe('the official client', () => {
       const own = { prompt: BALL, extra_params: { seed: completed.seed, guidance_scale: 3 } };
       const ofOwn = await ended(client, (await client.videos.create(own)).id);
       expect(ofOwn.cache).toMatchObject({ hit: 'exact', donors: [{ id: video.id }] });
-      const refusal = client.videos.create({ prompt: BALL, extra_params: { num_frames: 81 } });
+      const long = { prompt: BALL, extra_params: { num_frames: 81 } };
+      const refusal = client.videos.create(long);
       await expect(refusal).rejects.toMatchObject({
         status: 400,
         param: 'num_frames',

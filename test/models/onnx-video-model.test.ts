@@ -30,7 +30,7 @@ const tokenizer = {
 } as unknown as PromptTokenizer;
 
 const manifest = {
-  text: { maxTokens: MAX_TOKENS, hidden: HIDDEN },
+  text: { maxTokens: MAX_TOKENS, hidden: HIDDEN, negativePrompt: 'blurry' },
   latent: { channels: 2, frames: 3, height: 4, width: 4 },
   video: { frames: 4, height: 16, width: 16, framesPerSecond: 8 },
 } as ModelManifest;
@@ -61,21 +61,21 @@ describe('text states', () => {
     expect(networks.encoded).toBe(9);
   });
 
-  it('of the unconditional prompt are kept whatever comes', async () => {
+  it("of the package's negative prompt are kept whatever comes", async () => {
     // Prepare
-    await model.encodeText('');
+    await model.encodeText(null);
     for (let index = 0; index < 20; index++) await model.encodeText(`ball ${index}`);
     const { encoded } = networks;
 
     // Act
-    const [one, other] = [await model.encodeText(''), await model.encodeText('')];
+    const [one, other] = [await model.encodeText(null), await model.encodeText('blurry')];
 
     // Assess
     expect(networks.encoded).toBe(encoded);
     expect(one).toBe(other);
   });
 
-  it.each(['', 'a ball'])('of %j are asked for again after a failure', async (prompt) => {
+  it.each([null, 'a ball'])('of %j are asked for again after a failure', async (prompt) => {
     // Prepare
     const run = networks.run.bind(networks);
     networks.run = () => Promise.reject(new Error('lost'));

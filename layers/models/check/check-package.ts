@@ -134,7 +134,7 @@ async function* checkNetworks(
       if (outputs === null) continue;
       if (network === 'textEncoder' && tokenizer !== null) {
         const model = new OnnxVideoModel(networks, tokenizer, manifest);
-        samples.conditions = [await model.encodeText(PROMPT), await model.encodeText('')];
+        samples.conditions = [await model.encodeText(PROMPT), await model.encodeText(null)];
       }
       if (network === 'denoiser') {
         const more = await checkDenoiser(networks, manifest, samples.conditions);
