@@ -81,7 +81,7 @@ async function measureModel(): Promise<void> {
     prompt: PROMPT,
     guidance,
   });
-  const mask = await model.segment(latent);
+  const mask = (await model.segment(latent))!;
   const [condition, unconditional] = [await model.encodeText(PROMPT), await model.encodeText(null)];
   const video = await model.decode(latent);
   const folder = await mkdtemp(join(tmpdir(), 'flexcache-fixed-costs-'));
@@ -136,7 +136,7 @@ async function lastStepOf(checkout: string): Promise<() => Promise<Cost>> {
   const dependencies = {
     model,
     manifest,
-    calibration: new DefaultCalibration(manifest.lookup.thresholds),
+    calibration: new DefaultCalibration(manifest.lookup!.thresholds),
     compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
     objects: await stores.FileObjectStore.open(folder),
   };

@@ -25,6 +25,7 @@ import {
   parseManifest,
   type ModelPackage,
 } from '#models/manifest.ts';
+import { lookupTraits } from '#models/lookup-traits.ts';
 import type { VideoModel } from '#models/model.ts';
 import { OnnxDenoiser } from '#models/onnx-denoiser.ts';
 import { OnnxNetworks } from '#models/onnx-networks.ts';
@@ -261,7 +262,10 @@ async function videos(fullSteps: number): Promise<Record<string, unknown>> {
   const dependencies = {
     model: withMask,
     manifest,
-    calibration: new DefaultCalibration(manifest.lookup.thresholds, manifest.scheduler.solver),
+    calibration: new DefaultCalibration(
+      lookupTraits(manifest).thresholds,
+      manifest.scheduler.solver,
+    ),
     compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
     objects,
   };

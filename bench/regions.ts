@@ -211,7 +211,7 @@ function pairs(count: number): { target: Target; donor: Target; placed: Target }
 /** A video of the prompt as the cache keeps it. */
 async function storedDonor(of: Target, seed: number): Promise<DecodedLatent> {
   const { latent } = await run(of, trials[0]!, seed, null);
-  const mask = await model.segment(latent);
+  const mask = (await model.segment(latent))!;
   const stored = encodeLatent({ latent, mask, compatibilityKey: key });
   return decodeLatent(stored, { compatibilityKey: key, shape: latentShape(manifest) });
 }

@@ -1,30 +1,34 @@
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { loadManifest } from '#models/manifest.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { ParserPromptSplitter } from '#models/parser-prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
+import { PromptTokenizer } from '#models/tokenizer.ts';
 import { LABELLED_SENTENCES } from './labelled-sentences.ts';
 
 /**
  * The prompt splitter by itself, on sentences that are not built as the captions of its training: which
  * share of the words that belong to the object or the background it puts there.
  *
- *     node bench/splitter.ts [--model DIR] [--all]
+ *     node bench/splitter.ts [--model DIR] [--parser] [--all]
  *
+ * `--parser` splits by the parser that packages without a splitter of their own have.
  * `--all` shows the sentences that are split right, too.
  */
 
 const { values: flags } = parseArgs({
   options: {
     model: { type: 'string', default: 'containers/demo-model/package' },
+    parser: { type: 'boolean', default: false },
     all: { type: 'boolean', default: false },
   },
 });
 
 const modelPackage = await loadManifest(flags.model);
-const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
-const { labels } = modelPackage.manifest.splitter;
-const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
+const models = await openPromptModels(modelPackage, { inThread: false });
+const splitter = flags.parser
+  ? new ParserPromptSplitter(await PromptTokenizer.open(modelPackage))
+  : models.splitter;
 
 const sums = new Table({ head: ['kind', 'sentences', 'words', 'right', 'share'] });
 let [allRight, allWords] = [0, 0];
@@ -41,7 +45,7 @@ for (const [kind, sentences] of Object.entries(LABELLED_SENTENCES)) {
 }
 sums.push(['all', '', allWords, allRight, percent(allRight / allWords)]);
 console.log(sums.toString());
-await embedder.close();
+await models.embedder.close();
 
 async function check(marked: string): Promise<{ right: number; words: number }> {
   const words = marked.split(' ').map((word) => {

@@ -67,7 +67,7 @@ for (const [index, { prompt }] of crossedTargets(Number(flags.count)).entries())
     await make(200 + index, fromNoise, null),
   ];
   note('miss', fromNoise, donor, other);
-  const mask = await model.segment(donor);
+  const mask = (await model.segment(donor))!;
   const dilatedMask = dilate(mask);
   const object = { object: objectPart(donor, mask), dilatedMask };
   const background = fillDilatedHoles(donor, dilatedMask);

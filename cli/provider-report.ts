@@ -1,6 +1,12 @@
 import { checkProviderLibraries, type ExecutionProvider } from '#models/execution-provider.ts';
 import { describeMemory, planThisGpu, type MemoryPlan } from '#models/gpu-memory.ts';
-import { loadManifest, networkPaths } from '#models/manifest.ts';
+import {
+  declaredFiles,
+  loadManifest,
+  networkPaths,
+  type ModelManifest,
+  type NetworkName,
+} from '#models/manifest.ts';
 import { errorReport } from './error-line.ts';
 import type { ErrorReport } from './error-line.ts';
 
@@ -27,12 +33,22 @@ export async function inspectProvider(
     // onnxruntime is large: only who asks for a provider opens a network.
     const { OnnxNetworks } = await import('#models/onnx-networks.ts');
     const networks = new OnnxNetworks(paths, { executionProvider: name });
-    await networks.load('segmenter');
+    await networks.load(smallestNetwork(modelPackage.manifest, paths));
     await networks.close();
     return { name, usable: true, ...(memory && { memory }) };
   } catch (error) {
     return { name, error: errorReport(error) };
   }
+}
+
+function smallestNetwork(
+  manifest: ModelManifest,
+  paths: Partial<Record<NetworkName, string>>,
+): NetworkName {
+  const bytesOf = (network: NetworkName): number =>
+    declaredFiles(manifest, [network]).reduce((sum, { bytes }) => sum + bytes, 0);
+  const names = Object.keys(paths) as NetworkName[];
+  return names.reduce((least, name) => (bytesOf(name) < bytesOf(least) ? name : least));
 }
 
 /** `opens a network of the model` and how its networks share the GPU, or why it does not. */

@@ -4,6 +4,8 @@ import type { PricedJob } from '#core/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import type { JudgedAttribute } from '#core/shown-attributes.ts';
+import type { VectorTraits } from '#core/verify-donor.ts';
+import { lookupTraits, type LookupTraits } from '#models/lookup-traits.ts';
 import {
   compatibilityOf,
   loadManifest,
@@ -56,6 +58,8 @@ export interface Services {
   compatibilityKey: string;
   /** What the package's judge tells of a latent; nothing without a judge. */
   judged?: readonly JudgedAttribute[];
+  /** What the package's vectors tell; all unless given. */
+  traits?: VectorTraits;
   tenants: TenantTable;
   backfills: BackfillTable;
   notifications: NotificationQueue;
@@ -144,11 +148,12 @@ export function packageKey(modelPackage: ModelPackage): string {
 export function reuseRules(
   modelPackage: ModelPackage,
   { calibration }: Pick<LoadedCalibration, 'calibration'>,
-): Pick<Services, 'calibration' | 'compatibilityKey' | 'judged'> {
+): Pick<Services, 'calibration' | 'compatibilityKey' | 'judged'> & { traits: LookupTraits } {
   return {
     calibration,
     compatibilityKey: packageKey(modelPackage),
     judged: modelPackage.manifest.judge?.attributes ?? [],
+    traits: lookupTraits(modelPackage.manifest),
   };
 }
 

@@ -39,7 +39,7 @@ const ONNX_RUNTIME_FILES = [
 
 /** Layers that functions with a model need. Zstandard has none: Node's own reads the same frames. */
 export interface ModelLayers {
-  /** The manifest, the tokenizer, the text tower and the calibration, where there is one. */
+  /** The manifest, and of the tokenizers, the networks that embed prompts and the calibration those that are there. */
   embedder: lambda.ILayerVersion[];
   onnxRuntime: lambda.ILayerVersion[];
 }
@@ -58,7 +58,7 @@ export function modelDirectory(scope: Construct): string {
 /** The model package that everything is deployed with. */
 export function deployedModel(scope: Construct): ModelPackage {
   const directory = modelDirectory(scope);
-  const manifest = parseManifest(directory, readFileSync(join(directory, MANIFEST_FILE), 'utf8'));
+  const manifest = readModelManifest(scope);
   return { directory, manifest, revision: modelRevision(manifest) };
 }
 
@@ -67,14 +67,13 @@ export function deployedCompatibilityKey(scope: Construct): string {
   return compatibilityKey(compatibilityOf(deployedModel(scope)));
 }
 
-/** What the infrastructure reads of a model package. */
-export type DeployedManifest = Pick<ModelManifest, 'embedding' | 'files'>;
-
 /** @throws InvalidInputError naming the setting `model` when there is no package. */
-export function readModelManifest(scope: Construct): DeployedManifest {
-  const path = join(modelDirectory(scope), MANIFEST_FILE);
+export function readModelManifest(scope: Construct): ModelManifest {
+  const directory = modelDirectory(scope);
+  const path = join(directory, MANIFEST_FILE);
+  let text: string;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as DeployedManifest;
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new InvalidInputError(
       'model',
@@ -82,10 +81,11 @@ export function readModelManifest(scope: Construct): DeployedManifest {
       'give the folder of a model package, relative to the repository',
     );
   }
+  return parseManifest(directory, text);
 }
 
 function embedderLayer(scope: Construct): lambda.LayerVersion {
-  return layerOf(scope, 'Embedder', 'Tokenizer and text tower of the model package', (folder) =>
+  return layerOf(scope, 'Embedder', 'What of the model package embeds prompts', (folder) =>
     copyEmbedder(scope, join(folder, 'model')),
   );
 }

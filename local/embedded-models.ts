@@ -2,10 +2,10 @@ import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { verifyPackage } from '#models/verify-package.ts';
 import type { TextEmbedder, VideoModel } from '#models/model.ts';
 import { loadCalibration, type LoadedCalibration } from '#models/package-calibration.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
-import { ModelPromptSplitter, type PromptSplitter } from '#models/prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
+import type { PromptSplitter } from '#models/prompt-splitter.ts';
 
 /** A model package at work. */
 export interface EmbeddedModels {
@@ -28,14 +28,7 @@ export async function openModels(
   const modelPackage = await loadManifest(directory);
   await verifyPackage(modelPackage);
   const calibration = await loadCalibration(modelPackage);
-  const embedder = await OnnxTextEmbedder.open(modelPackage);
-  const { labels } = modelPackage.manifest.splitter;
+  const prompts = await openPromptModels(modelPackage);
   const video = await OnnxVideoModel.open(modelPackage, { executionProvider });
-  return {
-    modelPackage,
-    calibration,
-    embedder,
-    splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, labels),
-    video,
-  };
+  return { modelPackage, calibration, ...prompts, video };
 }

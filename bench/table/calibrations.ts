@@ -3,6 +3,7 @@ import { InvalidInputError } from '#core/errors.ts';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import { isRegional, type SolverName } from '#core/generation.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
+import { lookupTraits } from '#models/lookup-traits.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { loadCalibration } from '#models/package-calibration.ts';
 import type { FullGeneration } from './system.ts';
@@ -38,7 +39,8 @@ export function calibrationOf(
   { solver }: FullGeneration,
   { manifest }: ModelPackage,
 ): Calibration {
-  if (without === 'calibration') return new DefaultCalibration(manifest.lookup.thresholds, solver);
+  if (without === 'calibration')
+    return new DefaultCalibration(lookupTraits(manifest).thresholds, solver);
   const plans = without === 'regions' ? withoutRegions(file) : file.plans;
   return new PackageCalibration({
     ...file,

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { writeFileAtomically } from '#files/write-file-atomically.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
-import { loadManifest } from '#models/manifest.ts';
+import { loadManifest, referenceSteps } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import type { CalibrationFile } from '#core/calibration-file.ts';
 import { benchCalibration } from './calibrations.ts';
@@ -292,7 +292,7 @@ function fullsOf({ full }: CalibrationFile): FullGenerations {
     tuned: { solver, steps },
     euler: { solver: 'euler', steps: EULER_STEPS },
     few: { solver, steps: FEW_STEPS },
-    reference: { solver: 'euler', steps: modelPackage.manifest.scheduler.referenceSteps },
+    reference: { solver: 'euler', steps: referenceSteps(modelPackage.manifest) },
   };
 }
 

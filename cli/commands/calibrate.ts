@@ -10,17 +10,22 @@ import {
   checkCalibrationFile,
   type CalibrationFileInput,
 } from '#core/calibration-file.ts';
-import { InvalidInputError } from '#core/errors.ts';
+import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
 import { validateSeed } from '#core/request.ts';
 import { elementCount } from '#core/tensor.ts';
 import { embedPrompt } from '#functions/embed/embed-prompt.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import { LatentReader } from '#models/latent-reader.ts';
-import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
+import {
+  compatibilityOf,
+  loadManifest,
+  referenceSteps,
+  type ModelPackage,
+} from '#models/manifest.ts';
+import { describeMissing, missingToMeasure } from '#models/measurable.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import { askedValues } from '../calibrate/asked-values.ts';
 import { calibrationText } from '../calibrate/calibration-text.ts';
@@ -92,13 +97,13 @@ export async function calibrate(
     options.batch === undefined ? BATCH[provider] : wholeNumber('batch', options.batch, 1);
   const modelPackage = await loadManifest(folder);
   const { scheduler, judge } = modelPackage.manifest;
+  requireMeasurable(modelPackage);
   const attributes = judge?.attributes ?? [];
+  const reference = referenceSteps(modelPackage.manifest);
   const isQuick = options.quick === true;
   const settings: CalibrationOptions = {
     full: { solver: scheduler.solver, steps: scheduler.steps },
-    referenceSteps: isQuick
-      ? Math.min(QUICK_REFERENCE * scheduler.steps, scheduler.referenceSteps)
-      : scheduler.referenceSteps,
+    referenceSteps: isQuick ? Math.min(QUICK_REFERENCE * scheduler.steps, reference) : reference,
     objective,
     ...numbers,
     bins: isQuick ? 1 : numbers.bins,
@@ -212,17 +217,29 @@ export async function calibrate(
   }
 }
 
+/** @throws FlexCacheError `model_missing` naming the networks without which nothing of a hit can be measured. */
+function requireMeasurable({ directory, manifest }: ModelPackage): void {
+  const missing = missingToMeasure(manifest);
+  if (missing.length === 0) return;
+  throw new FlexCacheError(
+    'model_missing',
+    `hits of the model package in ${directory} cannot be measured: it has no ${describeMissing(missing)}`,
+    {
+      field: `files.${missing[0]}`,
+      fix: 'add these networks to the package, or set lookup.thresholds in model.json by hand: hits then start conservatively',
+    },
+  );
+}
+
 /** Prompts with their vectors and what they ask for. */
 async function readPrompts(
   modelPackage: ModelPackage,
   prompts: readonly string[],
 ): Promise<PromptCase[]> {
-  const { judge, splitter: labels } = modelPackage.manifest;
-  const attributes = judge?.attributes ?? [];
+  const attributes = modelPackage.manifest.judge?.attributes ?? [];
   // Texts are short: the CPU is as fast.
-  const embedder = await OnnxTextEmbedder.open(modelPackage);
+  const { embedder, splitter } = await openPromptModels(modelPackage);
   try {
-    const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels.labels);
     const cases: PromptCase[] = [];
     for (const prompt of prompts) {
       const embedding = await embedPrompt({ embedder, splitter }, prompt);

@@ -11,9 +11,10 @@ import {
   EXECUTION_PROVIDERS,
   type ExecutionProvider,
 } from '#models/execution-provider.ts';
+import { describeLookup, lookupTraits, type LookupTraits } from '#models/lookup-traits.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { verifyPackage } from '#models/verify-package.ts';
-import { CALIBRATE, loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
+import { loadCalibration, NOT_CALIBRATED } from '#models/package-calibration.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
@@ -32,6 +33,20 @@ interface NodeReport {
   path: string;
 }
 
+interface SoundModel {
+  path: string;
+  name: string;
+  version: string;
+  revision: string;
+  verified: true;
+  /** Null without `calibration.json`: then hits start from conservative points. */
+  calibration: { digest: string; createdAt: string } | null;
+  /** What to do about it where there is none. */
+  advice: string;
+  /** How requests are looked up: by what the package brings, or by what stands in for it. */
+  lookup: LookupTraits;
+}
+
 interface DoctorReport {
   /** What runs; `found` is the one that started it where that is too old to run it, else null. */
   node: NodeReport & { found: NodeReport | null };
@@ -45,17 +60,7 @@ interface DoctorReport {
     lockedByProcess: number | null;
     error?: ErrorReport;
   };
-  model:
-    | {
-        path: string;
-        name: string;
-        version: string;
-        revision: string;
-        verified: true;
-        /** Null without `calibration.json`: then hits start from conservative points. */
-        calibration: { digest: string; createdAt: string } | null;
-      }
-    | { path: string; error: ErrorReport };
+  model: SoundModel | { path: string; error: ErrorReport };
   gpu: { device: boolean; provider: string | null };
   /** With `--provider`: whether a network of the model can be opened on it. */
   provider?: ProviderReport;
@@ -177,11 +182,13 @@ async function inspectModel(path: string): Promise<DoctorReport['model']> {
   try {
     const modelPackage = await loadManifest(path);
     await verifyPackage(modelPackage);
-    const { file } = await loadCalibration(modelPackage);
+    const { file, thresholds, advice } = await loadCalibration(modelPackage);
     const { manifest, revision } = modelPackage;
     const { name, version } = manifest;
     const calibration = file && { digest: file.digest, createdAt: file.createdAt };
-    return { path, name, version, revision, verified: true, calibration };
+    const traits = lookupTraits(manifest);
+    const lookup = { ...traits, thresholds, hasThresholds: file !== null || traits.hasThresholds };
+    return { path, name, version, revision, verified: true, calibration, advice, lookup };
   } catch (error) {
     return { path, error: errorReport(error) };
   }
@@ -235,7 +242,14 @@ function describe(report: DoctorReport): string {
     `onnxruntime  ${onnxruntimeText}`,
     `state        ${state.path}, ${describeState(state)}`,
     `model        ${modelText}`,
-    ...('error' in model ? [] : [`calibration  ${describeCalibration(model.calibration)}`]),
+    ...('error' in model
+      ? []
+      : [
+          `calibration  ${describeCalibration(model)}`,
+          ...describeLookup(model.lookup).map(
+            (line, index) => `${(index === 0 ? 'look-up' : '').padEnd(11)}  ${line}`,
+          ),
+        ]),
     `gpu          ${gpuText}`,
     ...(provider === undefined
       ? []
@@ -246,8 +260,8 @@ function describe(report: DoctorReport): string {
   ].join('\n');
 }
 
-function describeCalibration(calibration: { digest: string; createdAt: string } | null): string {
-  if (calibration === null) return `${NOT_CALIBRATED}; ${CALIBRATE}`;
+function describeCalibration({ calibration, advice }: SoundModel): string {
+  if (calibration === null) return `${NOT_CALIBRATED}; ${advice}`;
   return `${calibration.digest}, of ${calibration.createdAt}`;
 }
 

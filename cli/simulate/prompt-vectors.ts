@@ -7,12 +7,12 @@ import { PackageCalibration } from '#core/package-calibration.ts';
 import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
 import type { Shown } from '#core/simulate/types.ts';
 import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import { openEmbedderFolder } from '#models/embedder-folder.ts';
+import { lookupTraits } from '#models/lookup-traits.ts';
 import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
-import type { TextEmbedding } from '#models/model.ts';
 import { loadCalibration } from '#models/package-calibration.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
-import { SentenceEmbedder } from '#models/sentence-embedder.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
 import { shownBy } from './shown-by-videos.ts';
 
 /** Turns prompts into the vectors that they are looked up by. */
@@ -38,17 +38,33 @@ export interface PromptVectors {
   close(): Promise<void>;
 }
 
-/** The text tower and the splitter of a model package: what a deployment of it looks up by. */
+/**
+ * What a deployment of a model package looks up by.
+ *
+ * @throws FlexCacheError `model_missing` when the package has no network that embeds prompts: hashed words tell no
+ * prompts that mean the same, which a simulation takes its vectors for.
+ */
 export async function openPackageVectors(
   directory: string,
   thresholdsOf: (given: SimilarityThresholds) => SimilarityThresholds = (given) => given,
 ): Promise<PromptVectors> {
   const modelPackage = await loadManifest(directory, { files: EMBEDDER_FILES });
   const { manifest, revision } = modelPackage;
+  const { dimensions, knowsMeaning, separatesParts } = lookupTraits(manifest);
+  if (!knowsMeaning) {
+    throw new FlexCacheError(
+      'model_missing',
+      `the model package in ${directory} has no network that embeds prompts`,
+      {
+        field: 'files.textTower',
+        fix: 'name a folder of a sentence encoder with --embedder, or a package that has files.textTower or files.embedder',
+      },
+    );
+  }
   const { file, thresholds: given } = await loadCalibration(modelPackage);
   const thresholds = thresholdsOf(given);
   const shown = shownBy(manifest);
-  const embedder = await OnnxTextEmbedder.open(modelPackage);
+  const { embedder, splitter } = await openPromptModels(modelPackage);
   const vectorOf = new Map<string, Float32Array>();
 
   /** Vectors of phrases that were met before are the same objects. */
@@ -63,8 +79,8 @@ export async function openPackageVectors(
   return {
     name: `${manifest.name} ${manifest.version}`,
     revision,
-    dimensions: manifest.embedding.dimensions,
-    knowsParts: true,
+    dimensions,
+    knowsParts: separatesParts,
     steps: manifest.scheduler.steps,
     calibration:
       file === null
@@ -78,12 +94,7 @@ export async function openPackageVectors(
         : 'How well videos show their prompts is drawn from 60 that were measured.',
     embed: async (prompts) => {
       const embeddings = await embedder.embedTexts(prompts);
-      const known = new Map(prompts.map((prompt, index) => [prompt, embeddings[index]!]));
-      const splitter = new ModelPromptSplitter(
-        { embedText: async (text): Promise<TextEmbedding> => known.get(text)!, close: noop },
-        embedder.tokenizer,
-        manifest.splitter.labels,
-      );
+      if (!separatesParts) return embeddings.map(({ vector }) => wholeAlone(vector));
       const parts = await Promise.all(prompts.map((prompt) => splitter.split(prompt)));
       await embedPhrases(parts.flatMap((part) => [part.objectPhrase, part.backgroundPhrase]));
       return parts.map(({ objectPhrase, backgroundPhrase }, index) => ({
@@ -98,11 +109,11 @@ export async function openPackageVectors(
 
 /** A general sentence encoder: whole prompts only. */
 export async function openSentenceVectors(directory: string): Promise<PromptVectors> {
-  const embedder = await SentenceEmbedder.open(directory);
-  const { name, dimensions, ladder } = embedder.manifest;
+  const { manifest, revision, embedder } = await openEmbedderFolder(directory);
+  const { name, dimensions, ladder } = manifest;
   return {
     name,
-    revision: embedder.revision,
+    revision,
     dimensions,
     knowsParts: false,
     steps: null,
@@ -111,11 +122,7 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
     shownBy: null,
     shows: 'Donors are found by their prompts, as the ladder was measured.',
     embed: async (prompts) =>
-      (await embedder.embedTexts(prompts)).map((whole) => ({
-        whole,
-        object: null,
-        background: null,
-      })),
+      (await embedder.embedTexts(prompts)).map(({ vector }) => wholeAlone(vector)),
     close: () => embedder.close(),
   };
 }
@@ -129,4 +136,6 @@ function describeLadder(ladder: readonly Rung[]): string {
   return `donors by cosine and start time: ${rungs.join(', ')}`;
 }
 
-async function noop(): Promise<void> {}
+function wholeAlone(whole: Float32Array): TraceVectors {
+  return { whole, object: null, background: null };
+}

@@ -106,7 +106,7 @@ export function keyOf({ files, scheduler }: ShowingManifest): string {
   const { solver, steps, guidance } = scheduler;
   const digest = createHash('sha256').update(`${solver} ${steps} ${guidance}\n`);
   for (const name of DECIDING_FILES) {
-    for (const { sha256 } of files[name]) digest.update(`${name} ${sha256}\n`);
+    for (const { sha256 } of files[name] ?? []) digest.update(`${name} ${sha256}\n`);
   }
   return digest.digest('hex').slice(0, 16);
 }

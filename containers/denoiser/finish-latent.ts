@@ -1,8 +1,8 @@
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
-import type { GenerationResult } from '#core/generation.ts';
+import type { GenerationResult, LookupPart } from '#core/generation.ts';
 import type { ShownAttributes } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { elementCount, type Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { encodeMedia, type VideoMedia } from './media.ts';
@@ -45,7 +45,7 @@ export async function finishLatent(
 /** What a cache keeps of a video: its latent, packed, and what the networks say of it. */
 export interface StoredLatent {
   container: Uint8Array;
-  vectors: GenerationResult['vectors'] & { whole: number[] };
+  description: Pick<GenerationResult, 'vectors' | 'describedByPrompt'>;
   shown: ShownAttributes;
 }
 
@@ -55,32 +55,43 @@ async function describeLatent(
   latent: Tensor,
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
-  const pack = async (): Promise<Uint8Array> => encodeLatent({ latent, mask, compatibilityKey });
+  const pack = async (): Promise<Uint8Array> =>
+    encodeLatent({ latent, mask: mask ?? emptyMask(latent), compatibilityKey });
   // The networks are told first: packing keeps this thread busy.
-  const [vectors, shown, container] = await Promise.all([
-    embedParts(model, latent, mask),
+  const [description, shown, container] = await Promise.all([
+    describeParts(model, latent, mask),
     model.recognise(latent),
     pack(),
   ]);
-  return { container, vectors, shown };
+  return { container, description, shown };
 }
 
-/** Vectors of a latent and of its parts; null for a part that it does not have. */
-async function embedParts(
+function emptyMask({ shape }: Tensor): Tensor {
+  const extents = shape.slice(1);
+  return { data: new Float32Array(elementCount(extents)), shape: extents };
+}
+
+/** Vectors of a latent and of the parts that it has; without a mask it has none. */
+async function describeParts(
   model: FinishingModel['model'],
   latent: Tensor,
-  mask: Tensor,
-): Promise<StoredLatent['vectors']> {
-  const hasObject = mask.data.some((value) => value > 0);
-  const hasBackground = dilate(mask).data.some((value) => value === 0);
-  const [whole, ...parts] = await model.embedVideos([
-    latent,
-    ...(hasObject ? [objectPart(latent, mask)] : []),
-    ...(hasBackground ? [backgroundPart(latent, mask)] : []),
-  ]);
-  const object = hasObject ? asText(parts.shift()!) : null;
-  const background = hasBackground ? asText(parts.shift()!) : null;
-  return { whole: asText(whole!), object, background };
+  mask: Tensor | null,
+): Promise<StoredLatent['description']> {
+  const parts: LookupPart[] = ['whole'];
+  const latents = [latent];
+  if (mask?.data.some((value) => value > 0)) {
+    parts.push('object');
+    latents.push(objectPart(latent, mask));
+  }
+  if (mask !== null && dilate(mask).data.some((value) => value === 0)) {
+    parts.push('background');
+    latents.push(backgroundPart(latent, mask));
+  }
+  const vectors: GenerationResult['vectors'] = { whole: null, object: null, background: null };
+  const embedded = await model.embedVideos(latents);
+  if (embedded === null) return { vectors, describedByPrompt: parts };
+  for (const [index, part] of parts.entries()) vectors[part] = asText(embedded[index]!);
+  return { vectors };
 }
 
 /** Decimal digits that a float32 needs to survive as text. */

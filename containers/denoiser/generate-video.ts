@@ -130,7 +130,7 @@ export async function generateVideo(
     latentKey,
     latentBytes: stored?.container.byteLength ?? 0,
     latentSha256: stored === null ? null : sha256Of(stored.container),
-    vectors: stored?.vectors ?? { whole: null, object: null, background: null },
+    ...(stored?.description ?? { vectors: { whole: null, object: null, background: null } }),
     ...(stored?.shown && { shown: stored.shown }),
     hit: actual.hit,
     donors: actual.donors,

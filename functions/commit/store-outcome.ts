@@ -5,6 +5,7 @@ import type {
   Entry,
   GenerationRequest,
   GenerationResult,
+  LookupPart,
   JobResult,
   Plan,
   PromptEmbedding,
@@ -96,7 +97,8 @@ function entryOf(
   work: ReplacedWork | null,
   donors: readonly (Entry | null)[],
 ): Entry | null {
-  const { latentKey, latentSha256, vectors } = generation;
+  const { latentKey, latentSha256 } = generation;
+  const vectors = vectorsOf(generation, embed.embedding);
   const { cache } = request;
   if (cache === 'off' || cache === 'readonly') return null;
   if (latentKey === null || latentSha256 === null || vectors.whole === null) return null;
@@ -123,6 +125,17 @@ function entryOf(
     ...(work?.denoiseSeconds !== undefined && { denoiseSeconds: work.denoiseSeconds }),
     stepsRun: equivalentsRun(generation),
   };
+}
+
+/** Of a video, or of the prompt that it was made for, where no network of the package describes videos. */
+function vectorsOf(
+  { vectors, describedByPrompt }: GenerationResult,
+  embedding: PromptEmbedding,
+): GenerationResult['vectors'] {
+  if (describedByPrompt === undefined) return vectors;
+  const ofPart = (part: LookupPart): number[] | null =>
+    describedByPrompt.includes(part) ? embedding.vectors[part] : null;
+  return { whole: ofPart('whole'), object: ofPart('object'), background: ofPart('background') };
 }
 
 /** A donor of a video: how similar it was, and its entry, where that is still there. */

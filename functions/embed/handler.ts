@@ -1,8 +1,7 @@
 import { FlexCacheError } from '#core/errors.ts';
 import { promptWarnings } from '#core/prompt-warnings.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
 import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';
 import type { EmbedInput, EmbedOutput } from '../states.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
@@ -38,13 +37,11 @@ export function createEmbedHandler(
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel(EMBEDDER_FILES);
   // A Lambda handles one request at a time: a thread would only cost its start.
-  const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
-  const { labels } = modelPackage.manifest.splitter;
-  const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
+  const prompts = await openPromptModels(modelPackage, { inThread: false });
   const telemetry = deployedTelemetry();
   return observed(
     'embed',
     telemetry,
-    createEmbedHandler({ table: deployedTable(), embedder, splitter, telemetry }),
+    createEmbedHandler({ table: deployedTable(), ...prompts, telemetry }),
   );
 });

@@ -47,7 +47,7 @@ export const CANDIDATES_PER_PART = 8;
 /** What is asked of the stores: a batch that is only asked about answers with stores of its own. */
 export interface LookupServices extends Pick<
   Services,
-  'objects' | 'calibration' | 'compatibilityKey' | 'judged'
+  'objects' | 'calibration' | 'compatibilityKey' | 'judged' | 'traits'
 > {
   table: Pick<
     Table,
@@ -338,9 +338,15 @@ class Lookup {
 
   #verify(part: LookupPart, entry: Entry): Verification {
     const { prompt } = this.#request;
-    const { calibration, judged = [] } = this.#services;
+    const { calibration, judged = [], traits } = this.#services;
     const isSamePrompt = entry.promptKey === promptKey({ prompt, ...this.#partition });
-    const question = { prompt, embedding: this.#embedding, calibration, judged };
+    const question = {
+      prompt,
+      embedding: this.#embedding,
+      calibration,
+      judged,
+      ...(traits !== undefined && { traits }),
+    };
     return verifyDonor(part, question, entry, isSamePrompt);
   }
 

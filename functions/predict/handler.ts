@@ -5,8 +5,7 @@ import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core
 import type { PriceBook } from '#core/prices.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
 import { readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
@@ -52,7 +51,14 @@ export interface PredictServices
     LineModel,
     Pick<
       Services,
-      'embedder' | 'splitter' | 'vectors' | 'objects' | 'calibration' | 'compatibilityKey'
+      | 'embedder'
+      | 'splitter'
+      | 'vectors'
+      | 'objects'
+      | 'calibration'
+      | 'compatibilityKey'
+      | 'judged'
+      | 'traits'
     > {
   table: LookupServices['table'] & Pick<Table, 'listJobs'>;
   tenants: Pick<TenantTable, 'getSpending'>;
@@ -263,7 +269,10 @@ class Forecast {
     );
     return {
       ...askedOf(this.#services.compatibilityKey, request, embedding, donors),
-      vectors: embedding.vectors,
+      vectors:
+        this.#services.traits?.separatesParts === false
+          ? { ...embedding.vectors, object: null, background: null }
+          : embedding.vectors,
       createdAt: '',
       gpuSeconds: 0,
       stepsRun: plan.equivalents,
@@ -335,12 +344,9 @@ function mapValues<Counts extends Partial<Record<string, number>>>(
 
 export const handler = lazily(async () => {
   const modelPackage = await deployedModel(EMBEDDER_FILES);
-  const { splitter: parts, scheduler } = modelPackage.manifest;
-  // A Lambda handles one request at a time: a thread would only cost its start.
-  const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
   const answer = createPredictHandler({
-    embedder,
-    splitter: new ModelPromptSplitter(embedder, embedder.tokenizer, parts.labels),
+    // A Lambda handles one request at a time: a thread would only cost its start.
+    ...(await openPromptModels(modelPackage, { inThread: false })),
     table: deployedTable(),
     tenants: deployedTenants(),
     vectors: deployedVectors(),
@@ -348,7 +354,7 @@ export const handler = lazily(async () => {
     uploads: new S3ForeignObjects({ bucket: variable(ENVIRONMENT.latentsBucket) }),
     ...(await deployedRules(modelPackage)),
     modelRevision: modelPackage.revision,
-    steps: scheduler.steps,
+    steps: modelPackage.manifest.scheduler.steps,
     capabilities: capabilitiesOf(modelPackage.manifest),
     prices: deployedPrices(),
     time: deployedBackfillTime(),

@@ -243,12 +243,14 @@ export interface GenerationResult {
   latentKey: string | null;
   latentBytes: number;
   latentSha256: string | null;
-  /** Unit vectors of the *video* (whole, object, background) in the space of the prompt vectors; null where a part is absent or nothing is stored. */
+  /** Unit vectors of the *video* (whole, object, background) in the space of the prompt vectors; null where a part is absent, nothing is stored or no network describes videos. */
   vectors: {
     whole: number[] | null;
     object: number[] | null;
     background: number[] | null;
   };
+  /** Parts that the stored latent has, where no network describes videos: their vectors are those of the prompt. */
+  describedByPrompt?: LookupPart[];
   /** What the package's judge saw in the latent that is stored. */
   shown?: ShownAttributes;
   /** What was really used: a donor whose latent was missing or corrupt degrades the hit. */

@@ -10,6 +10,7 @@ import {
 import { mayLendPart, mayMeanTheSame, type ReadPrompt } from './prompt-agreement.ts';
 import { compareShown, type JudgedAttribute, type ShownAgreement } from './shown-attributes.ts';
 import { cosine } from './cosine.ts';
+import { spokenWords } from './prompt-segments.ts';
 
 /**
  * Least cosine of what two prompts say of a part, both as texts, for other words of the same meaning.
@@ -18,14 +19,36 @@ import { cosine } from './cosine.ts';
  */
 export const SAME_MEANING_SIMILARITY = 0.93;
 
+/** What the vectors of entries and requests tell. */
+export interface VectorTraits {
+  /**
+   * What those of an entry describe: its video and the video's parts, its video as a whole, or the prompt that it
+   * was made for.
+   */
+  readonly describe: 'parts' | 'video' | 'prompt';
+  /** Whether other words for the same have like vectors; else prompts of other words are never the same. */
+  readonly knowsMeaning: boolean;
+  /** Whether latents are told into object and background; else wholes alone are reused. */
+  readonly separatesParts: boolean;
+}
+
+/** Of a package that brings every network. */
+const ALL_TRAITS: VectorTraits = {
+  describe: 'parts',
+  knowsMeaning: true,
+  separatesParts: true,
+};
+
 /** What is asked for. */
 export interface Question {
   prompt: string;
   embedding: PromptEmbedding;
-  /** The package's thresholds for the cosine of a prompt's part and a video's. */
+  /** The package's thresholds for the cosine of a prompt's part and an entry's. */
   calibration: Pick<Calibration, 'admits'>;
   /** What the package's judge tells of a latent. */
   judged: readonly JudgedAttribute[];
+  /** All of a video and of meaning unless told. */
+  traits?: VectorTraits;
 }
 
 /** What of an entry tells what its video shows. */
@@ -108,14 +131,19 @@ function isPlacedAs({ embedding, judged }: Question, entry: DonorRecord): boolea
 
 /** By words and meaning alone. */
 function agreesWith(part: LookupPart, question: Question, entry: DonorRecord): boolean {
-  const { prompt, embedding } = question;
+  const { prompt, embedding, traits = ALL_TRAITS } = question;
+  const untold = (of: string, unheard: readonly string[]): readonly string[] =>
+    traits.knowsMeaning ? unheard : spokenWords(of);
   const asked: ReadPrompt = {
     prompt,
     objectPhrase: embedding.objectPhrase,
     backgroundPhrase: embedding.backgroundPhrase,
-    unknownWords: unheardWordsOf(embedding.reading),
+    unknownWords: untold(prompt, unheardWordsOf(embedding.reading)),
   };
-  const stored: ReadPrompt = { ...entry, unknownWords: entry.unheardWords ?? [] };
+  const stored: ReadPrompt = {
+    ...entry,
+    unknownWords: untold(entry.prompt, entry.unheardWords ?? []),
+  };
   if (part !== 'whole') return mayLendPart(part, asked, stored);
   if (!mayMeanTheSame(asked, stored)) return false;
   return PARTS.every(
@@ -158,10 +186,15 @@ function meansTheSame(
   return cosine(asked, stored) >= SAME_MEANING_SIMILARITY;
 }
 
-/** A video that does not show a part as it was asked for is no donor of the whole. */
+/**
+ * A video that does not show a part as it was asked for is no donor of the whole. Where vectors are of prompts, this
+ * is asked of the prompt that it was made for; where they are of whole videos, of no part.
+ */
 function videoShows(part: Part, question: Question, entry: DonorRecord): boolean {
-  const [asked, shown] = [question.embedding.vectors[part], entry.vectors[part]];
-  if (asked === null) return true;
+  const { describe } = question.traits ?? ALL_TRAITS;
+  const asked = question.embedding.vectors[part];
+  if (asked === null || describe === 'video') return true;
+  const shown = describe === 'parts' ? entry.vectors[part] : (entry.promptVectors?.[part] ?? null);
   if (shown === null) return false;
   const isSure = isConfirmed(compareAsked(part, question, entry));
   return question.calibration.admits(part, cosine(asked, shown), isSure);

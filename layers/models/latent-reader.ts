@@ -30,7 +30,11 @@ export class LatentReader {
 
   static open(modelPackage: ModelPackage, options: OnnxOptions = {}): LatentReader {
     const { segmenter, videoTower, judge } = networkPaths(modelPackage);
-    const paths = { segmenter, videoTower, ...(judge && { judge }) } as Record<string, string>;
+    const paths = {
+      ...(segmenter !== undefined && { segmenter }),
+      ...(videoTower !== undefined && { videoTower }),
+      ...(judge !== undefined && { judge }),
+    };
     return new LatentReader(new NetworkThread(paths, options), modelPackage.manifest);
   }
 
@@ -39,7 +43,11 @@ export class LatentReader {
     return this.#manifest.judge !== undefined && this.#manifest.files.judge !== undefined;
   }
 
-  /** Unit vectors in the space of the text tower. */
+  /**
+   * Unit vectors in the space of the text tower.
+   *
+   * @throws FlexCacheError `model_missing` when the package brings no video tower.
+   */
   async embed(latents: readonly Tensor[]): Promise<Float32Array[]> {
     if (latents.length === 0) return [];
     const { dimensions } = this.#manifest.embedding;
@@ -48,7 +56,7 @@ export class LatentReader {
     return rowsOf(pickOutput(outputs, 'videoTower', 'embedding', shape));
   }
 
-  /** Binary object masks `[T, H, W]`. */
+  /** Binary object masks `[T, H, W]`. @throws FlexCacheError `model_missing` when the package brings no segmenter. */
   async segment(latents: readonly Tensor[]): Promise<Tensor[]> {
     if (latents.length === 0) return [];
     const shape = latents[0]!.shape.slice(1);

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { SOLVERS } from '#core/generation.ts';
+import { checkCombinations } from './manifest-combinations.ts';
 
 export const NETWORK_NAMES = [
   'textEncoder',
@@ -10,6 +11,7 @@ export const NETWORK_NAMES = [
   'segmenter',
   'textTower',
   'videoTower',
+  'embedder',
   'judge',
 ] as const;
 
@@ -94,9 +96,11 @@ const fields = z.strictObject({
         .literal('rectified-flow')
         .describe('x_t = (1-t) x0 + t eps; the denoiser predicts v = eps - x0'),
       steps: extent.describe('Evaluations of a full generation'),
-      referenceSteps: extent.describe(
-        'Evaluations of the full generations that `calibrate` compares with',
-      ),
+      referenceSteps: extent
+        .optional()
+        .describe(
+          'Evaluations of the full generations that `calibrate` compares with; steps unless given',
+        ),
       guidance: z
         .number()
         .min(1)
@@ -143,7 +147,20 @@ const fields = z.strictObject({
     })
     .optional()
     .describe('Of a denoiser that evaluates some of its tokens'),
-  embedding: z.strictObject({ dimensions: extent }).describe('Of textTower and videoTower'),
+  embedding: z
+    .strictObject({
+      dimensions: extent.describe('Of the vectors of textTower and videoTower, or of embedder'),
+      maxTokens: extent
+        .min(3)
+        .optional()
+        .describe('The most tokens that embedder takes, special ones included; of embedder alone'),
+      fixedLength: z
+        .boolean()
+        .optional()
+        .describe('Whether embedder takes inputs of exactly maxTokens; false unless given'),
+    })
+    .optional()
+    .describe('Of the network that turns prompts into vectors; none where there is none'),
   splitter: z
     .strictObject({
       labels: z
@@ -153,12 +170,16 @@ const fields = z.strictObject({
         })
         .describe('`object` and `background` among others, in the order of the last axis'),
     })
-    .describe('Of part_logits of textTower'),
-  lookup: z.strictObject({
-    thresholds: z
-      .strictObject({ whole: cosine, object: cosine, background: cosine })
-      .describe('Least cosine of a prompt and a donor, where no calibration.json says it'),
-  }),
+    .optional()
+    .describe('Of part_logits of textTower; without it a parser of English splits prompts'),
+  lookup: z
+    .strictObject({
+      thresholds: z
+        .strictObject({ whole: cosine, object: cosine, background: cosine })
+        .describe('Least cosine of a prompt and a donor, where no calibration.json says it'),
+    })
+    .optional()
+    .describe('Thresholds are conservative ones unless given'),
   judge: z
     .strictObject({
       attributes: z
@@ -202,16 +223,18 @@ const fields = z.strictObject({
       denoiser: networkFiles('Latent, time and states to the velocity'),
       vaeDecoder: networkFiles('Latent to video'),
       vaeEncoder: networkFiles('Video to latent').optional(),
-      segmenter: networkFiles('Latent to the mask of its object'),
-      textTower: networkFiles('Prompt to its vector, in the space of videoTower'),
-      videoTower: networkFiles('Latent to its vector, in the space of textTower'),
+      segmenter: networkFiles('Latent to the mask of its object').optional(),
+      textTower: networkFiles('Prompt to its vector, in the space of videoTower').optional(),
+      videoTower: networkFiles('Latent to its vector, in the space of textTower').optional(),
+      embedder: networkFiles('Sentence to its vector, in the place of textTower').optional(),
+      embedderTokenizer: tokenizerFile.optional().describe('Hugging Face tokenizer of embedder'),
       judge: networkFiles('Latent to logits of the attributes of judge').optional(),
     })
     .describe('The model revision is the sha256 over these names and hashes'),
 });
 
 /** Of `model.json`. */
-export const manifestSchema = fields.meta({
+export const manifestSchema = fields.superRefine(checkCombinations).meta({
   title: 'model.json of a FlexCache model package',
   description:
     'docs/architecture.md (Model package) says what the networks take and give. `npx flexcache model check` also checks what this schema cannot say: which fields need each other, the files, and the networks.',
@@ -222,8 +245,13 @@ export function manifestJsonSchema(): object {
   return z.toJSONSchema(manifestSchema, { io: 'input' });
 }
 
-/** `model.json`; docs/model-package.schema.json describes every field. */
-export type ModelManifest = z.infer<typeof manifestSchema>;
+/** `model.json` as it is written; docs/model-package.schema.json describes every field. */
+export type WrittenManifest = z.infer<typeof fields>;
+
+/** The same as it is read: `embedding` is there without a network, too. */
+export type ModelManifest = WrittenManifest & {
+  embedding: NonNullable<WrittenManifest['embedding']>;
+};
 
 /** A network of a package or a tokenizer, by its name in `files`. */
 export type PackageFileName = keyof ModelManifest['files'];

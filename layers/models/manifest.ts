@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Compatibility } from '#core/identity.ts';
+import { LEXICAL_DIMENSIONS } from './lexical-embedder.ts';
 import {
   manifestSchema,
   NETWORK_NAMES,
@@ -18,8 +19,13 @@ export type { DeclaredFile, ModelManifest, NetworkName, PackageFileName };
 
 export const MANIFEST_FILE = 'model.json';
 
-/** All that turning a prompt into vectors needs: what functions are deployed with. */
-export const EMBEDDER_FILES: readonly PackageFileName[] = ['tokenizer', 'textTower'];
+/** All that turning a prompt into vectors needs, as far as a package has it: what functions are deployed with. */
+export const EMBEDDER_FILES: readonly PackageFileName[] = [
+  'tokenizer',
+  'textTower',
+  'embedder',
+  'embedderTokenizer',
+];
 
 export interface LoadManifestOptions {
   /** The files that will be read, all unless said: who reads few need not have the rest. */
@@ -84,7 +90,10 @@ export function parseManifest(directory: string, text: string): ModelManifest {
     });
   }
   const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const { embedding = { dimensions: LEXICAL_DIMENSIONS }, ...rest } = parsed.data;
+    return { ...rest, embedding };
+  }
   const problems = parsed.error.issues.map((issue) => wrongField(path, issue));
   const { code, message, field, fix } = problems[0]!;
   throw new FlexCacheError(code, message, {
@@ -118,6 +127,11 @@ export function modelRevision({ files }: Pick<ModelManifest, 'files'>): string {
   return digest.digest('hex');
 }
 
+/** Network evaluations of the full generations that a calibration compares with. */
+export function referenceSteps({ scheduler }: Pick<ModelManifest, 'scheduler'>): number {
+  return scheduler.referenceSteps ?? scheduler.steps;
+}
+
 /** What the compatibility key of this package is made from. */
 export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibility {
   const { latent, scheduler, text } = manifest;
@@ -139,7 +153,7 @@ export function compatibilityOf({ manifest, revision }: ModelPackage): Compatibi
   };
 }
 
-/** Absolute path of a network's graph, or of the tokenizer; null when the package does not have it. */
+/** Absolute path of a network's graph, or of a tokenizer; null when the package does not have it. */
 export function packageFilePath(
   { directory, manifest }: ModelPackage,
   name: PackageFileName,

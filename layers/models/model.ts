@@ -17,10 +17,13 @@ export interface TextCondition {
   mask: BigInt64Array;
 }
 
-/** Per-token part labels of the prompt splitter: argmax over `splitter.labels`. */
 export interface TextEmbedding {
   /** Unit length. */
   vector: Float32Array;
+}
+
+/** With per-token part labels for the prompt splitter: argmax over `splitter.labels`. */
+export interface LabelledEmbedding extends TextEmbedding {
   /** `[L, labels]` */
   partLogits: Tensor;
 }
@@ -31,6 +34,11 @@ export interface TextEmbedding {
 export interface TextEmbedder {
   embedText(text: string): Promise<TextEmbedding>;
   close(): Promise<void>;
+}
+
+/** Embeds several texts in one call, in their order, which is faster than one after the other. */
+export interface BatchTextEmbedder extends TextEmbedder {
+  embedTexts(texts: readonly string[]): Promise<TextEmbedding[]>;
 }
 
 /** A latent that is to be moved, and whereto. */
@@ -118,13 +126,13 @@ export interface VideoModel {
   decode(latent: Tensor): Promise<Tensor>;
   /** `[F,3,H,W]` in 0..1 -> `[C,T,H,W]` */
   encode(video: Tensor): Promise<Tensor>;
-  /** Binary object mask `[T,H,W]` at latent resolution. */
-  segment(latent: Tensor): Promise<Tensor>;
+  /** Binary object mask `[T,H,W]` at latent resolution; null where the package has no network for it. */
+  segment(latent: Tensor): Promise<Tensor | null>;
   /**
    * Unit vectors of latents (whole, object-only or background-only) in the space of the text tower, in one
-   * run of the network.
+   * run of the network; null where the package has no network for it.
    */
-  embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]>;
+  embedVideos(latents: readonly Tensor[]): Promise<Float32Array[] | null>;
   /** What the package's judge sees in a latent; nothing where the package has no judge. */
   recognise(latent: Tensor): Promise<ShownAttributes>;
   close(): Promise<void>;

@@ -48,9 +48,15 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
     case 'segmenter':
       return { inputs: [latent], outputs: [float32('mask_logits', ...grid)] };
     case 'textTower': {
-      const labels = manifest.splitter.labels.length;
+      const labels = manifest.splitter?.labels.length;
+      if (labels === undefined) return { inputs: tokens, outputs: [embedding] };
       const logits = float32('part_logits', text.maxTokens, labels);
       return { inputs: tokens, outputs: [embedding, logits] };
+    }
+    case 'embedder': {
+      const length = manifest.embedding.maxTokens!;
+      const inputs = [int64('input_ids', length), int64('attention_mask', length)];
+      return { inputs, outputs: [embedding] };
     }
     case 'videoTower':
       return { inputs: [latent], outputs: [embedding] };

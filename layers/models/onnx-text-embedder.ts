@@ -1,15 +1,13 @@
 import type { Tensor } from '#core/tensor.ts';
 import { pickOutput } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
-import type { TextEmbedder, TextEmbedding } from './model.ts';
-import { NetworkThread } from './network-thread.ts';
-import { OnnxNetworks, type NetworkRunner, type OnnxOptions } from './onnx-networks.ts';
+import type { LabelledEmbedding, BatchTextEmbedder } from './model.ts';
+import { openNetworks, type TextEmbedderOptions } from './open-networks.ts';
+import type { NetworkRunner } from './onnx-networks.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
-export interface TextEmbedderOptions extends OnnxOptions {
-  /** False runs the network on the event loop: right for a Lambda, whose handler waits anyway. */
-  inThread?: boolean;
-}
+/** Texts whose embeddings are kept: a prompt is split by the same output that it is looked up by. */
+const KEPT_TEXTS = 256;
 
 /**
  * The text tower of a package.
@@ -18,10 +16,12 @@ export interface TextEmbedderOptions extends OnnxOptions {
  * const embedder = await OnnxTextEmbedder.open(await loadManifest(directory));
  * const { vector } = await embedder.embedText('a red ball over a meadow');
  */
-export class OnnxTextEmbedder implements TextEmbedder {
+export class OnnxTextEmbedder implements BatchTextEmbedder {
   readonly tokenizer: PromptTokenizer;
   readonly #networks: NetworkRunner;
   readonly #manifest: ModelManifest;
+  /** In the order in which they were asked for last. */
+  readonly #kept = new Map<string, LabelledEmbedding>();
 
   constructor(networks: NetworkRunner, tokenizer: PromptTokenizer, manifest: ModelManifest) {
     this.#networks = networks;
@@ -33,26 +33,45 @@ export class OnnxTextEmbedder implements TextEmbedder {
     modelPackage: ModelPackage,
     options: TextEmbedderOptions = {},
   ): Promise<OnnxTextEmbedder> {
-    const tokenizer = await PromptTokenizer.open(modelPackage);
-    const { textTower } = networkPaths(modelPackage);
-    const paths = textTower === undefined ? {} : { textTower };
-    const networks =
-      options.inThread === false
-        ? new OnnxNetworks(paths, options)
-        : new NetworkThread(paths, options);
-    return new OnnxTextEmbedder(networks, tokenizer, modelPackage.manifest);
+    return this.with(modelPackage, await PromptTokenizer.open(modelPackage), options);
   }
 
-  async embedText(text: string): Promise<TextEmbedding> {
+  /** The same with the package's tokenizer, which is open already. */
+  static with(
+    modelPackage: ModelPackage,
+    tokenizer: PromptTokenizer,
+    options: TextEmbedderOptions = {},
+  ): OnnxTextEmbedder {
+    const { textTower } = networkPaths(modelPackage);
+    const paths = textTower === undefined ? {} : { textTower };
+    return new OnnxTextEmbedder(openNetworks(paths, options), tokenizer, modelPackage.manifest);
+  }
+
+  async embedText(text: string): Promise<LabelledEmbedding> {
     const [embedding] = await this.embedTexts([text]);
     return embedding!;
   }
 
-  /** Embeds several texts in one call of the network, which is faster than one after the other. */
-  async embedTexts(texts: readonly string[]): Promise<TextEmbedding[]> {
+  async embedTexts(texts: readonly string[]): Promise<LabelledEmbedding[]> {
+    const known = new Map(texts.map((text) => [text, this.#kept.get(text)]));
+    const unknown = [...known.keys()].filter((text) => known.get(text) === undefined);
+    const made = unknown.length === 0 ? [] : await this.#run(unknown);
+    for (const [index, embedding] of made.entries()) known.set(unknown[index]!, embedding);
+    for (const [text, embedding] of known) this.#keep(text, embedding!);
+    return texts.map((text) => known.get(text)!);
+  }
+
+  #keep(text: string, embedding: LabelledEmbedding): void {
+    this.#kept.delete(text);
+    this.#kept.set(text, embedding);
+    if (this.#kept.size <= KEPT_TEXTS) return;
+    const [oldest] = this.#kept.keys();
+    this.#kept.delete(oldest!);
+  }
+
+  async #run(texts: readonly string[]): Promise<LabelledEmbedding[]> {
     const { maxTokens } = this.#manifest.text;
     const { dimensions } = this.#manifest.embedding;
-    const labels = this.#manifest.splitter.labels.length;
     const count = texts.length;
     const ids = new BigInt64Array(count * maxTokens);
     const masks = new BigInt64Array(count * maxTokens);
@@ -66,7 +85,12 @@ export class OnnxTextEmbedder implements TextEmbedder {
       attention_mask: { data: masks, shape: [count, maxTokens] },
     });
     const vectors = pickOutput(outputs, 'textTower', 'embedding', [count, dimensions]);
-    const logits = pickOutput(outputs, 'textTower', 'part_logits', [count, maxTokens, labels]);
+    // A package whose prompts a parser splits needs no labels.
+    const labels = this.#manifest.splitter?.labels.length ?? 0;
+    const logits =
+      labels === 0
+        ? { data: new Float32Array(), shape: [count, maxTokens, 0] }
+        : pickOutput(outputs, 'textTower', 'part_logits', [count, maxTokens, labels]);
     return texts.map((_, index) => ({
       vector: rowOf(vectors, index),
       partLogits: { data: rowOf(logits, index), shape: [maxTokens, labels] },

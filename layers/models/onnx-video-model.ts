@@ -157,14 +157,17 @@ export class OnnxVideoModel implements VideoModel {
     return this.#ofOne('vaeEncoder', 'video', video, 'latent', this.#latentShape);
   }
 
-  async segment(latent: Tensor): Promise<Tensor> {
+  async segment(latent: Tensor): Promise<Tensor | null> {
+    if (this.#manifest.files.segmenter === undefined) return null;
     const shape = this.#latentShape.slice(1);
     const logits = await this.#ofOne('segmenter', 'latent', latent, 'mask_logits', shape);
     return { data: logits.data.map((logit) => (logit > 0 ? 1 : 0)), shape };
   }
 
-  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]> {
-    const { dimensions } = this.#manifest.embedding;
+  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[] | null> {
+    const { files, embedding } = this.#manifest;
+    if (files.videoTower === undefined) return null;
+    const { dimensions } = embedding;
     const batch = latents.length;
     const { data } = await callNetwork(
       this.#networks,

@@ -13,15 +13,19 @@ import {
 } from '#core/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
-import type { ModelPackage } from './manifest.ts';
+import { lookupTraits } from './lookup-traits.ts';
+import type { ModelManifest, ModelPackage } from './manifest.ts';
+import { missingToMeasure } from './measurable.ts';
 
 /** What hits of a package may start from, and where that was read. */
 export interface LoadedCalibration {
   calibration: Calibration;
   /** Null without a file: then `calibration` has the conservative points of `DefaultCalibration`. */
   file: { path: string; digest: string; createdAt: string; content: CalibrationFile } | null;
-  /** Of the file, else of the manifest. */
+  /** Of the file, else of the manifest, else by default. */
   thresholds: SimilarityThresholds;
+  /** What to do where there is no file. */
+  advice: string;
 }
 
 /**
@@ -42,7 +46,8 @@ export async function loadCalibration(modelPackage: ModelPackage): Promise<Loade
     return {
       calibration: defaultCalibration(modelPackage),
       file: null,
-      thresholds: modelPackage.manifest.lookup.thresholds,
+      thresholds: lookupTraits(modelPackage.manifest).thresholds,
+      advice: adviceFor(modelPackage.manifest),
     };
   }
   return calibrationIn(modelPackage, path, text);
@@ -88,11 +93,12 @@ export function calibrationIn(
     calibration: new PackageCalibration(content),
     file: { path, digest: digestOf(text), createdAt, content },
     thresholds: content.thresholds,
+    advice: adviceFor(manifest),
   };
 }
 
 /** A line of a log that says by what hits are decided. */
-export function calibrationEvent({ file }: Pick<LoadedCalibration, 'file'>): {
+export function calibrationEvent({ file, advice }: Pick<LoadedCalibration, 'file' | 'advice'>): {
   level: 'info' | 'warn';
   event: 'calibration';
   [detail: string]: unknown;
@@ -105,17 +111,23 @@ export function calibrationEvent({ file }: Pick<LoadedCalibration, 'file'>): {
     event: 'calibration',
     digest: null,
     message: NOT_CALIBRATED,
-    fix: CALIBRATE,
+    fix: advice,
   };
 }
 
 /** What is said of a package that brings no calibration. */
 export const NOT_CALIBRATED = 'none: conservative start points that nobody measured on this model';
 
-export const CALIBRATE = 'run `npx flexcache calibrate` on the package';
+const CALIBRATE = 'run `npx flexcache calibrate` on the package';
+
+function adviceFor(manifest: ModelManifest): string {
+  const missing = missingToMeasure(manifest);
+  if (missing.length === 0) return CALIBRATE;
+  return `it cannot be calibrated without ${missing.join(' and ')}: set lookup.thresholds in model.json where the thresholds are wrong`;
+}
 
 export function defaultCalibration({ manifest }: Pick<ModelPackage, 'manifest'>): Calibration {
-  return new DefaultCalibration(manifest.lookup.thresholds, manifest.scheduler.solver);
+  return new DefaultCalibration(lookupTraits(manifest).thresholds, manifest.scheduler.solver);
 }
 
 /** Of a calibration file, for logs and reports: the first 16 hexadecimal digits of its sha256. */

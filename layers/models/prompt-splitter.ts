@@ -2,7 +2,7 @@ import type { Part, PromptReading } from '#core/generation.ts';
 import { spokenWords } from '#core/prompt-segments.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { labelBySegments, type LabelledWord, type WordLabel } from './label-words.ts';
-import type { TextEmbedder } from './model.ts';
+import type { LabelledEmbedding } from './model.ts';
 import type { PromptTokenizer } from './tokenizer.ts';
 
 /** The prompt's own words about each part; null when it says nothing about it. */
@@ -22,15 +22,20 @@ const ARTICLES = new Set(['a', 'an', 'the']);
 const LEADING_PUNCTUATION = /^\p{P}+/u;
 const TRAILING_PUNCTUATION = /\p{P}+$/u;
 
+/** What labels the tokens of a prompt. */
+export interface TokenLabeller {
+  embedText(text: string): Promise<Pick<LabelledEmbedding, 'partLogits'>>;
+}
+
 /** Splits a prompt with the part labels that the package's text tower gives each token. */
 export class ModelPromptSplitter implements PromptSplitter {
-  readonly #embedder: TextEmbedder;
+  readonly #labeller: TokenLabeller;
   readonly #tokenizer: PromptTokenizer;
   readonly #labels: readonly string[];
 
   /** @param labels `splitter.labels` of the package */
-  constructor(embedder: TextEmbedder, tokenizer: PromptTokenizer, labels: readonly string[]) {
-    this.#embedder = embedder;
+  constructor(labeller: TokenLabeller, tokenizer: PromptTokenizer, labels: readonly string[]) {
+    this.#labeller = labeller;
     this.#tokenizer = tokenizer;
     this.#labels = labels;
   }
@@ -39,7 +44,7 @@ export class ModelPromptSplitter implements PromptSplitter {
     const { words } = this.#tokenizer.encodeWords(prompt);
     const heard = words.filter(({ positions }) => positions.length > 0);
     if (words.length === 0) return { objectPhrase: null, backgroundPhrase: null };
-    const { partLogits } = await this.#embedder.embedText(prompt);
+    const { partLogits } = await this.#labeller.embedText(prompt);
     const reading = this.#tokenizer.readingOf(prompt);
     const unknown = new Set(reading.unknownWords.flatMap(spokenWords));
     const labelled = heard.map(({ text, positions }) => ({

@@ -38,7 +38,7 @@ export class RunAnswers {
   async answer(request: SampleRequest): Promise<Tensor> {
     const { condition, unconditional, negative = unconditional, guidance } = this.#texts;
     const { latent } = request;
-    if (request.kind === 'segment') return this.#model.segment(latent);
+    if (request.kind === 'segment') return this.#segment(latent);
     const { time } = request;
     if (request.kind === 'velocity') {
       if (!request.keepsContext) {
@@ -75,6 +75,12 @@ export class RunAnswers {
     this.#context = null;
     this.#isRestricted = false;
     await context?.release();
+  }
+
+  async #segment(latent: Tensor): Promise<Tensor> {
+    const mask = await this.#model.segment(latent);
+    if (mask !== null) return mask;
+    throw new FlexCacheError('internal', 'a mask was asked of a model that tells no objects');
   }
 
   #regions(): NonNullable<Denoiser['regions']> {

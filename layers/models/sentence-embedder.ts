@@ -1,106 +1,115 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { z } from 'zod';
+import { readFile } from 'node:fs/promises';
 import { FlexCacheError } from '#core/errors.ts';
-import { sha256OfFile } from '#files/sha256-of-file.ts';
+import { networkPaths, packageFilePath, REINSTALL, type ModelPackage } from './manifest.ts';
+import type { BatchTextEmbedder, TextEmbedding } from './model.ts';
 import { pickOutput } from './network-call.ts';
-import { NetworkThread } from './network-thread.ts';
+import { openNetworks, type TextEmbedderOptions } from './open-networks.ts';
 import type { NetworkRunner } from './onnx-networks.ts';
 
-/**
- * A folder with a general sentence encoder: `embedder.json`, `tokenizer.json` (Hugging Face) and
- * `encoder.onnx`, whose inputs are `input_ids` and `attention_mask` (int64 [B,L]) and whose output is
- * `embedding` (float32 [B,dimensions]), pooled and of length 1.
- */
-export const EMBEDDER_MANIFEST = 'embedder.json';
-const TOKENIZER_FILE = 'tokenizer.json';
-const ENCODER_FILE = 'encoder.onnx';
-
-const manifestSchema = z.strictObject({
-  format: z.literal('flexcache-embedder/1'),
-  name: z.string().min(1),
-  license: z.string().min(1),
-  dimensions: z.int().positive().max(4096),
-  maxTokens: z.int().min(3).max(8192),
+/** What a sentence encoder takes and gives. */
+export interface SentenceEncoder {
+  dimensions: number;
+  /** The most tokens of one call, special ones included. */
+  maxTokens: number;
   /** Whether the network takes inputs of exactly `maxTokens`. */
-  fixedLength: z.boolean().default(false),
-  /** From which cosine on one prompt's video may be started from how late for another prompt. */
-  ladder: z.array(z.strictObject({ similarity: z.number(), startTime: z.number() })).min(1),
-});
-
-export type SentenceEmbedderManifest = z.infer<typeof manifestSchema>;
+  fixedLength: boolean;
+}
 
 const LENGTH_TOLERANCE = 0.01;
 
 /**
- * Vectors of whole sentences; it knows nothing of their parts.
+ * Vectors of whole sentences by a general encoder, whose network reads `input_ids` and `attention_mask` (int64 [B,L])
+ * and gives `embedding` (float32 [B,dimensions]), pooled and of length 1. Its tokenizer is its own, and adds special tokens.
  *
  * @example
- * const embedder = await SentenceEmbedder.open('minilm');
- * const [vector] = await embedder.embedTexts(['a red ball over a meadow']);
+ * const embedder = await SentenceEmbedder.ofPackage(await loadManifest(directory));
+ * const { vector } = await embedder.embedText('a red ball over a meadow');
  */
-export class SentenceEmbedder {
-  readonly manifest: SentenceEmbedderManifest;
-  /** sha256 of all that decides a vector: the same revision gives the same vectors. */
-  readonly revision: string;
+export class SentenceEmbedder implements BatchTextEmbedder {
+  readonly #encoder: SentenceEncoder;
   readonly #tokenizer: Tokenizer;
   readonly #networks: NetworkRunner;
 
-  constructor(
-    manifest: SentenceEmbedderManifest,
-    revision: string,
-    tokenizer: Tokenizer,
-    networks: NetworkRunner,
-  ) {
-    this.manifest = manifest;
-    this.revision = revision;
+  constructor(encoder: SentenceEncoder, tokenizer: Tokenizer, networks: NetworkRunner) {
+    this.#encoder = encoder;
     this.#tokenizer = tokenizer;
     this.#networks = networks;
   }
 
   /**
-   * @throws FlexCacheError `model_missing` when a file of the folder is not there, `model_corrupt` when
-   * one is not what it should be.
+   * The `embedder` of a package.
+   *
+   * @throws FlexCacheError `model_missing` when there is none, `model_corrupt` when its tokenizer is none.
    */
-  static async open(directory: string): Promise<SentenceEmbedder> {
-    const manifest = parseManifest(directory, await readText(directory, EMBEDDER_MANIFEST));
-    const tokenizer = parseTokenizer(directory, await readText(directory, TOKENIZER_FILE));
-    const revision = await revisionOf(directory, manifest);
-    // The runner tells its networks by the names of a model package, where this one is the text tower.
-    const networks = new NetworkThread({ textTower: join(directory, ENCODER_FILE) });
-    return new SentenceEmbedder(manifest, revision, tokenizer, networks);
+  static async ofPackage(
+    modelPackage: ModelPackage,
+    options: TextEmbedderOptions = {},
+  ): Promise<SentenceEmbedder> {
+    const { embedder } = networkPaths(modelPackage);
+    const path = packageFilePath(modelPackage, 'embedderTokenizer');
+    const { embedding } = modelPackage.manifest;
+    if (embedder === undefined || path === null || embedding.maxTokens === undefined) {
+      throw new FlexCacheError(
+        'model_missing',
+        `model package ${modelPackage.directory} has no sentence encoder`,
+        { field: 'files.embedder', fix: 'use a package that brings files.embedder' },
+      );
+    }
+    const { dimensions, maxTokens, fixedLength = false } = embedding;
+    const tokenizer = parseSentenceTokenizer(path, await readFile(path, 'utf8'), REINSTALL);
+    const networks = openNetworks({ embedder }, options);
+    return new SentenceEmbedder({ dimensions, maxTokens, fixedLength }, tokenizer, networks);
   }
 
-  /** A text that is too long is cut, its closing token kept. */
-  async embedTexts(texts: readonly string[]): Promise<Float32Array[]> {
-    const encoded = texts.map((text) => this.#encode(text));
-    const { dimensions, fixedLength, maxTokens } = this.manifest;
+  async embedText(text: string): Promise<TextEmbedding> {
+    const [embedding] = await this.embedTexts([text]);
+    return embedding!;
+  }
+
+  /**
+   * A text that is longer than a call is embedded in pieces of whole words, and has the mean of their vectors, each weighed by its tokens: what
+   * stands at its end tells it from others, too.
+   */
+  async embedTexts(texts: readonly string[]): Promise<TextEmbedding[]> {
+    const pieces = texts.map((text) => this.#piecesOf(text.split(/\s+/u)));
+    const rows = await this.#run(pieces.flat());
+    let next = 0;
+    return pieces.map((ofText) => ({
+      vector: meanOf(ofText.map((ids) => ({ vector: rows[next++]!, weight: ids.length }))),
+    }));
+  }
+
+  /** Token ids of a text, halved until each piece fits; one word that does not is cut, its closing token kept. */
+  #piecesOf(words: readonly string[]): number[][] {
+    const { ids } = this.#tokenizer.encode(words.join(' '));
+    const { maxTokens } = this.#encoder;
+    if (ids.length <= maxTokens) return [ids];
+    if (words.length === 1) return [[...ids.slice(0, maxTokens - 1), ids.at(-1)!]];
+    const middle = Math.ceil(words.length / 2);
+    return [...this.#piecesOf(words.slice(0, middle)), ...this.#piecesOf(words.slice(middle))];
+  }
+
+  async #run(encoded: readonly number[][]): Promise<Float32Array[]> {
+    const { dimensions, fixedLength, maxTokens } = this.#encoder;
     const longest = fixedLength ? maxTokens : Math.max(...encoded.map((ids) => ids.length));
-    const ids = new BigInt64Array(texts.length * longest);
-    const mask = new BigInt64Array(texts.length * longest);
+    const ids = new BigInt64Array(encoded.length * longest);
+    const mask = new BigInt64Array(encoded.length * longest);
     for (const [index, tokens] of encoded.entries()) {
       ids.set(tokens.map(BigInt), index * longest);
       mask.fill(1n, index * longest, index * longest + tokens.length);
     }
-    const shape = [texts.length, longest];
-    const outputs = await this.#networks.run('textTower', {
+    const shape = [encoded.length, longest];
+    const outputs = await this.#networks.run('embedder', {
       input_ids: { data: ids, shape },
       attention_mask: { data: mask, shape },
     });
-    const { data } = pickOutput(outputs, 'textTower', 'embedding', [texts.length, dimensions]);
-    return texts.map((_, index) => unitVector(data, index, dimensions));
+    const { data } = pickOutput(outputs, 'embedder', 'embedding', [encoded.length, dimensions]);
+    return encoded.map((_, index) => unitVector(data, index, dimensions));
   }
 
   close(): Promise<void> {
     return this.#networks.close();
-  }
-
-  #encode(text: string): number[] {
-    const { ids } = this.#tokenizer.encode(text);
-    const { maxTokens } = this.manifest;
-    return ids.length <= maxTokens ? ids : [...ids.slice(0, maxTokens - 1), ids.at(-1)!];
   }
 }
 
@@ -108,69 +117,34 @@ function unitVector(data: Float32Array, index: number, dimensions: number): Floa
   const vector = data.slice(index * dimensions, (index + 1) * dimensions);
   const length = Math.hypot(...vector);
   if (Math.abs(length - 1) <= LENGTH_TOLERANCE) return vector;
-  throw corrupt(ENCODER_FILE, `${ENCODER_FILE} gave a vector of length ${length}, expected 1`);
+  throw new FlexCacheError(
+    'model_corrupt',
+    `the sentence encoder gave a vector of length ${length}, expected 1`,
+    { field: 'files.embedder', fix: 'export it with pooling and normalisation in its graph' },
+  );
 }
 
-async function readText(directory: string, name: string): Promise<string> {
-  const path = join(directory, name);
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw missing(path, error);
+/** Of length 1. */
+function meanOf(pieces: readonly { vector: Float32Array; weight: number }[]): Float32Array {
+  const [first] = pieces;
+  if (pieces.length === 1) return first!.vector;
+  const sum = new Float32Array(first!.vector.length);
+  for (const { vector, weight } of pieces) {
+    for (let at = 0; at < sum.length; at++) sum[at]! += weight * vector[at]!;
   }
+  const length = Math.hypot(...sum);
+  return sum.map((element) => element / length);
 }
 
-function parseManifest(directory: string, text: string): SentenceEmbedderManifest {
-  const path = join(directory, EMBEDDER_MANIFEST);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw corrupt(path, `${path} is not JSON`, error);
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue!.path.join('.') || 'the whole file';
-  throw corrupt(path, `${path}: ${field}: ${issue!.message}`, parsed.error);
-}
-
-function parseTokenizer(directory: string, text: string): Tokenizer {
-  const path = join(directory, TOKENIZER_FILE);
+/** The tokenizer in the text of a file. @throws FlexCacheError `model_corrupt` when it is none. */
+export function parseSentenceTokenizer(path: string, text: string, fix: string): Tokenizer {
   try {
     return new Tokenizer(JSON.parse(text) as object, {});
   } catch (error) {
-    throw corrupt(path, `${path} is not a Hugging Face tokenizer`, error);
-  }
-}
-
-async function revisionOf(
-  directory: string,
-  { dimensions, maxTokens }: SentenceEmbedderManifest,
-): Promise<string> {
-  const digest = createHash('sha256').update(`${dimensions} ${maxTokens}\n`);
-  for (const name of [TOKENIZER_FILE, ENCODER_FILE]) {
-    const path = join(directory, name);
-    const sha256 = await sha256OfFile(path).catch((error: unknown) => {
-      throw missing(path, error);
+    throw new FlexCacheError('model_corrupt', `${path} is not a Hugging Face tokenizer`, {
+      field: path,
+      fix,
+      cause: error,
     });
-    digest.update(`${name} ${sha256}\n`);
   }
-  return digest.digest('hex');
-}
-
-function missing(path: string, cause: unknown): FlexCacheError {
-  return new FlexCacheError('model_missing', `${path} cannot be read`, {
-    field: path,
-    fix: `name a folder with ${EMBEDDER_MANIFEST}, ${TOKENIZER_FILE} and ${ENCODER_FILE}; docs/simulate.md says what they hold`,
-    cause,
-  });
-}
-
-function corrupt(path: string, message: string, cause?: unknown): FlexCacheError {
-  return new FlexCacheError('model_corrupt', message, {
-    field: path,
-    fix: 'export the embedder again; docs/simulate.md says what its folder holds',
-    ...(cause === undefined ? {} : { cause }),
-  });
 }

@@ -46,6 +46,8 @@ export class PromptTokenizer {
   readonly #paddingId: bigint;
   readonly #endId: number | null;
   readonly #addsSpecialTokens: boolean;
+  /** Tokens that are left for words beside the special ones. */
+  readonly #mostOfWords: number;
   /** Null where every text has tokens of its own. */
   readonly #unknownId: number | null;
 
@@ -59,6 +61,10 @@ export class PromptTokenizer {
     this.#paddingId = BigInt(padId ?? this.#tokenizer.token_to_id(PADDING_TOKEN) ?? 0);
     this.#endId = eosId ?? null;
     this.#addsSpecialTokens = addsSpecialTokens;
+    const special = addsSpecialTokens
+      ? this.#tokenizer.encode('', { add_special_tokens: true }).ids.length
+      : 0;
+    this.#mostOfWords = Math.max(0, maxTokens - special);
     const unknown = unknownToken(json);
     this.#unknownId = unknown === null ? null : (this.#tokenizer.token_to_id(unknown) ?? null);
   }
@@ -137,7 +143,7 @@ export class PromptTokenizer {
       const spoken: number[] = [];
       const punctuation: number[] = [];
       for (const [index, id] of encoding.ids.entries()) {
-        if (all.length < this.#maxTokens) {
+        if (all.length < this.#mostOfWords) {
           const isPunctuation = PUNCTUATION.test(encoding.tokens[index]!);
           (isPunctuation ? punctuation : spoken).push(all.length);
         }
@@ -146,10 +152,11 @@ export class PromptTokenizer {
       words.push({
         text,
         positions: spoken.length > 0 ? spoken : punctuation,
-        isCut: all.length > this.#maxTokens && encoding.ids.length > 0,
+        isCut: all.length > this.#mostOfWords && encoding.ids.length > 0,
       });
     }
-    return { ...this.#padded(all), words };
+    const cut = Math.max(0, all.length - this.#mostOfWords);
+    return { ...this.#padded(all.slice(0, this.#mostOfWords)), cut, words };
   }
 }
 

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest';
 import { videoSchema } from '#functions/api/schemas/video.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { loadManifest } from '#models/manifest.ts';
-import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
-import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
+import { openPromptModels } from '#models/prompt-models.ts';
 import { DEMO_PACKAGE, useApi } from './fixture.ts';
 
 const api = useApi();
@@ -36,9 +35,7 @@ test.each([
   // Prepare
   const { call, create, table, workflow } = api();
   const modelPackage = await loadManifest(DEMO_PACKAGE);
-  const embedder = await OnnxTextEmbedder.open(modelPackage, { inThread: false });
-  const { labels } = modelPackage.manifest.splitter;
-  const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
+  const { embedder, splitter } = await openPromptModels(modelPackage, { inThread: false });
   const { id, warnings: before } = videoSchema.parse((await create({ prompt })).body);
   const { request } = workflow.started.at(-1)!;
 

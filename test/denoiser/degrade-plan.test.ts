@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
 import { degradePlan } from '#denoiser/degrade-plan.ts';
-import { donorFor, MANIFEST, planFor } from './fakes.ts';
+import { donorFor, planFor, THRESHOLDS } from './fakes.ts';
 
-const CALIBRATION = new DefaultCalibration(MANIFEST.lookup.thresholds);
+const CALIBRATION = new DefaultCalibration(THRESHOLDS);
 const OBJECT = donorFor('object', 'a');
 const BACKGROUND = donorFor('background', 'b');
 

@@ -47,7 +47,7 @@ describe('the demo model', { timeout: 60_000 }, () => {
     const dependencies = {
       model,
       manifest: modelPackage.manifest,
-      calibration: new DefaultCalibration(modelPackage.manifest.lookup.thresholds),
+      calibration: new DefaultCalibration(modelPackage.manifest.lookup!.thresholds),
       compatibilityKey: compatibilityKey(compatibilityOf(modelPackage)),
       objects,
     };
@@ -80,11 +80,11 @@ describe('the demo model', { timeout: 60_000 }, () => {
     const latents = [1, 2, 3].map((seed) => standardNormalNoise(LATENT_SHAPE, seed, 'tower'));
 
     // Act
-    const together = await model.embedVideos(latents);
+    const together = (await model.embedVideos(latents))!;
 
     // Assess
     for (const [index, latent] of latents.entries()) {
-      const [alone] = await model.embedVideos([latent]);
+      const [alone] = (await model.embedVideos([latent]))!;
       const differences = alone!.map((value, at) => Math.abs(value - together[index]![at]!));
       expect(Math.max(...differences)).toBeLessThan(1e-5);
     }

@@ -37,6 +37,8 @@ import type { TaskCallbacks } from '#stores/workflow.ts';
 export const SHAPE = [2, 3, 4, 4] as const;
 export const COMPATIBILITY_KEY = 'c'.repeat(64);
 
+export const THRESHOLDS = { whole: 0.8, object: 0.8, background: 0.8 };
+
 /** The little of a manifest that generating needs, for latents of `SHAPE`. */
 export const MANIFEST = {
   name: 'fake-world',
@@ -47,7 +49,8 @@ export const MANIFEST = {
   text: { maxTokens: 8, hidden: 4, addsSpecialTokens: false, negativePrompt: '' },
   scheduler: { type: 'rectified-flow', steps: 12, referenceSteps: 50, guidance: 3 },
   embedding: { dimensions: 8 },
-  lookup: { thresholds: { whole: 0.8, object: 0.8, background: 0.8 } },
+  lookup: { thresholds: THRESHOLDS },
+  files: { segmenter: [], textTower: [], videoTower: [] } as object,
 } as ModelManifest;
 
 /** The clean latent that the fake model makes of a prompt. */

@@ -23,6 +23,7 @@ import {
   SHAPE,
   targetOf,
   VIDEO_ID,
+  THRESHOLDS,
 } from './fakes.ts';
 
 describe('generateVideo', () => {
@@ -40,7 +41,7 @@ describe('generateVideo', () => {
     const dependencies = {
       model,
       manifest: MANIFEST,
-      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      calibration: new DefaultCalibration(THRESHOLDS),
       compatibilityKey: COMPATIBILITY_KEY,
       objects,
     };

@@ -19,6 +19,7 @@ import {
   requestFor,
   ScriptedQueue,
   VIDEO_ID,
+  THRESHOLDS,
 } from './fakes.ts';
 
 const TRANSIENT = new FlexCacheError('throttled', 'slow down', { transient: true });
@@ -67,7 +68,7 @@ describe('createWorker', () => {
     await createWorker({
       model,
       manifest: MANIFEST,
-      calibration: new DefaultCalibration(MANIFEST.lookup.thresholds),
+      calibration: new DefaultCalibration(THRESHOLDS),
       compatibilityKey: COMPATIBILITY_KEY,
       objects,
       table: jobs,

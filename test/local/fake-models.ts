@@ -1,7 +1,7 @@
 import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { defaultCalibration } from '#models/package-calibration.ts';
-import { FakeVideoModel, MANIFEST, targetOf } from '../denoiser/fakes.ts';
+import { FakeVideoModel, MANIFEST, targetOf, THRESHOLDS } from '../denoiser/fakes.ts';
 import { halves } from '../functions/fixture.ts';
 
 /** The vector of the video that is made of the text: a video shows its prompt, and no other text. */
@@ -24,7 +24,8 @@ export function fakeModels(video = new FakeVideoModel()): EmbeddedModels {
     calibration: {
       calibration: defaultCalibration({ manifest: MANIFEST as ModelManifest }),
       file: null,
-      thresholds: MANIFEST.lookup.thresholds,
+      thresholds: THRESHOLDS,
+      advice: 'calibrate',
     },
     embedder: { embedText, close: async () => {} },
     splitter: halves,

@@ -100,6 +100,34 @@ describe('loadManifest', () => {
       (manifest: { files: { denoiser: object[] } }) =>
         manifest.files.denoiser.push({ path: 'data/weights', sha256: 'a'.repeat(64), bytes: 1 }),
     ],
+    ['files.videoTower', (m: never) => setField(m, ['files', 'textTower'], undefined)],
+    ['files.embedder', addEmbedder],
+    [
+      'files.embedderTokenizer',
+      (m: never) => {
+        addEmbedder(m);
+        removeTowers(m);
+        setField(m, ['files', 'embedderTokenizer'], undefined);
+      },
+    ],
+    ['embedding.dimensions', (m: never) => setField(m, ['embedding'], undefined)],
+    ['embedding.dimensions', removeTowers],
+    [
+      'embedding.maxTokens',
+      (m: never) => {
+        addEmbedder(m);
+        removeTowers(m);
+      },
+    ],
+    ['embedding.fixedLength', (m: never) => setField(m, ['embedding', 'fixedLength'], true)],
+    [
+      'splitter.labels',
+      (m: never) => {
+        removeTowers(m);
+        setField(m, ['embedding'], undefined);
+        setField(m, ['splitter'], { labels: ['object', 'background'] });
+      },
+    ],
     ['text', (m: never) => setField(m, ['text'], undefined)],
     ['format', (m: never) => setField(m, ['format'], 'flexcache-model/1')],
   ])('names the field %s when its value is wrong', async (field, change) => {
@@ -241,6 +269,18 @@ describe('the model revision', () => {
     expect(keys[0]).not.toBe(keys[1]);
   });
 });
+
+/** The text tower as a sentence encoder beside itself. */
+function addEmbedder(manifest: { files: Record<string, unknown> }): void {
+  const { textTower, tokenizer } = manifest.files;
+  Object.assign(manifest.files, { embedder: textTower, embedderTokenizer: tokenizer });
+}
+
+function removeTowers(manifest: { files: Record<string, unknown>; splitter?: unknown }): void {
+  delete manifest.files['textTower'];
+  delete manifest.files['videoTower'];
+  delete manifest.splitter;
+}
 
 function setField(manifest: object, path: string[], value: unknown): void {
   let parent = manifest as Record<string, unknown>;

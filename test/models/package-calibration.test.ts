@@ -6,7 +6,7 @@ import { DefaultCalibration } from '#core/calibration.ts';
 import { loadManifest, modelRevision, type ModelPackage } from '#models/manifest.ts';
 import { calibrationEvent, loadCalibration } from '#models/package-calibration.ts';
 import { calibrationFile } from '../core/calibration-fixture.ts';
-import { writePackage } from './package-fixture.ts';
+import { leaveOutLookup, writePackage } from './package-fixture.ts';
 
 /** A package with this text as its calibration. */
 async function packageWith(text: (modelPackage: ModelPackage) => string): Promise<ModelPackage> {
@@ -80,6 +80,15 @@ describe('loadCalibration', () => {
       digest: null,
       fix: expect.stringContaining('flexcache calibrate'),
     });
+  });
+
+  it('advises nobody to measure a package whose videos nothing looks at', async () => {
+    const loaded = await loadCalibration(await loadManifest(await writePackage(leaveOutLookup)));
+
+    expect(calibrationEvent(loaded)).toMatchObject({
+      fix: expect.stringMatching(/cannot be calibrated without videoTower and segmenter/),
+    });
+    expect(loaded.thresholds).toEqual({ whole: 0.9, object: 0.9, background: 0.9 });
   });
 
   it.each<[string, (modelPackage: ModelPackage) => string, string]>([

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeclaredFile } from '#models/manifest.ts';
@@ -53,4 +53,26 @@ export async function writePackage(
   await change(manifest, directory);
   await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
   return directory;
+}
+
+/** The demo package with another manifest: its networks are those of the demo package. It has no calibration. */
+export async function linkedDemoPackage(change: (manifest: Manifest) => void): Promise<string> {
+  const directory = await temporaryDirectory();
+  const manifest = JSON.parse(await readFile(join(DEMO_PACKAGE, 'model.json'), 'utf8')) as Manifest;
+  change(manifest);
+  const paths = new Set(Object.values(manifest.files).flatMap((files) => files.map(pathOf)));
+  for (const path of paths) await symlink(join(DEMO_PACKAGE, path), join(directory, path));
+  await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
+  return directory;
+}
+
+function pathOf({ path }: DeclaredFile): string {
+  return path;
+}
+
+/** As an exporter of diffusers' pipelines leaves a package: networks that make videos, and nothing that looks at them. */
+export function leaveOutLookup(manifest: Manifest): void {
+  for (const name of ['segmenter', 'textTower', 'videoTower', 'judge']) delete manifest.files[name];
+  for (const field of ['embedding', 'splitter', 'lookup', 'judge']) delete manifest[field];
+  delete (manifest['scheduler'] as Record<string, unknown>)['referenceSteps'];
 }

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadManifest } from '#models/manifest.ts';
-import type { TextEmbedder } from '#models/model.ts';
-import { ModelPromptSplitter, partPhrases } from '#models/prompt-splitter.ts';
+import { ModelPromptSplitter, partPhrases, type TokenLabeller } from '#models/prompt-splitter.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { PromptTokenizer } from '#models/tokenizer.ts';
 import { DEMO_PACKAGE } from './package-fixture.ts';
@@ -76,25 +75,24 @@ describe('ModelPromptSplitter', () => {
   });
 
   /** Labels the tokens in order; a token beyond the list is `other`. */
-  function embedderLabelling(...tokens: (typeof LABELS)[number][]): TextEmbedder {
+  function labelling(...tokens: (typeof LABELS)[number][]): TokenLabeller {
     return {
       async embedText() {
         const data = new Float32Array(32 * LABELS.length);
         for (const [position, label] of tokens.entries()) {
           data[position * LABELS.length + LABELS.indexOf(label)] = 1;
         }
-        return { vector: new Float32Array(1), partLogits: { data, shape: [32, LABELS.length] } };
+        return { partLogits: { data, shape: [32, LABELS.length] } };
       },
-      async close() {},
     };
   }
 
   it('maps token labels back to the original words', async () => {
     // Prepare: the comma is a token of its own.
-    const embedder = embedderLabelling('object', 'object', 'other', 'background', 'background');
+    const labeller = labelling('object', 'object', 'other', 'background', 'background');
 
     // Act
-    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+    const parts = await new ModelPromptSplitter(labeller, tokenizer, LABELS).split(
       'Red Ball, at NIGHT',
     );
 
@@ -104,10 +102,10 @@ describe('ModelPromptSplitter', () => {
 
   it('lets the majority of its tokens label a word', async () => {
     // Prepare: red-ball-meadow is five tokens, red - ball - meadow.
-    const embedder = embedderLabelling('background', 'other', 'object', 'other', 'object');
+    const labeller = labelling('background', 'other', 'object', 'other', 'object');
 
     // Act
-    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+    const parts = await new ModelPromptSplitter(labeller, tokenizer, LABELS).split(
       'red-ball-meadow',
     );
 
@@ -117,10 +115,10 @@ describe('ModelPromptSplitter', () => {
 
   it('labels nothing beyond the tokens that fit', async () => {
     // Prepare
-    const embedder = embedderLabelling(...Array<'object'>(32).fill('object'));
+    const labeller = labelling(...Array<'object'>(32).fill('object'));
 
     // Act
-    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(
+    const parts = await new ModelPromptSplitter(labeller, tokenizer, LABELS).split(
       'ball '.repeat(40),
     );
 
@@ -130,13 +128,12 @@ describe('ModelPromptSplitter', () => {
 
   it('finds no part in an empty prompt without asking the model', async () => {
     // Prepare
-    const embedder: TextEmbedder = {
+    const labeller: TokenLabeller = {
       embedText: () => Promise.reject(new Error('asked')),
-      close: () => Promise.resolve(),
     };
 
     // Act
-    const parts = await new ModelPromptSplitter(embedder, tokenizer, LABELS).split(' ');
+    const parts = await new ModelPromptSplitter(labeller, tokenizer, LABELS).split(' ');
 
     // Assess
     expect(parts).toEqual({ objectPhrase: null, backgroundPhrase: null });
@@ -149,7 +146,7 @@ describe('ModelPromptSplitter', () => {
     const splitter = new ModelPromptSplitter(
       embedder,
       embedder.tokenizer,
-      modelPackage.manifest.splitter.labels,
+      modelPackage.manifest.splitter!.labels,
     );
 
     // Act

@@ -72,6 +72,14 @@ describe('PromptTokenizer of a package that adds special tokens', () => {
       cut: 3,
     });
   });
+
+  it('names the words that are cut to leave room for the end token', () => {
+    const reading = (maxTokens: number) =>
+      new PromptTokenizer(UNIGRAM, { ...text, maxTokens }).readingOf('a grey heron');
+
+    expect(reading(4)).toMatchObject({ cutTokens: 0, cutWords: [] });
+    expect(reading(3)).toMatchObject({ cutTokens: 1, cutWords: ['heron'] });
+  });
 });
 
 describe('PromptTokenizer', () => {

@@ -1,5 +1,6 @@
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import type { ModelManifest, ModelPackage, NetworkName } from '../manifest.ts';
+import type { Tokens } from '../model.ts';
 import { expectedSignature, isRegional, type NetworkSignature } from '../network-signature.ts';
 import { OnnxDenoiser } from '../onnx-denoiser.ts';
 import type { NetworkInputs, NetworkRunner, OnnxNetworks } from '../onnx-networks.ts';
@@ -55,7 +56,7 @@ export async function checkNetwork(
     const runs: Map<string, Tensor>[] = [];
     for (const batch of batches) {
       const feeds = {
-        ...sampleInputs(inputs, samples, batch),
+        ...sampleInputs(inputs, samplesFor(network, samples, manifest), batch),
         ...regionalInputs(network, networks, manifest, batch),
       };
       runs.push(await runOnce(networks, network, outputs, feeds, batch));
@@ -69,6 +70,17 @@ export async function checkNetwork(
   } catch (error) {
     return { findings: [failed(check, error, EXPORT_AGAIN)], outputs: null };
   }
+}
+
+/** A sentence encoder has another vocabulary: small ids are in any. */
+function samplesFor(network: NetworkName, samples: Samples, manifest: ModelManifest): Samples {
+  if (network !== 'embedder') return samples;
+  const length = manifest.embedding.maxTokens!;
+  const rowOf = (count: number): Tokens => {
+    const mask = new BigInt64Array(length).fill(1n, 0, count);
+    return { ids: mask.map((set, at) => set * BigInt(at + 1)), mask, cut: 0 };
+  };
+  return { ...samples, tokens: [rowOf(Math.min(5, length)), rowOf(3)] };
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Tokens } from '../model.ts';
 import { withoutBatch } from '../network-call.ts';
 import { OnnxNetworks } from '../onnx-networks.ts';
 import { OnnxVideoModel } from '../onnx-video-model.ts';
-import { loadCalibration, NOT_CALIBRATED, CALIBRATE } from '../package-calibration.ts';
+import { loadCalibration, NOT_CALIBRATED } from '../package-calibration.ts';
 import { PromptTokenizer } from '../tokenizer.ts';
 import { checkDenoiser } from './check-denoiser.ts';
 import { checkFiles } from './check-files.ts';
@@ -92,8 +92,8 @@ function describeTokens({ mask, cut }: Tokens, { text }: ModelManifest): string 
 
 async function checkCalibration(modelPackage: ModelPackage): Promise<Finding> {
   try {
-    const { file } = await loadCalibration(modelPackage);
-    if (file === null) return remark('calibration', `${NOT_CALIBRATED}; ${CALIBRATE}`);
+    const { file, advice } = await loadCalibration(modelPackage);
+    if (file === null) return remark('calibration', `${NOT_CALIBRATED}; ${advice}`);
     return passed('calibration', `${file.digest}, of ${file.createdAt}, of this revision`);
   } catch (error) {
     return failed('calibration', error);

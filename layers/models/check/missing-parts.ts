@@ -13,6 +13,33 @@ const OPTIONAL_PARTS: readonly {
     without: 'no video or image can be turned into a latent; text-to-video does not need it',
   },
   {
+    name: 'segmenter',
+    isThere: ({ files }) => files.segmenter !== undefined,
+    without: 'no object and no background is reused by itself: hits are exact or whole',
+  },
+  {
+    name: 'textTower or embedder',
+    isThere: ({ files }) => files.textTower !== undefined || files.embedder !== undefined,
+    without:
+      'prompts are looked up by hashed words: only prompts of the same words are taken for the same',
+  },
+  {
+    name: 'videoTower',
+    isThere: ({ files }) => files.videoTower !== undefined,
+    without:
+      'what a video shows is not compared with prompts: entries are found by the prompts that they were made for',
+  },
+  {
+    name: 'splitter',
+    isThere: ({ splitter }) => splitter !== undefined,
+    without: 'a parser of English finds what of a prompt is its object and its background',
+  },
+  {
+    name: 'lookup.thresholds',
+    isThere: ({ lookup }) => lookup !== undefined,
+    without: 'thresholds are conservative ones that nobody measured on this package',
+  },
+  {
     name: 'judge',
     isThere: ({ files, judge }) => files.judge !== undefined && judge !== undefined,
     without:

@@ -10,6 +10,7 @@ import { EXIT, type CliContext } from '../../../cli/context.ts';
 import { run } from '../../../cli/program.ts';
 import { temporaryFolder } from '../../temporary-folder.ts';
 import { smallPackage } from './small-package.ts';
+import { leaveOutLookup, writePackage } from '../../models/package-fixture.ts';
 
 const FLEXCACHE = resolve(import.meta.dirname, '../../../cli/flexcache.mjs');
 
@@ -109,6 +110,15 @@ describe('flexcache calibrate', () => {
     const { exitCode, stderr } = await calibrate(args);
     expect(exitCode).toBe(EXIT.usage);
     expect(stderr).toContain(named);
+  });
+
+  it('refuses a package whose videos nothing looks at, and names what is missing', async () => {
+    const { exitCode, stderr } = await calibrate([await writePackage(leaveOutLookup)]);
+
+    expect(exitCode).toBe(EXIT.failed);
+    expect(stderr).toMatch(
+      /model_missing: .* has no videoTower \(to compare .*\) and segmenter \(/,
+    );
   });
 });
 

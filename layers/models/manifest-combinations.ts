@@ -1,0 +1,56 @@
+import type { z } from 'zod';
+import type { WrittenManifest } from './manifest-schema.ts';
+
+/** What fields ask of each other: the message names what is expected. */
+const COMBINATIONS: readonly {
+  path: [string, string];
+  isRight: (manifest: WrittenManifest) => boolean;
+  message: string;
+}[] = [
+  {
+    path: ['files', 'videoTower'],
+    isRight: ({ files }) => files.videoTower === undefined || files.textTower !== undefined,
+    message: 'expected textTower beside it: its vectors are compared with those of prompts',
+  },
+  {
+    path: ['files', 'embedder'],
+    isRight: ({ files }) => files.embedder === undefined || files.textTower === undefined,
+    message: 'expected textTower or embedder, not both',
+  },
+  {
+    path: ['files', 'embedderTokenizer'],
+    isRight: ({ files }) =>
+      (files.embedder === undefined) === (files.embedderTokenizer === undefined),
+    message: 'expected embedder and embedderTokenizer, or neither',
+  },
+  {
+    path: ['embedding', 'dimensions'],
+    isRight: ({ files, embedding }) =>
+      (embedding !== undefined) === (files.textTower !== undefined || files.embedder !== undefined),
+    message: 'expected those of textTower or embedder, and none without either',
+  },
+  {
+    path: ['embedding', 'maxTokens'],
+    isRight: ({ files, embedding }) =>
+      (embedding?.maxTokens !== undefined) === (files.embedder !== undefined),
+    message: 'expected the most tokens that embedder takes, and none without embedder',
+  },
+  {
+    path: ['embedding', 'fixedLength'],
+    isRight: ({ files, embedding }) =>
+      embedding?.fixedLength === undefined || files.embedder !== undefined,
+    message: 'expected none without embedder',
+  },
+  {
+    path: ['splitter', 'labels'],
+    isRight: ({ files, splitter }) => splitter === undefined || files.textTower !== undefined,
+    message: 'expected none without textTower, which gives each token its label',
+  },
+];
+
+/** Adds an issue for each pair of fields that do not go together. */
+export function checkCombinations(manifest: WrittenManifest, context: z.RefinementCtx): void {
+  for (const { path, isRight, message } of COMBINATIONS) {
+    if (!isRight(manifest)) context.addIssue({ code: 'custom', path, message });
+  }
+}
