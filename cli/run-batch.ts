@@ -148,7 +148,7 @@ class Batch {
     const fileOf = ({ videoId }: Job): string => join(outDirectory, `${videoId}.mp4`);
     const done = (made: Job & { result: JobResult }): LineOutcome => ({
       line,
-      report: videoReport(made, made.result, fileOf(made)),
+      report: videoReport(made, made.result, fileOf(made), cloud.manifest),
       job: made,
       alreadyThere: this.#wasThere(made),
     });

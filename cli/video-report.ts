@@ -13,6 +13,7 @@ import type {
 import type { PromptWarning } from '#core/prompt-warnings.ts';
 import { varietyOf, type Variety } from '#core/variety.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
+import type { ModelManifest } from '#models/manifest.ts';
 import type { ErrorReport } from './error-line.ts';
 
 /** One finished video as `--json` prints it. Its shape is part of the public contract. */
@@ -36,6 +37,8 @@ export interface VideoReport {
     anchor: Anchor | null;
     /** How much another seed would have changed: little where much is reused. */
     variety: Variety;
+    /** Whether the model package tells objects from backgrounds: else whole videos alone are reused. */
+    parts: boolean;
     /** Whether other videos may start from this one; null when that was not recorded. */
     stored: boolean | null;
     /** Why not; null when it was stored. */
@@ -61,7 +64,12 @@ export interface FailureReport {
   cost: CostReport | null;
 }
 
-export function videoReport(job: Job, result: JobResult, video: string): VideoReport {
+export function videoReport(
+  job: Job,
+  result: JobResult,
+  video: string,
+  { files }: Pick<ModelManifest, 'files'>,
+): VideoReport {
   const { admission } = result;
   const donors = result.donors.map(({ entryId, part, similarity }) => ({
     id: entryId,
@@ -91,6 +99,7 @@ export function videoReport(job: Job, result: JobResult, video: string): VideoRe
       t0: result.startTime,
       anchor: result.anchor ?? null,
       variety: varietyOf(result),
+      parts: files.segmenter !== undefined,
       stored: admission?.stored ?? null,
       reason: admission?.stored === false ? admission.reason : null,
     },

@@ -90,7 +90,7 @@ async function makeVideo(
       for (const { message } of job.warnings ?? []) context.stderr.write(`flexcache: ${message}\n`);
       const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
       await writeOutput(path, mp4);
-      const report = videoReport(job, result, path);
+      const report = videoReport(job, result, path, cloud.manifest);
       if (options.json) print(context, report);
       else context.stdout.write(describeVideo(report));
       return EXIT.success;
@@ -122,6 +122,7 @@ function describeVideo({ id, video, seed, cache, steps, seconds, bytes }: VideoR
     `id      ${id}`,
     `seed    ${seed}`,
     `hit     ${cache.hit}${donors.join('')}`,
+    ...(cache.parts ? [] : ['reuse   whole videos alone: the model package has no segmenter']),
     `start   t0 ${cache.t0.toFixed(2)}, ${steps.run} of ${steps.full} network evaluations`,
     `variety ${VARIETY_WORDS[cache.variety]}`,
     `time    ${seconds.total.toFixed(2)} s, of it ${seconds.generate.toFixed(2)} s generating`,

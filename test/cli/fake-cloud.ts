@@ -71,7 +71,7 @@ export class FakeCloud implements EmbeddedCloud {
   readonly deliveries = { record: async () => {} };
   readonly compatibilityKey = 'fake-key';
   /** The command does without these. */
-  readonly manifest = {} as EmbeddedCloud['manifest'];
+  readonly manifest = { files: { segmenter: [] as object } } as EmbeddedCloud['manifest'];
   readonly workflow = {} as EmbeddedCloud['workflow'];
   readonly retention = {} as EmbeddedCloud['retention'];
   readonly backfills: EmbeddedBackfills;

@@ -67,6 +67,7 @@ test('--json prints one object of the documented shape', async () => {
       t0: 0.6,
       anchor: 'none',
       variety: 'low',
+      parts: true,
       stored: true,
       reason: null,
     },
