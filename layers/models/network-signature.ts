@@ -23,6 +23,9 @@ export const BATCH = 'B';
 const LIVE = 'live';
 const CONTEXT = 'context';
 
+/** The tokens of the longest text of a batch. */
+const SENTENCE = 'tokens';
+
 /** Whether an input or output of a denoiser is there for regions alone. */
 export function isRegional({ shape }: TensorSignature): boolean {
   return shape.includes(LIVE) || shape.includes(CONTEXT);
@@ -54,9 +57,10 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
       return { inputs: tokens, outputs: [embedding, logits] };
     }
     case 'embedder': {
-      const length = manifest.embedding.maxTokens!;
-      const inputs = [int64('input_ids', length), int64('attention_mask', length)];
-      return { inputs, outputs: [embedding] };
+      const { maxTokens, fixedLength } = manifest.embedding;
+      const length = fixedLength === true ? maxTokens! : SENTENCE;
+      const sentence = [int64('input_ids', length), int64('attention_mask', length)];
+      return { inputs: sentence, outputs: [embedding] };
     }
     case 'videoTower':
       return { inputs: [latent], outputs: [embedding] };

@@ -3,12 +3,12 @@ import { copyFile, readFile, rm, symlink, truncate, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkDenoiser } from '#models/check/check-denoiser.ts';
+import { checkEmbedder } from '#models/check/check-embedder.ts';
 import { checkNetwork } from '#models/check/check-network.ts';
 import { externalDataOf } from '#models/check/external-data.ts';
 import type { Finding } from '#models/check/finding.ts';
 import { madeUpSamples } from '#models/check/network-run.ts';
 import {
-  declaredFiles,
   loadManifest,
   networkPaths,
   type DeclaredFile,
@@ -19,22 +19,16 @@ import { OnnxNetworks } from '#models/onnx-networks.ts';
 import { inProcess } from '../cli/harness.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onnxFile, type OnnxGraph } from './onnx-writer.ts';
-import { DEMO_PACKAGE } from './package-fixture.ts';
+import { DEMO_PACKAGE, leaveOutLookup, linkedDemoPackage } from './package-fixture.ts';
 
 const LATENT = [16, 8, 16, 16];
 const MASK = [8, 16, 16];
 
 /** The demo package in a folder of its own, whose files may be replaced one by one. */
 async function copyOfDemo(): Promise<{ folder: string; manifest: ModelManifest }> {
-  const folder = await temporaryFolder();
-  const manifest = JSON.parse(
-    await readFile(join(DEMO_PACKAGE, 'model.json'), 'utf8'),
-  ) as ModelManifest;
-  for (const { path } of declaredFiles(manifest)) {
-    await symlink(join(DEMO_PACKAGE, path), join(folder, path));
-  }
-  await writeManifest(folder, manifest);
-  return { folder, manifest };
+  const folder = await linkedDemoPackage(() => {});
+  const text = await readFile(join(folder, 'model.json'), 'utf8');
+  return { folder, manifest: JSON.parse(text) as ModelManifest };
 }
 
 async function writeManifest(folder: string, manifest: object): Promise<void> {
@@ -199,16 +193,25 @@ describe('flexcache model check', () => {
 
   test('says what a package does without, and passes it', async () => {
     const { flexcache } = await inProcess();
-    const { folder, manifest } = await copyOfDemo();
-    delete manifest.judge;
-    delete manifest.files.judge;
-    await writeManifest(folder, manifest);
+    const folder = await linkedDemoPackage((manifest) => {
+      leaveOutLookup(manifest);
+      delete manifest.files['vaeEncoder'];
+    });
 
     const { exitCode, stdout } = await flexcache('model', 'check', folder, '--files-only');
 
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/no judge +│ remark +│ .*similarity alone/);
-    expect(stdout).toMatch(/calibration +│ remark +│ none: conservative/);
+    const remarks = stdout.matchAll(/│ (?:no )?(\S.*?) +│ remark +│ (.*?) +│/g);
+    expect(Object.fromEntries([...remarks].map(([, part, without]) => [part, without]))).toEqual({
+      calibration: expect.stringContaining('conservative'),
+      vaeEncoder: expect.stringContaining('into a latent'),
+      segmenter: expect.stringContaining('exact or whole'),
+      'textTower or embedder': expect.stringContaining('hashed words'),
+      videoTower: expect.stringContaining('not compared with prompts'),
+      splitter: expect.stringContaining('parser of English'),
+      'lookup.thresholds': expect.stringContaining('nobody measured'),
+      judge: expect.stringContaining('similarity alone'),
+    });
   });
 
   test('refuses a calibration of another revision', async () => {
@@ -370,6 +373,34 @@ describe('a network', () => {
     expect(findings[0]!.detail).toMatch(
       /network videoTower gave a vector of length \d+.*, expected 1/,
     );
+  });
+});
+
+describe('a sentence encoder', () => {
+  async function embedderFindings(embedding: object): Promise<Finding[]> {
+    const folder = await linkedDemoPackage((manifest) => {
+      const { textTower, tokenizer } = manifest.files;
+      leaveOutLookup(manifest);
+      Object.assign(manifest.files, { embedder: textTower, embedderTokenizer: tokenizer });
+      manifest['embedding'] = embedding;
+    });
+    const modelPackage = await loadManifest(folder);
+    const networks = new OnnxNetworks(networkPaths(modelPackage));
+    const findings = await checkEmbedder(modelPackage, networks, 'cpu', ['a ball', 'a red star']);
+    await networks.close();
+    return findings;
+  }
+
+  test('embeds texts with the tokenizer of its own', async () => {
+    const right = { dimensions: 128, maxTokens: 32, fixedLength: true };
+
+    expect(await embedderFindings(right)).toMatchObject([
+      { check: 'network embedder', result: 'passed', detail: expect.stringContaining('128') },
+    ]);
+    expect(await embedderFindings({ ...right, fixedLength: false })).toMatchObject([
+      { detail: expect.stringMatching(/input input_ids int64 \[batch, 32\], expected .*tokens/) },
+      { detail: expect.stringContaining('attention_mask') },
+    ]);
   });
 });
 

@@ -1,6 +1,5 @@
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import type { ModelManifest, ModelPackage, NetworkName } from '../manifest.ts';
-import type { Tokens } from '../model.ts';
 import { expectedSignature, isRegional, type NetworkSignature } from '../network-signature.ts';
 import { OnnxDenoiser } from '../onnx-denoiser.ts';
 import type { NetworkInputs, NetworkRunner, OnnxNetworks } from '../onnx-networks.ts';
@@ -56,7 +55,7 @@ export async function checkNetwork(
     const runs: Map<string, Tensor>[] = [];
     for (const batch of batches) {
       const feeds = {
-        ...sampleInputs(inputs, samplesFor(network, samples, manifest), batch),
+        ...sampleInputs(inputs, samples, batch),
         ...regionalInputs(network, networks, manifest, batch),
       };
       runs.push(await runOnce(networks, network, outputs, feeds, batch));
@@ -70,17 +69,6 @@ export async function checkNetwork(
   } catch (error) {
     return { findings: [failed(check, error, EXPORT_AGAIN)], outputs: null };
   }
-}
-
-/** A sentence encoder has another vocabulary: small ids are in any. */
-function samplesFor(network: NetworkName, samples: Samples, manifest: ModelManifest): Samples {
-  if (network !== 'embedder') return samples;
-  const length = manifest.embedding.maxTokens!;
-  const rowOf = (count: number): Tokens => {
-    const mask = new BigInt64Array(length).fill(1n, 0, count);
-    return { ids: mask.map((set, at) => set * BigInt(at + 1)), mask, cut: 0 };
-  };
-  return { ...samples, tokens: [rowOf(Math.min(5, length)), rowOf(3)] };
 }
 
 /**
@@ -106,15 +94,15 @@ function batchesOf(
 }
 
 /** Rows that a network is given at once when one video is made. */
-function workerBatch(network: NetworkName, { scheduler }: ModelManifest): number {
+function workerBatch(network: NetworkName, { files, scheduler }: ModelManifest): number {
   switch (network) {
     case 'denoiser':
       return scheduler.guidance === 1 ? 1 : 2;
     case 'textTower':
       return 2;
     case 'videoTower':
-      // The whole, its object and its background.
-      return 3;
+      // The whole, and its object and its background where they are told apart.
+      return files.segmenter === undefined ? 1 : 3;
     default:
       return 1;
   }

@@ -14,6 +14,7 @@ import { OnnxVideoModel } from '../onnx-video-model.ts';
 import { loadCalibration, NOT_CALIBRATED } from '../package-calibration.ts';
 import { PromptTokenizer } from '../tokenizer.ts';
 import { checkDenoiser } from './check-denoiser.ts';
+import { checkEmbedder } from './check-embedder.ts';
 import { checkFiles } from './check-files.ts';
 import { checkNetwork } from './check-network.ts';
 import { attempt, failed, passed, remark, skipped, type Finding } from './finding.ts';
@@ -28,6 +29,7 @@ export interface CheckOptions {
 }
 
 const PROMPT = 'a red ball over a green meadow';
+const TEXTS = [PROMPT, 'a red ball', 'over a green meadow'];
 
 /** What loading a manifest failed with: one finding for each field that is wrong. */
 export function manifestFindings(error: unknown): Finding[] {
@@ -87,7 +89,7 @@ async function checkTokenizer(
 
 function describeTokens({ mask, cut }: Tokens, { text }: ModelManifest): string {
   const count = mask.reduce((sum, set) => sum + Number(set), 0) + cut;
-  return `${JSON.stringify(PROMPT)} has ${count} tokens, of at most ${text.maxTokens}`;
+  return `${JSON.stringify(PROMPT)} has ${count} tokens; ${text.maxTokens} are read at most`;
 }
 
 async function checkCalibration(modelPackage: ModelPackage): Promise<Finding> {
@@ -125,9 +127,20 @@ async function* checkNetworks(
       yield skipped(`network ${network}`, 'a file of it is not as declared');
       continue;
     }
+    if (network === 'embedder' && damaged.has('embedderTokenizer')) {
+      isSound = false;
+      yield skipped(`network ${network}`, 'its tokenizer is not as declared');
+      continue;
+    }
     // One after the other, so that the largest decides how much memory this takes.
     const networks = new OnnxNetworks({ [network]: path }, { executionProvider });
     try {
+      if (network === 'embedder') {
+        const found = await checkEmbedder(modelPackage, networks, executionProvider, TEXTS);
+        isSound &&= found.every(({ result }) => result !== 'failed');
+        yield* found;
+        continue;
+      }
       const { findings, outputs } = await checkNetwork(modelPackage, network, networks, samples);
       yield* findings;
       isSound &&= outputs !== null;
