@@ -12,6 +12,7 @@ import type { JudgedAttribute } from '#core/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
 import { choosePlans, type MeasuredBin } from './choose-plans.ts';
+import { distinctCases } from './distinct-cases.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
 import { MOST_IN_CHAINS, MOST_REFERENCES } from './estimate-evaluations.ts';
@@ -73,8 +74,8 @@ export type MeasuredShare = (typeof MEASURED_SHARES)[number];
 /** Choices of donors of one prompt: what is rarer in a large cache is common in a small one. */
 const CHOICES_PER_PROMPT = 4;
 
-/** A bin with fewer cases shows nothing. */
-const FEWEST_IN_BIN = 128;
+/** With fewer cases in a bin hardly a start that loses nothing can be shown to meet the objective. */
+const FEWEST_IN_BIN = 384;
 
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
@@ -243,14 +244,20 @@ export class CalibrationRun {
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
     const fewest = Math.min(FEWEST_IN_BIN, samples);
-    const count = Math.min(bins, Math.max(1, Math.floor(found.length / fewest)));
-    const size = Math.ceil(found.length / count);
-    return Array.from({ length: count }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
-      .filter((bin) => bin.length > 0)
-      .map((bin) =>
-        // Of a bin the first cases are as similar as the others.
-        drawOrder(createRandomSource(seed, `cases of ${kind}`), bin).slice(0, samples),
-      );
+    for (let count = bins; ; count--) {
+      const size = Math.ceil(found.length / count);
+      const split = Array.from({ length: count }, (_, bin) =>
+        found.slice(bin * size, (bin + 1) * size),
+      )
+        .filter((bin) => bin.length > 0)
+        .map((bin) =>
+          // Of a bin the first cases are as similar as the others.
+          distinctCases(drawOrder(createRandomSource(seed, `cases of ${kind}`), bin)),
+        );
+      if (count === 1 || split.every(({ length }) => length >= fewest)) {
+        return split.map((bin) => bin.slice(0, samples));
+      }
+    }
   }
 
   async #measureBin(

@@ -102,8 +102,17 @@ export function makePlan(input: PlanInput): Plan {
   const isWorthIt = best !== null && priceOf(best, input) < full.steps - fullWorth(input);
   if (!isWorthIt) best = remixOf(input);
   if (best === null) return full;
-  const hit = best.hit === 'placed' ? 'background' : best.hit;
-  return { ...full, ...best, hit, donors: best.donors.map(donorOf) };
+  return { ...full, ...best, hit: hitOf(best, input), donors: best.donors.map(donorOf) };
+}
+
+/**
+ * What was found, whichever kind of hit it starts like: whole videos that show all that is asked may start
+ * as near ones do, and backgrounds with an object in its place as placed ones.
+ */
+function hitOf({ hit, donors: [donor] }: Option, input: PlanInput): Plan['hit'] {
+  if (hit === 'placed') return 'background';
+  const showsAll = input.candidates.whole.some(({ entryId }) => entryId === donor!.entryId);
+  return hit === 'near' && showsAll && isDonor(donor!, 'whole', input) ? 'whole' : hit;
 }
 
 /** The donors that each kind of hit may have. */

@@ -344,6 +344,15 @@ describe('with the calibration of a package', () => {
     expect(planned({ whole: [candidate('w', { similarity: 0.9 })] }).hit).toBe('whole');
   });
 
+  it('calls it a whole hit where one that shows all of it, similarly enough, starts as a near one does', () => {
+    const plans = { plans: [planOf('near', 0.6, 3, { startTime: 0.9 })] };
+    const found = { whole: [candidate('w', { similarity: 0.9 })] };
+    expect(planned(found, plans)).toMatchObject({ hit: 'whole', startTime: 0.9, steps: 3 });
+    const lessSimilar = { whole: [candidate('w', { similarity: 0.8 })] };
+    expect(planned(lessSimilar, plans).hit).toBe('near');
+    expect(planned({ near: found.whole }, plans).hit).toBe('near');
+  });
+
   it('lends no object alone where that was not measured to pay, and still as one of two', () => {
     const object = [candidate('o')];
     expect(planned({ object }).hit).toBe('miss');
