@@ -275,7 +275,7 @@ describe('what else is behind the API', () => {
       expect(backfill).toMatchObject({
         lines: 3,
         counts: { completed: 3, failed: 0 },
-        hits: { miss: 2, whole: 1 },
+        hits: { miss: 2, background: 1 },
       });
       const manifest = await fetch(backfill.results_url!);
       expect(manifest.status).toBe(200);

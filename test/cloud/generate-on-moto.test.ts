@@ -182,12 +182,12 @@ describeOnMoto('a deployment on moto', () => {
     });
 
     expect(second.result).toMatchObject({
-      hit: 'whole',
-      donors: [{ entryId: first.videoId, part: 'whole' }],
+      hit: 'background',
+      donors: [{ entryId: first.videoId, part: 'background' }],
     });
     // Not the same prompt: the index proposed it.
     expect(second.result!.donors[0]!.similarity).toBeLessThan(1);
-    expect(second.result!.stepsRun).toBeLessThan(second.result!.fullSteps);
+    expect(second.result!.equivalentsRun).toBeLessThan(second.result!.fullSteps);
     expect(await table.getEntry(first.videoId)).toMatchObject({ hits: 1 });
     expect(await table.getEntry(second.videoId)).toMatchObject({ state: 'READY', generation: 1 });
   }, 240_000);
