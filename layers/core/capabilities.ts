@@ -1,7 +1,7 @@
 import { InvalidInputError } from './errors.ts';
 import type { GuidanceChoice } from './guidance.ts';
-import { normalisePrompt, validateNegativePrompt } from './prompt.ts';
-import { shown, validateGuidanceScale } from './request.ts';
+import { normalisePrompt } from './prompt.ts';
+import { shown, validateGuidance } from './request.ts';
 
 /** What a model package makes, as far as requests may say otherwise. */
 export interface Capabilities {
@@ -52,7 +52,7 @@ export function choiceOf(asked: Choice, capabilities: Capabilities): GuidanceCho
     guidanceScale: capabilities.guidanceScale,
     negativePrompt: normalisePrompt(capabilities.negativePrompt),
   };
-  const wanted = { ...own, ...validGuidance(asked) };
+  const wanted = { ...own, ...validateGuidance(asked) };
   const chosen: GuidanceChoice = {};
   if (wanted.guidanceScale !== own.guidanceScale) {
     if (!hasGuidance(own)) {
@@ -69,13 +69,6 @@ export function choiceOf(asked: Choice, capabilities: Capabilities): GuidanceCho
     chosen.negativePrompt = wanted.negativePrompt;
   }
   return chosen;
-}
-
-function validGuidance({ guidanceScale, negativePrompt }: GuidanceChoice): GuidanceChoice {
-  return {
-    ...(guidanceScale !== undefined && { guidanceScale: validateGuidanceScale(guidanceScale) }),
-    ...(negativePrompt !== undefined && { negativePrompt: validateNegativePrompt(negativePrompt) }),
-  };
 }
 
 function withoutEffect(own: { guidanceScale: number }, model: string): InvalidInputError {

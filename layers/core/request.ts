@@ -10,6 +10,7 @@ import {
   type Scope,
 } from './generation.ts';
 import { VIDEO_ID_PATTERN } from './identity.ts';
+import type { GuidanceChoice } from './guidance.ts';
 import { validateNegativePrompt, validatePrompt } from './prompt.ts';
 
 /** Seeds are unsigned 32-bit integers: the noise generator's own width. */
@@ -41,12 +42,7 @@ export function validateRequest(raw: RawRequest): GenerationRequest {
     seed: validateSeed(raw.seed),
     cache: validateCacheMode(raw.cache),
     steps: validateSteps(raw.steps),
-    ...(raw.guidanceScale !== undefined && {
-      guidanceScale: validateGuidanceScale(raw.guidanceScale),
-    }),
-    ...(raw.negativePrompt !== undefined && {
-      negativePrompt: validateNegativePrompt(raw.negativePrompt),
-    }),
+    ...validateGuidance(raw),
     tenant: validateTenant(raw.tenant),
     scope: validateScope(raw.scope),
     minSimilarity: validateShare('minSimilarity', raw.minSimilarity),
@@ -92,6 +88,21 @@ export function validateSteps(steps: unknown): number {
     `steps ${shown(steps)} is not an integer from 1 to ${MAX_STEPS}`,
     `give a whole number from 1 to ${MAX_STEPS}, or leave the steps out`,
   );
+}
+
+/**
+ * What a request says of guidance; what it leaves out stays out.
+ *
+ * @throws InvalidInputError naming the field
+ */
+export function validateGuidance({
+  guidanceScale,
+  negativePrompt,
+}: Pick<RawRequest, keyof GuidanceChoice>): GuidanceChoice {
+  return {
+    ...(guidanceScale !== undefined && { guidanceScale: validateGuidanceScale(guidanceScale) }),
+    ...(negativePrompt !== undefined && { negativePrompt: validateNegativePrompt(negativePrompt) }),
+  };
 }
 
 /** @throws InvalidInputError naming the field unless it is a number 1..20. */
