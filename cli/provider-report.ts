@@ -1,8 +1,8 @@
 import { checkProviderLibraries, type ExecutionProvider } from '#models/execution-provider.ts';
 import { describeMemory, planThisGpu, type MemoryPlan } from '#models/gpu-memory.ts';
 import {
-  declaredFiles,
   loadManifest,
+  networkBytes,
   networkPaths,
   type ModelManifest,
   type NetworkName,
@@ -45,10 +45,9 @@ function smallestNetwork(
   manifest: ModelManifest,
   paths: Partial<Record<NetworkName, string>>,
 ): NetworkName {
-  const bytesOf = (network: NetworkName): number =>
-    declaredFiles(manifest, [network]).reduce((sum, { bytes }) => sum + bytes, 0);
+  const bytes = networkBytes(manifest);
   const names = Object.keys(paths) as NetworkName[];
-  return names.reduce((least, name) => (bytesOf(name) < bytesOf(least) ? name : least));
+  return names.reduce((least, name) => (bytes[name]! < bytes[least]! ? name : least));
 }
 
 /** `opens a network of the model` and how its networks share the GPU, or why it does not. */

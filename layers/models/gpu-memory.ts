@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { FlexCacheError } from '#core/errors.ts';
-import { declaredFiles, NETWORK_NAMES, type ModelManifest, type NetworkName } from './manifest.ts';
+import { networkBytes, type ModelManifest, type NetworkName } from './manifest.ts';
 
 const run = promisify(execFile);
 
@@ -50,9 +50,7 @@ export function planGpuMemory(manifest: ModelManifest, freeBytes: number): Memor
   const tooLarge: [NetworkName, number][] = [];
   const doubtful: NetworkName[] = [];
   let sum = 0;
-  for (const name of NETWORK_NAMES) {
-    const weights = declaredFiles(manifest, [name]).reduce((all, file) => all + file.bytes, 0);
-    if (weights === 0) continue;
+  for (const [name, weights] of Object.entries(networkBytes(manifest)) as [NetworkName, number][]) {
     const need = manifest.gpuBytes?.[name] ?? weights;
     if (weights > bytes) tooLarge.push([name, weights]);
     else if (need > bytes) doubtful.push(name);
