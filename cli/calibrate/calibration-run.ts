@@ -62,8 +62,11 @@ export type CalibrationContent = Omit<
 >;
 
 export interface CalibrationResult {
+  /** With no limit of reuses in a row, which `measureReuses` finds. */
   content: CalibrationContent;
   thresholds: MeasuredThresholds;
+  /** What reuses in a row begin with. */
+  chains: Chains;
 }
 
 /** What can be measured apart from the rest: a kind of hit, or what the held-out check begins with. */
@@ -151,10 +154,70 @@ export class CalibrationRun {
     };
     this.#watcher.onStage('held-out prompts');
     const check = await this.#heldOut(heldOut, base, meter);
+    const chains = { cases: tuning, full, donors, chosen, hits: check?.hits ?? {}, meter };
+    return { content: { ...base, heldOut: check }, thresholds, chains };
+  }
+
+  /**
+   * What is lost after several reuses, each of the video before, in kinds of hits as they came in the
+   * held-out requests.
+   */
+  async measureReuses({
+    cases,
+    full,
+    donors,
+    chosen,
+    hits,
+    meter,
+  }: Chains): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
+    const { generations, objective, samples, seed } = this.#options;
     this.#watcher.onStage('reuses in a row');
-    const chains = { cases: tuning, full, donors };
-    const drift = await this.#drift(chains, chosen, check?.hits ?? {}, meter);
-    return { content: { ...base, heldOut: check, ...drift }, thresholds };
+    // Of each kind the plan of the most similar donors: nothing is more similar than the video before.
+    const plans = MEASURED_KINDS.flatMap((kind) => {
+      const plan = chosen.findLast((cell) => cell.kind === kind);
+      return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
+    });
+    if (plans.length === 0) return { maxGeneration: null };
+    const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
+    const ofCases = full.slice(0, count);
+    const measured: NonNullable<CalibrationContent['generations']> = [];
+    let maxGeneration: number | null = null;
+    let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
+    for (let generation = 1; generation <= generations; generation++) {
+      const random = createRandomSource(seed, `kinds of generation ${generation}`);
+      chain = await this.#maker.makeDonors(
+        chain.map((donor, index): VideoJob => {
+          const drawn = drawPlan(plans, donor, random);
+          if (drawn === null) {
+            return fullJob(`chain ${generation}`, this.#options.full, cases[index]!, index, seed);
+          }
+          const { kind, start } = drawn;
+          const plan = { ...start, seed: seedOf(seed, `chain ${generation}`, index) };
+          const stream = `chain ${generation} ${kind} ${nameOfStart(start)}`;
+          return {
+            key: `${stream} ${index} from ${donor.key}`,
+            of: cases[index]!,
+            plan,
+            donors: () =>
+              this.#latents.partsOf(
+                PARTS_OF_KIND[kind].map((part) => ({ donor, part })),
+                plan,
+              ),
+          };
+        }),
+      );
+      const measuredLoss = meter.compare(
+        chain.map(({ outcome }) => outcome),
+        ofCases,
+      );
+      measured.push({ generation, samples: count, loss: measuredLoss.loss });
+      if (fails(measuredLoss, objective)) {
+        // What one reuse loses the plans answer for.
+        maxGeneration = Math.max(1, generation - 1);
+        break;
+      }
+    }
+    return { maxGeneration, generations: measured };
   }
 
   /**
@@ -308,65 +371,6 @@ export class CalibrationRun {
     };
   }
 
-  /**
-   * What is lost after several reuses, each of the video before, in kinds of hits as they came in the
-   * held-out requests.
-   */
-  async #drift(
-    { cases, full, donors }: Chains,
-    chosen: readonly RacedCell[],
-    hits: Readonly<Record<string, number>>,
-    meter: LossMeter,
-  ): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
-    const { generations, objective, samples, seed } = this.#options;
-    // Of each kind the plan of the most similar donors: nothing is more similar than the video before.
-    const plans = MEASURED_KINDS.flatMap((kind) => {
-      const plan = chosen.findLast((cell) => cell.kind === kind);
-      return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
-    });
-    if (plans.length === 0) return { maxGeneration: null };
-    const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
-    const ofCases = full.slice(0, count);
-    const measured: NonNullable<CalibrationContent['generations']> = [];
-    let maxGeneration: number | null = null;
-    let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
-    for (let generation = 1; generation <= generations; generation++) {
-      const random = createRandomSource(seed, `kinds of generation ${generation}`);
-      chain = await this.#maker.makeDonors(
-        chain.map((donor, index): VideoJob => {
-          const drawn = drawPlan(plans, donor, random);
-          if (drawn === null) {
-            return fullJob(`chain ${generation}`, this.#options.full, cases[index]!, index, seed);
-          }
-          const { kind, start } = drawn;
-          const plan = { ...start, seed: seedOf(seed, `chain ${generation}`, index) };
-          const stream = `chain ${generation} ${kind} ${nameOfStart(start)}`;
-          return {
-            key: `${stream} ${index} from ${donor.key}`,
-            of: cases[index]!,
-            plan,
-            donors: () =>
-              this.#latents.partsOf(
-                PARTS_OF_KIND[kind].map((part) => ({ donor, part })),
-                plan,
-              ),
-          };
-        }),
-      );
-      const measuredLoss = meter.compare(
-        chain.map(({ outcome }) => outcome),
-        ofCases,
-      );
-      measured.push({ generation, samples: count, loss: measuredLoss.loss });
-      if (fails(measuredLoss, objective)) {
-        // What one reuse loses the plans answer for.
-        maxGeneration = Math.max(1, generation - 1);
-        break;
-      }
-    }
-    return { maxGeneration, generations: measured };
-  }
-
   /** The chosen plans on prompts that chose nothing, in time order: each may start from those before it. */
   async #heldOut(
     cases: readonly PromptCase[],
@@ -417,10 +421,14 @@ interface Basis {
 }
 
 /** What videos that are reused in a row begin with, and what they are compared with. */
-interface Chains {
+export interface Chains {
   cases: readonly PromptCase[];
   full: readonly VideoOutcome[];
   donors: readonly Donor[];
+  chosen: readonly RacedCell[];
+  /** Of each kind on the held-out requests. */
+  hits: Readonly<Record<string, number>>;
+  meter: LossMeter;
 }
 
 /** What a hit of a kind takes of its donors. */

@@ -8,7 +8,6 @@ import {
   CALIBRATION_FILE,
   CALIBRATION_FORMAT,
   checkCalibrationFile,
-  type CalibrationFileInput,
 } from '#core/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/identity.ts';
@@ -174,17 +173,21 @@ export async function calibrate(
       );
       return EXIT.success;
     }
-    const { content, thresholds } = await run.run(tuning, heldOut);
-    progress.stop();
-    const input: CalibrationFileInput = {
+    const { content, thresholds, chains } = await run.run(tuning, heldOut);
+    const header = {
       format: CALIBRATION_FORMAT,
       modelRevision: modelPackage.revision,
       createdAt: new Date().toISOString(),
       machine: await machineName(provider),
       provider,
-      ...content,
-    };
-    const text = calibrationText(input);
+    } as const;
+    // Reuses in a row take long and change no plan: who stops there has this one.
+    const unlimited = join(workFolder, CALIBRATION_FILE);
+    await writeOutput(unlimited, calibrationText({ ...header, ...content }));
+    say(context, `wrote the plans to ${unlimited}, with no limit to reuses in a row`);
+    const reuses = await run.measureReuses(chains);
+    progress.stop();
+    const text = calibrationText({ ...header, ...content, ...reuses });
     const file = checkCalibrationFile(out, JSON.parse(text));
     await writeOutput(out, text);
     context.stdout.write(
