@@ -1,6 +1,6 @@
-import type { TokenPatch } from '../core/region.ts';
-import type { ShownAttributes } from '../core/shown-attributes.ts';
-import type { Tensor } from '../core/tensor.ts';
+import type { TokenPatch } from '#core/region.ts';
+import type { ShownAttributes } from '#core/shown-attributes.ts';
+import type { Tensor } from '#core/tensor.ts';
 
 /** Token ids and mask, padded or cut to the package's `text.maxTokens`. */
 export interface Tokens {

@@ -1,6 +1,6 @@
-import { FlexCacheError } from '../core/errors.ts';
-import { contextTokens } from '../core/region.ts';
-import type { Tensor } from '../core/tensor.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import { contextTokens } from '#core/region.ts';
+import type { Tensor } from '#core/tensor.ts';
 import type { TextCondition, TokenContext, VideoModel } from './model.ts';
 import type { SampleRequest } from './sample-run.ts';
 

@@ -1,5 +1,5 @@
-import { InvalidInputError } from '../core/errors.ts';
-import type { Tensor } from '../core/tensor.ts';
+import { InvalidInputError } from '#core/errors.ts';
+import type { Tensor } from '#core/tensor.ts';
 import type { TextCondition, VideoModel } from './model.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';

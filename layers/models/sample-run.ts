@@ -1,7 +1,7 @@
-import { composeDonors, dilate, type ObjectDonor } from '../core/compose.ts';
-import { FlexCacheError, InvalidInputError } from '../core/errors.ts';
-import { isRegional, type Plan } from '../core/generation.ts';
-import { standardNormalNoise } from '../core/noise.ts';
+import { composeDonors, dilate, type ObjectDonor } from '#core/compose.ts';
+import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { isRegional, type Plan } from '#core/generation.ts';
+import { standardNormalNoise } from '#core/noise.ts';
 import {
   contextShare,
   liveShare,
@@ -9,10 +9,10 @@ import {
   pasteRegion,
   placeRegion,
   type TokenRegion,
-} from '../core/region.ts';
-import { noiseLevels, renoise, type NoiseSchedule } from '../core/schedule.ts';
-import { cleanPrediction, solverStep } from '../core/solver.ts';
-import type { Tensor } from '../core/tensor.ts';
+} from '#core/region.ts';
+import { noiseLevels, renoise, type NoiseSchedule } from '#core/schedule.ts';
+import { cleanPrediction, solverStep } from '#core/solver.ts';
+import type { Tensor } from '#core/tensor.ts';
 import type { RegionDenoiser } from './model.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */

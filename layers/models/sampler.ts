@@ -1,6 +1,6 @@
-import { FlexCacheError } from '../core/errors.ts';
-import type { NoiseSchedule } from '../core/schedule.ts';
-import type { Tensor } from '../core/tensor.ts';
+import { FlexCacheError } from '#core/errors.ts';
+import type { NoiseSchedule } from '#core/schedule.ts';
+import type { Tensor } from '#core/tensor.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
 

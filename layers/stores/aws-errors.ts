@@ -1,4 +1,4 @@
-import { FlexCacheError } from '../core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 
 /** Error names by which the AWS services say "slower". */
 const THROTTLED: ReadonlySet<string> = new Set([

@@ -3,10 +3,10 @@ import { BatchClient, JobStatus, paginateListJobs, SubmitJobCommand } from '@aws
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { ECSClient } from '@aws-sdk/client-ecs';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { dayAt } from '../core/day.ts';
-import type { Pool } from '../core/generation.ts';
-import { FLEET_LOOK_SECONDS, PATIENCE } from '../core/patience.ts';
-import type { Machine } from '../core/prices.ts';
+import { dayAt } from '#core/day.ts';
+import type { Pool } from '#core/generation.ts';
+import { FLEET_LOOK_SECONDS, PATIENCE } from '#core/patience.ts';
+import type { Machine } from '#core/prices.ts';
 import { fromAws } from './aws-errors.ts';
 import { DynamoIdleTable } from './dynamo-idle-table.ts';
 import { DynamoItems } from './dynamo-items.ts';

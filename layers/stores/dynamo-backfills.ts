@@ -1,5 +1,5 @@
-import type { Backfill, BackfillLine } from '../core/backfill.ts';
-import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
+import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import {
   BACKFILL_SORT_KEY,
   BEFORE_LINES,

@@ -1,4 +1,4 @@
-import type { Pool } from '../core/generation.ts';
+import type { Pool } from '#core/generation.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import type { PaceTable } from './pace-table.ts';
 import type { ItemKey } from './table-items.ts';

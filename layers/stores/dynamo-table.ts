@@ -1,4 +1,4 @@
-import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type {
   BackfillReference,
   Entry,
@@ -7,8 +7,8 @@ import type {
   JobResult,
   Pool,
   UsageRecord,
-} from '../core/generation.ts';
-import type { PromptWarning } from '../core/prompt-warnings.ts';
+} from '#core/generation.ts';
+import type { PromptWarning } from '#core/prompt-warnings.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
 import {
   DAY_INDEX,
@@ -36,13 +36,13 @@ import {
   usageName,
   type Attributes,
 } from './table-items.ts';
-import { isSamePartition } from '../core/identity.ts';
+import { isSamePartition } from '#core/identity.ts';
 import { listPage } from './list-page.ts';
-import { PATIENCE } from '../core/patience.ts';
-import { decayWeight, LANDMARK } from '../core/policy/decay.ts';
-import type { LeavingReason } from '../core/retention-run.ts';
-import type { StorageClass } from '../core/storage-class.ts';
-import type { WeighedEntry } from '../core/weighed-entry.ts';
+import { PATIENCE } from '#core/patience.ts';
+import { decayWeight, LANDMARK } from '#core/policy/decay.ts';
+import type { LeavingReason } from '#core/retention-run.ts';
+import type { StorageClass } from '#core/storage-class.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type {
   LeaseRequest,
   ListJobsOptions,

@@ -1,10 +1,10 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { createHash } from 'node:crypto';
-import type { Entry, EntryState } from '../core/generation.ts';
-import { packageDigits } from '../core/identity.ts';
-import { likenessOf } from '../core/likeness.ts';
-import { isStorageClass } from '../core/storage-class.ts';
-import type { WeighedEntry } from '../core/weighed-entry.ts';
+import type { Entry, EntryState } from '#core/generation.ts';
+import { packageDigits } from '#core/identity.ts';
+import { likenessOf } from '#core/likeness.ts';
+import { isStorageClass } from '#core/storage-class.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
 import { SEGMENTS, STATE_INDEX } from './table-definition.ts';
 
 /** Digits of a hash that tell entries apart well enough to look closer. */

@@ -1,4 +1,4 @@
-import { FlexCacheError } from '../core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 
 /** A put that must not overwrite found the key taken. Keys carry the content's hash, so this is often success. */
 export class ObjectExistsError extends FlexCacheError {

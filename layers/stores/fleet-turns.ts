@@ -1,4 +1,4 @@
-import type { Pool } from '../core/generation.ts';
+import type { Pool } from '#core/generation.ts';
 import type { DynamoItems } from './dynamo-items.ts';
 import type { ItemKey } from './table-items.ts';
 

@@ -1,4 +1,4 @@
-import type { Pool } from '../core/generation.ts';
+import type { Pool } from '#core/generation.ts';
 
 /** The GPU machines. `AwsFleet` (layers/stores); embedded the one worker is always awake. */
 export interface Fleet {

@@ -1,5 +1,5 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { ObjectMissingError } from '../core/errors.ts';
+import { ObjectMissingError } from '#core/errors.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 
 /** Objects that somebody else put into the store, without our checksum: users' files, results of a map. */

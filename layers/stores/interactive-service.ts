@@ -10,7 +10,7 @@ import {
   UpdateServiceCommand,
   type ContainerInstance,
 } from '@aws-sdk/client-ecs';
-import { FlexCacheError } from '../core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 import { fromAws } from './aws-errors.ts';
 
 export interface InteractiveServiceOptions {

@@ -1,4 +1,4 @@
-import { FlexCacheError } from '../core/errors.ts';
+import { FlexCacheError } from '#core/errors.ts';
 
 /** Something that a tenant asked to be told. */
 export interface Notification {

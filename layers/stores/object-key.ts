@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { InvalidInputError } from '../core/errors.ts';
+import { InvalidInputError } from '#core/errors.ts';
 
 /** Segments separated by `/`, none of them `.` or `..`. */
 export const OBJECT_KEY =

@@ -1,4 +1,4 @@
-import type { Pool } from '../core/generation.ts';
+import type { Pool } from '#core/generation.ts';
 
 /** How long a video of a pool keeps its worker, measured. */
 export interface PaceTable {

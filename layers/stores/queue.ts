@@ -1,4 +1,4 @@
-import type { GenerationRequest, Plan, PromptEmbedding } from '../core/generation.ts';
+import type { GenerationRequest, Plan, PromptEmbedding } from '#core/generation.ts';
 
 /** What the workflow hands to the GPU worker. */
 export interface GenerateMessage {

@@ -1,5 +1,5 @@
-import { ConditionFailedError } from '../core/errors.ts';
-import type { Entry } from '../core/generation.ts';
+import { ConditionFailedError } from '#core/errors.ts';
+import type { Entry } from '#core/generation.ts';
 import type { ObjectStore } from './objects.ts';
 import type { Table } from './table.ts';
 import type { VectorIndex } from './vector-index.ts';

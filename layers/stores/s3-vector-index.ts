@@ -5,7 +5,7 @@ import {
   QueryVectorsCommand,
   S3VectorsClient,
 } from '@aws-sdk/client-s3vectors';
-import { LOOKUP_PARTS } from '../core/generation.ts';
+import { LOOKUP_PARTS } from '#core/generation.ts';
 import { fromAws } from './aws-errors.ts';
 import { meterUse } from './usage-meter.ts';
 import type {

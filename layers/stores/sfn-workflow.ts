@@ -10,9 +10,9 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import { ConditionFailedError } from '../core/errors.ts';
-import type { GenerationRequest, GenerationResult } from '../core/generation.ts';
-import { executionName } from '../core/identity.ts';
+import { ConditionFailedError } from '#core/errors.ts';
+import type { GenerationRequest, GenerationResult } from '#core/generation.ts';
+import { executionName } from '#core/identity.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { TaskGoneError } from './errors.ts';
 import type { TaskCallbacks, WorkflowLooker, WorkflowStarter } from './workflow.ts';

@@ -5,7 +5,7 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { ConditionFailedError, FlexCacheError } from '../core/errors.ts';
+import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from './queue.ts';
 import { meterQueueRequest } from './queue-requests.ts';

@@ -1,4 +1,4 @@
-import { dayOf } from '../core/day.ts';
+import { dayOf } from '#core/day.ts';
 import {
   USAGE_STEPS,
   type Entry,
@@ -6,7 +6,7 @@ import {
   type Pool,
   type Part,
   type UsageRecord,
-} from '../core/generation.ts';
+} from '#core/generation.ts';
 import { STATE_INDEX_ATTRIBUTES, stateIndexItem } from './entry-items.ts';
 import {
   DAY_INDEX,

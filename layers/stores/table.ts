@@ -1,7 +1,7 @@
-import type { CachePartition } from '../core/identity.ts';
-import type { LeavingReason } from '../core/retention-run.ts';
-import type { StorageClass } from '../core/storage-class.ts';
-import type { WeighedEntry } from '../core/weighed-entry.ts';
+import type { CachePartition } from '#core/identity.ts';
+import type { LeavingReason } from '#core/retention-run.ts';
+import type { StorageClass } from '#core/storage-class.ts';
+import type { WeighedEntry } from '#core/weighed-entry.ts';
 import type {
   BackfillReference,
   Entry,
@@ -10,8 +10,8 @@ import type {
   JobResult,
   Pool,
   UsageRecord,
-} from '../core/generation.ts';
-import type { PromptWarning } from '../core/prompt-warnings.ts';
+} from '#core/generation.ts';
+import type { PromptWarning } from '#core/prompt-warnings.ts';
 
 export interface LeaseRequest {
   entryId: string;

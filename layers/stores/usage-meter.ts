@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { UsageRecord } from '../core/generation.ts';
+import type { UsageRecord } from '#core/generation.ts';
 
 /** What stores measure of their own requests. */
 export type StoreUsage = Pick<

@@ -1,5 +1,5 @@
-import { InvalidInputError } from '../core/errors.ts';
-import { LOOKUP_PARTS, type Entry, type LookupPart } from '../core/generation.ts';
+import { InvalidInputError } from '#core/errors.ts';
+import { LOOKUP_PARTS, type Entry, type LookupPart } from '#core/generation.ts';
 import { meterUse } from './usage-meter.ts';
 import type { VectorRecord } from './vector-index.ts';
 

@@ -1,4 +1,4 @@
-import type { GenerationRequest, GenerationResult } from '../core/generation.ts';
+import type { GenerationRequest, GenerationResult } from '#core/generation.ts';
 
 /** Answers of a worker to the workflow that waits on a task token. `SfnTaskCallbacks` and the embedded engine. */
 export interface TaskCallbacks {
