@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { describe, expect, test } from 'vitest';
 import { createApi } from '#functions/api/app.ts';
@@ -20,6 +21,11 @@ async function readDocument(): Promise<Document> {
 }
 
 describe('the OpenAPI document', () => {
+  test('is the published one: `npm run build:openapi` writes it', async () => {
+    const published: unknown = JSON.parse(await readFile('docs/openapi.json', 'utf8'));
+    expect(published).toEqual(await readDocument());
+  });
+
   test('is a valid OpenAPI 3.1 document whose references all lead somewhere', async () => {
     const document = await readDocument();
     const validator = new Validator();
