@@ -75,6 +75,15 @@ class Package:
         return latent
 
 
+def wan_noise_levels(shift: float, steps: int) -> np.ndarray:
+    """The grid of FlowMatchEulerDiscreteScheduler: even up to the least sigma it was trained with, and then 0."""
+
+    def shifted(u):
+        return shift * u / (1 + (shift - 1) * u)
+
+    return np.append(shifted(np.linspace(1, shifted(1e-3), steps)), 0).astype(np.float32)
+
+
 def operators_of(path: Path) -> list[str]:
     """Types of the operators of a graph, its functions and loops aside."""
     return [node.op_type for node in onnx.load(path, load_external_data=False).graph.node]

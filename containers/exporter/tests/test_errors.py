@@ -70,17 +70,24 @@ def test_a_size_that_does_not_divide(saved, tmp_path, capsys, option, value, mes
 @pytest.mark.parametrize(
     ("file", "fields", "message"),
     [
-        ("model_index.json", {"transformer_2": ["diffusers", "WanTransformer3DModel"]}, "transformer_2"),
-        ("model_index.json", {"expand_timesteps": True}, "expand_timesteps"),
-        ("transformer/config.json", {"image_dim": 1280}, "image conditions"),
-        ("vae/config.json", {"is_residual": True}, "a residual or patched VAE"),
+        ("model_index.json", {"transformer_2": ["diffusers", "WanTransformer3DModel"]}, "transformer_2 is not supported"),
+        ("model_index.json", {"boundary_ratio": 0.9}, "transformer_2 is not supported"),
+        ("model_index.json", {"_class_name": "WanImageToVideoPipeline"}, "WanImageToVideoPipeline, which is not supported"),
+        ("transformer/config.json", {"image_dim": 1280}, "image conditions are not supported"),
     ],
 )
-def test_later_kinds_of_wan(copy, tmp_path, capsys, file, fields, message):
+def test_kinds_of_wan_that_are_not_supported(copy, tmp_path, capsys, file, fields, message):
     change(copy / file, **fields)
     error = refusal(copy, tmp_path / "out", capsys)
-    assert f"{message} is not supported" in error or f"{message} are not supported" in error
-    assert "fix: use a pipeline of Wan 2.1" in error
+    assert message in error
+    assert "fix: use a pipeline of" in error
+
+
+def test_timesteps_for_every_token_of_other_patches(copy, tmp_path, capsys):
+    change(copy / "model_index.json", expand_timesteps=True)
+    change(copy / "transformer" / "config.json", patch_size=[1, 1, 1])
+    error = refusal(copy, tmp_path / "out", capsys)
+    assert "patch_size is [1, 1, 1], and expand_timesteps counts tokens of [1, 2, 2]" in error
 
 
 def test_a_scheduler_without_a_fixed_shift(copy, tmp_path, capsys):

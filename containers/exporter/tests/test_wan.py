@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline
-from reader import Package, operators_of, require_mask_decides
+from reader import Package, operators_of, require_mask_decides, wan_noise_levels
 
 from flexcache_exporter.families import open_model, wan
 from flexcache_exporter.graph import PLACES, export_network, relative_difference
@@ -17,15 +17,6 @@ from flexcache_exporter.tiles import Axis, Tiles
 STEPS = 4
 #: Relative: float32 arithmetic in another order, over a whole generation.
 TOLERANCE = 1e-4
-
-
-def sigmas(shift: float, steps: int) -> np.ndarray:
-    """The grid of FlowMatchEulerDiscreteScheduler: even up to the least sigma it was trained with, and then 0."""
-
-    def shifted(u):
-        return shift * u / (1 + (shift - 1) * u)
-
-    return np.append(shifted(np.linspace(1, shifted(1e-3), steps)), 0).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +62,7 @@ def test_a_guided_generation_is_the_pipelines(package, pipeline):
     for other in others:
         assert relative_difference(other, expected) > 100 * TOLERANCE
 
-    latent = package.generate(prompt, latents(), sigmas(package.manifest["scheduler"]["shift"], STEPS))
+    latent = package.generate(prompt, latents(), wan_noise_levels(package.manifest["scheduler"]["shift"], STEPS))
     assert relative_difference(latent, expected) < TOLERANCE
 
     frames = generate(pipeline, prompt, latents(), guidance, "np")
@@ -84,7 +75,7 @@ def test_the_shift_is_that_of_the_saved_scheduler(package):
     shift = package.manifest["scheduler"]["shift"]
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(STEPS)
-    np.testing.assert_allclose(sigmas(shift, STEPS), scheduler.sigmas.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(wan_noise_levels(shift, STEPS), scheduler.sigmas.numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("prompt", ["a red ball", "", "the beach " * tiny.MAX_TOKENS, "Zürich 7"])

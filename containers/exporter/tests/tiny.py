@@ -1,4 +1,4 @@
-"""A WanPipeline of random weights, small enough for a CPU, saved by diffusers itself."""
+"""WanPipelines of random weights, small enough for a CPU, saved by diffusers itself."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 SHIFT = 3.0
 WIDTH, HEIGHT, FRAMES = 48, 32, 9
 MAX_TOKENS = 16
+TI2V_WIDTH, TI2V_HEIGHT, TI2V_CHANNELS = 96, 64, 48
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -34,21 +35,46 @@ def text_encoder(kind: type, configuration: type, vocabulary: int, layers: int =
     )
 
 
+def transformer(channels: int) -> WanTransformer3DModel:
+    """One of the weights that are drawn next, in which the prompt changes what comes out."""
+    made = WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=channels, out_channels=channels,
+        text_dim=32, freq_dim=32, ffn_dim=32, num_layers=2,
+    )
+    for block in made.blocks:
+        block.attn2.to_v.weight.data *= 8
+    return made
+
+
 def save(folder: Path) -> None:
-    """Writes the pipeline with seeded weights, large enough that prompts and times change what comes out."""
+    """Writes a pipeline of Wan 2.1's kind with seeded weights."""
     torch.manual_seed(0)
     tokens = tokenizer()
     encoder = text_encoder(UMT5EncoderModel, UMT5Config, len(tokens))
-    transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, text_dim=32, freq_dim=32, ffn_dim=32,
-        num_layers=2,
-    )
-    for block in transformer.blocks:
-        block.attn2.to_v.weight.data *= 8
     WanPipeline(
         tokenizer=tokens,
         text_encoder=encoder,
+        transformer=transformer(16),
         vae=AutoencoderKLWan(base_dim=8, num_res_blocks=1),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
-        transformer=transformer,
+    ).save_pretrained(folder)
+
+
+def save_ti2v(folder: Path) -> None:
+    """Writes a pipeline of Wan 2.2 TI2V's kind: timesteps for every token, and a residual VAE of 16 pixels a position."""
+    torch.manual_seed(0)
+    tokens = tokenizer()
+    encoder = text_encoder(UMT5EncoderModel, UMT5Config, len(tokens))
+    WanPipeline(
+        tokenizer=tokens,
+        text_encoder=encoder,
+        transformer=transformer(TI2V_CHANNELS),
+        vae=AutoencoderKLWan(
+            base_dim=8, decoder_base_dim=12, z_dim=TI2V_CHANNELS, num_res_blocks=1, in_channels=12, out_channels=12,
+            is_residual=True, patch_size=2, scale_factor_spatial=16,
+            latents_mean=torch.linspace(-1, 1, TI2V_CHANNELS).tolist(),
+            latents_std=torch.linspace(0.5, 3, TI2V_CHANNELS).tolist(),
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        expand_timesteps=True,
     ).save_pretrained(folder)

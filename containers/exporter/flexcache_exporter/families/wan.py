@@ -1,4 +1,4 @@
-"""Wan 2.1 text-to-video: WanTransformer3DModel, UMT5 and AutoencoderKLWan."""
+"""Wan 2.1 and Wan 2.2 TI2V text-to-video: WanTransformer3DModel, UMT5 and AutoencoderKLWan."""
 
 import torch
 import torch.nn as nn
@@ -9,6 +9,8 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanResample,
     WanRMS_norm,
     WanUpsample,
+    patchify,
+    unpatchify,
 )
 from diffusers.models.transformers.transformer_wan import WanAttention
 from transformers import UMT5EncoderModel
@@ -22,8 +24,11 @@ from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
 
 #: What the pipeline is called with where the request says nothing.
-FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND = 81, 480, 832, 16
 MAX_TOKENS, STEPS, GUIDANCE = 512, 50, 5.0
+#: Frames, height, width and frames per second by ``expand_timesteps``: those of Wan 2.1, and what TI2V was trained for.
+VIDEO, EXPANDED_VIDEO = (81, 480, 832, 16), (121, 704, 1280, 24)
+#: Patches of the transformer that the pipeline counts tokens by where it expands timesteps.
+EXPANDED_PATCH = [1, 2, 2]
 #: Side and least overlap of the VAE's tiles, in pixels.
 TILE, OVERLAP = 192, 64
 #: The transformer counts time in thousandths.
@@ -33,8 +38,8 @@ TIME_SCALE = 1000.0
 def open_model(source: Source, request: Request) -> Model:
     """A saved WanPipeline; raises ExportError for parts that are missing, and for sizes and kinds it cannot have."""
     transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
-    _require_wan_2_1(source, transformer, vae)
-    video = video_of(request, FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND)
+    _require_one_text_to_video_transformer(source, transformer)
+    video = video_of(request, *(EXPANDED_VIDEO if _expands_timesteps(source) else VIDEO))
     latent = _latent_of(video, transformer, vae)
     tiles = _tiles_of(given(request.tile, TILE), latent, vae)
     max_tokens = given(request.max_tokens, MAX_TOKENS)
@@ -77,17 +82,24 @@ def open_model(source: Source, request: Request) -> Model:
     )
 
 
-def _require_wan_2_1(source: Source, transformer: dict, vae: dict) -> None:
-    later = "use a pipeline of Wan 2.1: one transformer, text to video"
+def _expands_timesteps(source: Source) -> bool:
+    """Whether the pipeline gives the transformer a timestep for every token; from text alone they are all the same."""
+    return bool(source.index.get("expand_timesteps"))
+
+
+def _require_one_text_to_video_transformer(source: Source, transformer: dict) -> None:
+    supported = "use a pipeline of Wan 2.1, or of Wan 2.2 TI2V: one transformer, text to video"
     index = source.index
     if index.get("boundary_ratio") is not None or index.get("transformer_2", [None])[0] is not None:
-        raise ExportError(str(source.folder / INDEX_FILE), "transformer_2 is not supported", later)
-    if index.get("expand_timesteps"):
-        raise ExportError(str(source.folder / INDEX_FILE), "expand_timesteps is not supported", later)
+        raise ExportError(str(source.folder / INDEX_FILE), "transformer_2 is not supported", supported)
     if transformer.get("image_dim") is not None or transformer.get("added_kv_proj_dim") is not None:
-        raise ExportError(str(source.folder / "transformer"), "image conditions are not supported", later)
-    if vae.get("is_residual") or vae.get("patch_size") is not None:
-        raise ExportError(str(source.folder / "vae"), "a residual or patched VAE is not supported", later)
+        raise ExportError(str(source.folder / "transformer"), "image conditions are not supported", supported)
+    if _expands_timesteps(source) and list(transformer["patch_size"]) != EXPANDED_PATCH:
+        raise ExportError(
+            str(source.folder / "transformer"),
+            f"patch_size is {transformer['patch_size']}, and expand_timesteps counts tokens of {EXPANDED_PATCH}",
+            supported,
+        )
 
 
 def _latent_of(video: Video, transformer: dict, vae: dict) -> Latent:
@@ -220,26 +232,26 @@ class _Vae(nn.Module):
 
 
 class VaeDecoder(_Vae):
-    """latent [B,C,T,H,W] -> video [B,F,3,8H,8W] in 0..1."""
+    """latent [B,C,T,H,W] -> video [B,F,3,fH,fW] in 0..1; f pixels are one position: 8 of Wan 2.1, 16 of Wan 2.2 TI2V."""
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         pixels = self.tiles.decode((latent * self.std + self.mean).to(self.vae.dtype), self.decode)
         return to_video(pixels)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        """Latent as the VAE knows it -> pixels [B,3,F,8H,8W] in -1..1."""
+        """Latent as the VAE knows it -> pixels [B,3,F,fH,fW] in -1..1."""
         return self.vae.decode(latent, return_dict=False)[0]
 
 
 class VaeEncoder(_Vae):
-    """video [B,F,3,8H,8W] in 0..1 -> latent [B,C,T,H,W], the mean of the posterior."""
+    """video [B,F,3,fH,fW] in 0..1 -> latent [B,C,T,H,W], the mean of the posterior."""
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
         latent = self.tiles.encode(to_pixels(video, self.vae.dtype), self.encode)
         return (latent.float() - self.mean) / self.std
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels [B,3,F,8H,8W] in -1..1 -> latent as the VAE knows it."""
+        """Pixels [B,3,F,fH,fW] in -1..1 -> latent as the VAE knows it."""
         return self.vae.encode(pixels, return_dict=False)[0].mode()
 
 
@@ -251,7 +263,9 @@ class WholeDecoder(VaeDecoder):
         operators.replace_modules(vae.decoder, _without_cache)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        return self.vae.decoder(self.vae.post_quant_conv(latent)).clamp(-1, 1)
+        # The whole begins with the first frame, in which residual blocks make no frames in between.
+        pixels = self.vae.decoder(self.vae.post_quant_conv(latent), first_chunk=True)
+        return unpatchify(pixels, self.vae.config.patch_size or 1).clamp(-1, 1)
 
 
 class WholeEncoder(VaeEncoder):
@@ -262,7 +276,8 @@ class WholeEncoder(VaeEncoder):
         operators.replace_modules(vae.encoder, _without_cache)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.vae.quant_conv(self.vae.encoder(pixels)).chunk(2, dim=1)[0]
+        patches = patchify(pixels, self.vae.config.patch_size or 1)
+        return self.vae.quant_conv(self.vae.encoder(patches)).chunk(2, dim=1)[0]
 
 
 def _without_cache(module: nn.Module) -> nn.Module | None:
