@@ -4,62 +4,18 @@ import type { AddressInfo } from 'node:net';
 import OpenAI, { APIError, NotFoundError } from 'openai';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { newApiKey } from '#core/api-key.ts';
-import { newTenant } from '#core/tenant.ts';
 import type { WireBackfill } from '#functions/api/schemas/backfill.ts';
 import type { WireVideo } from '#functions/api/schemas/video.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
-import { startApiServer, type ApiServer, type ApiServerOptions } from '#local/api-server.ts';
-import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { DEMO_PACKAGE } from './fixture.ts';
+import { serve } from './serve-fixture.ts';
 
 /** Real videos take seconds, and more on a busy machine. */
 const PATIENCE = 240_000;
 
 const BALL = 'a small blue ball rising over the ocean at dawn';
 const STAR = 'a large red star falling in front of a brick wall at dusk';
-
-interface Served {
-  server: ApiServer;
-  faults: TelemetryEvent[];
-  /** A client of a tenant of its own. */
-  client(tenant: string): Promise<OpenAI & { tenant: string }>;
-}
-
-async function serve(
-  stateDirectory: string,
-  options: Pick<ApiServerOptions, 'allowLocalWebhooks'> = {},
-): Promise<Served> {
-  const faults: TelemetryEvent[] = [];
-  const server = await startApiServer({
-    open: openEmbeddedCloud,
-    stateDirectory,
-    modelDirectory: DEMO_PACKAGE,
-    host: '127.0.0.1',
-    port: 0,
-    ...options,
-    telemetry: {
-      log: (event) => {
-        if (event.level !== 'info') faults.push(event);
-      },
-    },
-  });
-  onTestFinished(() => server.close());
-  return {
-    server,
-    faults,
-    async client(tenant) {
-      const { tenants } = server.cloud.services;
-      await tenants.createTenant(newTenant(tenant));
-      const { key, record } = newApiKey({ tenant, name: 'test' });
-      await tenants.createApiKey(record);
-      const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: key, maxRetries: 0 });
-      return Object.assign(client, { tenant });
-    },
-  };
-}
 
 /** A video as the client reads it, with the fields that are ours. */
 async function ended(client: OpenAI, id: string): Promise<WireVideo> {
