@@ -76,9 +76,10 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('generate')
-    .description('make one video')
+    .description('make a video, or several of one prompt')
     .argument('<prompt>', 'what the video shows')
     .option('--seed <n>', 'which of its videos to make (default: random)')
+    .option('--n <n>', 'how many, with seeds that count up', '1')
     .option('--cache <mode>', `one of ${CACHE_MODES.join(', ')} (default: auto)`)
     .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
     .option('--negative-prompt <text>', "what it is not to show (default: the model's)")
@@ -88,7 +89,10 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--fps <n>', 'frames per second; what the model makes')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
     .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
-    .option('--out <file>', 'where to write it (default: flexcache-<id>.mp4)')
+    .option(
+      '--out <file>',
+      'where to write it (default: flexcache-<id>.mp4); of several, FILE-1, FILE-2, ...',
+    )
     .option('--json', 'print one JSON object')
     .action(async (prompt: string, _, command: Command) => {
       exitWith(await generate(context, prompt, command.optsWithGlobals()));

@@ -16,7 +16,7 @@ export interface ChoiceOptions {
  *
  * @throws InvalidInputError naming the option that is wrong whatever the package.
  */
-export function requestChoice(options: ChoiceOptions): Choice {
+export function requestChoice(options: ChoiceOptions): Omit<Choice, 'n'> {
   const { negativePrompt, guidanceScale, size, numFrames, fps } = options;
   return {
     ...(negativePrompt !== undefined && { negativePrompt: validateNegativePrompt(negativePrompt) }),

@@ -1,6 +1,15 @@
 import type { BackfillLine } from '#core/backfill.ts';
 import type { BackfillReference, Job } from '#core/generation.ts';
+import type { BackfillItem } from './backfill-states.ts';
 import type { Services } from './services.ts';
+
+/** What the end of an item is written down under. */
+export function referenceOf(backfillId: string, item: BackfillItem): BackfillReference {
+  const { line } = item;
+  return 'error' in item || item.video === undefined
+    ? { backfillId, line }
+    : { backfillId, line, video: item.video };
+}
 
 /** The records of the attempt that the job is in: each attempt is charged once. */
 export function usageOfAttempt({ usage, attempt }: Job): Job['usage'] {

@@ -8,7 +8,7 @@ export interface PrepareInput {
 }
 
 export interface PrepareOutput {
-  /** Object with a `BackfillItem` a line. */
+  /** Object with a `BackfillItem` a line: one for each video. */
   requestsKey: string;
   /** Below it the map writes what became of each. */
   resultsPrefix: string;
@@ -18,13 +18,15 @@ export interface PrepareOutput {
   toleratedFailurePercentage: number;
 }
 
-/** One line of a file as a request, or why it is none. */
+/** One video of a file's line as a request, or why the line is none. */
 export type BackfillItem = ReadableItem | BrokenItem;
 
 /** A request of which the defaults of its backfill know the rest. */
 export interface ReadableItem extends GuidanceChoice {
   /** From 1, of the file as it was given. */
   line: number;
+  /** Of a line that asks for several videos, from 2; absent for the first. */
+  video?: number;
   idempotencyKey: string;
   prompt: string;
   seed: number;

@@ -1,6 +1,6 @@
 import type { Backfill, BackfillDefaults } from '#core/backfill.ts';
 import { dayOf } from '#core/day.ts';
-import { choiceOf, type Capabilities } from '#core/capabilities.ts';
+import { choiceOf, seedOfVideo, videosOf, type Capabilities } from '#core/capabilities.ts';
 import { fieldOnTheWire, FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { guidanceOf, type GuidanceChoice } from '#core/guidance.ts';
@@ -14,7 +14,7 @@ import type { Reservation, TenantTable } from '#stores/tenants.ts';
 import type { BackfillItem, ReadableItem } from './backfill-states.ts';
 import { reserveMoney } from './reserve-money.ts';
 
-/** Requests of one backfill; a file of more is to be split. */
+/** Videos of one backfill; a file of more is to be split. */
 export const MAX_LINES = 100_000;
 
 /** What of the model decides what a line asks for. */
@@ -28,7 +28,8 @@ export interface LineModel {
 
 /**
  * What each line of a file asks for with the defaults of its backfill, and of a line that asks for
- * nothing that can be made, why. The same lines give the same items, in a run and in a dry run.
+ * nothing that can be made, why. The same lines give the same items, in a run and in a dry run. A line that
+ * asks for n videos gives those that n lines would, with seeds that count up where it names one.
  *
  * @throws InvalidInputError for more than `MAX_LINES`
  */
@@ -39,15 +40,17 @@ export async function* itemsOf(
 ): AsyncGenerator<BackfillItem> {
   const keys = new LineKeys(modelRevision, defaults);
   let count = 0;
+  const countVideos = (videos: number): void => {
+    count += videos;
+    if (count <= MAX_LINES) return;
+    throw new InvalidInputError(
+      'file',
+      `the file has more than ${MAX_LINES} requests`,
+      'split it into smaller files',
+    );
+  };
   for await (const read of lines) {
-    count += 1;
-    if (count > MAX_LINES) {
-      throw new InvalidInputError(
-        'file',
-        `the file has more than ${MAX_LINES} requests`,
-        'split it into smaller files',
-      );
-    }
+    countVideos(1);
     if ('error' in read) {
       const { code, message, field = null, fix = null } = read.error;
       yield { line: read.line, text: read.text, error: { code, message, field, fix } };
@@ -62,16 +65,23 @@ export async function* itemsOf(
       yield refusedItem(line, request, error);
       continue;
     }
-    const key = keys.next(request, guidance);
-    yield {
-      line,
-      idempotencyKey: key.idempotencyKey,
-      prompt: request.prompt,
-      seed: request.seed ?? key.seed,
-      cache: request.cache ?? defaults.cache,
-      steps: request.steps ?? defaults.steps ?? steps,
-      ...guidance,
-    };
+    const videos = videosOf(request);
+    countVideos(videos - 1);
+    for (let place = 0; place < videos; place++) {
+      const { seed: first } = request;
+      const seed = first === undefined ? undefined : seedOfVideo(first, place);
+      const key = keys.next({ ...request, ...(seed !== undefined && { seed }) }, guidance);
+      yield {
+        line,
+        ...(place > 0 && { video: place + 1 }),
+        idempotencyKey: key.idempotencyKey,
+        prompt: request.prompt,
+        seed: seed ?? key.seed,
+        cache: request.cache ?? defaults.cache,
+        steps: request.steps ?? defaults.steps ?? steps,
+        ...guidance,
+      };
+    }
   }
 }
 

@@ -81,8 +81,8 @@ export interface NotificationParts extends NotificationStores {
   deliveries: DeliveryLog;
 }
 
-/** What a person asks for, before validation; the tenant is this machine's unless said. */
-export type GenerateInput = Omit<RequestInput, 'tenant'> & Choice & { tenant?: string };
+/** What a person asks for of one video, before validation; the tenant is this machine's unless said. */
+export type GenerateInput = Omit<RequestInput, 'tenant'> & Omit<Choice, 'n'> & { tenant?: string };
 
 export interface Progress {
   videoId: string;

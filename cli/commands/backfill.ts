@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isVideoCount } from '#core/capabilities.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
@@ -6,7 +7,7 @@ import { errorLine } from '../error-line.ts';
 import { progressBar } from '../progress-bar.ts';
 import { openRequests } from '../open-requests.ts';
 import { reuseBounds, type ReuseOptions } from '../reuse-bounds.ts';
-import { fromDigits } from '#readers/request-line.ts';
+import { fromDigits, type ReadLine } from '#readers/request-line.ts';
 import { runBatch } from '../run-batch.ts';
 import type { LineOutcome } from '../run-batch.ts';
 import { BatchTotals, SHOWN_OUTCOMES, summaryTable } from '../summary-table.ts';
@@ -32,10 +33,10 @@ export async function backfill(
   const requests = await openRequests(resolve(context.workingDirectory, file));
   const outDirectory = resolve(context.workingDirectory, options.out);
   await checkFolderWritable(outDirectory);
-  const total = context.progress !== null ? await count(requests.lines()) : 0;
+  const total = context.progress !== null ? await countVideos(requests.lines()) : 0;
 
   return withCloud(context, options, async (cloud) => {
-    const bar = progressBar(context, '[{bar}] {value}/{total} lines, {failed} failed');
+    const bar = progressBar(context, '[{bar}] {value}/{total} videos, {failed} failed');
     const totals = new BatchTotals();
     const shown: LineOutcome[] = [];
     let ended = 0;
@@ -111,8 +112,12 @@ function parseConcurrency(text: string): number {
   return concurrency;
 }
 
-async function count(items: AsyncIterable<unknown>): Promise<number> {
+/** A line that is refused ends once, as one that asks for one video. */
+async function countVideos(lines: AsyncIterable<ReadLine>): Promise<number> {
   let total = 0;
-  for await (const _ of items) total += 1;
+  for await (const line of lines) {
+    const { n = 1 } = 'error' in line ? {} : line.request;
+    total += isVideoCount(n) ? n : 1;
+  }
   return total;
 }

@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
-import { resolve } from 'node:path';
+import { join, parse, resolve } from 'node:path';
+import { seedOfVideo, videosOf } from '#core/capabilities.ts';
 import { validatePrompt } from '#core/prompt.ts';
 import { MAX_SEED, validateCacheMode, validateSeed, validateSteps } from '#core/request.ts';
 import type { Variety } from '#core/variety.ts';
-import type { Progress } from '#local/embedded-cloud.ts';
+import type { GenerateInput, Progress } from '#local/embedded-cloud.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorLine, errorReport } from '../error-line.ts';
@@ -19,20 +20,21 @@ import { checkFolderWritable, checkWritable, writeOutput } from '../output-file.
 
 export interface GenerateOptions extends GlobalOptions, ReuseOptions, ChoiceOptions {
   seed?: string;
+  n: string;
   cache?: string;
   steps?: string;
   out?: string;
   json?: boolean;
 }
 
-/** Makes one video and writes it to a file. */
+/** Makes the videos of a prompt and writes each to a file. */
 export async function generate(
   context: CliContext,
   prompt: string,
   options: GenerateOptions,
 ): Promise<ExitCode> {
   try {
-    return await makeVideo(context, prompt, options);
+    return await makeVideos(context, prompt, options);
   } catch (error) {
     if (options.json) {
       print(context, rejection(prompt, errorReport(error)));
@@ -41,64 +43,106 @@ export async function generate(
   }
 }
 
-async function makeVideo(
+/** One of the videos in the making. */
+interface Making {
+  input: GenerateInput;
+  /** Where it is to be written; null for a name of its own. */
+  path: string | null;
+  videoId?: string;
+  /** 0..100 */
+  percent: number;
+}
+
+async function makeVideos(
   context: CliContext,
   prompt: string,
   options: GenerateOptions,
 ): Promise<ExitCode> {
+  const count = videosOf({ n: fromDigits(options.n) });
+  const seed =
+    options.seed === undefined ? randomInt(MAX_SEED + 1) : validateSeed(fromDigits(options.seed));
   const input = {
     prompt: validatePrompt(prompt),
-    seed:
-      options.seed === undefined ? randomInt(MAX_SEED + 1) : validateSeed(fromDigits(options.seed)),
     ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
     ...reuseBounds(options),
     ...requestChoice(options),
   };
   const { workingDirectory } = context;
+  const making = Array.from({ length: count }, (_, place): Making => {
+    const out = options.out && resolve(workingDirectory, options.out);
+    return {
+      input: { ...input, seed: seedOfVideo(seed, place) },
+      path: out ? (count === 1 ? out : numbered(out, place + 1)) : null,
+      percent: 0,
+    };
+  });
   if (options.out === undefined) await checkFolderWritable(workingDirectory);
-  else await checkWritable(resolve(workingDirectory, options.out));
+  for (const { path } of making) if (path !== null) await checkWritable(path);
 
   return withCloud(context, options, async (cloud) => {
     const bar = progressBar(context, '{stage} [{bar}] {percentage}%');
-    let videoId: string | undefined;
     let interrupted = false;
-    const cancel = (): void => {
-      interrupted = true;
+    /** Warnings of the prompt, which the videos share. */
+    const said = new Set<string>();
+    const cancel = ({ videoId }: Making): void => {
       if (videoId !== undefined) void cloud.cancel(videoId);
     };
-    const stopListening = context.onInterrupt(cancel);
-    const onProgress = (progress: Progress): void => {
-      const isFirst = videoId === undefined;
-      videoId = progress.videoId;
-      if (isFirst && interrupted) cancel();
-      bar.update(progress.percent, 100, { stage: progress.stage.padEnd('generate'.length) });
-    };
-    try {
-      const first = await cloud.generate(input, onProgress);
+    const stopListening = context.onInterrupt(() => {
+      interrupted = true;
+      making.forEach(cancel);
+    });
+    const make = async (one: Making): Promise<boolean> => {
+      const onProgress = ({ videoId, stage, percent }: Progress): void => {
+        const isFirst = one.videoId === undefined;
+        one.videoId = videoId;
+        one.percent = percent;
+        if (isFirst && interrupted) cancel(one);
+        const value = making.reduce((sum, other) => sum + other.percent, 0) / count;
+        bar.update(value, 100, { stage: stage.padEnd('generate'.length) });
+      };
+      const first = await cloud.generate(one.input, onProgress);
       const made = isCompleted(first)
-        ? await readOrRemake(cloud, first, input, context.stderr, onProgress)
+        ? await readOrRemake(cloud, first, one.input, context.stderr, onProgress)
         : { job: first, mp4: null };
       bar.stop();
       if (made.mp4 === null) {
         const report = failureReport(made.job);
         context.stderr.write(errorLine(report.error));
         if (options.json) print(context, report);
-        return interrupted ? EXIT.interrupted : EXIT.failed;
+        return false;
       }
       const { job, result, mp4 } = made;
-      for (const { message } of job.warnings ?? []) context.stderr.write(`flexcache: ${message}\n`);
-      const path = resolve(context.workingDirectory, options.out ?? `flexcache-${job.videoId}.mp4`);
+      one.percent = 100;
+      for (const { message } of job.warnings ?? []) {
+        if (said.has(message)) continue;
+        said.add(message);
+        context.stderr.write(`flexcache: ${message}\n`);
+      }
+      const path = one.path ?? resolve(workingDirectory, `flexcache-${job.videoId}.mp4`);
       await writeOutput(path, mp4);
       const report = videoReport(job, result, path, cloud.manifest);
       if (options.json) print(context, report);
       else context.stdout.write(describeVideo(report));
-      return EXIT.success;
+      return true;
+    };
+    try {
+      // Looked up before the first of them is stored, they do not start from each other.
+      const ends = await Promise.allSettled(making.map(make));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+      if (ends.every((end) => end.status === 'fulfilled' && end.value)) return EXIT.success;
+      return interrupted ? EXIT.interrupted : EXIT.failed;
     } finally {
       bar.stop();
       stopListening();
     }
   });
+}
+
+/** `clip-2.mp4` of `clip.mp4`. */
+function numbered(path: string, number: number): string {
+  const { dir, name, ext } = parse(path);
+  return join(dir, `${name}-${number}${ext}`);
 }
 
 const VARIETY_WORDS: Readonly<Record<Variety, string>> = {

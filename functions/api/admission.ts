@@ -52,49 +52,104 @@ export async function admitRequest(
 }
 
 /**
- * Takes in one video: room in the queue, a place among the tenant's jobs, a part of its budget, the record, the start.
- * Whatever refuses it gives back what was taken before. A job that is there already under its id is
- * returned when it was made of the same request.
+ * Takes in the videos of one request, all of them or none: room in the queue, a place for each among the
+ * tenant's jobs, a part of its budget each; then record and start of one after the other. Whatever refuses
+ * them gives back what was taken before. A job that is there already under its id is returned when it was
+ * made of the same request, so that sent again under its key a request goes on where a crash left it.
  *
- * @throws ApiError 402, 409 or 429.
+ * @param asked the first one first: its id tells requests of one key for other numbers of videos apart
+ * @throws ApiError 400, 402, 409 or 429.
  */
-export async function admitJob(
+export async function admitJobs(
   services: AdmissionServices,
   caller: Caller,
-  asked: Job,
-): Promise<Job> {
-  const { table, tenants } = services;
-  const { tenant, limits } = caller;
-  const { videoId } = asked;
-  const present = await table.getJob(videoId);
-  if (present !== null) requireSame(present, asked);
-  if (present !== null && !hasNeverBegun(present)) return startAgain(services, present);
+  asked: readonly Job[],
+): Promise<Job[]> {
+  const { table } = services;
+  const wanted = await Promise.all(
+    asked.map(async (job) => ({ job, present: await table.getJob(job.videoId) })),
+  );
+  for (const { job, present } of wanted) if (present !== null) requireSame(present, job);
+  const toBeMade = wanted.filter(({ present }) => present === null || hasNeverBegun(present));
+  const { concurrentJobs } = caller.limits;
+  if (toBeMade.length > 0) {
+    requirePossible(asked.length, concurrentJobs);
+    await requireRoom(
+      services,
+      toBeMade.map(({ job }) => job),
+    );
+  }
+  await using admission = new AsyncDisposableStack();
+  const held = new Map<string, AsyncDisposableStack>();
+  for (const { job, present } of toBeMade) {
+    const own = admission.use(new AsyncDisposableStack());
+    const attempt = present === null ? job.attempt : present.attempt + 1;
+    await hold(services, caller, own, { ...(present ?? job), attempt });
+    held.set(job.videoId, own);
+  }
+  const jobs: Job[] = [];
+  for (const { job, present } of wanted) {
+    const own = held.get(job.videoId);
+    jobs.push(
+      own === undefined
+        ? await startAgain(services, present!)
+        : await take(services, own, job, present),
+    );
+  }
+  return jobs;
+}
 
-  await requireRoom(services, asked);
-  const attempt = present === null ? asked.attempt : present.attempt + 1;
-  await using held = new AsyncDisposableStack();
+/** A place among the tenant's jobs and money of its day for an attempt, given back with `held`. */
+async function hold(
+  services: AdmissionServices,
+  caller: Caller,
+  held: AsyncDisposableStack,
+  { videoId, attempt, createdAt, steps }: Job,
+): Promise<void> {
+  const { tenants } = services;
+  const { tenant, limits } = caller;
   await takePlace(services, caller, videoId);
   held.defer(() => tenants.freePlace(tenant, videoId));
-  if (limits.budgetPerDay !== null) {
-    const reservation = {
-      tenant,
-      day: dayOf((present ?? asked).createdAt),
-      // Each attempt is charged once.
-      videoId: executionName(videoId, attempt),
-      amount: estimateCost({ networkEvaluations: asked.steps }, services.prices).total,
-    };
-    await reserve(services, limits.budgetPerDay, reservation);
-    held.defer(() => tenants.release(reservation));
-  }
+  if (limits.budgetPerDay === null) return;
+  const reservation = {
+    tenant,
+    day: dayOf(createdAt),
+    // Each attempt is charged once.
+    videoId: executionName(videoId, attempt),
+    amount: estimateCost({ networkEvaluations: steps }, services.prices).total,
+  };
+  await reserve(services, limits.budgetPerDay, reservation);
+  held.defer(() => tenants.release(reservation));
+}
+
+/** Record and start of a video whose place and money are held. */
+async function take(
+  services: AdmissionServices,
+  held: AsyncDisposableStack,
+  asked: Job,
+  present: Job | null,
+): Promise<Job> {
+  const { table } = services;
   const { job, created } =
     present === null
       ? await table.createJob(asked)
-      : { job: await table.resubmitJob(videoId), created: true };
+      : { job: await table.resubmitJob(asked.videoId), created: true };
   // The same key came twice at the same time: place and money are held under the id of both.
   if (!created) requireSame(job, asked);
   if (created) await start(services, job);
   if (created || !hasEnded(job)) held.move();
   return job;
+}
+
+/** More videos than may ever be in the making at once would be refused however long one waits. */
+function requirePossible(videos: number, limit: number | null): void {
+  if (limit === null || videos === 1 || videos <= limit) return;
+  throw new ApiError(
+    400,
+    'invalid_input',
+    `n ${videos} is more than the ${limit} videos that may be in the making at once: ask for fewer at once`,
+    { param: 'n' },
+  );
 }
 
 async function start(services: AdmissionServices, job: Job): Promise<void> {
@@ -194,11 +249,11 @@ async function requireJob({ table }: AdmissionServices, videoId: string): Promis
   throw new Error(`job ${videoId} is gone`);
 }
 
-type Asked = GenerationRequest & Pick<Job, 'webhook' | 'metadata'>;
+type Asked = GenerationRequest & Pick<Job, 'webhook' | 'metadata'> & { n: number };
 
 function askedOf(job: Job): Asked {
-  const { webhook, metadata } = job;
-  return { ...requestOf(job), webhook, metadata };
+  const { webhook, metadata, videosOfRequest: n = 1 } = job;
+  return { ...requestOf(job), webhook, metadata, n };
 }
 
 /** The key of another request must not be answered with that one's video. */

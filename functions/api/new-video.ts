@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { choiceOf } from '#core/capabilities.ts';
+import { choiceOf, videosOf } from '#core/capabilities.ts';
 import { fieldOnTheWire } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
 import { guidanceOf } from '#core/guidance.ts';
 import { requestCompatibilityKey } from '#core/identity.ts';
 import { newJob } from '#core/new-job.ts';
-import { newRequest, type RequestInput } from '#core/new-request.ts';
+import { newRequests, type RequestInput } from '#core/new-request.ts';
 import { choiceFromWire } from '#core/wire-choice.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
@@ -27,23 +27,23 @@ export interface Asker {
   idempotencyKey: string | undefined;
 }
 
-/** The job of a request for a video. @throws ApiError 400 */
-export function newVideo(services: NewVideoServices, asker: Asker, body: CreateVideoBody): Job {
+/** The jobs of a request for videos of a prompt, `n` of them. @throws ApiError 400 */
+export function newVideos(services: NewVideoServices, asker: Asker, body: CreateVideoBody): Job[] {
   requireModel(services.manifest, body);
-  return jobOf(services, asker, body, {});
+  return jobsOf(services, asker, body, {});
 }
 
 /**
- * The job of a request for a new prompt on an old video.
+ * The jobs of a request for a new prompt on an old video, `n` of them.
  *
  * @throws ApiError 400, 404, or 409 when that video left nothing to start from.
  */
-export async function newRemix(
+export async function newRemixes(
   services: NewVideoServices,
   asker: Asker,
   videoId: string,
   body: RemixVideoBody,
-): Promise<Job> {
+): Promise<Job[]> {
   const { table } = services;
   const source = await findVideo(table, asker.tenant, videoId);
   if (source.status !== 'completed') {
@@ -65,11 +65,11 @@ export async function newRemix(
     );
   }
   const kept = { scope: entry.scope, ...guidanceOf(maker) };
-  const job = jobOf(services, asker, body, { remixOf, ...kept });
+  const jobs = jobsOf(services, asker, body, { remixOf, ...kept });
   for (const field of ['scope', 'guidanceScale', 'negativePrompt'] as const) {
-    if (job[field] !== kept[field]) throw notKept(videoId, field);
+    if (jobs[0]![field] !== kept[field]) throw notKept(videoId, field);
   }
-  return job;
+  return jobs;
 }
 
 /** Nothing is reused across scopes, nor across guidance. */
@@ -83,12 +83,12 @@ function notKept(videoId: string, field: 'scope' | 'guidanceScale' | 'negativePr
   );
 }
 
-function jobOf(
+function jobsOf(
   services: NewVideoServices,
   { tenant, idempotencyKey }: Asker,
   body: Omit<CreateVideoBody, 'model' | 'seconds'>,
   defaults: Pick<RequestInput, 'remixOf' | 'scope' | 'guidanceScale' | 'negativePrompt'>,
-): Job {
+): Job[] {
   const fields = flatten(body);
   const { seed = idempotencyKey === undefined ? undefined : seedOf(tenant, idempotencyKey) } =
     fields;
@@ -106,13 +106,17 @@ function jobOf(
     ...chosen,
     remixOf: defaults.remixOf ?? null,
   };
-  const request = newRequest(input, { steps: manifest.scheduler.steps });
+  const videos = videosOf(fields);
+  const requests = newRequests(input, videos, { steps: manifest.scheduler.steps });
   const { webhook, metadata = {} } = fields;
   const model = { modelRevision, compatibilityKey, facts: videoFacts(manifest) };
-  return newJob(request, model, {
+  const origin = {
     webhook: webhook === undefined ? null : validateWebhookUrl(webhook, services.webhookPolicy),
     metadata,
-  });
+    ...(videos > 1 && { videosOfRequest: videos }),
+  };
+  const now = Date.now();
+  return requests.map((request) => newJob(request, model, origin, now));
 }
 
 type Extensions = NonNullable<CreateVideoBody['extra_params']>;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
-import { MAX_VIDEOS_OF_A_REQUEST, type Capabilities } from '#core/capabilities.ts';
+import type { Capabilities } from '#core/capabilities.ts';
 import type { VideoFacts } from '#core/generation.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
@@ -74,7 +74,6 @@ function choicesOf({ width, height, frames, framesPerSecond }: Capabilities): Js
     height: [height],
     num_frames: [frames],
     fps: [framesPerSecond],
-    n: [MAX_VIDEOS_OF_A_REQUEST],
   };
 }
 

@@ -10,22 +10,26 @@ type RoomServices = Pick<ApiServices, 'table' | 'pace' | 'interactiveWorkers'>;
 const LEAST_RETRY_SECONDS = 30;
 
 /**
- * Lets a video in while those before it are expected to be made in time: as many as wait, at the pace
- * that was measured, by as many workers as there may be. Nothing is refused before a first video was
- * measured, nor what is returned as it is: it needs no worker.
+ * Lets the videos of a request in while those before the last of them are expected to be made in time: as
+ * many as wait, at the pace that was measured, by as many workers as there may be. Nothing is refused before
+ * a first video was measured, nor what is returned as it is: it needs no worker.
  *
  * @throws ApiError 429 `queue_full`, with the seconds after which there should be room.
  */
-export async function requireRoom(services: RoomServices, asked: Job): Promise<void> {
+export async function requireRoom(services: RoomServices, asked: readonly Job[]): Promise<void> {
   const { table, pace, interactiveWorkers } = services;
   const [waiting, secondsPerVideo] = await Promise.all([
     table.readQueue('interactive'),
     pace.secondsPerVideo('interactive'),
   ]);
   if (secondsPerVideo === null) return;
-  const wait = (waiting.length * secondsPerVideo) / interactiveWorkers;
-  if (wait <= LONGEST_EXPECTED_WAIT_SECONDS) return;
-  if (await isExact(services, asked)) return;
+  const waitOf = (videos: number): number =>
+    ((waiting.length + videos - 1) * secondsPerVideo) / interactiveWorkers;
+  if (waitOf(asked.length) <= LONGEST_EXPECTED_WAIT_SECONDS) return;
+  const exact = await Promise.all(asked.map((job) => isExact(services, job)));
+  const toBeMade = exact.filter((isThere) => !isThere).length;
+  const wait = waitOf(toBeMade);
+  if (toBeMade === 0 || wait <= LONGEST_EXPECTED_WAIT_SECONDS) return;
   const retrySeconds = Math.max(
     LEAST_RETRY_SECONDS,
     Math.ceil(wait - LONGEST_EXPECTED_WAIT_SECONDS),

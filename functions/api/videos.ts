@@ -2,11 +2,11 @@ import { ConditionFailedError } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { removeEntry } from '#stores/remove-entry.ts';
-import { admitJob, admitRequest } from './admission.ts';
+import { admitJobs, admitRequest } from './admission.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';
 import { findVideo, requirePlaceInList } from './find-video.ts';
-import { newRemix, newVideo } from './new-video.ts';
+import { newRemixes, newVideos } from './new-video.ts';
 import { pageObject } from './page-object.ts';
 import { QueuePlaces } from './queue-places.ts';
 import { redeliver } from './redeliver.ts';
@@ -16,6 +16,7 @@ import {
   deletedVideoSchema,
   remixVideoSchema,
   videoListSchema,
+  videoOrListSchema,
   videoPageQuerySchema,
   videoSchema,
   type Variant,
@@ -29,14 +30,23 @@ const VIDEO_BODY_BYTES = 256 * 1024;
 
 async function admit(
   { services, caller }: Call<unknown, unknown>,
-  makeJob: () => Job | Promise<Job>,
+  makeJobs: () => Job[] | Promise<Job[]>,
 ): Promise<unknown> {
   await admitRequest(services.tenants, caller);
-  const job = await admitJob(services, caller, await makeJob());
-  const { videoId, tenant } = job;
-  services.telemetry.log({ level: 'info', event: 'video_taken_in', videoId, tenant });
-  return videoObject(services, job);
+  const jobs = await admitJobs(services, caller, await makeJobs());
+  for (const { videoId, tenant } of jobs) {
+    services.telemetry.log({ level: 'info', event: 'video_taken_in', videoId, tenant });
+  }
+  const places = new QueuePlaces(services.table);
+  const videos = await Promise.all(jobs.map((job) => videoObject(services, job, places)));
+  return videos.length === 1 ? videos[0] : pageObject(videos, false);
 }
+
+const TAKEN_IN = {
+  status: 200,
+  description: 'The video, queued; where `n` is above 1 a list of its videos, by seed.',
+  schema: videoOrListSchema,
+} as const;
 
 const createVideo = endpoint({
   method: 'post',
@@ -46,9 +56,9 @@ const createVideo = endpoint({
   summary: 'Make a video',
   body: { schema: createVideoSchema, limitBytes: VIDEO_BODY_BYTES, acceptsForm: true },
   isIdempotent: true,
-  answer: { status: 200, description: 'The video, queued.', schema: videoSchema },
+  answer: TAKEN_IN,
   errors: [402, 409, 429],
-  handle: (call) => admit(call, () => newVideo(call.services, askerOf(call), call.body)),
+  handle: (call) => admit(call, () => newVideos(call.services, askerOf(call), call.body)),
 });
 
 const remixVideo = endpoint({
@@ -61,9 +71,9 @@ const remixVideo = endpoint({
     'The old video is the only donor. Its scope is kept; it must be completed and have left an entry in the cache.',
   body: { schema: remixVideoSchema, limitBytes: VIDEO_BODY_BYTES, acceptsForm: true },
   isIdempotent: true,
-  answer: { status: 200, description: 'The new video, queued.', schema: videoSchema },
+  answer: TAKEN_IN,
   errors: [402, 404, 409, 429],
-  handle: (call) => admit(call, () => newRemix(call.services, askerOf(call), call.id, call.body)),
+  handle: (call) => admit(call, () => newRemixes(call.services, askerOf(call), call.id, call.body)),
 });
 
 const listVideos = endpoint({

@@ -1,6 +1,6 @@
 import type { Backfill, BackfillLine } from '#core/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { JobStatus } from '#core/generation.ts';
+import type { BackfillReference, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { videoIdForKey } from '#core/identity.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
@@ -8,7 +8,7 @@ import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.t
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
-import { lineOfJob } from '../backfill-line.ts';
+import { lineOfJob, referenceOf } from '../backfill-line.ts';
 import type { CloseInput, CloseOutput } from '../backfill-states.ts';
 import { costBy, deployedPrices } from '../deployed-prices.ts';
 import { ENVIRONMENT } from '../environment.ts';
@@ -110,12 +110,13 @@ async function recordMissingLines(
   backfill: Backfill,
   manifestKey: string,
 ): Promise<void> {
-  const recorded = new Set<number>();
-  for await (const { line } of services.backfills.listLines(backfill.backfillId)) {
-    recorded.add(line);
+  const recorded = new Set<string>();
+  const nameOf = ({ line, video = 1 }: BackfillReference): string => `${line} ${video}`;
+  for await (const line of services.backfills.listLines(backfill.backfillId)) {
+    recorded.add(nameOf(line));
   }
   for await (const result of readResults(services.results, manifestKey)) {
-    if (recorded.has(result.item.line)) continue;
+    if (recorded.has(nameOf(referenceOf(backfill.backfillId, result.item)))) continue;
     const line = await lineOf(services, backfill, result);
     if (line !== null) await services.backfills.putLine(line);
   }
@@ -127,7 +128,7 @@ async function lineOf(
   result: ItemResult,
 ): Promise<BackfillLine | null> {
   const { item } = result;
-  const reference = { backfillId, line: item.line };
+  const reference = referenceOf(backfillId, item);
   const job =
     'error' in item
       ? null

@@ -11,7 +11,7 @@ import { videoFacts } from '#models/video-facts.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
-import { lineOfJob } from '../backfill-line.ts';
+import { lineOfJob, referenceOf } from '../backfill-line.ts';
 import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
 import { costBy, deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
@@ -63,7 +63,7 @@ export function createSubmitHandler(
       if ('error' in item) throw errorOf(item.error);
       const request = requestOfItem(backfill, item);
       return await StepMeter.run('submit', services, request.videoId, (meter) =>
-        submit(services, backfill, { line: item.line, request }, meter),
+        submit(services, backfill, { reference: referenceOf(backfillId, item), request }, meter),
       );
     } catch (error) {
       if (error instanceof FlexCacheError && !error.transient) {
@@ -84,13 +84,12 @@ function errorOf({ code, message, field, fix }: ItemError): FlexCacheError {
 async function recordFailure(
   { backfills }: SubmitServices,
   { backfillId }: Backfill,
-  { line }: BackfillItem,
+  item: BackfillItem,
   error: FlexCacheError,
 ): Promise<void> {
   const { code, field } = error;
   await backfills.putLine({
-    backfillId,
-    line,
+    ...referenceOf(backfillId, item),
     status: 'failed',
     videoId: null,
     alreadyThere: false,
@@ -103,12 +102,11 @@ async function recordFailure(
 async function submit(
   services: SubmitServices,
   backfill: Backfill,
-  { line, request }: { line: number; request: GenerationRequest },
+  { reference, request }: { reference: BackfillReference; request: GenerationRequest },
   meter: StepMeter,
 ): Promise<SubmitOutput> {
   const { table, backfills, modelRevision, compatibilityKey, facts } = services;
   const { metadata } = backfill;
-  const reference: BackfillReference = { backfillId: backfill.backfillId, line };
   const wanted = newJob(
     request,
     { modelRevision, compatibilityKey, facts },

@@ -1,4 +1,4 @@
-import type { CacheMode, HitKind, JobStatus, Scope } from './generation.ts';
+import type { BackfillReference, CacheMode, HitKind, JobStatus, Scope } from './generation.ts';
 import type { GuidanceChoice } from './guidance.ts';
 import type { WebhookDelivery } from './webhook-delivery.ts';
 
@@ -48,11 +48,8 @@ export interface Backfill {
   error?: { code: string; message: string };
 }
 
-/** How one line of a backfill ended. Written once per line and attempt; the last one stands. */
-export interface BackfillLine {
-  backfillId: string;
-  /** From 1. */
-  line: number;
+/** How one video of a backfill's line ended. Written once per video and attempt; the last one stands. */
+export interface BackfillLine extends BackfillReference {
   status: Extract<JobStatus, 'completed' | 'failed' | 'cancelled'>;
   /** Null when the line never became a request. */
   videoId: string | null;

@@ -1,7 +1,7 @@
 import { InvalidInputError } from './errors.ts';
 import type { GuidanceChoice } from './guidance.ts';
 import { normalisePrompt } from './prompt.ts';
-import { shown, validateGuidance } from './request.ts';
+import { MAX_SEED, shown, validateGuidance } from './request.ts';
 
 /** What a model package makes, as far as requests may say otherwise. */
 export interface Capabilities {
@@ -31,8 +31,8 @@ export interface Choice extends GuidanceChoice {
   n?: number;
 }
 
-/** Videos that one request may ask for. */
-export const MAX_VIDEOS_OF_A_REQUEST = 1;
+/** Videos that one request may ask for, as many as OpenAI's images: each is a job, admitted within one call. */
+export const MAX_VIDEOS_OF_A_REQUEST = 10;
 
 /** Whether requests may choose scale and negative prompt: a denoiser without guidance reads neither. */
 export function hasGuidance({ guidanceScale }: Pick<Capabilities, 'guidanceScale'>): boolean {
@@ -103,11 +103,29 @@ function requireMakeable(asked: Choice, { model, ...makes }: Capabilities): void
       `give ${shown(made)}, or leave the ${name} out`,
     );
   }
-  const { n = 1 } = asked;
-  if (n === MAX_VIDEOS_OF_A_REQUEST) return;
+  videosOf(asked);
+}
+
+/**
+ * How many videos a request, or a line of a file, asks for: the rule for whoever takes in videos.
+ *
+ * @throws InvalidInputError unless it is an integer 1..`MAX_VIDEOS_OF_A_REQUEST`.
+ */
+export function videosOf({ n = 1 }: { n?: unknown }): number {
+  if (isVideoCount(n)) return n;
   throw new InvalidInputError(
     'n',
-    `n ${shown(n)} is not available: a request makes one video`,
-    'send a request for each video, with a seed of its own, or all of them as a backfill',
+    `n ${shown(n)} is not a whole number from 1 to ${MAX_VIDEOS_OF_A_REQUEST}`,
+    `ask for at most ${MAX_VIDEOS_OF_A_REQUEST} videos at once, or for all of them as a backfill`,
   );
+}
+
+/** Whether so many videos may be asked for at once. */
+export function isVideoCount(n: unknown): n is number {
+  return Number.isInteger(n) && (n as number) >= 1 && (n as number) <= MAX_VIDEOS_OF_A_REQUEST;
+}
+
+/** Seed of a request's video by its place, from 0: counted up from the request's, and from 0 on after the last. */
+export function seedOfVideo(seed: number, place: number): number {
+  return (seed + place) % (MAX_SEED + 1);
 }

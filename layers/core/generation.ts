@@ -276,6 +276,8 @@ export interface BackfillReference {
   backfillId: string;
   /** From 1. */
   line: number;
+  /** Of a line that asks for several videos, from 2; absent for the first. */
+  video?: number;
 }
 
 /** One requested video, as stored under the job key. */
@@ -287,6 +289,8 @@ export interface Job extends GenerationRequest {
   /** The caller's own labels. */
   metadata: Record<string, string>;
   backfill: BackfillReference | null;
+  /** Videos of the request that this is one of; absent where it was the only one. */
+  videosOfRequest?: number;
   modelRevision: string;
   compatibilityKey: string;
   /** What its video will be; absent in jobs from before this was recorded. */

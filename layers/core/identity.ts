@@ -39,10 +39,12 @@ export function randomKeyId(): string {
 /**
  * The video id of an idempotency key: the same key of the same tenant always names the same video.
  *
+ * @param place of the video among those of its request, from 0
  * @throws InvalidInputError when the key is empty.
  */
-export function videoIdForKey(tenant: string, idempotencyKey: string): string {
-  return idFromBytes('vid', bytesForKey('video-id', tenant, idempotencyKey));
+export function videoIdForKey(tenant: string, idempotencyKey: string, place = 0): string {
+  const others = place === 0 ? [] : [place];
+  return idFromBytes('vid', bytesForKey('video-id', tenant, idempotencyKey, ...others));
 }
 
 /**
@@ -55,7 +57,12 @@ export function backfillIdForKey(tenant: string, idempotencyKey: string): string
   return idFromBytes('bkf', bytesForKey('backfill-id', tenant, idempotencyKey));
 }
 
-function bytesForKey(kind: string, tenant: string, idempotencyKey: string): Uint8Array {
+function bytesForKey(
+  kind: string,
+  tenant: string,
+  idempotencyKey: string,
+  ...others: readonly number[]
+): Uint8Array {
   if (idempotencyKey.length === 0) {
     throw new InvalidInputError(
       'idempotencyKey',
@@ -63,7 +70,10 @@ function bytesForKey(kind: string, tenant: string, idempotencyKey: string): Uint
       'give a key of at least one character, or none at all',
     );
   }
-  return Buffer.from(hashFields([kind, tenant, idempotencyKey]), 'hex').subarray(0, ID_BYTES);
+  return Buffer.from(hashFields([kind, tenant, idempotencyKey, ...others]), 'hex').subarray(
+    0,
+    ID_BYTES,
+  );
 }
 
 function idFromBytes(kind: 'vid' | 'bkf' | 'key', bytes: Uint8Array): string {

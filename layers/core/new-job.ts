@@ -6,7 +6,7 @@ import { requestCompatibilityKey } from './identity.ts';
 export type JobModel = Required<Pick<Job, 'modelRevision' | 'compatibilityKey' | 'facts'>>;
 
 /** What a submitter adds to the request. */
-export type JobOrigin = Partial<Pick<Job, 'webhook' | 'metadata' | 'backfill'>>;
+export type JobOrigin = Partial<Pick<Job, 'webhook' | 'metadata' | 'backfill' | 'videosOfRequest'>>;
 
 /**
  * The job of a request that was just submitted: queued, first attempt.
@@ -26,6 +26,7 @@ export function newJob(
     webhook: origin.webhook ?? null,
     metadata: origin.metadata ?? {},
     backfill: origin.backfill ?? null,
+    ...(origin.videosOfRequest !== undefined && { videosOfRequest: origin.videosOfRequest }),
     modelRevision: model.modelRevision,
     compatibilityKey: requestCompatibilityKey(model.compatibilityKey, request),
     facts: model.facts,

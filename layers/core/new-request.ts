@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { seedOfVideo } from './capabilities.ts';
 import type { GenerationRequest } from './generation.ts';
 import { guidanceOf } from './guidance.ts';
 import { randomVideoId, videoIdForKey } from './identity.ts';
@@ -47,4 +48,29 @@ export function newRequest(input: RequestInput, defaults: { steps: number }): Ge
     remixOf: asked.remixOf ?? REQUEST_DEFAULTS.remixOf,
     pool: asked.pool ?? REQUEST_DEFAULTS.pool,
   });
+}
+
+/**
+ * The requests of the videos of one request, each with an id and a seed of its own. The first is what
+ * `newRequest` makes, so that a key that was used for another number of videos is found out by it.
+ *
+ * @param videos of `videosOf`
+ * @throws InvalidInputError as `newRequest`
+ */
+export function newRequests(
+  input: RequestInput,
+  videos: number,
+  defaults: { steps: number },
+): GenerationRequest[] {
+  const first = newRequest(input, defaults);
+  const { idempotencyKey } = input;
+  const others = Array.from({ length: videos - 1 }, (_, index) => ({
+    ...first,
+    videoId:
+      idempotencyKey === undefined
+        ? randomVideoId()
+        : videoIdForKey(first.tenant, idempotencyKey, index + 1),
+    seed: seedOfVideo(first.seed, index + 1),
+  }));
+  return [first, ...others];
 }

@@ -1,4 +1,5 @@
 import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { BackfillReference } from '#core/generation.ts';
 import { OWNER_INDEX, PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { ownerKey, ownerSortKey, without, type Attributes, type ItemKey } from './table-items.ts';
 
@@ -6,6 +7,8 @@ export const BACKFILL_SORT_KEY = 'BACKFILL';
 const LINE_PREFIX = 'LINE#';
 /** Sorts lines as numbers: no file has ten billion. */
 const LINE_DIGITS = 10;
+/** Sorts the videos of one line behind its first. */
+const VIDEO_DIGITS = 4;
 
 /** Lines of a backfill sort behind it, in their order. */
 export const BEFORE_LINES = LINE_PREFIX;
@@ -21,10 +24,11 @@ export function backfillItemKey(backfillId: string): ItemKey {
   } as ItemKey;
 }
 
-function lineItemKey({ backfillId, line }: BackfillLine): ItemKey {
+function lineItemKey({ backfillId, line, video }: BackfillReference): ItemKey {
+  const ofVideo = video === undefined ? '' : `#${String(video).padStart(VIDEO_DIGITS, '0')}`;
   return {
     [PARTITION_KEY]: backfillPartition(backfillId),
-    [SORT_KEY]: `${LINE_PREFIX}${String(line).padStart(LINE_DIGITS, '0')}`,
+    [SORT_KEY]: `${LINE_PREFIX}${String(line).padStart(LINE_DIGITS, '0')}${ofVideo}`,
   } as ItemKey;
 }
 

@@ -13,7 +13,7 @@ export interface BackfillTable {
   updateBackfill(backfillId: string, changes: BackfillChanges): Promise<Backfill>;
   /** Sets the flag; a backfill that has ended stays as it is. */
   requestBackfillCancel(backfillId: string): Promise<void>;
-  /** Idempotent by backfill and line. */
+  /** Idempotent by backfill, line and video. */
   putLine(line: BackfillLine): Promise<void>;
   /** In the order of the lines. */
   listLines(backfillId: string): AsyncIterable<BackfillLine>;

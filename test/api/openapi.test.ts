@@ -71,7 +71,7 @@ describe('the OpenAPI document', () => {
           num_frames: { enum: [16] },
           fps: { enum: [8] },
           width: { enum: [384] },
-          n: { enum: [1] },
+          n: { minimum: 1, maximum: 10 },
         },
       ]);
     }
@@ -182,7 +182,7 @@ describe('models and health', () => {
         max_guidance_scale: 20,
         negative_prompt: '',
         max_prompt_tokens: 32,
-        max_n: 1,
+        max_n: 10,
         supports: { guidance_scale: true, negative_prompt: true, regions: true },
         hits: possibleHits(services.calibration, steps),
       },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { estimateCost } from '#core/cost.ts';
 import { requestCompatibilityKey, videoIdForKey } from '#core/identity.ts';
 import { parseUsd } from '#core/money.ts';
 import {
@@ -125,7 +126,8 @@ describe('creating a video', () => {
     [{ prompt: 'x', num_frames: 81 }, 'num_frames', 'invalid_input'],
     [{ prompt: 'x', extra_params: { fps: 24 } }, 'fps', 'invalid_input'],
     [{ prompt: 'x', width: 640 }, 'width', 'invalid_input'],
-    [{ prompt: 'x', n: 2 }, 'n', 'invalid_input'],
+    [{ prompt: 'x', n: 11 }, 'n', 'invalid_input'],
+    [{ prompt: 'x', extra_params: { n: 0 } }, 'extra_params.n', 'invalid_input'],
     [{ prompt: 'x', guidance_scale: 21 }, 'guidance_scale', 'invalid_input'],
     [{ prompt: 'x', guidance_scale: 1, negative_prompt: 'y' }, 'negative_prompt', 'invalid_input'],
     [{ prompt: 'x', negative_prompt: '\u0000' }, 'negative_prompt', 'invalid_input'],
@@ -173,6 +175,147 @@ describe('creating a video', () => {
     const { status, body } = await call('POST', '/v1/videos', { form });
     expect(status).toBe(400);
     expect(body.error).toMatchObject({ param: 'input_reference', code: 'unsupported_parameter' });
+  });
+});
+
+describe('n', () => {
+  const headers = { 'idempotency-key': 'five shots' };
+
+  test('is answered with a list of as many videos, each a job with a seed of its own', async () => {
+    const { create, call, workflow } = api();
+    const { status, body } = await create({ seed: 7, n: 3, metadata: { shot: '1' } });
+    expect(status).toBe(200);
+    const ids = body.data.map(({ id }: { id: string }) => id);
+    expect(body).toMatchObject({
+      object: 'list',
+      first_id: ids[0],
+      last_id: ids[2],
+      has_more: false,
+      data: [7, 8, 9].map((seed) => ({
+        object: 'video',
+        status: 'queued',
+        seed,
+        metadata: { shot: '1' },
+      })),
+    });
+    expect(workflow.started.map(({ request }) => request.videoId)).toEqual(ids);
+    for (const id of ids) expect((await call('GET', `/v1/videos/${id}`)).body.id).toBe(id);
+  });
+
+  test('under a key makes the same videos however often it is sent, and at the same time', async () => {
+    const { create, workflow, complete } = api();
+    const asked = { n: 3 };
+    const [first, second] = await Promise.all([
+      create(asked, { headers }),
+      create(asked, { headers }),
+    ]);
+    await complete(first.body.data[1].id);
+    const third = await create(asked, { headers });
+    const idsOf = ({ body }: typeof first): string[] =>
+      body.data.map(({ id }: { id: string }) => id);
+    expect(idsOf(second)).toEqual(idsOf(first));
+    expect(idsOf(third)).toEqual(idsOf(first));
+    expect(third.body.data.map(({ status }: { status: string }) => status)).toEqual([
+      'queued',
+      'completed',
+      'queued',
+    ]);
+    expect(new Set(workflow.started.map(({ request }) => request.videoId)).size).toBe(3);
+    expect(new Set(workflow.started.map(({ request }) => request.seed)).size).toBe(3);
+  });
+
+  test.each([
+    [3, 1],
+    [1, 3],
+    [3, 2],
+  ])('of %i under a key refuses %i under the same key', async (n, other) => {
+    const { create, workflow } = api();
+    await create({ n }, { headers });
+    const { status, body } = await create({ n: other }, { headers });
+    expect([status, body.error.code]).toEqual([409, 'idempotency_key_used']);
+    expect(body.error.message).toContain('its n was not the same');
+    expect(workflow.started).toHaveLength(n);
+  });
+
+  test.each([
+    ['createJob', 'fault'],
+    ['createJob', 'kill'],
+    ['start', 'fault'],
+    ['start', 'kill'],
+  ] as const)('goes on under its key when the second %s ended in a %s', async (name, end) => {
+    // Prepare
+    const { create, services, workflow, table, makeTenant } = api();
+    const { key } = await makeTenant({ concurrentJobs: 3 });
+    const { createJob } = services.table;
+    const start = workflow.start.bind(workflow);
+    const reached = Promise.withResolvers<void>();
+    let calls = 0;
+    const ends = async (): Promise<void> => {
+      calls += 1;
+      if (calls !== 2) return;
+      reached.resolve();
+      if (end === 'fault') throw new Error('out of order');
+      // Of a process that is killed nothing more is heard, nor is anything given back.
+      await new Promise(() => {});
+    };
+    if (name === 'createJob') {
+      services.table.createJob = async (job) => {
+        await ends();
+        return createJob.call(table, job);
+      };
+    } else {
+      workflow.start = async (request, attempt) => {
+        await ends();
+        await start(request, attempt);
+      };
+    }
+
+    // Act
+    const asked = { n: 3, seed: 1 };
+    const first = create(asked, { headers, key });
+    await (end === 'fault' ? first : reached.promise);
+    services.table.createJob = createJob;
+    workflow.start = start;
+    const again = await create(asked, { headers, key });
+
+    // Assess
+    expect(again.status).toBe(200);
+    const videos = videoListSchema.parse(again.body).data;
+    expect(videos.map(({ seed, status }) => [seed, status])).toEqual([
+      [1, 'queued'],
+      [2, 'queued'],
+      [3, 'queued'],
+    ]);
+    expect([...new Set(workflow.started.map(({ request }) => request.videoId))]).toEqual(
+      expect.arrayContaining(videos.map(({ id }) => id)),
+    );
+    const { data } = (await api().call('GET', '/v1/videos', { key })).body;
+    expect(data).toHaveLength(3);
+  });
+
+  test('takes a place and money for each, all or none of them', async () => {
+    const { create, services, tenants, makeTenant } = api();
+    const steps = services.manifest.scheduler.steps;
+    const price = estimateCost({ networkEvaluations: steps }, services.prices).total;
+    const { key, tenant } = await makeTenant({ concurrentJobs: 4, budgetPerDay: price * 3n });
+    const day = new Date().toISOString().slice(0, 10);
+
+    const beyondBudget = await create({ n: 4 }, { key });
+    expect([beyondBudget.status, beyondBudget.body.error.code]).toEqual([402, 'budget_exceeded']);
+    expect(await services.tenants.listPlaces(tenant)).toEqual([]);
+    expect(await services.tenants.getSpending(tenant, day)).toBe(0n);
+
+    expect((await create({ n: 2 }, { key })).status).toBe(200);
+    expect(await services.tenants.listPlaces(tenant)).toHaveLength(2);
+    expect(await services.tenants.getSpending(tenant, day)).toBe(price * 2n);
+
+    await tenants.setLimits(tenant, { budgetPerDay: null });
+    const beyondPlaces = await create({ n: 3 }, { key });
+    expect([beyondPlaces.status, beyondPlaces.body.error.code]).toEqual([429, 'too_many_jobs']);
+    expect(await services.tenants.listPlaces(tenant)).toHaveLength(2);
+
+    const never = await create({ n: 5 }, { key });
+    expect([never.status, never.body.error.param]).toEqual([400, 'n']);
   });
 });
 

@@ -83,6 +83,23 @@ test('equal lines are different videos, and lines may move without being made ag
   expect(new Set(seeds).size).toBe(3);
 });
 
+test('a line with n is as many lines: more of them make only what is missing', async () => {
+  const { flexcache, folder, clouds } = await inProcess();
+  const file = join(folder, 'p.jsonl');
+  await writeFile(file, '{"prompt":"a","n":2}\n');
+  await flexcache('backfill', 'p.jsonl');
+
+  await writeFile(file, '{"prompt":"a","n":3}\n{"prompt":"b","n":11}\n');
+  const { exitCode, stdout, stderr } = await flexcache('backfill', 'p.jsonl');
+
+  expect(clouds[0]!.videosMade).toBe(2);
+  expect(stdout).toContain('3 completed (2 already there), 1 failed');
+  expect([exitCode, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^flexcache: invalid_input: line 2: n 11 is not .+ at most 10 videos/),
+  ]);
+});
+
 test('no more videos are in the making at once than --concurrency allows', async () => {
   const harness = await inProcess({ milliseconds: 10 });
   await writeFile(join(harness.folder, 'p.txt'), 'a\nb\nc\nd\ne\nf\n');

@@ -48,6 +48,8 @@ export interface FakeOptions {
   mp4?: Uint8Array;
   webp?: Uint8Array;
   png?: Uint8Array;
+  /** Seeds whose videos fail. */
+  failingSeeds?: readonly number[];
   /** How long one video takes. */
   milliseconds?: number;
 }
@@ -144,7 +146,10 @@ export class FakeCloud implements EmbeddedCloud {
     };
     if (this.#cancelled.has(videoId)) {
       job.status = 'cancelled';
-    } else if (prompt.includes('explode')) {
+    } else if (
+      prompt.includes('explode') ||
+      this.#options.failingSeeds?.includes(job.seed) === true
+    ) {
       job.status = 'failed';
       job.error = { code: 'workflow_failed', message: 'the worker\nexploded' };
     } else {
@@ -373,7 +378,7 @@ export class FakeCloud implements EmbeddedCloud {
         this.#state.backfills[backfillId]!.cancelRequested = true;
       },
       putLine: async (line: BackfillLine) => {
-        this.#state.lines[`${line.backfillId} ${line.line}`] = line;
+        this.#state.lines[`${line.backfillId} ${line.line} ${line.video ?? 1}`] = line;
       },
       listLines: (backfillId: string) =>
         scan(Object.values(this.#state.lines).filter((line) => line.backfillId === backfillId)),

@@ -103,6 +103,40 @@ test('without --seed two videos get different seeds', async () => {
   expect(clouds[0]!.inputs[0]!.seed).not.toBe(clouds[1]!.inputs[0]!.seed);
 });
 
+test('--n makes so many videos, with seeds that count up and a file each', async () => {
+  const { flexcache, folder, clouds } = await inProcess();
+
+  const options = ['--n', '3', '--seed', '5', '--json', '--out', 'clip.mp4'];
+  const made = await flexcache('generate', 'a zorbly ball', ...options);
+
+  expect(made.exitCode).toBe(0);
+  expect(clouds).toHaveLength(1);
+  const reports = made.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { id: string; seed: number; video: string });
+  expect(reports.map(({ seed, video }) => [seed, video]).sort()).toEqual([
+    [5, join(folder, 'clip-1.mp4')],
+    [6, join(folder, 'clip-2.mp4')],
+    [7, join(folder, 'clip-3.mp4')],
+  ]);
+  for (const { id, video } of reports) {
+    expect(await readFile(video, 'utf8')).toContain(id);
+  }
+  expect(made.stderr.match(/zorbly/g)).toHaveLength(1);
+});
+
+test('--n of which one fails says so, and keeps the others', async () => {
+  const { flexcache, folder, clouds } = await inProcess({ failingSeeds: [6] });
+
+  const made = await flexcache('generate', 'a ball', '--n', '2', '--seed', '5');
+
+  expect(made.exitCode).toBe(1);
+  expect(made.stderr).toBe('flexcache: workflow_failed: the worker exploded\n');
+  expect((await readdir(folder)).filter((name) => name.endsWith('.mp4'))).toHaveLength(1);
+  expect(clouds[0]!.inputs.map(({ seed }) => seed)).toEqual([5, 6]);
+});
+
 test('options of the request and of the machine reach the cloud', async () => {
   const { flexcache, clouds, folder } = await inProcess();
 
@@ -131,6 +165,8 @@ test.each([
   [['generate', 'a', '--seed', '0x10'], 'invalid_input'],
   [['generate', 'a', '--cache', 'on'], 'invalid_input'],
   [['generate', 'a', '--steps', '0'], 'invalid_input'],
+  [['generate', 'a', '--n', '11'], 'invalid_input'],
+  [['generate', 'a', '--n', 'two'], 'invalid_input'],
   [['generate', 'a', '--max-reuse', '1.5'], 'invalid_input'],
   [['generate', 'a', '--min-similarity', '1e-1'], 'invalid_input'],
   [['generate'], 'invalid_input'],
@@ -276,6 +312,6 @@ test('models says what the package makes, and what requests may choose', async (
   expect(modelSchema.parse(JSON.parse(json.stdout))).toMatchObject({
     id: 'demo-world',
     num_frames: [16],
-    max_n: 1,
+    max_n: 10,
   });
 });

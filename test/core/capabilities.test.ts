@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { choiceOf, type Choice } from '#core/capabilities.ts';
+import { choiceOf, seedOfVideo, videosOf, type Choice } from '#core/capabilities.ts';
 import { SAMPLE_CAPABILITIES } from '../stores/samples.ts';
 
 const NEGATIVE = 'blurry, low quality';
@@ -7,7 +7,7 @@ const NEGATIVE = 'blurry, low quality';
 describe('choiceOf', () => {
   it.each<[Choice, Choice]>([
     [{}, {}],
-    [{ size: '384x384', width: 384, height: 384, numFrames: 16, fps: 8, n: 1 }, {}],
+    [{ size: '384x384', width: 384, height: 384, numFrames: 16, fps: 8, n: 10 }, {}],
     [{ guidanceScale: 3, negativePrompt: '  ' }, {}],
     [{ guidanceScale: 4.5 }, { guidanceScale: 4.5 }],
     [{ guidanceScale: 1 }, { guidanceScale: 1 }],
@@ -28,7 +28,9 @@ describe('choiceOf', () => {
     [{ height: 640 }, 'height', '384'],
     [{ numFrames: 81 }, 'numFrames', '16'],
     [{ fps: 24 }, 'fps', '8'],
-    [{ n: 2 }, 'n', 'backfill'],
+    [{ n: 11 }, 'n', 'at most 10 videos'],
+    [{ n: 0 }, 'n', 'at most 10 videos'],
+    [{ n: 1.5 }, 'n', 'at most 10 videos'],
     [{ guidanceScale: 0.5 }, 'guidanceScale', 'from 1 to 20'],
     [{ guidanceScale: 1, negativePrompt: NEGATIVE }, 'negativePrompt', 'above 1'],
     [{ negativePrompt: 'x'.repeat(2001) }, 'negativePrompt', '2000'],
@@ -50,5 +52,21 @@ describe('choiceOf', () => {
       }),
     );
     expect(choiceOf({ guidanceScale: 1, negativePrompt: '' }, unguided)).toEqual({});
+  });
+});
+
+describe('videosOf', () => {
+  it('is one unless said', () => {
+    expect([videosOf({}), videosOf({ n: 1 }), videosOf({ n: 7 })]).toEqual([1, 1, 7]);
+  });
+});
+
+describe('seedOfVideo', () => {
+  it('counts up, and begins at 0 behind the last seed', () => {
+    expect([0, 1, 2].map((place) => seedOfVideo(2 ** 32 - 2, place))).toEqual([
+      2 ** 32 - 2,
+      2 ** 32 - 1,
+      0,
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { VIDEO_ID_PATTERN, videoIdForKey } from '#core/identity.ts';
 import { newJob, requestOf } from '#core/new-job.ts';
-import { newRequest } from '#core/new-request.ts';
+import { newRequest, newRequests } from '#core/new-request.ts';
 import { SAMPLE_FACTS } from '../stores/samples.ts';
 
 const DEFAULTS = { steps: 12 };
@@ -54,6 +54,27 @@ describe('newRequest', () => {
   ])('refuses %j', (wrong, field) => {
     const input = { prompt: 'a red ball', tenant: 'acme', ...wrong };
     expect(() => newRequest(input, DEFAULTS)).toThrow(expect.objectContaining({ field }));
+  });
+});
+
+describe('newRequests', () => {
+  const asked = { prompt: 'a red ball', tenant: 'acme', seed: 2 ** 32 - 1 };
+
+  it('differ in id and seed alone', () => {
+    const requests = newRequests(asked, 3, DEFAULTS);
+    expect(requests.map(({ seed }) => seed)).toEqual([2 ** 32 - 1, 0, 1]);
+    expect(new Set(requests.map(({ videoId }) => videoId)).size).toBe(3);
+    const [first, ...others] = requests.map((request) => ({ ...request, videoId: '', seed: 0 }));
+    expect(others).toEqual([first, first]);
+  });
+
+  it('have the ids of their key, whatever their number, and the first that of the key alone', () => {
+    const keyed = { ...asked, idempotencyKey: 'order 1' };
+    const [two, three] = [2, 3].map((videos) =>
+      newRequests(keyed, videos, DEFAULTS).map(({ videoId }) => videoId),
+    );
+    expect(three!.slice(0, 2)).toEqual(two);
+    expect(two![0]).toBe(newRequest(keyed, DEFAULTS).videoId);
   });
 });
 

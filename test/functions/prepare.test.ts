@@ -114,6 +114,39 @@ describe('Prepare', () => {
     ]);
   });
 
+  it('makes of a line with n what as many lines would be, and refuses a number that is not possible', async () => {
+    // Prepare
+    const several = '{"prompt":"a","n":3}\n{"prompt":"b","seed":7,"n":2}\n';
+    const single = `${'{"prompt":"a"}\n'.repeat(3)}{"prompt":"b","seed":7}\n{"prompt":"b","seed":8}\n`;
+    const [once, spelledOut, refused] = await Promise.all([
+      prepare(several),
+      prepare(single),
+      prepare('{"prompt":"a","n":11}\n{"prompt":"a","n":2.5}\n'),
+    ]);
+
+    // Act
+    const output = await once.run();
+    await Promise.all([spelledOut.run(), refused.run()]);
+
+    // Assess
+    expect(output.lines).toBe(5);
+    const asked = (items: unknown[]): unknown[] =>
+      (items as ReadableItem[]).map(({ line: _line, video: _video, ...item }) => item);
+    expect(asked(once.requests())).toEqual(asked(spelledOut.requests()));
+    expect(once.requests()).toMatchObject([
+      { line: 1 },
+      { line: 1, video: 2 },
+      { line: 1, video: 3 },
+      { line: 2, seed: 7 },
+      { line: 2, video: 2, seed: 8 },
+    ]);
+    const error = { code: 'invalid_input', field: 'n', fix: expect.stringContaining('at most 10') };
+    expect(refused.requests()).toMatchObject([
+      { line: 1, error },
+      { line: 2, error },
+    ]);
+  });
+
   it('keeps what lines choose of the package, and refuses by line what it cannot make', async () => {
     // Prepare
     const own = '{"prompt":"a","guidance_scale":3,"num_frames":16}';

@@ -258,9 +258,9 @@ describe('an embedded backfill', () => {
     const folder = await temporaryFolder();
     const video = new FakeVideoModel();
     const before = await open(folder, video);
-    const backfillId = await create(before, [...[1, 2, 3].map(prompt), 'nonsense'], {
-      concurrency: 1,
-    });
+    const several = JSON.stringify({ prompt: 'a red ball', seed: 7, n: 2 });
+    const lines = [prompt(1), several, prompt(3), 'nonsense'];
+    const backfillId = await create(before, lines, { concurrency: 1 });
     const second = Promise.withResolvers<void>();
     before.backfills.onLine(backfillId, () => second.resolve());
     await before.backfills.start(backfillId);
@@ -276,16 +276,22 @@ describe('an embedded backfill', () => {
 
     // Assess
     expect(left!.status).toBe('running');
-    expect(ended.status).toBe('completed');
-    expect(await linesOf(after, backfillId)).toMatchObject([
+    expect(ended).toMatchObject({ status: 'completed', lines: 5 });
+    const made = await linesOf(after, backfillId);
+    expect(made).toMatchObject([
       { line: 1, status: 'completed', alreadyThere: false },
       { line: 2, status: 'completed', alreadyThere: false },
+      { line: 2, video: 2, status: 'completed', alreadyThere: false },
       { line: 3, status: 'completed', alreadyThere: false },
       { line: 4, status: 'failed' },
     ]);
+    const jobs = await Promise.all(
+      made.slice(1, 3).map((line) => after.table.getJob(line.videoId!)),
+    );
+    expect(jobs.map((job) => job?.seed)).toEqual([7, 8]);
     // The first line's two steps are not run again.
     expect(evaluations).toBeGreaterThanOrEqual(2);
-    expect(video.times.length).toBeLessThanOrEqual(evaluations + 2 * 2);
+    expect(video.times.length).toBeLessThanOrEqual(evaluations + 3 * 2);
   });
 
   it('ends one that a process before left, when it is stopped and not gone on with', async () => {

@@ -147,9 +147,18 @@ export function backfillsContract(
       });
 
       await open().putLine(failed);
+      for (const video of [10, 2]) await open().putLine(lineOf(backfillId, 10, { video }));
 
       const lines = await collect(open().listLines(backfillId));
-      expect(lines.map(({ line }) => line)).toEqual([1, 2, 10, 11, 100]);
+      expect(lines.map(({ line, video = 1 }) => [line, video])).toEqual([
+        [1, 1],
+        [2, 1],
+        [10, 1],
+        [10, 2],
+        [10, 10],
+        [11, 1],
+        [100, 1],
+      ]);
       expect(lines[0]).toEqual(lineOf(backfillId, 1));
       expect(lines[1]).toEqual(failed);
       expect(await collect(open().listLines((await created()).backfillId))).toEqual([]);

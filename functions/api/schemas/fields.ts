@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_VIDEOS_OF_A_REQUEST } from '#core/capabilities.ts';
 import { storedNumber } from '#core/decimals.ts';
 import { InvalidInputError, messageWithFix } from '#core/errors.ts';
 import { CACHE_MODES, SCOPES } from '#core/generation.ts';
@@ -99,9 +100,13 @@ export const choiceFields = {
     .meta({ description: 'Frames per second; must be what the model makes.' }),
   width: pixels.meta({ description: 'Pixels of the file; must be what the model makes.' }),
   height: pixels.meta({ description: 'Pixels of the file; must be what the model makes.' }),
-  n: z.int().min(1).meta({
-    description: 'Videos; must be 1. Send a request for each, or all of them as a backfill.',
-  }),
+  n: z
+    .int()
+    .min(1)
+    .meta({
+      maximum: MAX_VIDEOS_OF_A_REQUEST,
+      description: `Videos of this prompt, at most ${MAX_VIDEOS_OF_A_REQUEST} (default 1); their seeds count up from \`seed\`.`,
+    }),
 };
 
 /** What the dialect does not have, and how a caller may give it: beside the rest or in `extra_params`. */

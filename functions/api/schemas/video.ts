@@ -188,6 +188,9 @@ export type WireVideo = z.infer<typeof videoSchema>;
 
 export const videoListSchema = listOf(videoSchema).meta({ id: 'VideoList' });
 
+/** What a request is answered: one video, or the list of those that it asks for. */
+export const videoOrListSchema = z.union([videoSchema, videoListSchema]);
+
 export const deletedVideoSchema = z
   .strictObject({
     id: videoIdField,
