@@ -19,6 +19,7 @@ import {
   type LoadedCalibration,
 } from '#models/package-calibration.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import type { PromptReader } from '#models/tokenizer.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
@@ -53,6 +54,7 @@ export interface Services {
   objects: Pick<ObjectStore, 'head'>;
   embedder: TextEmbedder;
   splitter: PromptSplitter;
+  reader: PromptReader;
   calibration: Calibration;
   /** Of the package. Entries and vectors are looked up and stored inside that of their request (`partitionOf`). */
   compatibilityKey: string;

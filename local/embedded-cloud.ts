@@ -307,7 +307,7 @@ class LocalCloud implements EmbeddedCloud {
     const rules = reuseRules(models.modelPackage, models.calibration);
     this.compatibilityKey = rules.compatibilityKey;
 
-    const { embedder, splitter } = models;
+    const { embedder, splitter, reader } = models;
     const { tenants, backfills, notifications } = options;
     const services: Services = {
       table,
@@ -315,6 +315,7 @@ class LocalCloud implements EmbeddedCloud {
       objects,
       embedder,
       splitter,
+      reader,
       ...rules,
       tenants,
       backfills,

@@ -6,6 +6,7 @@ import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import type { PromptReader } from '#models/tokenizer.ts';
 
 /** A model package at work. */
 export interface EmbeddedModels {
@@ -13,6 +14,7 @@ export interface EmbeddedModels {
   calibration: LoadedCalibration;
   embedder: TextEmbedder;
   splitter: PromptSplitter;
+  reader: PromptReader;
   video: VideoModel;
 }
 

@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { promptWarnings } from '#core/prompt-warnings.ts';
+import { negativePromptWarnings, promptWarnings } from '#core/prompt-warnings.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';
@@ -15,9 +15,10 @@ import { embedPrompt } from './embed-prompt.ts';
  * kept with the job.
  */
 export function createEmbedHandler(
-  services: Pick<Services, 'table' | 'embedder' | 'splitter'> & Pick<MeteringServices, 'telemetry'>,
+  services: Pick<Services, 'table' | 'embedder' | 'splitter' | 'reader'> &
+    Pick<MeteringServices, 'telemetry'>,
 ): (input: EmbedInput) => Promise<EmbedOutput> {
-  return namingErrors(({ request: { videoId, prompt } }) =>
+  return namingErrors(({ request: { videoId, prompt, negativePrompt } }) =>
     StepMeter.run('embed', services, videoId, async (meter) => {
       const job = await services.table.startJob(videoId);
       meter.attempt = job.attempt;
@@ -25,7 +26,13 @@ export function createEmbedHandler(
         throw new FlexCacheError('cancelled', 'the request was cancelled before it began');
       }
       const embedding = await embedPrompt(services, prompt);
-      const warnings = embedding.reading === undefined ? [] : promptWarnings(embedding.reading);
+      const { reading } = embedding;
+      const warnings = [
+        ...(reading === undefined ? [] : promptWarnings(reading)),
+        ...(negativePrompt === undefined
+          ? []
+          : negativePromptWarnings(services.reader.readingOf(negativePrompt))),
+      ];
       if (warnings.length > 0) await services.table.warnOfPrompt(videoId, warnings);
       const { seconds, startedAt } = meter;
       await meter.enter();

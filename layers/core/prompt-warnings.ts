@@ -1,10 +1,10 @@
 import type { PromptReading } from './generation.ts';
 
-export const PROMPT_WARNING_CODES = ['prompt_cut', 'unknown_words'] as const;
+export const PROMPT_WARNING_CODES = ['prompt_cut', 'unknown_words', 'negative_prompt_cut'] as const;
 
 /** Something of a prompt that its video cannot show. */
 export interface PromptWarning {
-  /** `prompt_cut`: beyond the model's token limit. `unknown_words`: not in its vocabulary. */
+  /** `..._cut`: beyond the model's token limit. `unknown_words`: not in its vocabulary. */
   code: (typeof PROMPT_WARNING_CODES)[number];
   /** What was left out and what to do, in one sentence. */
   message: string;
@@ -16,20 +16,9 @@ export interface PromptWarning {
 const NAMED_WORDS = 8;
 
 /** What whoever asked should know of a prompt; nothing where its model took all of it in. */
-export function promptWarnings({
-  unknownWords,
-  cutTokens,
-  cutWords,
-}: PromptReading): PromptWarning[] {
-  const warnings: PromptWarning[] = [];
-  if (cutTokens > 0) {
-    const tokens = cutTokens === 1 ? '1 token' : `${cutTokens} tokens`;
-    warnings.push({
-      code: 'prompt_cut',
-      message: `the prompt is ${tokens} longer than the model takes; left out: ${listed(cutWords)}. Shorten the prompt`,
-      words: cutWords,
-    });
-  }
+export function promptWarnings(reading: PromptReading): PromptWarning[] {
+  const warnings = cutWarnings(reading, 'prompt_cut', 'prompt');
+  const { unknownWords, cutWords } = reading;
   const cut = new Set(cutWords);
   const unknown = unknownWords.filter((word) => !cut.has(word));
   if (unknown.length > 0) {
@@ -40,6 +29,22 @@ export function promptWarnings({
     });
   }
   return warnings;
+}
+
+/** What whoever asked should know of a negative prompt; what is unknown in it only leads away from nothing. */
+export function negativePromptWarnings(reading: PromptReading): PromptWarning[] {
+  return cutWarnings(reading, 'negative_prompt_cut', 'negative prompt');
+}
+
+function cutWarnings(
+  { cutTokens, cutWords }: PromptReading,
+  code: PromptWarning['code'],
+  name: string,
+): PromptWarning[] {
+  if (cutTokens === 0) return [];
+  const tokens = cutTokens === 1 ? '1 token' : `${cutTokens} tokens`;
+  const message = `the ${name} is ${tokens} longer than the model takes; left out: ${listed(cutWords)}. Shorten the ${name}`;
+  return [{ code, message, words: cutWords }];
 }
 
 function listed(words: readonly string[]): string {

@@ -3,7 +3,7 @@ import { segmentPrompt, spokenWords, type Segment } from '#core/prompt-segments.
 import type { WordLabel } from './label-words.ts';
 import { partPhrases, type PromptParts, type PromptSplitter } from './prompt-splitter.ts';
 import { isClothing, isManner, isSceneWord, isStyleWord, isSurrounding } from './scene-words.ts';
-import type { PromptTokenizer } from './tokenizer.ts';
+import type { PromptReader } from './tokenizer.ts';
 
 /**
  * Splits a prompt by a parser of English (compromise), for packages whose networks label no tokens: the clause is the object
@@ -13,9 +13,9 @@ import type { PromptTokenizer } from './tokenizer.ts';
  * Prompts in other languages have no preposition that it knows: they are the object as a whole.
  */
 export class ParserPromptSplitter implements PromptSplitter {
-  readonly #tokenizer: Pick<PromptTokenizer, 'readingOf'>;
+  readonly #tokenizer: PromptReader;
 
-  constructor(tokenizer: Pick<PromptTokenizer, 'readingOf'>) {
+  constructor(tokenizer: PromptReader) {
     this.#tokenizer = tokenizer;
   }
 

@@ -7,12 +7,13 @@ import type { TextEmbedderOptions } from './open-networks.ts';
 import { ParserPromptSplitter } from './parser-prompt-splitter.ts';
 import { ModelPromptSplitter, type PromptSplitter } from './prompt-splitter.ts';
 import { SentenceEmbedder } from './sentence-embedder.ts';
-import { PromptTokenizer } from './tokenizer.ts';
+import { PromptTokenizer, type PromptReader } from './tokenizer.ts';
 
 /** What reads the prompts of a package. */
 export interface PromptModels {
   embedder: BatchTextEmbedder;
   splitter: PromptSplitter;
+  reader: PromptReader;
 }
 
 /**
@@ -36,6 +37,7 @@ export async function openPromptModels(
       const labels = manifest.splitter?.labels;
       return {
         embedder,
+        reader: tokenizer,
         splitter:
           labels === undefined ? parser : new ModelPromptSplitter(embedder, tokenizer, labels),
       };
@@ -44,8 +46,9 @@ export async function openPromptModels(
       return {
         embedder: await SentenceEmbedder.ofPackage(modelPackage, options),
         splitter: parser,
+        reader: tokenizer,
       };
     case 'lexical':
-      return { embedder: new LexicalEmbedder(), splitter: parser };
+      return { embedder: new LexicalEmbedder(), splitter: parser, reader: tokenizer };
   }
 }

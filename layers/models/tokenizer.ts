@@ -24,6 +24,11 @@ export interface AlignedTokens extends Tokens {
   words: PromptWord[];
 }
 
+/** Knows what a package's denoiser takes in of a text. */
+export interface PromptReader {
+  readingOf(prompt: string): PromptReading;
+}
+
 type TextOptions = Pick<
   ModelManifest['text'],
   'maxTokens' | 'padId' | 'eosId' | 'addsSpecialTokens'
@@ -40,7 +45,7 @@ type TextOptions = Pick<
  * const tokenizer = await PromptTokenizer.open(modelPackage);
  * tokenizer.encode('a red ball').mask; // 1n, 1n, 1n, 0n, ...
  */
-export class PromptTokenizer {
+export class PromptTokenizer implements PromptReader {
   readonly #tokenizer: Tokenizer;
   readonly #maxTokens: number;
   readonly #paddingId: bigint;

@@ -7,10 +7,12 @@ import { DEMO_PACKAGE, useApi } from './fixture.ts';
 
 const api = useApi();
 
+const CUT = `a red ball ${'over a meadow '.repeat(10)}at dawn`;
+
 test.each([
-  ['a small red ball bouncing over a green meadow at noon', []],
+  [{ prompt: 'a small red ball bouncing over a green meadow at noon' }, []],
   [
-    'a Fluffy red quokka, fluffy and red, over a meadow',
+    { prompt: 'a Fluffy red quokka, fluffy and red, over a meadow' },
     [
       {
         code: 'unknown_words',
@@ -21,7 +23,7 @@ test.each([
     ],
   ],
   [
-    `a red ball ${'over a meadow '.repeat(10)}at dawn`,
+    { prompt: CUT },
     [
       {
         code: 'prompt_cut',
@@ -31,16 +33,28 @@ test.each([
       },
     ],
   ],
-])('a video says what of its prompt the model could not take in: %s', async (prompt, expected) => {
+  [
+    { prompt: 'a red ball', negative_prompt: CUT },
+    [
+      {
+        code: 'negative_prompt_cut',
+        message:
+          'the negative prompt is 3 tokens longer than the model takes; left out: "meadow", "at", "dawn". Shorten the negative prompt',
+        words: ['meadow', 'at', 'dawn'],
+      },
+    ],
+  ],
+  [{ prompt: 'a red ball', negative_prompt: 'a quokka' }, []],
+])('a video says what of its prompts the model could not take in: %j', async (asked, expected) => {
   // Prepare
   const { call, create, table, workflow } = api();
   const modelPackage = await loadManifest(DEMO_PACKAGE);
-  const { embedder, splitter } = await openPromptModels(modelPackage, { inThread: false });
-  const { id, warnings: before } = videoSchema.parse((await create({ prompt })).body);
+  const { embedder, splitter, reader } = await openPromptModels(modelPackage, { inThread: false });
+  const { id, warnings: before } = videoSchema.parse((await create(asked)).body);
   const { request } = workflow.started.at(-1)!;
 
   // Act
-  await createEmbedHandler({ table, embedder, splitter })({ request });
+  await createEmbedHandler({ table, embedder, splitter, reader })({ request });
   await embedder.close();
 
   // Assess

@@ -10,7 +10,12 @@ test('the command makes, repeats and lists a video on the embedded cloud and the
   const folder = await temporaryFolder();
   const flexcache = (...args: string[]): Promise<Outcome> =>
     startProcess(folder, args, {}, LAUNCHER).ended;
-  const request = { prompt: 'a small blue ball rising over the ocean at dawn', seed: 5, steps: 2 };
+  const request = {
+    prompt: 'a small blue ball rising over the ocean at dawn',
+    negative_prompt: `${'red star '.repeat(16)}snow`,
+    seed: 5,
+    steps: 2,
+  };
   await writeFile(join(folder, 'p.jsonl'), `${JSON.stringify(request)}\n`.repeat(2));
 
   const made = await flexcache('backfill', 'p.jsonl', '--json');
@@ -23,6 +28,8 @@ test('the command makes, repeats and lists a video on the embedded cloud and the
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(first).toMatchObject({ cache: { hit: 'miss', t0: 1 }, steps: { run: 2, full: 2 } });
+  const warnings = [{ code: 'negative_prompt_cut', words: ['snow'] }];
+  expect([first, repeated]).toMatchObject([{ warnings }, { warnings }]);
   expect(repeated).toMatchObject({
     cache: { hit: 'exact', donors: [{ id: first.id }] },
     steps: { run: 0 },

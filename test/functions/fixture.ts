@@ -9,6 +9,7 @@ import type { CommitInput, LookupInput } from '#functions/states.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
+import type { PromptReader } from '#models/tokenizer.ts';
 import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
@@ -42,6 +43,11 @@ export const halves: PromptSplitter = {
     const [objectPhrase = null, backgroundPhrase = null] = prompt.split(' over ');
     return { objectPhrase, backgroundPhrase };
   },
+};
+
+/** Of a model that takes in every text. */
+export const TAKES_ALL: PromptReader = {
+  readingOf: () => ({ unknownWords: [], cutTokens: 0, cutWords: [] }),
 };
 
 /** Answers what a test put in, whatever the vector; counts calls. */
@@ -112,6 +118,7 @@ export function servicesOn(
     objects: new FakeVideos(),
     embedder: new FakeEmbedder(),
     splitter: halves,
+    reader: TAKES_ALL,
     calibration: new DefaultCalibration({ whole: 0.8, object: 0.8, background: 0.8 }),
     compatibilityKey: COMPATIBILITY_KEY,
   };

@@ -2,7 +2,7 @@ import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { defaultCalibration } from '#models/package-calibration.ts';
 import { FakeVideoModel, MANIFEST, targetOf, THRESHOLDS } from '../denoiser/fakes.ts';
-import { halves } from '../functions/fixture.ts';
+import { halves, TAKES_ALL } from '../functions/fixture.ts';
 
 /** The vector of the video that is made of the text: a video shows its prompt, and no other text. */
 async function embedText(text: string) {
@@ -29,6 +29,7 @@ export function fakeModels(video = new FakeVideoModel()): EmbeddedModels {
     },
     embedder: { embedText, close: async () => {} },
     splitter: halves,
+    reader: TAKES_ALL,
     video,
   };
 }

@@ -156,7 +156,7 @@ export const videoSchema = z
         z.strictObject({
           code: z.enum(PROMPT_WARNING_CODES).meta({
             description:
-              '`prompt_cut`: beyond the token limit of the model. `unknown_words`: not in its vocabulary.',
+              '`prompt_cut`, `negative_prompt_cut`: beyond the token limit of the model. `unknown_words`: not in its vocabulary.',
           }),
           message: z.string(),
           words: z.array(z.string()).meta({ description: 'The words it is about, as written.' }),
@@ -164,7 +164,7 @@ export const videoSchema = z
       )
       .meta({
         description:
-          'What of the prompt the model could not take in; empty until the prompt was read and where it took in all.',
+          'What of the prompt and the negative prompt the model could not take in; empty until they were read and where it took in all.',
       }),
     seed: seedField,
     guidance_scale: z
