@@ -13,13 +13,13 @@ export function addCacheCommands(
   context: CliContext,
   exitWith: (code: ExitCode) => void,
 ): void {
-  const cache = program.command('cache').description('look into the cache');
+  const cache = program.command('cache').description('inspect and edit the cache');
   cache
     .command('ls')
     .description('list the entries')
     .option(...TABLE)
     .option('--json', 'print one JSON object an entry')
-    .option('--wide', 'every column, whole, however wide the terminal is')
+    .option('--wide', 'print all columns in full')
     .action(async (_, command: Command) => {
       exitWith(await listEntries(context, command.optsWithGlobals()));
     });
@@ -41,7 +41,7 @@ export function addCacheCommands(
       exitWith(await removeCacheEntry(context, id, command.optsWithGlobals()));
     });
   for (const [name, isPinned, description] of [
-    ['pin', true, 'keep one entry, whatever it costs'],
+    ['pin', true, 'protect an entry from eviction'],
     ['unpin', false, 'let one entry pay its rent again, or leave'],
   ] as const) {
     cache
@@ -57,10 +57,13 @@ export function addCacheCommands(
 
   program
     .command('evict')
-    .description('let go of entries that save less than they cost')
-    .option('--dry-run', 'say what would go, and change nothing')
-    .option('--explain <id>', 'say why one entry stays or leaves, in numbers, and change nothing')
-    .option('--budget <dollars>', 'what the cache may cost in rent, dollars a month')
+    .description('evict entries that cost more than they save')
+    .option('--dry-run', 'show what would be evicted, and change nothing')
+    .option(
+      '--explain <id>',
+      'explain with numbers why an entry stays or is evicted, and change nothing',
+    )
+    .option('--budget <dollars>', 'maximum storage cost of the cache, dollars a month')
     .option(...JSON_OBJECT)
     .action(async (_, command: Command) => {
       exitWith(await evict(context, command.optsWithGlobals()));
@@ -68,8 +71,8 @@ export function addCacheCommands(
 
   program
     .command('sweep')
-    .description('clear away objects, vectors and records that lost each other')
-    .option('--dry-run', 'say what would be done, and change nothing')
+    .description('delete orphaned objects, vectors and records')
+    .option('--dry-run', 'show what would be deleted, and change nothing')
     .option(...JSON_OBJECT)
     .action(async (_, command: Command) => {
       exitWith(await sweep(context, command.optsWithGlobals()));

@@ -11,18 +11,18 @@ export function addModelCommands(
 ): void {
   program
     .command('models')
-    .description('say what the model package makes, and what requests may choose')
+    .description('show what the model package generates and what requests may set')
     .option('--json', 'print one JSON object a model, as GET /v1/models has it')
     .action(async (_, command: Command) => {
       exitWith(await models(context, command.optsWithGlobals()));
     });
 
-  const model = program.command('model').description('look at a model package');
+  const model = program.command('model').description('inspect a model package');
   model
     .command('check')
-    .description('check a model package as the worker uses it: files, tokenizer, every network')
+    .description('check a model package: files, tokenizer, every network')
     .argument('[package]', 'folder of the model package (default: that of --model)')
-    .option('--files-only', 'run no network')
+    .option('--files-only', 'do not run the networks')
     .option('--json', 'print one JSON object')
     .action(async (directory: string | undefined, _, command: Command) => {
       const options = command.optsWithGlobals<CheckModelOptions>();

@@ -9,7 +9,9 @@ export function addPriceCommands(
   context: CliContext,
   exitWith: (code: ExitCode) => void,
 ): void {
-  const prices = program.command('prices').description('what costs are reckoned by');
+  const prices = program
+    .command('prices')
+    .description('show, check and update the price list used for cost estimates');
   const booksFolder = () =>
     new Option('--books <dir>', 'other books than those of here').hideHelp();
   const several = (value: string, before: string[] = []): string[] => [...before, value];
@@ -27,12 +29,8 @@ export function addPriceCommands(
     });
   prices
     .command('check')
-    .description('look for prices that cannot be, and for old ones; fails when one is wrong')
-    .option(
-      '--stale-months <n>',
-      'after how many months to name a price that nobody looked up',
-      '12',
-    )
+    .description('check for invalid and outdated prices; fails when one is invalid')
+    .option('--stale-months <n>', 'age in months at which an unverified price is reported', '12')
     .option('--json', 'print one JSON object a finding')
     .addOption(booksFolder())
     .action(async (_, command: Command) => {
@@ -40,11 +38,11 @@ export function addPriceCommands(
     });
   prices
     .command('update')
-    .description("hold a region's prices against AWS's price list; shows what differs")
+    .description("compare a region's prices with AWS's price list")
     .requiredOption('--region <name>', `one of ${PRICE_REGIONS.join(', ')}`)
     .option('--from <file>', 'an offer file, or an answer of GetProducts; may be repeated', several)
-    .option('--aws', 'ask AWS, with the credentials of this machine')
-    .option('--write', 'write what differs into the book')
+    .option('--aws', 'query AWS with the credentials of this machine')
+    .option('--write', 'write the differences into the price book')
     .option('--json', 'print one JSON object a price')
     .addOption(booksFolder())
     .action(async (_, command: Command) => {

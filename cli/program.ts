@@ -25,9 +25,9 @@ import { addTenantCommands } from './tenant-commands.ts';
 const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model', 'package');
 
 const MAX_REUSE_HELP =
-  'largest share of the denoising that reuse may skip, 0 (a video of its own) to 1 (default)';
+  'largest share of the denoising that reuse may skip, from 0 (no reuse) to 1 (default)';
 const MIN_SIMILARITY_HELP =
-  "least similarity of a video to start from, 0 to 1 (default: the model's thresholds alone)";
+  'minimum similarity of a donor, 0 to 1 (default: the thresholds of the model)';
 
 /** Runs one command line (without node and script) and says how to exit. Never throws. */
 export async function run(args: readonly string[], world: CliContext): Promise<ExitCode> {
@@ -57,12 +57,12 @@ export async function run(args: readonly string[], world: CliContext): Promise<E
 
 function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): Command {
   const program = new Command('flexcache')
-    .description('Text-to-video generation that starts from what it has already made.')
+    .description('Text-to-video generation with a cache of clean latents.')
     .version(packageJson.version)
-    .option('--state <dir>', 'folder of the cache and of all other state', '.flexcache')
+    .option('--state <dir>', 'folder of the cache and all other state', '.flexcache')
     .option('--model <dir>', 'folder of the model package', DEFAULT_MODEL)
     .addOption(
-      new Option('--provider <name>', 'what the models run on (default: cpu)').choices(
+      new Option('--provider <name>', 'execution provider (default: cpu)').choices(
         EXECUTION_PROVIDERS,
       ),
     )
@@ -76,22 +76,22 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('generate')
-    .description('make a video, or several of one prompt')
-    .argument('<prompt>', 'what the video shows')
-    .option('--seed <n>', 'which of its videos to make (default: random)')
-    .option('--n <n>', 'how many, with seeds that count up', '1')
+    .description('generate one video, or several of one prompt')
+    .argument('<prompt>', 'text prompt')
+    .option('--seed <n>', 'seed of the noise (default: random)')
+    .option('--n <n>', 'number of videos, with consecutive seeds', '1')
     .option('--cache <mode>', `one of ${CACHE_MODES.join(', ')} (default: auto)`)
     .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
-    .option('--negative-prompt <text>', "what it is not to show (default: the model's)")
+    .option('--negative-prompt <text>', "what the video should not show (default: the model's)")
     .option('--guidance-scale <n>', "scale of classifier-free guidance (default: the model's)")
-    .option('--size <size>', 'WIDTHxHEIGHT; what the model makes')
-    .option('--num-frames <n>', 'what the model makes')
-    .option('--fps <n>', 'frames per second; what the model makes')
+    .option('--size <size>', 'WIDTHxHEIGHT, one that the model supports')
+    .option('--num-frames <n>', 'number of frames, as the model supports')
+    .option('--fps <n>', 'frames per second, as the model supports')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
     .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
     .option(
       '--out <file>',
-      'where to write it (default: flexcache-<id>.mp4); of several, FILE-1, FILE-2, ...',
+      'output file (default: flexcache-<id>.mp4); of several, FILE-1, FILE-2, ...',
     )
     .option('--json', 'print one JSON object')
     .action(async (prompt: string, _, command: Command) => {
@@ -100,10 +100,10 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('backfill')
-    .description('make a video of every line of a file; run again to go on where it stopped')
-    .argument('<file>', 'a prompt a line (.txt), or prompt, seed and other fields (.jsonl, .csv)')
-    .option('--out <dir>', 'where to write the videos', 'flexcache-videos')
-    .option('--concurrency <n>', 'videos in the making at once', '1')
+    .description('generate a video for each line of a file; run again to resume')
+    .argument('<file>', 'one prompt a line (.txt), or prompt, seed and other fields (.jsonl, .csv)')
+    .option('--out <dir>', 'output folder', 'flexcache-videos')
+    .option('--concurrency <n>', 'number of concurrent videos', '1')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
     .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
     .option('--json', 'print one JSON object a video')
@@ -121,24 +121,28 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('serve')
-    .description('answer the HTTP API, with a worker behind it; the first start prints a key')
-    .option('--port <n>', '0 for any that is free', String(DEFAULT_PORT))
+    .description('serve the HTTP API with an embedded worker; the first start prints an API key')
+    .option('--port <n>', 'port; 0 picks a free one', String(DEFAULT_PORT))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--public-url <url>', 'under which others reach it, where that differs')
-    .option('--allow-local-webhooks', 'let callers have webhooks sent to this machine', false)
-    .option('--cors-origin <origins...>', 'whose pages may call it from a browser; * for all', [])
-    .option('--evict-every <period>', 'how often the cache is weighed', '1h')
-    .option('--sweep-every <period>', 'how often what lost each other is cleared away', '7d')
-    .option('--cache-budget <dollars>', 'what the cache may cost in rent, dollars a month')
-    .option('--no-retention', 'weigh and sweep on demand alone')
+    .option('--public-url <url>', 'URL under which clients reach the server, where it differs')
+    .option('--allow-local-webhooks', 'allow webhooks to addresses of this machine', false)
+    .option(
+      '--cors-origin <origins...>',
+      'origins allowed to call the API from a browser; * for all',
+      [],
+    )
+    .option('--evict-every <period>', 'how often eviction runs', '1h')
+    .option('--sweep-every <period>', 'how often orphans are deleted', '7d')
+    .option('--cache-budget <dollars>', 'maximum storage cost of the cache, dollars a month')
+    .option('--no-retention', 'run evict and sweep on demand only')
     .action(async (_, command: Command) => {
       exitWith(await serve(context, command.optsWithGlobals()));
     });
 
   program
     .command('doctor')
-    .description('check what a run depends on')
-    .option('--deep', 'read and check everything that is stored, too')
+    .description('check the environment')
+    .option('--deep', 'also read and verify all stored data')
     .option('--json', 'print one JSON object')
     .action(async (_, command: Command) => {
       exitWith(await doctor(context, command.optsWithGlobals()));
@@ -146,9 +150,9 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('install-gpu')
-    .description("put CUDA's execution provider beside onnxruntime (Linux x64) and try it")
-    .option('--wheel <file>', 'the wheel, where it is there already (default: pip downloads it)')
-    .option('--force', 'install it again where it is there')
+    .description('install the CUDA execution provider of onnxruntime (Linux x64) and test it')
+    .option('--wheel <file>', 'local wheel file (default: pip downloads it)')
+    .option('--force', 'reinstall')
     .option('--json', 'print one JSON object')
     .action(async (_, command: Command) => {
       exitWith(await installGpu(context, command.optsWithGlobals()));
@@ -156,9 +160,11 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
 
   program
     .command('demo')
-    .description('fill an empty cache from a shipped list and write a page that shows it')
+    .description(
+      'generate a sample list of prompts into an empty cache and write a page with the results',
+    )
     .option('--out <dir>', 'folder of the page, the videos and the state', 'flexcache-demo')
-    .option('--fresh', 'begin anew although the last demo was interrupted')
+    .option('--fresh', 'start over after an interrupted demo')
     .addOption(new Option('--prompts <file>', 'another list').hideHelp())
     .action(async (_, command: Command) => {
       exitWith(await demo(context, command.optsWithGlobals()));

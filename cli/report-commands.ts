@@ -9,10 +9,10 @@ const FROM = [
   'first day, like 2026-11-22, UTC (default: 30 days up to --to)',
 ] as const;
 const TO = ['--to <day>', 'last day (default: today)'] as const;
-const REGION = ['--region <name>', "whose prices to take (default: the deployment's)"] as const;
+const REGION = ['--region <name>', "region of the price list (default: the deployment's)"] as const;
 const OVERRIDE = [
   '--override <id=dollars>',
-  'a measured price in the place of the listed; may be given again',
+  'replace a list price; repeatable',
   (value: string, before: string[] = []) => [...before, value],
 ] as const;
 const TABLE = ['--table <name>', 'a deployed table instead of the state folder'] as const;
@@ -25,18 +25,18 @@ export function addReportCommands(
 ): void {
   program
     .command('report')
-    .description('say what videos, machines and storage have cost, and what reuse saved')
+    .description('show what videos, machines and storage cost, and what reuse saved')
     .option('--by <what>', `one row for each: ${GROUPINGS.join(', ')}`, 'day')
     .option(...FROM)
     .option(...TO)
-    .option('--tenant <name>', 'the videos of one tenant alone')
+    .option('--tenant <name>', 'only the videos of this tenant')
     .option(...REGION)
     .option(...OVERRIDE)
     .addOption(
-      new Option('--format <name>', 'how to write it').choices(REPORT_FORMATS).default('table'),
+      new Option('--format <name>', 'output format').choices(REPORT_FORMATS).default('table'),
     )
     .addOption(new Option('--json', 'the same as --format json').conflicts('format'))
-    .option('--out <file>', 'where to write it (default: print it)')
+    .option('--out <file>', 'output file (default: print it)')
     .option(...TABLE)
     .action(async (_, command: Command) => {
       exitWith(await report(context, command.optsWithGlobals()));
@@ -44,11 +44,11 @@ export function addReportCommands(
 
   program
     .command('reconcile')
-    .description('set what AWS has billed beside the report of the same days, and explain the rest')
+    .description('compare an AWS bill with the report of the same days, and explain the difference')
     .argument('<file>', 'a Cost and Usage Report (CUR 2.0) as CSV, plain or gzipped')
     .option('--from <day>', "first day, like 2026-11-22, UTC (default: the file's)")
     .option('--to <day>', "last day (default: the file's)")
-    .option('--tag <key=value>', 'only what carries this tag, as project=flexcache')
+    .option('--tag <key=value>', 'only line items with this tag, like project=flexcache')
     .option(...REGION)
     .option(...OVERRIDE)
     .option(...TABLE)

@@ -21,14 +21,14 @@ export function addSimulationCommands(
   const profiles = VIDEO_PROFILES.map(({ name }) => name).join(', ');
   program
     .command('simulate')
-    .description('say what a trace would have cost with other caches, without a GPU')
+    .description('estimate what a trace costs with other caches and policies, without a GPU')
     .argument('<trace>', 'requests with their times (.jsonl), or prompts (.txt, .csv)')
     .option('--policies <names>', `some of ${POLICY_NAMES.join(', ')}`, POLICY_NAMES.join(','))
     .option('--capacity <list>', 'entries, bytes (5MB), shares (10%) or unlimited', 'unlimited')
     .option('--tier <list>', 'object, fast or both', 'object')
     .option('--fast-size <size>', 'of the fast tier: entries, bytes or a share', '1%')
     .addOption(
-      new Option('--prices <region>', 'whose prices')
+      new Option('--prices <region>', 'region of the price list')
         .choices(PRICE_REGIONS)
         .default(DEFAULT_PRICE_REGION),
     )
@@ -39,34 +39,32 @@ export function addSimulationCommands(
       '480p-1.3b',
     )
     .option('--embedder <dir>', 'a sentence encoder, for prompts that are not of the demo world')
-    .option('--thresholds <list>', 'cosines from which prompts stand in, e.g. whole=0.95')
-    .option('--embeddings <file>', 'where vectors are kept (default: beside the trace), or none')
+    .option('--thresholds <list>', 'minimum cosine similarity for a hit, e.g. whole=0.95')
+    .option('--embeddings <file>', 'file that caches vectors (default: beside the trace), or none')
     .addOption(
-      new Option('--scope <scope>', 'whose entries serve whom').choices(SCOPES).default('tenant'),
+      new Option('--scope <scope>', 'who may reuse an entry').choices(SCOPES).default('tenant'),
     )
     .addOption(
-      new Option('--storage-class <class>', 'where latents lie')
+      new Option('--storage-class <class>', 'storage class of latents')
         .choices(STORAGE_CLASSES)
         .default('INTELLIGENT_TIERING'),
     )
     .option('--rate <n>', 'requests a day, where the file has no times', RATE[2])
-    .option('--seed <n>', 'draws the order of the shuffled control', '1')
-    .option('--shuffle', 'replay everything in that order')
+    .option('--seed <n>', 'seed of the shuffled order', '1')
+    .option('--shuffle', 'replay all requests in shuffled order')
     .addOption(
-      new Option('--format <format>', 'how to print it')
-        .choices(SIMULATION_FORMATS)
-        .default('table'),
+      new Option('--format <format>', 'output format').choices(SIMULATION_FORMATS).default('table'),
     )
     .addOption(new Option('--json', 'the same as --format json').conflicts('format'))
-    .option('--out <file>', 'where to write it (default: standard output)')
+    .option('--out <file>', 'output file (default: standard output)')
     .action(async (file: string, _, command: Command) => {
       exitWith(await simulate(context, file, command.optsWithGlobals()));
     });
 
-  const trace = program.command('trace').description('make traces for simulate');
+  const trace = program.command('trace').description('generate traces for simulate');
   trace
     .command('generate')
-    .description('make up requests of users of the demo world; docs/simulate.md has the sources')
+    .description('generate requests of users of the demo world; docs/simulate.md has the sources')
     .requiredOption('--requests <n>', 'how many')
     .option('--seed <n>', 'the same seed makes the same trace', '1')
     .option('--start <time>', 'of the first day', DEFAULTS.start)
@@ -81,7 +79,7 @@ export function addSimulationCommands(
     .option('--same-seed <n>', `of repeats, with the seed (default: ${DEFAULTS.sameSeedShare})`)
     .option('--details <n>', `details of a first prompt (default: ${DEFAULTS.detailShare})`)
     .option('--diurnal <n>', `how much days differ from nights (default: ${DEFAULTS.diurnal})`)
-    .requiredOption('--out <file>', 'where to write it')
+    .requiredOption('--out <file>', 'output file')
     .action(async (_, command: Command) => {
       exitWith(await generateTraceFile(context, command.optsWithGlobals()));
     });
@@ -91,7 +89,7 @@ export function addSimulationCommands(
     .argument('<file>', 'a prompt a line (.txt), or prompt and seed (.jsonl, .csv)')
     .option(...RATE)
     .option('--start <time>', 'of the first request', ASSUMED_START)
-    .requiredOption('--out <file>', 'where to write it')
+    .requiredOption('--out <file>', 'output file')
     .action(async (file: string, _, command: Command) => {
       exitWith(await importTraceFile(context, file, command.optsWithGlobals()));
     });

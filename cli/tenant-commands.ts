@@ -5,7 +5,7 @@ import { setTenantLimits, showTenant } from './commands/tenants.ts';
 import type { CliContext, ExitCode } from './context.ts';
 
 const TABLE = ['--table <name>', 'a deployed table instead of the state folder'] as const;
-const TENANT = ['--tenant <name>', 'whose keys', DEFAULT_TENANT] as const;
+const TENANT = ['--tenant <name>', 'tenant of the keys', DEFAULT_TENANT] as const;
 const JSON_OBJECT = ['--json', 'print one JSON object'] as const;
 
 /** Adds `keys` and `tenants`: who may call the API, and how much of it they may use. */
@@ -14,11 +14,11 @@ export function addTenantCommands(
   context: CliContext,
   exitWith: (code: ExitCode) => void,
 ): void {
-  const keys = program.command('keys').description('keys of the API');
+  const keys = program.command('keys').description('manage API keys');
   keys
     .command('create')
-    .description('make a key, and its tenant when there is none; the key is shown this once')
-    .requiredOption('--name <name>', 'what to call it')
+    .description('create a key, and its tenant if it does not exist; the key is shown only once')
+    .requiredOption('--name <name>', 'name of the key')
     .option(...TENANT)
     .option(...TABLE)
     .option(...JSON_OBJECT)
@@ -36,7 +36,7 @@ export function addTenantCommands(
     });
   keys
     .command('revoke')
-    .description('let nobody in with this key any more')
+    .description('revoke a key')
     .argument('<id>')
     .option(...TENANT)
     .option(...TABLE)
@@ -45,12 +45,12 @@ export function addTenantCommands(
       exitWith(await revokeKey(context, id, command.optsWithGlobals()));
     });
 
-  const tenants = program.command('tenants').description('what tenants may use');
+  const tenants = program.command('tenants').description('show and set the limits of tenants');
   tenants
     .command('show')
     .description('show the limits of a tenant and what it has used')
     .argument('<tenant>')
-    .option('--secret', 'show what its webhooks are signed with, too')
+    .option('--secret', 'also show the secret that signs its webhooks')
     .option(...TABLE)
     .option(...JSON_OBJECT)
     .action(async (tenant: string, _, command: Command) => {
@@ -58,10 +58,10 @@ export function addTenantCommands(
     });
   tenants
     .command('set')
-    .description('set limits of a tenant; those that are not given stay')
+    .description('set limits of a tenant; others stay as they are')
     .argument('<tenant>')
-    .option('--requests-per-minute <n>', 'requests that make videos, or none for no limit')
-    .option('--concurrent-jobs <n>', 'videos under way at once, or none')
+    .option('--requests-per-minute <n>', 'video requests per minute, or none for no limit')
+    .option('--concurrent-jobs <n>', 'concurrent videos, or none')
     .option('--dollars-per-day <amount>', 'dollars a day (UTC), or none')
     .option(...TABLE)
     .option(...JSON_OBJECT)

@@ -49,7 +49,7 @@ export class RetentionStack extends Stack {
       timeout: LONGEST,
     });
     this.sweep = new HouseFunction(this, 'Sweep', {
-      description: 'Clears away objects, vectors and records that lost each other',
+      description: 'Deletes orphaned objects, vectors and records',
       folder: 'sweep',
       environment,
       memoryMegabytes: SWEEP_MEMORY_MEGABYTES,
@@ -67,7 +67,7 @@ export class RetentionStack extends Stack {
     });
     this.#allow(storage, workflow);
     new HouseSchedule(this, 'EvictSchedule', {
-      description: 'When entries are weighed',
+      description: 'When eviction runs',
       expression: evictSchedule,
       function: this.evict,
     });

@@ -102,7 +102,7 @@ const KNOBS = {
     optional(z.enum(PRICE_REGIONS)),
     null,
     `${PRICE_REGIONS.join(', ')}, or null`,
-    'Whose prices costs are reckoned by. Null: those of `region`; where that is null too, those of the region in which a function runs, or us-east-1 where that has no price book.',
+    'Region of the price book for cost estimates. Null: `region`; where that is null too, the region in which a function runs, or us-east-1 where that has no price book.',
   ),
   priceOverrides: knob(
     optional(z.string().refine(areMeasuredPrices)),
@@ -156,7 +156,7 @@ const KNOBS = {
     instanceTypes,
     ['g6.xlarge', 'g5.xlarge'],
     INSTANCE_TYPES_EXPECTED,
-    'Machines for videos that somebody waits for, first choice first.',
+    'Instance types of the interactive pool, first choice first.',
   ),
   interactivePurchase: knob(
     z.enum(['on-demand', 'spot']),
@@ -168,7 +168,7 @@ const KNOBS = {
     integer(1, 100),
     2,
     'a whole number, 1 to 100',
-    'Most workers for videos that somebody waits for; each takes a machine.',
+    'Maximum workers of the interactive pool; each takes a machine.',
   ),
   idleMinutes: knob(
     integer(1, 720),
@@ -180,7 +180,7 @@ const KNOBS = {
     instanceTypes,
     ['g6.xlarge', 'g5.xlarge', 'g4dn.xlarge'],
     INSTANCE_TYPES_EXPECTED,
-    'Machines for backfills; the Spot market is asked for whichever is cheapest to keep.',
+    'Instance types of the backfill pool; Spot picks the one with the best price and capacity.',
   ),
   backfillPurchase: knob(
     z.enum(['spot-then-on-demand', 'spot', 'on-demand']),
@@ -192,7 +192,7 @@ const KNOBS = {
     integer(1, 1000),
     4,
     'a whole number, 1 to 1000',
-    'Most workers for backfills.',
+    'Maximum workers of the backfill pool.',
   ),
   workerMemoryMebibytes: knob(
     integer(2048, 1_048_576),
@@ -258,7 +258,7 @@ const KNOBS = {
     optional(list(z.string().refine(isCorsOrigin))),
     null,
     'origins such as https://app.example.com separated by commas, * for all, or null',
-    "Whose pages may call the API from a browser. Null: nobody's.",
+    'Origins allowed to call the API from a browser. Null: none.',
   ),
   apiDomain: knob(
     optional(z.string().regex(/^([a-z0-9-]+\.)+[a-z]{2,}$/)),
@@ -282,7 +282,7 @@ const KNOBS = {
     schedule,
     'cron(0 3 ? * SUN *)',
     SCHEDULE_EXPECTED,
-    'When objects, vectors and records that lost each other are cleared away.',
+    'When orphaned objects, vectors and records are deleted.',
   ),
   reportSchedule: knob(
     schedule,
@@ -306,19 +306,19 @@ const KNOBS = {
     flag,
     'false',
     'true or false',
-    'True lets go of what other model packages have left behind. False: they pay their rent or leave like the rest.',
+    'True evicts entries of other model packages. False: they are kept or evicted like the rest.',
   ),
   alarmEmail: knob(
     optional(z.email()),
     null,
     'an e-mail address, or null',
-    'Who is told of alarms and of the budget. Null: nobody; the alarms are there to be looked at.',
+    'Email address for alarms and the budget. Null: none; alarms are visible in CloudWatch only.',
   ),
   monthlyBudgetUsd: knob(
     optional(number(z.number().positive().max(10_000_000))),
     100,
     'dollars, or null for no budget',
-    'Dollars a month tagged `project=flexcache` at 80 % and at the forecast 100 % of which `alarmEmail` is told.',
+    'Monthly budget of what is tagged `project=flexcache`; `alarmEmail` is notified at 80 % and at a forecast of 100 %.',
   ),
   idleGpuHoursAlarm: knob(
     integer(1, 10_000),

@@ -68,7 +68,7 @@ export interface EmbeddedBackfillsOptions {
 interface Running {
   execution: MachineExecution;
   draining: AbortController;
-  /** Ids of the videos in the making. */
+  /** Ids of the videos in progress. */
   videoIds: Set<string>;
   ended: Promise<Backfill>;
 }

@@ -44,7 +44,7 @@ export async function backfill(
     const stopListening = context.onInterrupt(() => {
       if (stop.signal.aborted) return;
       stop.abort();
-      context.stderr.write('flexcache: stopping after the videos that are in the making\n');
+      context.stderr.write('flexcache: finishing the videos in progress, then stopping\n');
     });
     try {
       await runBatch({

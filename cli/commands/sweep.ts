@@ -9,7 +9,7 @@ export interface SweepOptions extends GlobalOptions {
   json?: boolean;
 }
 
-/** Clears away objects, vectors and records that lost each other. */
+/** Deletes orphaned objects, vectors and records. */
 export async function sweep(context: CliContext, options: SweepOptions): Promise<ExitCode> {
   const { dryRun = false, json = false } = options;
   return withRetention(context, options, async (retention, signal) => {

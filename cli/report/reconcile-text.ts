@@ -107,7 +107,7 @@ export function reconcileTable(reconciliation: Reconciliation): string {
   function less(group: ComparedGroup): string {
     if (group === 'storage')
       return `a pass measures what is there at its end${measuredShare(report)}`;
-    return 'a bill that is not final yet, another account, or work of the embedded worker, which nobody bills';
+    return 'a bill that is not final yet, another account, or unbilled work of the embedded worker';
   }
 }
 

@@ -16,7 +16,7 @@ export function remarksOf(report: Report): string[] {
   const { region, asOf, tenant, storage, days, prices, videos } = report;
   const remarks = [
     `List prices of ${region} as of ${asOf}, without volume discounts, free allowances and tax; each video by the prices of the day on which it was asked for.`,
-    'Work of the embedded worker, which nobody bills, is priced as the book’s reference machine.',
+    'Work of the embedded worker is not billed: it is priced as the reference machine of the price book.',
   ];
   if (tenant !== null) {
     remarks.push(
@@ -37,7 +37,7 @@ export function remarksOf(report: Report): string[] {
   const uncertain = prices.filter(({ isUncertain }) => isUncertain);
   if (uncertain.length > 0) {
     remarks.push(
-      `Prices that nobody has held against a price list: ${[...new Set(uncertain.map(({ id }) => id))].join(', ')}.`,
+      `Prices not verified against a price list: ${[...new Set(uncertain.map(({ id }) => id))].join(', ')}.`,
     );
   }
   return remarks;

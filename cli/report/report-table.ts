@@ -81,7 +81,7 @@ function summary(report: Report): string {
     ],
     ['GPU', usd(videos.gpu)],
     ['requests', usd(videos.requests)],
-    ['total', `${usd(videos.total)}, of which ${usd(videos.wasted)} came to nothing`],
+    ['total', `${usd(videos.total)}, of which ${usd(videos.wasted)} is waste`],
     ['saved', `${usd(videos.saved)} of ${usd(videos.full)} without reuse`],
     [
       'idle',

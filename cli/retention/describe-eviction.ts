@@ -26,16 +26,16 @@ export function describeEviction({ weighing, finishing }: EvictOutcome): string[
 }
 
 function describeWeighing(weighing: Weighing): string[] {
-  if (weighing.outcome === 'busy') return [line('weighed', 'nothing: another pass is at work')];
+  if (weighing.outcome === 'busy') return [line('evaluated', 'nothing: another pass is running')];
   if (weighing.outcome === 'not-due') {
-    return [line('weighed', `nothing: the next pass is due ${weighing.nextAt}`)];
+    return [line('evaluated', `nothing: the next pass is due ${weighing.nextAt}`)];
   }
   const { run, rentPerMonthUsd } = weighing;
   const { isDryRun, isComplete, counts } = run;
   const unreadable = counts['unreadable'] ?? 0;
   const rent = (amount: number): string => `${dollars(amount)} of rent a month`;
   return [
-    line('weighed', sumOf(run, [...STAYS, ...EVICTION_REASONS])),
+    line('evaluated', sumOf(run, [...STAYS, ...EVICTION_REASONS])),
     line(isDryRun ? 'would keep' : 'kept', `${sumOf(run, STAYS)}, ${rent(rentPerMonthUsd)}`),
     ...reasons(run, STAYS),
     line(

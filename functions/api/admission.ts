@@ -191,7 +191,7 @@ async function takePlace(
   throw new ApiError(
     429,
     'too_many_jobs',
-    `${limit} videos are in the making, which is all that may be at once: wait until one has ended`,
+    `${limit} videos are in progress, the concurrency limit: wait until one has ended`,
     { headers: { 'retry-after': String(PLACE_RETRY_SECONDS) } },
   );
 }

@@ -128,7 +128,7 @@ const cancelBackfill = endpoint({
   tag: 'backfills',
   summary: 'Cancel a backfill',
   description:
-    'No further line is begun, and what is in the making is cancelled. Videos that are made stay. One that has ended stays as it is.',
+    'No further line is started, and videos in progress are cancelled. Completed videos stay. A backfill that has ended stays as it is.',
   answer: { status: 200, description: 'The backfill.', schema: backfillSchema },
   errors: [404],
   async handle({ services, caller, id }) {

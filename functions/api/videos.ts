@@ -163,7 +163,7 @@ const deleteVideo = endpoint({
   path: '/v1/videos/{id}',
   operationId: 'deleteVideo',
   tag: 'videos',
-  summary: 'Delete a video, or cancel it while it is in the making',
+  summary: 'Delete a video, or cancel it while it is in progress',
   description:
     'A video that is not finished is cancelled: the worker stops within one step, nothing is cached, and the video can still be read, however often the request is sent. A finished one is gone: for its owner at once, and from the cache, so that nothing is made from it any more.',
   answer: { status: 200, description: 'What was done.', schema: deletedVideoSchema },

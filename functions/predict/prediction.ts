@@ -12,7 +12,7 @@ export interface PredictionQuestion {
   tenant: string;
   source: BackfillSource;
   defaults: BackfillDefaults;
-  /** Videos in the making at once: so many are begun before the first of them can be a donor. */
+  /** Videos in progress at once: so many are begun before the first of them can be a donor. */
   concurrency: number;
   /** Pico-dollars a day in digits; null is no limit. */
   budgetPerDay: string | null;

@@ -10,5 +10,5 @@ export const EVICTION_GRACE_MILLISECONDS = 30 * 60 * 1000;
  */
 export const TOMBSTONE_MILLISECONDS = 24 * 60 * 60 * 1000;
 
-/** Objects younger than this may belong to a video in the making, whatever the table says of them. */
+/** Objects younger than this may belong to a video in progress, whatever the table says of them. */
 export const ORPHAN_AGE_MILLISECONDS = 24 * 60 * 60 * 1000;

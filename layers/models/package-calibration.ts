@@ -116,7 +116,7 @@ export function calibrationEvent({ file, advice }: Pick<LoadedCalibration, 'file
 }
 
 /** What is said of a package that brings no calibration. */
-export const NOT_CALIBRATED = 'none: conservative start points that nobody measured on this model';
+export const NOT_CALIBRATED = 'none: conservative start points, not measured on this model';
 
 const CALIBRATE = 'run `npx flexcache calibrate` on the package';
 

@@ -102,7 +102,7 @@ export function listedRegion(region: string): ListedRegion {
   if (known !== undefined) return known;
   throw new InvalidInputError(
     'region',
-    `nobody knows what the price list calls ${region}`,
+    `the price list's name of ${region} is unknown`,
     `use one of ${Object.keys(LISTED_REGIONS).join(', ')}`,
   );
 }

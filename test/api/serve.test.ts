@@ -123,7 +123,7 @@ describe('the official client', () => {
   );
 
   test(
-    'cancels a video in the making: no further step, no entry, no lease, no place',
+    'cancels a video in progress: no further step, no entry, no lease, no place',
     async () => {
       const { server, client: clientOf } = await serve(await temporaryFolder());
       const client = await clientOf('acme');

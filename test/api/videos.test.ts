@@ -744,7 +744,7 @@ describe('deleting', () => {
     expect(await services.tenants.getSpending(tenant, day)).toBe(0n);
   });
 
-  test('a video in the making sets its flag and stops its workflow; the worker does the rest', async () => {
+  test('a video in progress sets its flag and stops its workflow; the worker does the rest', async () => {
     const { call, create, workflow, table } = api();
     const { body } = await create();
     await table.startJob(body.id);

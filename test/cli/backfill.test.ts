@@ -130,7 +130,7 @@ test('when the cloud itself breaks, the backfill stops instead of failing every 
   expect(clouds[0]!.inputs).toHaveLength(2);
 });
 
-test('SIGINT finishes the video in the making, says how to go on, and the next run goes on', async () => {
+test('SIGINT finishes the video in progress, says how to go on, and the next run goes on', async () => {
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'p.txt'), 'a\nb\nc\nd\n');
   const environment = { FAKE_MILLISECONDS: '400' };

@@ -34,7 +34,7 @@ describe('flexcache evict', () => {
     expect(dryRun.stdout).toMatch(/^would drop {4}1 entries .+\$0\.0+\d{3} of rent a month$/m);
     expect(afterDryRun).toEqual(['READY', 'READY', 'READY']);
     expect([exitCode, stderr]).toEqual([0, '']);
-    expect(stdout).toMatch(/^weighed {7}3 entries with 300 bytes of latents$/m);
+    expect(stdout).toMatch(/^evaluated {5}3 entries with 300 bytes of latents$/m);
     expect(stdout).toMatch(/^kept {10}2 entries .+\$0\.0+\d{3} of rent a month$/m);
     expect(stdout).toMatch(/^ {14}1 are pinned$/m);
     expect(stdout).toMatch(/^dropped {7}1 entries .+\n {14}1 do not pay their rent$/m);

@@ -133,7 +133,7 @@ describe('predicting a backfill', () => {
   });
 
   test.each([1, 4, 8, 12])(
-    'with %i videos in the making at once has as many misses of 12 equal lines',
+    'with %i videos in progress at once has as many misses of 12 equal lines',
     async (concurrency) => {
       const prompts = Array.from({ length: 12 }, () => 'a ball over a meadow');
       const { hits } = await predict(prompts, { concurrency });

@@ -212,7 +212,7 @@ describe('an embedded backfill', () => {
     expect(await linesOf(cloud, backfillId)).toHaveLength(3);
   });
 
-  it('stops: no further line begins, and the video in the making is cancelled', async () => {
+  it('stops: no further line begins, and the video in progress is cancelled', async () => {
     // Prepare
     const video = new FakeVideoModel();
     const cloud = await open(await temporaryFolder(), video);
@@ -239,7 +239,7 @@ describe('an embedded backfill', () => {
     expect(await collect(cloud.table.scanEntries())).toEqual([]);
   });
 
-  it('drains: the video in the making is finished, and no further line begins', async () => {
+  it('drains: the video in progress is finished, and no further line begins', async () => {
     // Prepare
     const cloud = await open(await temporaryFolder());
     const backfillId = await create(cloud, [1, 2, 3].map(prompt), { concurrency: 1 });

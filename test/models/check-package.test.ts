@@ -209,7 +209,7 @@ describe('flexcache model check', () => {
       'textTower or embedder': expect.stringContaining('hashed words'),
       videoTower: expect.stringContaining('not compared with prompts'),
       splitter: expect.stringContaining('parser of English'),
-      'lookup.thresholds': expect.stringContaining('nobody measured'),
+      'lookup.thresholds': expect.stringContaining('not measured'),
       judge: expect.stringContaining('similarity alone'),
     });
   });

@@ -89,7 +89,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   },
 );
 
-test('SIGTERM lets a backfill finish the video in the making, and the rerun goes on from there', async () => {
+test('SIGTERM lets a backfill finish the video in progress, and the rerun goes on from there', async () => {
   const folder = await temporaryFolder();
   await writeList(folder, [
     { prompt: BALL, seed: 1, steps: 10 },

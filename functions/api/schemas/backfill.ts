@@ -93,7 +93,7 @@ export const createBackfillSchema = z
       .min(1)
       .max(MAX_CONCURRENCY)
       .optional()
-      .meta({ description: `Videos in the making at once (default ${DEFAULT_CONCURRENCY}).` }),
+      .meta({ description: `Concurrent videos (default ${DEFAULT_CONCURRENCY}).` }),
     tolerated_failure_percentage: boundedNumber(100)
       .optional()
       .meta({

@@ -181,7 +181,7 @@ export const costSchema = z
     }),
     wasted: dollarsField.meta({
       description:
-        'The part of `amount` that came to nothing: repeated steps, failed attempts, machines that were taken away.',
+        'The wasted part of `amount`: repeated steps, failed attempts, interrupted machines.',
     }),
     idle: dollarsField.meta({ description: 'Machines that waited for this video without work.' }),
     cold_start: dollarsField.meta({ description: 'Machines that started for this video.' }),
@@ -213,7 +213,7 @@ export const costSchema = z
       })
       .meta({
         description:
-          'The machine that finished the video; `is_reference` when nobody bills for the one that did the work, and its GPU seconds were given the list price of this one.',
+          'The machine that finished the video; `is_reference` when the machine is not billed and its GPU seconds are priced as this one.',
       }),
     prices: z.strictObject({ region: z.string(), as_of: z.string() }),
   })

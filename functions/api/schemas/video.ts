@@ -83,7 +83,7 @@ const cacheSchema = z
         z.strictObject({
           id: videoIdField
             .nullable()
-            .meta({ description: "Null for a video of somebody else's (scope `shared` only)." }),
+            .meta({ description: 'Null for a video of another tenant (scope `shared` only).' }),
           part: z.enum(LOOKUP_PARTS),
           similarity: z.number().min(-1).max(1),
         }),

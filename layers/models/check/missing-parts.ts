@@ -37,13 +37,13 @@ const OPTIONAL_PARTS: readonly {
   {
     name: 'lookup.thresholds',
     isThere: ({ lookup }) => lookup !== undefined,
-    without: 'thresholds are conservative ones that nobody measured on this package',
+    without: 'thresholds are conservative defaults, not measured on this package',
   },
   {
     name: 'judge',
     isThere: ({ files, judge }) => files.judge !== undefined && judge !== undefined,
     without:
-      'nobody looks at what a donor shows: donors are chosen by similarity alone, and no hit has the anchor place',
+      'donors are not verified by what they show: they are chosen by similarity alone, and no hit has the anchor place',
   },
 ];
 
