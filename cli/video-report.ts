@@ -13,7 +13,7 @@ import type {
 import type { PromptWarning } from '#core/prompt-warnings.ts';
 import { varietyOf, type Variety } from '#core/variety.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
-import type { ModelManifest } from '#models/manifest.ts';
+import { objectMaskOf, type ObjectMaskManifest } from '#models/object-mask.ts';
 import type { ErrorReport } from './error-line.ts';
 
 /** One finished video as `--json` prints it. Its shape is part of the public contract. */
@@ -68,7 +68,7 @@ export function videoReport(
   job: Job,
   result: JobResult,
   video: string,
-  { files }: Pick<ModelManifest, 'files'>,
+  manifest: ObjectMaskManifest,
 ): VideoReport {
   const { admission } = result;
   const donors = result.donors.map(({ entryId, part, similarity }) => ({
@@ -99,7 +99,7 @@ export function videoReport(
       t0: result.startTime,
       anchor: result.anchor ?? null,
       variety: varietyOf(result),
-      parts: files.segmenter !== undefined,
+      parts: objectMaskOf(manifest) !== null,
       stored: admission?.stored ?? null,
       reason: admission?.stored === false ? admission.reason : null,
     },

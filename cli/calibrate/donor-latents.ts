@@ -4,7 +4,7 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import type { LookupPart } from '#core/generation.ts';
 import type { NoiseSchedule } from '#core/schedule.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor } from '#core/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import type { LatentReader } from '#models/latent-reader.ts';
 import type { DonorParts, SamplePlan } from '#models/sample-run.ts';
@@ -47,7 +47,7 @@ export class DonorLatents {
   }
 
   /** Containers and part vectors of finished latents. */
-  async store(latents: readonly Tensor[], reader: LatentReader): Promise<StoredLatent[]> {
+  async store(latents: readonly AttendedTensor[], reader: LatentReader): Promise<StoredLatent[]> {
     const masks = await reader.segment(latents);
     const parts = latents.map((latent, index) => {
       const mask = masks[index]!;

@@ -220,7 +220,7 @@ export async function calibrate(
   }
 }
 
-/** @throws FlexCacheError `model_missing` naming the networks without which nothing of a hit can be measured. */
+/** @throws FlexCacheError `model_missing` naming the parts of the package without which nothing of a hit can be measured. */
 function requireMeasurable({ directory, manifest }: ModelPackage): void {
   const missing = missingToMeasure(manifest);
   if (missing.length === 0) return;
@@ -228,8 +228,8 @@ function requireMeasurable({ directory, manifest }: ModelPackage): void {
     'model_missing',
     `hits of the model package in ${directory} cannot be measured: it has no ${describeMissing(missing)}`,
     {
-      field: `files.${missing[0]}`,
-      fix: 'add these networks to the package, or set lookup.thresholds in model.json by hand: hits then start conservatively',
+      field: missing[0]!.field,
+      fix: 'add these parts to the package, or set lookup.thresholds in model.json by hand: hits then start conservatively',
     },
   );
 }
@@ -256,13 +256,15 @@ async function readPrompts(
 
 /** Of all that measured videos depend on: other work is never taken for this one's. */
 function fingerprintOf(
-  { revision }: ModelPackage,
+  { revision, manifest }: ModelPackage,
   settings: CalibrationOptions,
   prompts: { tuning: string[]; heldOut: string[] },
   provider: string,
 ): string {
   const { full, referenceSteps, seed } = settings;
-  const content = JSON.stringify({ revision, full, referenceSteps, seed, prompts, provider });
+  const { objectMask } = manifest;
+  const decisive = { revision, full, referenceSteps, seed, prompts, provider, objectMask };
+  const content = JSON.stringify(decisive);
   return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 

@@ -1,7 +1,7 @@
 import { roundEquivalents } from '#core/equivalents.ts';
 import type { UsageRecord } from '#core/generation.ts';
 import { contextShare, liveShare } from '#core/region.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import type { RegionDenoiser, TokenContext } from '#models/model.ts';
 import type { Denoiser } from '#models/run-answers.ts';
 
@@ -25,11 +25,11 @@ export class DenoiseClock implements Denoiser {
     return this.#model.encodeText(prompt);
   }
 
-  segment(latent: Tensor): ReturnType<Denoiser['segment']> {
+  segment(latent: AttendedTensor): ReturnType<Denoiser['segment']> {
     return this.#model.segment(latent);
   }
 
-  velocity(...given: Parameters<Denoiser['velocity']>): Promise<Tensor> {
+  velocity(...given: Parameters<Denoiser['velocity']>): Promise<AttendedTensor> {
     return this.#time(1, 1, () => this.#model.velocity(...given));
   }
 

@@ -2,7 +2,7 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
 import type { GenerationResult, LookupPart } from '#core/generation.ts';
 import type { ShownAttributes } from '#core/shown-attributes.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { encodeMedia, type VideoMedia } from './media.ts';
@@ -25,12 +25,12 @@ export interface FinishedLatent {
 /**
  * Everything that follows the last step but storing it.
  *
- * @param latent clean, `[C, T, H, W]`
+ * @param latent clean, `[C, T, H, W]`, with its object map where masks are read from attention
  * @param isStored whether the cache keeps it
  */
 export async function finishLatent(
   { model, manifest, compatibilityKey }: FinishingModel,
-  latent: Tensor,
+  latent: AttendedTensor,
   isStored: boolean,
 ): Promise<FinishedLatent> {
   // The networks run one after the other. Segmenting comes first: the latent is packed while it is
@@ -52,7 +52,7 @@ export interface StoredLatent {
 async function describeLatent(
   model: FinishingModel['model'],
   compatibilityKey: string,
-  latent: Tensor,
+  latent: AttendedTensor,
 ): Promise<StoredLatent> {
   const mask = await model.segment(latent);
   const pack = async (): Promise<Uint8Array> =>

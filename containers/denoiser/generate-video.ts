@@ -4,9 +4,10 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { latentObjectKey, requestCompatibilityKey, videoObjectKeys } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor } from '#core/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
+import { objectMaskOf } from '#models/object-mask.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
 import { sample, SamplingStoppedError } from '#models/sampler.ts';
 import { videoFacts } from '#models/video-facts.ts';
@@ -63,10 +64,12 @@ export async function generateVideo(
   const ofRequest = { ...dependencies, compatibilityKey };
   const { plan: actual, donors: used } = await readDonors(ofRequest, request, plan, control);
 
-  const resumption = new Resumption(objects, { compatibilityKey, request, plan: actual }, control);
+  const mapsObject = objectMaskOf(manifest)?.source === 'attention';
+  const subject = { compatibilityKey, request, plan: actual, mapsObject };
+  const resumption = new Resumption(objects, subject, control);
   const from = await resumption.load(shape);
   const denoiser = new DenoiseClock(model);
-  let latent: Tensor;
+  let latent: AttendedTensor;
   let equivalents = from?.equivalents ?? 0;
   try {
     latent = await sample(denoiser, actual, donorParts(used), {
@@ -97,6 +100,7 @@ export async function generateVideo(
       memory: null,
       inside: null,
       equivalents,
+      ...(latent.objectMap && { objectMap: latent.objectMap }),
     });
     throw new FlexCacheError('cancelled', 'the request was stopped before its video was stored');
   }

@@ -32,6 +32,13 @@ export function dilate(mask: Tensor): Tensor {
   return { data, shape: mask.shape };
 }
 
+/** The mask grown by so many positions (`dilate`); the same mask by none. */
+export function grow(mask: Tensor, positions: number): Tensor {
+  let grown = mask;
+  for (let count = 0; count < positions; count++) grown = dilate(grown);
+  return grown;
+}
+
 /**
  * A latent whose positions under the dilated mask are replaced by background.
  *

@@ -1,4 +1,4 @@
-import { dilate } from './compose.ts';
+import { dilate, grow } from './compose.ts';
 import { InvalidInputError } from './errors.ts';
 import { elementCount, type Tensor } from './tensor.ts';
 
@@ -50,8 +50,7 @@ export function objectRegion(
       'give masks [T, H, W] of one latent',
     );
   }
-  let grown = object;
-  for (let ring = 0; ring < margin; ring++) grown = dilate(grown);
+  const grown = grow(object, margin);
   const { grid, tokenOf } = tokenGrid(object.shape, patch);
   const isLive = new Uint8Array(elementCount(grid));
   grown.data.forEach((value, position) => {

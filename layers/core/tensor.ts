@@ -5,6 +5,15 @@ export interface Tensor {
   shape: readonly number[];
 }
 
+/** A velocity or a latent of a denoiser that also tells where it attends to the object of its prompt. */
+export interface AttendedTensor extends Tensor {
+  /**
+   * `[T, H, W]`, not negative, the more the likelier the object: of a velocity the map of its own evaluation, of a
+   * latent the sum over those that led to it (`addObjectMap`). Absent where the denoiser tells nothing.
+   */
+  objectMap?: Tensor;
+}
+
 /** Number of elements of a tensor of this shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);

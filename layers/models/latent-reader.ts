@@ -1,9 +1,11 @@
+import { FlexCacheError } from '#core/errors.ts';
 import { judgements, logitCount } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import { pickOutput } from './network-call.ts';
 import { NetworkThread } from './network-thread.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
+import { OnnxObjectMasks } from './onnx-object-masks.ts';
 
 /** What a package's judge says of one latent. */
 export interface Judgement {
@@ -22,10 +24,12 @@ export interface Judgement {
 export class LatentReader {
   readonly #networks: NetworkRunner;
   readonly #manifest: ModelManifest;
+  readonly #masks: OnnxObjectMasks;
 
   constructor(networks: NetworkRunner, manifest: ModelManifest) {
     this.#networks = networks;
     this.#manifest = manifest;
+    this.#masks = new OnnxObjectMasks(networks, manifest);
   }
 
   static open(modelPackage: ModelPackage, options: OnnxOptions = {}): LatentReader {
@@ -56,16 +60,19 @@ export class LatentReader {
     return rowsOf(pickOutput(outputs, 'videoTower', 'embedding', shape));
   }
 
-  /** Binary object masks `[T, H, W]`. @throws FlexCacheError `model_missing` when the package brings no segmenter. */
-  async segment(latents: readonly Tensor[]): Promise<Tensor[]> {
-    if (latents.length === 0) return [];
-    const shape = latents[0]!.shape.slice(1);
-    const outputs = await this.#networks.run('segmenter', { latent: stack(latents) });
-    const logits = pickOutput(outputs, 'segmenter', 'mask_logits', [latents.length, ...shape]);
-    return rowsOf(logits).map((row) => ({
-      data: row.map((logit) => (logit > 0 ? 1 : 0)),
-      shape,
-    }));
+  /**
+   * Binary object masks `[T, H, W]`.
+   *
+   * @param latents with their object maps where masks are read from attention
+   * @throws FlexCacheError `model_missing` when the package finds no objects.
+   */
+  async segment(latents: readonly AttendedTensor[]): Promise<Tensor[]> {
+    const masks = await this.#masks.masksOf(latents);
+    if (masks.length === latents.length) return masks;
+    throw new FlexCacheError('model_missing', 'the model package finds no objects in videos', {
+      field: 'objectMask',
+      fix: 'use a package with a segmenter, or one whose objectMask says what finds them',
+    });
   }
 
   /** @throws FlexCacheError `model_missing` when the package brings no judge. */

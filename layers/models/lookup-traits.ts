@@ -1,6 +1,7 @@
 import type { SimilarityThresholds } from '#core/calibration.ts';
 import type { VectorTraits } from '#core/verify-donor.ts';
 import type { ModelManifest } from './manifest.ts';
+import { objectMaskOf, type ObjectMaskSource } from './object-mask.ts';
 
 /** How requests of a package are looked up: what it brings, and what stands in for what it does not. */
 export interface LookupTraits extends VectorTraits {
@@ -12,13 +13,18 @@ export interface LookupTraits extends VectorTraits {
   dimensions: number;
   /** What finds the phrases of a prompt: the text tower's labels of each token, or a parser of English. */
   splitter: 'labels' | 'parser';
+  /** What tells objects from backgrounds; null where nothing does. */
+  objectMask: ObjectMaskSource | null;
   thresholds: SimilarityThresholds;
   /** Whether the manifest gives the thresholds. */
   hasThresholds: boolean;
 }
 
 /** What of a manifest decides how requests are looked up. */
-export type LookupManifest = Pick<ModelManifest, 'embedding' | 'splitter' | 'lookup'> & {
+export type LookupManifest = Pick<
+  ModelManifest,
+  'embedding' | 'splitter' | 'lookup' | 'objectMask'
+> & {
   files: Pick<ModelManifest['files'], 'segmenter' | 'textTower' | 'videoTower' | 'embedder'>;
 };
 
@@ -30,14 +36,16 @@ export type LookupManifest = Pick<ModelManifest, 'embedding' | 'splitter' | 'loo
 const DEFAULT_THRESHOLDS = { video: 0.9, network: 0.97, lexical: 0.9 } as const;
 
 /** How requests of a package are looked up. */
-export function lookupTraits({ files, embedding, splitter, lookup }: LookupManifest): LookupTraits {
+export function lookupTraits(manifest: LookupManifest): LookupTraits {
+  const { files, embedding, splitter, lookup } = manifest;
   const embedder =
     files.textTower !== undefined
       ? 'textTower'
       : files.embedder !== undefined
         ? 'sentence'
         : 'lexical';
-  const separatesParts = files.segmenter !== undefined;
+  const objectMask = objectMaskOf(manifest)?.source ?? null;
+  const separatesParts = objectMask !== null;
   const describesVideos = files.videoTower !== undefined;
   const scale = describesVideos ? 'video' : embedder === 'lexical' ? 'lexical' : 'network';
   return {
@@ -46,6 +54,7 @@ export function lookupTraits({ files, embedding, splitter, lookup }: LookupManif
     describe: !describesVideos ? 'prompt' : separatesParts ? 'parts' : 'video',
     knowsMeaning: embedder !== 'lexical',
     splitter: splitter === undefined ? 'parser' : 'labels',
+    objectMask,
     separatesParts,
     thresholds: lookup?.thresholds ?? samePartThresholds(DEFAULT_THRESHOLDS[scale]),
     hasThresholds: lookup !== undefined,
@@ -68,16 +77,21 @@ const DESCRIBED_WORDS = {
   prompt: 'the prompts of videos: what they show is not verified (no videoTower)',
 } as const;
 
+const MASK_WORDS = {
+  segmenter: 'the segmenter on latents',
+  attention: 'what the denoiser attends to at the words of the object (no segmenter is run)',
+} as const;
+
 /** The same in words, for whoever runs the package: one line each. */
 export function describeLookup(traits: LookupTraits): string[] {
-  const { embedder, dimensions, describe, splitter, separatesParts, hasThresholds } = traits;
+  const { embedder, dimensions, describe, splitter, objectMask, hasThresholds } = traits;
   const { whole, object, background } = traits.thresholds;
   return [
     `prompts by ${EMBEDDER_WORDS[embedder]}, ${dimensions} dimensions; compared with ${DESCRIBED_WORDS[describe]}`,
     `phrases by ${splitter === 'labels' ? 'labels of the text tower' : 'a parser of English'}`,
-    separatesParts
-      ? 'objects and backgrounds are reused by themselves'
-      : 'no object and no background is reused, whole videos alone (no segmenter)',
+    objectMask === null
+      ? 'no object and no background is reused, whole videos alone (no segmenter, no objectMask)'
+      : `objects and backgrounds are reused by themselves; told apart by ${MASK_WORDS[objectMask]}`,
     `thresholds ${whole} whole, ${object} object, ${background} background${hasThresholds ? '' : ', by default'}`,
   ];
 }

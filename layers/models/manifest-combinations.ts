@@ -24,6 +24,18 @@ const COMBINATIONS: readonly {
     message: 'expected embedder and embedderTokenizer, or neither',
   },
   {
+    path: ['objectMask', 'source'],
+    isRight: ({ files, objectMask }) =>
+      objectMask?.source !== 'segmenter' || files.segmenter !== undefined,
+    message: 'expected files.segmenter beside "segmenter"',
+  },
+  {
+    path: ['objectMask', 'threshold'],
+    isRight: ({ objectMask }) =>
+      objectMask?.threshold === undefined || objectMask.source !== 'segmenter',
+    message: 'expected none with "segmenter": its object is where the logits are above 0',
+  },
+  {
     path: ['embedding', 'dimensions'],
     isRight: ({ files, embedding }) =>
       (embedding !== undefined) === (files.textTower !== undefined || files.embedder !== undefined),

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { SOLVERS } from '#core/generation.ts';
 import { checkCombinations } from './manifest-combinations.ts';
+import { OBJECT_MASK_SOURCES } from './object-mask.ts';
 
 export const NETWORK_NAMES = [
   'textEncoder',
@@ -147,6 +148,31 @@ const fields = z.strictObject({
     })
     .optional()
     .describe('Of a denoiser that evaluates some of its tokens'),
+  objectMask: z
+    .strictObject({
+      source: z
+        .enum(OBJECT_MASK_SOURCES)
+        .describe(
+          '`segmenter`: that network, on the clean latent; `attention`: object_map of the denoiser, as it attends to object_tokens',
+        ),
+      threshold: z
+        .number()
+        .gt(0)
+        .lt(1)
+        .optional()
+        .describe(
+          'Of `attention` alone: the share of the range of the map above which the object is; by the method of Otsu unless given',
+        ),
+      dilation: z
+        .int()
+        .nonnegative()
+        .default(0)
+        .describe(
+          'Latent rows and columns by which the mask grows in each direction, beside the one that composing adds',
+        ),
+    })
+    .optional()
+    .describe('How objects are found; by segmenter unless given, and not at all without it'),
   embedding: z
     .strictObject({
       dimensions: extent.describe('Of the vectors of textTower and videoTower, or of embedder'),

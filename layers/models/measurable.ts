@@ -1,20 +1,42 @@
 import type { ModelManifest } from './manifest.ts';
+import { objectMaskOf, type ObjectMaskManifest } from './object-mask.ts';
 
-/** What hits are measured with, and what for. */
-const MEASURING_NETWORKS = {
-  videoTower: 'to compare videos with their prompts and with other videos',
-  segmenter: 'to tell objects from backgrounds',
-} as const;
+type MeasuringManifest = ObjectMaskManifest & {
+  files: Pick<ModelManifest['files'], 'videoTower'>;
+};
 
-type MeasuringNetwork = keyof typeof MEASURING_NETWORKS;
-
-/** Networks without which nothing that a hit loses can be measured and that the package does not bring. */
-export function missingToMeasure({ files }: Pick<ModelManifest, 'files'>): MeasuringNetwork[] {
-  const names = Object.keys(MEASURING_NETWORKS) as MeasuringNetwork[];
-  return names.filter((name) => files[name] === undefined);
+/** Something that hits are measured with. */
+export interface MeasuringPart {
+  /** What a package may bring for it. */
+  name: string;
+  /** Field of the manifest that is looked at first. */
+  field: string;
+  purpose: string;
 }
 
-/** The same in words: `videoTower (to ...) and segmenter (to ...)`. */
-export function describeMissing(names: readonly MeasuringNetwork[]): string {
-  return names.map((name) => `${name} (${MEASURING_NETWORKS[name]})`).join(' and ');
+const MEASURING_PARTS: readonly (MeasuringPart & {
+  isThere: (manifest: MeasuringManifest) => boolean;
+})[] = [
+  {
+    name: 'videoTower',
+    field: 'files.videoTower',
+    purpose: 'to compare videos with their prompts and with other videos',
+    isThere: ({ files }) => files.videoTower !== undefined,
+  },
+  {
+    name: 'segmenter or objectMask',
+    field: 'objectMask',
+    purpose: 'to tell objects from backgrounds',
+    isThere: (manifest) => objectMaskOf(manifest) !== null,
+  },
+];
+
+/** What a package does not bring and without which nothing that a hit loses can be measured. */
+export function missingToMeasure(manifest: MeasuringManifest): MeasuringPart[] {
+  return MEASURING_PARTS.filter(({ isThere }) => !isThere(manifest));
+}
+
+/** The same in words: `videoTower (to ...) and segmenter or objectMask (to ...)`. */
+export function describeMissing(parts: readonly MeasuringPart[]): string {
+  return parts.map(({ name, purpose }) => `${name} (${purpose})`).join(' and ');
 }

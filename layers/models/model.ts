@@ -1,6 +1,6 @@
 import type { TokenPatch } from '#core/region.ts';
 import type { ShownAttributes } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 
 /** Token ids and mask, padded or cut to the package's `text.maxTokens`. */
 export interface Tokens {
@@ -15,6 +15,8 @@ export interface TextCondition {
   /** `[L, D]` */
   states: Tensor;
   mask: BigInt64Array;
+  /** `[L]`, 1 at the tokens of the prompt's object, else 0; absent where the denoiser reads none. */
+  objectTokens?: Float32Array;
 }
 
 export interface TextEmbedding {
@@ -66,7 +68,7 @@ export interface RegionDenoiser {
     request: VelocityRequest,
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<{ velocity: Tensor; context: TokenContext }>;
+  ): Promise<{ velocity: AttendedTensor; context: TokenContext }>;
   /**
    * Context of some tokens of a clean latent, which read each other and the unconditional prompt: it
    * depends on neither prompt nor time.
@@ -92,7 +94,7 @@ export interface TokenContext {
     live: readonly number[],
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor>;
+  ): Promise<AttendedTensor>;
   release(): Promise<void>;
 }
 
@@ -110,7 +112,7 @@ export interface VideoModel {
     condition: TextCondition,
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor>;
+  ): Promise<AttendedTensor>;
   /**
    * `velocity` of several latents in one network call, in their order. Sums are taken in another order
    * than alone: the numbers agree to about 1e-4 of their size, not to the bit.
@@ -119,15 +121,20 @@ export interface VideoModel {
     requests: readonly VelocityRequest[],
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor[]>;
+  ): Promise<AttendedTensor[]>;
   /** Null where the package's denoiser evaluates all tokens or none. */
   readonly regions: RegionDenoiser | null;
   /** `[C,T,H,W]` -> `[F,3,H,W]` in 0..1 */
   decode(latent: Tensor): Promise<Tensor>;
   /** `[F,3,H,W]` in 0..1 -> `[C,T,H,W]` */
   encode(video: Tensor): Promise<Tensor>;
-  /** Binary object mask `[T,H,W]` at latent resolution; null where the package has no network for it. */
-  segment(latent: Tensor): Promise<Tensor | null>;
+  /**
+   * Binary object mask `[T,H,W]` at latent resolution, from what the package's `objectMask` says; null where the
+   * package finds no objects.
+   *
+   * @param latent clean; with its object map where masks are read from attention
+   */
+  segment(latent: AttendedTensor): Promise<Tensor | null>;
   /**
    * Unit vectors of latents (whole, object-only or background-only) in the space of the text tower, in one
    * run of the network; null where the package has no network for it.

@@ -1,5 +1,6 @@
 import { logitCount } from '#core/shown-attributes.ts';
 import type { ModelManifest, NetworkName } from './manifest.ts';
+import { objectMaskOf } from './object-mask.ts';
 
 /** An input or output of a network. */
 export interface TensorSignature {
@@ -71,10 +72,8 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
   }
 }
 
-function denoiserSignature(
-  { text, regions }: ModelManifest,
-  latent: TensorSignature,
-): NetworkSignature {
+function denoiserSignature(manifest: ModelManifest, latent: TensorSignature): NetworkSignature {
+  const { text, regions } = manifest;
   const inputs = [
     latent,
     float32('time'),
@@ -82,6 +81,11 @@ function denoiserSignature(
     int64('text_mask', text.maxTokens),
   ];
   const outputs = [{ ...latent, name: 'velocity' }];
+  if (objectMaskOf(manifest)?.source === 'attention') {
+    inputs.push(float32('object_tokens', text.maxTokens));
+    const [batch, , ...grid] = latent.shape;
+    outputs.push({ ...latent, name: 'object_map', shape: [batch!, ...grid] });
+  }
   if (regions === undefined) return { inputs, outputs };
   const { blocks, heads, headWidth } = regions;
   inputs.push(int64('live', LIVE));

@@ -1,29 +1,29 @@
 import type { TokenPatch } from '#core/region.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import type { ModelManifest } from './manifest.ts';
 import type { RegionDenoiser, TextCondition, TokenContext, VelocityRequest } from './model.ts';
-import { callNetwork, withoutBatch } from './network-call.ts';
+import { pickOutput } from './network-call.ts';
+import { objectMaskOf } from './object-mask.ts';
 import type { NetworkInputs, NetworkRunner, NetworkTensor, RunOptions } from './onnx-networks.ts';
 
 /** Axis of keys and values `[B, heads, tokens, width]` along which rows of the batch lie, and tokens. */
 const ROWS_AXIS = 0;
 const TOKENS_AXIS = 2;
-/** The denoiser's output. */
+/** The denoiser's outputs. */
 const VELOCITY = 'velocity';
+const OBJECT_MAP = 'object_map';
 
 /** The denoiser of a package: of whole latents and, where the package's graph can, of some tokens alone. */
 export class OnnxDenoiser {
-  readonly #networks: NetworkRunner;
-  readonly #shape: readonly number[];
+  readonly #graph: DenoiserGraph;
   /** Null where the graph takes whole latents only. */
   readonly regions: OnnxRegionDenoiser | null;
 
-  constructor(networks: NetworkRunner, { latent, regions }: ModelManifest) {
-    this.#networks = networks;
-    this.#shape = [latent.channels, latent.frames, latent.height, latent.width];
-    this.regions =
-      regions === undefined ? null : new OnnxRegionDenoiser(networks, this.#shape, regions);
+  constructor(networks: NetworkRunner, manifest: ModelManifest) {
+    this.#graph = new DenoiserGraph(networks, manifest);
+    const { regions } = manifest;
+    this.regions = regions === undefined ? null : new OnnxRegionDenoiser(this.#graph, regions);
   }
 
   /** See `VideoModel.velocities`. */
@@ -31,43 +31,126 @@ export class OnnxDenoiser {
     requests: readonly VelocityRequest[],
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor[]> {
+  ): Promise<AttendedTensor[]> {
     if (requests.length === 0) return [];
-    const { rows, inputs, guided } = denoiserCall(requests, unconditional, guidance);
-    const velocities = await callNetwork(
-      this.#networks,
-      'denoiser',
-      { ...inputs, ...this.regions?.allTokens(rows) },
-      VELOCITY,
-      [requests.length, ...this.#shape],
-      { ...(guided && { guided }) },
-    );
-    return rowsOf(velocities);
+    const call = this.#graph.callOf(requests, unconditional, guidance);
+    return this.#graph.evaluate(call, this.regions?.allTokens(call.rows) ?? {});
   }
+}
+
+/** What the graph of a denoiser takes and gives, whichever of its tokens are evaluated. */
+class DenoiserGraph {
+  readonly networks: NetworkRunner;
+  /** `[C, T, H, W]` */
+  readonly shape: readonly number[];
+  readonly #mapsObject: boolean;
+
+  constructor(networks: NetworkRunner, manifest: ModelManifest) {
+    const { channels, frames, height, width } = manifest.latent;
+    this.networks = networks;
+    this.shape = [channels, frames, height, width];
+    this.#mapsObject = objectMaskOf(manifest)?.source === 'attention';
+  }
+
+  /**
+   * The conditional rows and, unless guidance is 1, then the unconditional ones. Texts stay with the network, as they
+   * are the same for all steps of a run.
+   */
+  callOf(
+    requests: readonly VelocityRequest[],
+    unconditional: TextCondition,
+    guidance: number,
+  ): DenoiserCall {
+    const times = guidance === 1 ? 1 : 2;
+    const rows = times * requests.length;
+    const texts = requests.map(({ condition }) => condition);
+    const all = guidance === 1 ? texts : [...texts, ...texts.map(() => unconditional)];
+    const { latent } = requests[0]!;
+    const latents = {
+      data: concatenate(requests.map((request) => request.latent.data)),
+      shape: [requests.length, ...latent.shape],
+    };
+    const requestTimes = requests.map(({ time }) => time);
+    const tokens = unconditional.mask.length;
+    return {
+      requests: requests.length,
+      rows,
+      inputs: {
+        latent: { handed: latents, times },
+        time: {
+          data: Float32Array.from(
+            { length: rows },
+            (_, row) => requestTimes[row % requests.length]!,
+          ),
+          shape: [rows],
+        },
+        text_states: { constants: all.map(({ states }) => states) },
+        text_mask: {
+          data: concatenateInt64(all.map(({ mask }) => mask)),
+          shape: [rows, tokens],
+        },
+        ...(this.#mapsObject && { object_tokens: objectTokens(texts, rows, tokens) }),
+      },
+      guided: guidance === 1 ? undefined : { output: VELOCITY, scale: guidance, into: 'latent' },
+    };
+  }
+
+  /**
+   * The guided velocities of a call, with the object maps of its conditional rows.
+   *
+   * @param tokens which tokens are live, for graphs that ask
+   */
+  async evaluate(
+    { requests, inputs, guided }: DenoiserCall,
+    tokens: NetworkInputs,
+    keep: Readonly<Record<string, string>> = {},
+  ): Promise<AttendedTensor[]> {
+    const found = await this.networks.run(
+      'denoiser',
+      { ...inputs, ...tokens },
+      {
+        outputs: this.#mapsObject ? [VELOCITY, OBJECT_MAP] : [VELOCITY],
+        keep,
+        ...(guided && { guided }),
+      },
+    );
+    const velocities = rowsOf(pickOutput(found, 'denoiser', VELOCITY, [requests, ...this.shape]));
+    if (!this.#mapsObject) return velocities;
+    const rows = guided === undefined ? requests : 2 * requests;
+    const maps = rowsOf(pickOutput(found, 'denoiser', OBJECT_MAP, [rows, ...this.shape.slice(1)]));
+    return velocities.map((velocity, row) => ({ ...velocity, objectMap: maps[row]! }));
+  }
+}
+
+/** Those of the conditional rows; the others attend to no object that is asked for. */
+function objectTokens(
+  texts: readonly TextCondition[],
+  rows: number,
+  tokens: number,
+): NetworkTensor {
+  const data = new Float32Array(rows * tokens);
+  for (const [row, { objectTokens: marks }] of texts.entries()) {
+    if (marks !== undefined) data.set(marks, row * tokens);
+  }
+  return { data, shape: [rows, tokens] };
 }
 
 /** A graph that evaluates chosen tokens, which read each other and the keys and values of others. */
 export class OnnxRegionDenoiser implements RegionDenoiser {
   readonly patch: TokenPatch;
   readonly isTrained: boolean;
-  readonly #networks: NetworkRunner;
-  readonly #shape: readonly number[];
+  readonly #graph: DenoiserGraph;
   readonly #regions: NonNullable<ModelManifest['regions']>;
   readonly #tokens: readonly number[];
   #contexts = 0;
 
-  constructor(
-    networks: NetworkRunner,
-    shape: readonly number[],
-    regions: NonNullable<ModelManifest['regions']>,
-  ) {
+  constructor(graph: DenoiserGraph, regions: NonNullable<ModelManifest['regions']>) {
     const [frames, height, width] = regions.patch;
     this.patch = { frames, height, width };
     this.isTrained = regions.trained;
-    this.#networks = networks;
-    this.#shape = shape;
+    this.#graph = graph;
     this.#regions = regions;
-    const count = elementCount(shape.slice(1)) / elementCount(regions.patch);
+    const count = elementCount(graph.shape.slice(1)) / elementCount(regions.patch);
     this.#tokens = Array.from({ length: count }, (_, token) => token);
   }
 
@@ -75,12 +158,13 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     request: VelocityRequest,
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<{ velocity: Tensor; context: TokenContext }> {
-    const call = denoiserCall([request], unconditional, guidance);
+  ): Promise<{ velocity: AttendedTensor; context: TokenContext }> {
+    const call = this.#graph.callOf([request], unconditional, guidance);
     const context = this.#newContext();
     try {
-      const velocity = await this.#velocity(call, this.allTokens(call.rows), context.keep);
-      return { velocity, context };
+      const tokens = this.allTokens(call.rows);
+      const [velocity] = await this.#graph.evaluate(call, tokens, context.keep);
+      return { velocity: velocity!, context };
     } catch (error) {
       await context.release();
       throw error;
@@ -95,14 +179,15 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
   ): Promise<TokenContext> {
     const request = { latent: clean, time: 0, condition: unconditional };
     const inputs = {
-      ...denoiserCall([request], unconditional, 1).inputs,
+      ...this.#graph.callOf([request], unconditional, 1).inputs,
       ...this.#noContext(1),
       live: liveInput(1, tokens),
     };
     const context = this.#newContext();
-    await this.#networks.run('denoiser', inputs, { outputs: [], keep: context.keep });
+    const { networks } = this.#graph;
+    await networks.run('denoiser', inputs, { outputs: [], keep: context.keep });
     // The same for both rows of a guided evaluation.
-    if (guidance !== 1) await this.#networks.gather(context.names, ROWS_AXIS, [0, 0]);
+    if (guidance !== 1) await networks.gather(context.names, ROWS_AXIS, [0, 0]);
     return context;
   }
 
@@ -124,28 +209,12 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     ]).flat();
   }
 
-  /** The velocity of the one request of a call. */
-  async #velocity(
-    { inputs, guided }: DenoiserCall,
-    tokens: NetworkInputs,
-    keep: Readonly<Record<string, string>> = {},
-  ): Promise<Tensor> {
-    const velocity = await callNetwork(
-      this.#networks,
-      'denoiser',
-      { ...inputs, ...tokens },
-      VELOCITY,
-      [1, ...this.#shape],
-      { keep, ...(guided && { guided }) },
-    );
-    return withoutBatch(velocity);
-  }
-
   #newContext(): TokenContext & { keep: Readonly<Record<string, string>>; names: string[] } {
     const prefix = `context ${this.#contexts++}`;
     const keep = Object.fromEntries(this.#perBlock((name) => [name, `${prefix} ${name}`]));
     const names = Object.values(keep);
-    const networks = this.#networks;
+    const graph = this.#graph;
+    const { networks } = graph;
     const kept = Object.fromEntries(
       Object.entries(keep).map(([name, as]) => [`context_${name}`, { kept: as }]),
     );
@@ -153,9 +222,11 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
       keep,
       names,
       restrict: (tokens) => networks.gather(names, TOKENS_AXIS, tokens),
-      velocity: (request, live, unconditional, guidance) => {
-        const call = denoiserCall([request], unconditional, guidance);
-        return this.#velocity(call, { ...kept, live: liveInput(call.rows, live) });
+      velocity: async (request, live, unconditional, guidance) => {
+        const call = graph.callOf([request], unconditional, guidance);
+        const tokens = { ...kept, live: liveInput(call.rows, live) };
+        const [velocity] = await graph.evaluate(call, tokens);
+        return velocity!;
       },
       release: () => networks.release(names),
     };
@@ -164,47 +235,11 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
 
 /** Inputs of the denoiser for some requests, and what the batch has with guidance. */
 interface DenoiserCall {
+  requests: number;
   /** Rows of the batch. */
   rows: number;
   inputs: NetworkInputs;
   guided: NonNullable<RunOptions['guided']> | undefined;
-}
-
-/**
- * The conditional rows and, unless guidance is 1, then the unconditional ones. Texts stay with the network, as they
- * are the same for all steps of a run.
- */
-function denoiserCall(
-  requests: readonly VelocityRequest[],
-  unconditional: TextCondition,
-  guidance: number,
-): DenoiserCall {
-  const times = guidance === 1 ? 1 : 2;
-  const rows = times * requests.length;
-  const texts = requests.map(({ condition }) => condition);
-  const all = guidance === 1 ? texts : [...texts, ...texts.map(() => unconditional)];
-  const { latent } = requests[0]!;
-  const latents = {
-    data: concatenate(requests.map((request) => request.latent.data)),
-    shape: [requests.length, ...latent.shape],
-  };
-  const requestTimes = requests.map(({ time }) => time);
-  return {
-    rows,
-    inputs: {
-      latent: { handed: latents, times },
-      time: {
-        data: Float32Array.from({ length: rows }, (_, row) => requestTimes[row % requests.length]!),
-        shape: [rows],
-      },
-      text_states: { constants: all.map(({ states }) => states) },
-      text_mask: {
-        data: concatenateInt64(all.map(({ mask }) => mask)),
-        shape: [rows, unconditional.mask.length],
-      },
-    },
-    guided: guidance === 1 ? undefined : { output: VELOCITY, scale: guidance, into: 'latent' },
-  };
 }
 
 /** The same live tokens for each row. */

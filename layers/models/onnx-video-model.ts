@@ -1,13 +1,18 @@
 import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import { planThisGpu } from './gpu-memory.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import type { RegionDenoiser, TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
+import { objectMaskOf } from './object-mask.ts';
 import { OnnxDenoiser } from './onnx-denoiser.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
+import { OnnxObjectMasks } from './onnx-object-masks.ts';
+import { OnnxTextEmbedder } from './onnx-text-embedder.ts';
+import { promptSplitter } from './prompt-models.ts';
+import { objectWords, type WordLabeller } from './prompt-splitter.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
 /** Of text states that are kept for prompts that come again. */
@@ -26,6 +31,9 @@ export class OnnxVideoModel implements VideoModel {
   readonly #tokenizer: PromptTokenizer;
   readonly #manifest: ModelManifest;
   readonly #denoiser: OnnxDenoiser;
+  readonly #masks: OnnxObjectMasks;
+  /** Null where the denoiser does not ask which words name the object. */
+  readonly #labeller: WordLabeller | null;
   readonly #latentShape: readonly number[];
   readonly #videoShape: readonly number[];
   readonly #conditions = new Map<string, Promise<TextCondition>>();
@@ -38,6 +46,11 @@ export class OnnxVideoModel implements VideoModel {
     this.#tokenizer = tokenizer;
     this.#manifest = manifest;
     this.#denoiser = new OnnxDenoiser(networks, manifest);
+    this.#masks = new OnnxObjectMasks(networks, manifest);
+    this.#labeller =
+      objectMaskOf(manifest)?.source === 'attention'
+        ? promptSplitter(manifest, tokenizer, new OnnxTextEmbedder(networks, tokenizer, manifest))
+        : null;
     this.#latentShape = latentShape(manifest);
     const { text, video } = manifest;
     this.#mostConditions = Math.floor(CACHED_CONDITION_BYTES / conditionBytes(text));
@@ -74,9 +87,9 @@ export class OnnxVideoModel implements VideoModel {
     const latent: Tensor = { data: new Float32Array(elementCount(shape)), shape };
     const unconditional = await this.encodeText(null);
     const { guidance } = this.#manifest.scheduler;
-    await this.velocity(latent, 1, unconditional, unconditional, guidance);
+    const { objectMap } = await this.velocity(latent, 1, unconditional, unconditional, guidance);
     await this.decode(latent);
-    await this.segment(latent);
+    await this.segment({ ...latent, ...(objectMap && { objectMap }) });
     await this.embedVideos([latent, latent, latent]);
     await this.recognise(latent);
   }
@@ -119,7 +132,20 @@ export class OnnxVideoModel implements VideoModel {
       'states',
       [1, maxTokens, hidden],
     );
-    return { states: withoutBatch(states), mask };
+    const objectTokens = await this.#objectTokens(prompt);
+    return { states: withoutBatch(states), mask, ...(objectTokens && { objectTokens }) };
+  }
+
+  /** 1 at the tokens of the words that name the prompt's object; null where the denoiser does not ask. */
+  async #objectTokens(prompt: string): Promise<Float32Array | null> {
+    if (this.#labeller === null) return null;
+    const positions = this.#tokenizer.wordPositions(prompt);
+    const isObject = objectWords(await this.#labeller.labelWords(prompt));
+    const marks = new Float32Array(this.#manifest.text.maxTokens);
+    for (const [word, tokens] of positions.entries()) {
+      if (isObject[word] === true) for (const position of tokens) marks[position] = 1;
+    }
+    return marks;
   }
 
   async velocity(
@@ -128,7 +154,7 @@ export class OnnxVideoModel implements VideoModel {
     condition: TextCondition,
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor> {
+  ): Promise<AttendedTensor> {
     const [velocity] = await this.velocities(
       [{ latent, time, condition }],
       unconditional,
@@ -141,7 +167,7 @@ export class OnnxVideoModel implements VideoModel {
     requests: readonly VelocityRequest[],
     unconditional: TextCondition,
     guidance: number,
-  ): Promise<Tensor[]> {
+  ): Promise<AttendedTensor[]> {
     return this.#denoiser.velocities(requests, unconditional, guidance);
   }
 
@@ -157,11 +183,9 @@ export class OnnxVideoModel implements VideoModel {
     return this.#ofOne('vaeEncoder', 'video', video, 'latent', this.#latentShape);
   }
 
-  async segment(latent: Tensor): Promise<Tensor | null> {
-    if (this.#manifest.files.segmenter === undefined) return null;
-    const shape = this.#latentShape.slice(1);
-    const logits = await this.#ofOne('segmenter', 'latent', latent, 'mask_logits', shape);
-    return { data: logits.data.map((logit) => (logit > 0 ? 1 : 0)), shape };
+  async segment(latent: AttendedTensor): Promise<Tensor | null> {
+    const [mask] = await this.#masks.masksOf([latent]);
+    return mask ?? null;
   }
 
   async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[] | null> {
@@ -193,7 +217,7 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   async #ofOne(
-    network: 'vaeDecoder' | 'vaeEncoder' | 'segmenter' | 'judge',
+    network: 'vaeDecoder' | 'vaeEncoder' | 'judge',
     input: string,
     value: Tensor,
     output: string,

@@ -1,7 +1,13 @@
 import nlp from 'compromise';
 import { segmentPrompt, spokenWords, type Segment } from '#core/prompt-segments.ts';
-import type { WordLabel } from './label-words.ts';
-import { partPhrases, type PromptParts, type PromptSplitter } from './prompt-splitter.ts';
+import type { LabelledWord, WordLabel } from './label-words.ts';
+import {
+  partPhrases,
+  partWords,
+  type PromptParts,
+  type PromptSplitter,
+  type WordLabeller,
+} from './prompt-splitter.ts';
 import { isClothing, isManner, isSceneWord, isStyleWord, isSurrounding } from './scene-words.ts';
 import type { PromptReader } from './tokenizer.ts';
 
@@ -12,7 +18,7 @@ import type { PromptReader } from './tokenizer.ts';
  *
  * Prompts in other languages have no preposition that it knows: they are the object as a whole.
  */
-export class ParserPromptSplitter implements PromptSplitter {
+export class ParserPromptSplitter implements PromptSplitter, WordLabeller {
   readonly #tokenizer: PromptReader;
 
   constructor(tokenizer: PromptReader) {
@@ -20,13 +26,19 @@ export class ParserPromptSplitter implements PromptSplitter {
   }
 
   async split(prompt: string): Promise<PromptParts> {
-    const texts = prompt.split(/\s+/u).filter((word) => word.length > 0);
     const reading = this.#tokenizer.readingOf(prompt);
-    const words = parse(texts);
-    const labels = labelSegments(segmentPrompt(texts.join(' ')).segments, words);
-    const labelled = texts.map((text, index) => ({ text, label: labels[index]! }));
-    return { ...partPhrases(labelled), reading };
+    return { ...partPhrases(labelledWords(prompt)), reading };
   }
+
+  async labelWords(prompt: string): Promise<LabelledWord[]> {
+    return partWords(labelledWords(prompt));
+  }
+}
+
+function labelledWords(prompt: string): LabelledWord[] {
+  const texts = prompt.split(/\s+/u).filter((word) => word.length > 0);
+  const labels = labelSegments(segmentPrompt(texts.join(' ')).segments, parse(texts));
+  return texts.map((text, index) => ({ text, label: labels[index]! }));
 }
 
 /** A white-space separated word as the parser takes it. */

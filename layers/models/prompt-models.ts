@@ -1,11 +1,16 @@
 import { LexicalEmbedder } from './lexical-embedder.ts';
 import { lookupTraits } from './lookup-traits.ts';
-import type { ModelPackage } from './manifest.ts';
+import type { ModelManifest, ModelPackage } from './manifest.ts';
 import type { BatchTextEmbedder } from './model.ts';
 import { OnnxTextEmbedder } from './onnx-text-embedder.ts';
 import type { TextEmbedderOptions } from './open-networks.ts';
 import { ParserPromptSplitter } from './parser-prompt-splitter.ts';
-import { ModelPromptSplitter, type PromptSplitter } from './prompt-splitter.ts';
+import {
+  ModelPromptSplitter,
+  type PromptSplitter,
+  type TokenLabeller,
+  type WordLabeller,
+} from './prompt-splitter.ts';
 import { SentenceEmbedder } from './sentence-embedder.ts';
 import { PromptTokenizer, type PromptReader } from './tokenizer.ts';
 
@@ -34,12 +39,10 @@ export async function openPromptModels(
   switch (lookupTraits(manifest).embedder) {
     case 'textTower': {
       const embedder = OnnxTextEmbedder.with(modelPackage, tokenizer, options);
-      const labels = manifest.splitter?.labels;
       return {
         embedder,
         reader: tokenizer,
-        splitter:
-          labels === undefined ? parser : new ModelPromptSplitter(embedder, tokenizer, labels),
+        splitter: promptSplitter(manifest, tokenizer, embedder),
       };
     }
     case 'sentence':
@@ -51,4 +54,19 @@ export async function openPromptModels(
     case 'lexical':
       return { embedder: new LexicalEmbedder(), splitter: parser, reader: tokenizer };
   }
+}
+
+/**
+ * What splits the prompts of a package: labels of its text tower where it has them, else a parser of English.
+ *
+ * @param textTower not run unless its labels are needed
+ */
+export function promptSplitter(
+  { splitter }: Pick<ModelManifest, 'splitter'>,
+  tokenizer: PromptTokenizer,
+  textTower: TokenLabeller,
+): PromptSplitter & WordLabeller {
+  return splitter === undefined
+    ? new ParserPromptSplitter(tokenizer)
+    : new ModelPromptSplitter(textTower, tokenizer, splitter.labels);
 }

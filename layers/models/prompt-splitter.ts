@@ -3,7 +3,7 @@ import { spokenWords } from '#core/prompt-segments.ts';
 import type { Tensor } from '#core/tensor.ts';
 import { labelBySegments, type LabelledWord, type WordLabel } from './label-words.ts';
 import type { LabelledEmbedding } from './model.ts';
-import type { PromptTokenizer } from './tokenizer.ts';
+import type { PromptTokenizer, PromptWord } from './tokenizer.ts';
 
 /** The prompt's own words about each part; null when it says nothing about it. */
 export interface PromptParts {
@@ -18,6 +18,17 @@ export interface PromptSplitter {
   split(prompt: string): Promise<PromptParts>;
 }
 
+/** The same word by word. */
+export interface WordLabeller {
+  /** The part of each white-space separated word, as `split` makes phrases of them. */
+  labelWords(prompt: string): Promise<LabelledWord[]>;
+}
+
+/** Words of a prompt that name its object: those of the object's phrase, but for articles, which attend to no place of their own. */
+export function objectWords(words: readonly LabelledWord[]): boolean[] {
+  return words.map(({ text, label }) => label === 'object' && !ARTICLES.has(text.toLowerCase()));
+}
+
 const ARTICLES = new Set(['a', 'an', 'the']);
 const LEADING_PUNCTUATION = /^\p{P}+/u;
 const TRAILING_PUNCTUATION = /\p{P}+$/u;
@@ -28,7 +39,7 @@ export interface TokenLabeller {
 }
 
 /** Splits a prompt with the part labels that the package's text tower gives each token. */
-export class ModelPromptSplitter implements PromptSplitter {
+export class ModelPromptSplitter implements PromptSplitter, WordLabeller {
   readonly #labeller: TokenLabeller;
   readonly #tokenizer: PromptTokenizer;
   readonly #labels: readonly string[];
@@ -42,17 +53,36 @@ export class ModelPromptSplitter implements PromptSplitter {
 
   async split(prompt: string): Promise<PromptParts> {
     const { words } = this.#tokenizer.encodeWords(prompt);
-    const heard = words.filter(({ positions }) => positions.length > 0);
     if (words.length === 0) return { objectPhrase: null, backgroundPhrase: null };
-    const { partLogits } = await this.#labeller.embedText(prompt);
     const reading = this.#tokenizer.readingOf(prompt);
+    return { ...partPhrases(await this.#labelHeard(prompt, words, reading)), reading };
+  }
+
+  async labelWords(prompt: string): Promise<LabelledWord[]> {
+    const { words } = this.#tokenizer.encodeWords(prompt);
+    if (words.length === 0) return [];
+    const reading = this.#tokenizer.readingOf(prompt);
+    const heard = partWords(await this.#labelHeard(prompt, words, reading)).values();
+    return words.map(({ text, positions }) =>
+      positions.length > 0 ? heard.next().value! : { text, label: 'other' },
+    );
+  }
+
+  /** Words of which tokens are left, as the text tower labels them. */
+  async #labelHeard(
+    prompt: string,
+    words: readonly PromptWord[],
+    reading: PromptReading,
+  ): Promise<LabelledWord[]> {
+    const heard = words.filter(({ positions }) => positions.length > 0);
+    const { partLogits } = await this.#labeller.embedText(prompt);
     const unknown = new Set(reading.unknownWords.flatMap(spokenWords));
     const labelled = heard.map(({ text, positions }) => ({
       text,
       label: this.#majorityLabel(positions, partLogits),
       isKnown: !spokenWords(text).some((word) => unknown.has(word)),
     }));
-    return { ...partPhrases(labelBySegments(labelled)), reading };
+    return labelBySegments(labelled);
   }
 
   /** The part that most tokens name; a tie goes to the one that came first in the word. */
@@ -79,23 +109,27 @@ export class ModelPromptSplitter implements PromptSplitter {
   }
 }
 
-/**
- * Phrases of a labelled prompt, in the order of its words.
- *
- * What stands between two words of one part belongs to it, and an article belongs to the word that
- * follows it.
- */
+/** Phrases of a labelled prompt, in the order of its words. */
 export function partPhrases(words: readonly LabelledWord[]): PromptParts {
+  const parts = partWords(words);
+  return {
+    objectPhrase: phraseOf('object', parts),
+    backgroundPhrase: phraseOf('background', parts),
+  };
+}
+
+/**
+ * The same words with the parts that their phrases have: what stands between two words of one part belongs to it, and an
+ * article belongs to the word that follows it.
+ */
+export function partWords(words: readonly LabelledWord[]): LabelledWord[] {
   const labels = words.map(({ label }) => label);
   const texts = words.map(({ text }) => text);
   // Before the gaps, or `in` would join `ball in` when an article after it is taken for the object.
   labelArticles(texts, labels, (following) => following !== 'other');
   joinGaps(labels);
   labelArticles(texts, labels, () => true);
-  return {
-    objectPhrase: phraseOf('object', texts, labels),
-    backgroundPhrase: phraseOf('background', texts, labels),
-  };
+  return texts.map((text, index) => ({ text, label: labels[index]! }));
 }
 
 /** Gives each article the label of the word after it, where that label is admitted. */
@@ -120,16 +154,13 @@ function joinGaps(labels: WordLabel[]): void {
   }
 }
 
-function phraseOf(
-  part: Part,
-  texts: readonly string[],
-  labels: readonly WordLabel[],
-): string | null {
+function phraseOf(part: Part, words: readonly LabelledWord[]): string | null {
   const runs: string[] = [];
   let run: string[] = [];
-  for (let index = 0; index <= texts.length; index++) {
-    if (index < texts.length && labels[index] === part) {
-      run.push(texts[index]!);
+  for (let index = 0; index <= words.length; index++) {
+    const word = words[index];
+    if (word?.label === part) {
+      run.push(word.text);
     } else if (run.length > 0) {
       runs.push(run.join(' ').replace(LEADING_PUNCTUATION, '').replace(TRAILING_PUNCTUATION, ''));
       run = [];

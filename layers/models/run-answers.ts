@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import { contextTokens } from '#core/region.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 import type { TextCondition, TokenContext, VideoModel } from './model.ts';
 import type { SampleRequest } from './sample-run.ts';
 
@@ -35,11 +35,10 @@ export class RunAnswers {
   }
 
   /** What the run is to accept. */
-  async answer(request: SampleRequest): Promise<Tensor> {
+  async answer(request: SampleRequest): Promise<AttendedTensor> {
     const { condition, unconditional, negative = unconditional, guidance } = this.#texts;
-    const { latent } = request;
-    if (request.kind === 'segment') return this.#segment(latent);
-    const { time } = request;
+    if (request.kind === 'segment') return this.#segment(request.latent);
+    const { latent, time } = request;
     if (request.kind === 'velocity') {
       if (!request.keepsContext) {
         return this.#model.velocity(latent, time, condition, negative, guidance);
@@ -77,7 +76,7 @@ export class RunAnswers {
     await context?.release();
   }
 
-  async #segment(latent: Tensor): Promise<Tensor> {
+  async #segment(latent: AttendedTensor): Promise<Tensor> {
     const mask = await this.#model.segment(latent);
     if (mask !== null) return mask;
     throw new FlexCacheError('internal', 'a mask was asked of a model that tells no objects');

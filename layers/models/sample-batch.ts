@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 import type { TextCondition, VideoModel } from './model.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';
@@ -22,7 +22,7 @@ export interface BatchOptions {
    * Each clean latent as soon as it is there, with its run's place among the samples. It may be called
    * again before it has ended.
    */
-  onResult?: (latent: Tensor, index: number) => void | Promise<void>;
+  onResult?: (latent: AttendedTensor, index: number) => void | Promise<void>;
 }
 
 interface ActiveRun {

@@ -2,6 +2,7 @@ import { composeDonors, dilate, type ObjectDonor } from '#core/compose.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { isRegional, type Plan } from '#core/generation.ts';
 import { standardNormalNoise } from '#core/noise.ts';
+import { addObjectMap } from '#core/object-map.ts';
 import {
   contextShare,
   liveShare,
@@ -12,7 +13,7 @@ import {
 } from '#core/region.ts';
 import { noiseLevels, renoise, type NoiseSchedule } from '#core/schedule.ts';
 import { cleanPrediction, solverStep } from '#core/solver.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 import type { RegionDenoiser } from './model.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */
@@ -59,6 +60,8 @@ export interface SamplerState {
   inside: Tensor | null;
   /** What the steps done took, in evaluations of all tokens. */
   equivalents: number;
+  /** `[T, H, W]`: where the evaluations so far attended to the object; absent where the denoiser tells nothing. */
+  objectMap?: Tensor;
 }
 
 /** What a run needs next. */
@@ -71,7 +74,7 @@ export type SampleRequest =
    */
   | { kind: 'region'; latent: Tensor; time: number; region: TokenRegion; background: Tensor }
   /** The object's mask of a predicted clean latent. */
-  | { kind: 'segment'; latent: Tensor };
+  | { kind: 'segment'; latent: AttendedTensor };
 
 export interface SampleStart {
   /** `[C, T, H, W]` of the package. */
@@ -112,7 +115,7 @@ export class SampleRun {
   readonly #start: SampleStart;
   #state: SamplerState;
   /** Of the step under way, while it waits for something else. */
-  #velocity: Tensor | null = null;
+  #velocity: AttendedTensor | null = null;
   #startNoise: Tensor | null = null;
   /**
    * Of plans for a region, once it is known: the region, and where the run stood before the step that found
@@ -172,7 +175,8 @@ export class SampleRun {
       const keepsContext = this.#findsRegion();
       return { kind: 'velocity', latent, time, keepsContext };
     }
-    return { kind: 'segment', latent: cleanPrediction(latent, this.#velocity, time) };
+    const clean = cleanPrediction(latent, this.#velocity, time);
+    return { kind: 'segment', latent: { ...clean, ...this.#attended(this.#velocity) } };
   }
 
   /**
@@ -180,7 +184,7 @@ export class SampleRun {
    *
    * @throws FlexCacheError `internal` when nothing was asked for.
    */
-  accept(answer: Tensor): void {
+  accept(answer: AttendedTensor): void {
     if (this.#state.stepsDone === this.#plan.steps) {
       throw new FlexCacheError('internal', 'a sampling run that is over was given an answer');
     }
@@ -197,12 +201,12 @@ export class SampleRun {
   }
 
   /**
-   * The clean latent `[C, T, H, W]` of a run that is over.
+   * The clean latent `[C, T, H, W]` of a run that is over, with its object map where the denoiser tells one.
    *
    * @throws FlexCacheError `model_corrupt` when it is not finite, `internal` before the last step.
    */
-  result(): Tensor {
-    const { latent, stepsDone } = this.#state;
+  result(): AttendedTensor {
+    const { latent, stepsDone, objectMap } = this.#state;
     if (stepsDone < this.#plan.steps) {
       throw new FlexCacheError(
         'internal',
@@ -210,7 +214,7 @@ export class SampleRun {
       );
     }
     requireFinite(latent);
-    return latent;
+    return { ...latent, ...(objectMap && { objectMap }) };
   }
 
   #findsRegion(): boolean {
@@ -233,7 +237,7 @@ export class SampleRun {
   }
 
   /** The step after which only the region of the object moves; all of it, while there is no object. */
-  #stepWithRegion(velocity: Tensor, object: Tensor): void {
+  #stepWithRegion(velocity: AttendedTensor, object: Tensor): void {
     const { patch, isTrained, margin } = this.#start.regions!;
     const before = this.#state;
     this.#step(velocity, null);
@@ -243,7 +247,7 @@ export class SampleRun {
     this.#region = { region, before };
   }
 
-  #step(velocity: Tensor, inside: Tensor | null): void {
+  #step(velocity: AttendedTensor, inside: Tensor | null): void {
     const { latent, stepsDone, memory, equivalents } = this.#state;
     const step = {
       before: this.#times[stepsDone - 1] ?? null,
@@ -264,7 +268,15 @@ export class SampleRun {
       stepsDone: stepsDone + 1,
       equivalents:
         equivalents + (region === undefined ? 1 : liveShare(region.tokens.length, region.total)),
+      ...this.#attended(velocity),
     };
+  }
+
+  /** The object map of the steps done and of the one under way. */
+  #attended({ objectMap: map }: AttendedTensor): Pick<SamplerState, 'objectMap'> {
+    if (map === undefined) return {};
+    const { stepsDone, objectMap: before = null } = this.#state;
+    return { objectMap: addObjectMap(before, map, this.#times[stepsDone]!) };
   }
 
   /** Sets what lies outside the object to the donor's background, re-noised to the time. */

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { NoiseSchedule } from '#core/schedule.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor } from '#core/tensor.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
 
@@ -38,7 +38,7 @@ export class SamplingStoppedError extends FlexCacheError {
  * that goes on from a state ends in the same bits as one that was never stopped.
  *
  * @param donors null for a full generation
- * @returns the clean latent `[C, T, H, W]`
+ * @returns the clean latent `[C, T, H, W]`, with its object map where the denoiser tells one
  * @throws SamplingStoppedError when `shouldStop` said so; no step runs after that.
  * @throws InvalidInputError when plan and donors do not go together.
  */
@@ -47,7 +47,7 @@ export async function sample(
   plan: SamplePlan,
   donors: DonorParts | null,
   options: SampleOptions,
-): Promise<Tensor> {
+): Promise<AttendedTensor> {
   const { latentShape, schedule = {}, prompt, guidance, from, shouldStop, onStep } = options;
   const { negativePrompt = null } = options;
   const { regions } = model;

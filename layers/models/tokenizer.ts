@@ -139,6 +139,37 @@ export class PromptTokenizer implements PromptReader {
     return { ids, mask, cut: all.length - kept.length };
   }
 
+  /**
+   * Positions in the ids of `encode` of each white-space separated word's tokens; punctuation only when there is
+   * nothing else, none of a word that was cut off. Where prompts are read as a whole, a word has what the prompt's beginning gains by it.
+   */
+  wordPositions(prompt: string): number[][] {
+    if (!this.#addsSpecialTokens) {
+      return this.encodeWords(prompt).words.map(({ positions }) => positions);
+    }
+    const texts = prompt.split(/\s+/u).filter((word) => word.length > 0);
+    const plain = this.#tokenizer.encode(texts.join(' '), { add_special_tokens: false });
+    const whole = this.#tokenizer.encode(texts.join(' '), { add_special_tokens: true });
+    const pieces: string[] = plain.tokens;
+    const first = placeIn(whole.ids, plain.ids);
+    const isCut = whole.ids.length > this.#maxTokens;
+    const end = isCut && this.#endId !== null ? this.#maxTokens - 1 : this.#maxTokens;
+    let start = 0;
+    return texts.map((_, index): number[] => {
+      const beginning = texts.slice(0, index + 1).join(' ');
+      const { ids } = this.#tokenizer.encode(beginning, { add_special_tokens: false });
+      const begin = start;
+      start = Math.max(begin, ids.length);
+      const own = pieces.slice(begin, start).map((token, offset) => ({
+        position: first + begin + offset,
+        isPunctuation: PUNCTUATION.test(token),
+      }));
+      const kept = own.filter(({ position }) => position < end);
+      const spoken = kept.filter(({ isPunctuation }) => !isPunctuation);
+      return (spoken.length > 0 ? spoken : kept).map(({ position }) => position);
+    });
+  }
+
   /** Like `encode`, and which tokens each word became; a word that was cut off has no positions. */
   encodeWords(prompt: string): AlignedTokens {
     const all: number[] = [];
@@ -163,6 +194,14 @@ export class PromptTokenizer implements PromptReader {
     const cut = Math.max(0, all.length - this.#mostOfWords);
     return { ...this.#padded(all.slice(0, this.#mostOfWords)), cut, words };
   }
+}
+
+/** Where some ids begin among others that have them in a row; 0 where they do not. */
+function placeIn(all: readonly number[], some: readonly number[]): number {
+  for (let start = 0; start + some.length <= all.length; start++) {
+    if (some.every((id, index) => all[start + index] === id)) return start;
+  }
+  return 0;
 }
 
 /** What a tokenizer says for a text that it has no token for. */

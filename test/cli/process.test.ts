@@ -56,9 +56,9 @@ describe('the process', () => {
     for (const said of [
       /look-up +prompts by hashed words .*, 512 dimensions; compared with the prompts of videos/,
       /phrases by a parser of English/,
-      /no object and no background is reused, whole videos alone \(no segmenter\)/,
+      /no object and no background is reused, whole videos alone \(no segmenter, no objectMask\)/,
       /thresholds 0\.9 whole, .*, by default/,
-      /calibration .*cannot be calibrated without videoTower and segmenter/,
+      /calibration .*cannot be calibrated without videoTower and segmenter or objectMask/,
     ]) {
       expect(stdout).toMatch(said);
     }

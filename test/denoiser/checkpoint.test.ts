@@ -50,6 +50,8 @@ const MASK = {
   shape: SHAPE.slice(1),
 };
 
+const OBJECT_MAP = { data: targetOf('z').data.slice(0, 48), shape: SHAPE.slice(1) };
+
 /** Each with and without what only some plans keep between two steps. */
 const CHECKPOINTS: [string, Checkpoint][] = [
   ['of a solver without memory', CHECKPOINT],
@@ -59,13 +61,15 @@ const CHECKPOINTS: [string, Checkpoint][] = [
     'with both',
     { ...CHECKPOINT, memory: { data: targetOf('y').data, shape: SHAPE }, inside: MASK },
   ],
+  ['with an object map', { ...CHECKPOINT, inside: MASK, objectMap: OBJECT_MAP }],
 ];
 
 describe.each(CHECKPOINTS)('a checkpoint as bytes, %s', (_, checkpoint) => {
-  const bytes = encodeCheckpoint(SUBJECT, checkpoint);
+  const subject = { ...SUBJECT, mapsObject: checkpoint.objectMap !== undefined };
+  const bytes = encodeCheckpoint(subject, checkpoint);
 
   it('comes back to the last bit', () => {
-    const decoded = decodeCheckpoint(bytes, SUBJECT, SHAPE);
+    const decoded = decodeCheckpoint(bytes, subject, SHAPE);
 
     expect(decoded).toEqual(checkpoint);
     expect(new Uint32Array(decoded.latent.data.buffer)).toEqual(
@@ -76,7 +80,7 @@ describe.each(CHECKPOINTS)('a checkpoint as bytes, %s', (_, checkpoint) => {
 
   it('is refused wherever it is cut', () => {
     for (let length = 0; length < bytes.length; length++) {
-      expect(() => decodeCheckpoint(bytes.slice(0, length), SUBJECT, SHAPE)).toThrow(
+      expect(() => decodeCheckpoint(bytes.slice(0, length), subject, SHAPE)).toThrow(
         FlexCacheError,
       );
     }
@@ -86,7 +90,7 @@ describe.each(CHECKPOINTS)('a checkpoint as bytes, %s', (_, checkpoint) => {
     for (let position = 0; position < bytes.length; position++) {
       const altered = Uint8Array.from(bytes);
       altered[position]! ^= 1;
-      expect(() => decodeCheckpoint(altered, SUBJECT, SHAPE)).toThrow(FlexCacheError);
+      expect(() => decodeCheckpoint(altered, subject, SHAPE)).toThrow(FlexCacheError);
     }
   });
 });
@@ -103,6 +107,7 @@ describe('a checkpoint as bytes', () => {
     ['solver', { plan: { ...SUBJECT.plan, solver: 'ab2' } }],
     ['anchor', { plan: { ...SUBJECT.plan, anchor: 'background' } }],
     ['donor', { plan: { ...SUBJECT.plan, donors: [donorFor('object', 'b')] } }],
+    ['source of object masks', { mapsObject: true }],
   ])('is refused by another %s', (_, change) => {
     const bytes = encodeCheckpoint(SUBJECT, CHECKPOINT);
 

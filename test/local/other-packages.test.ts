@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { cosine } from '#core/cosine.ts';
 import { PARTS, type Job } from '#core/generation.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
+import { writeTinyPackage } from '../models/tiny-package.ts';
 import { leaveOutLookup, linkedDemoPackage } from '../models/package-fixture.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
@@ -22,6 +23,37 @@ async function generate(cloud: EmbeddedCloud, prompt: string, seed: number): Pro
   expect(job).toMatchObject({ status: 'completed' });
   return job;
 }
+
+describe('a package that finds objects by the attention of its denoiser', () => {
+  it('reuses objects and backgrounds by themselves', async () => {
+    // Prepare
+    const cloud = await openEmbeddedCloud({
+      stateDirectory: await temporaryFolder(),
+      modelDirectory: await writeTinyPackage(),
+    });
+    onTestFinished(() => cloud.close());
+    const make = async (prompt: string, seed: number): Promise<Job> =>
+      cloud.generate({ prompt, seed, steps: 20 });
+
+    // Act
+    const first = await make('a red ball over the meadow', 1);
+    const second = await make('a red ball in the desert', 2);
+    const third = await make('a blue star over the meadow', 3);
+    const both = await make('a blue star in the desert', 4);
+
+    // Assess
+    expect(first.result).toMatchObject({ hit: 'miss', stepsRun: 20 });
+    expect(second.result).toMatchObject({
+      hit: 'object',
+      donors: [{ entryId: first.videoId, part: 'object' }],
+      stepsRun: 18,
+    });
+    expect(third.result).toMatchObject({ hit: 'background' });
+    expect(both.result).toMatchObject({ hit: 'object+background', stepsRun: 14 });
+    const video = await cloud.objects.get(both.result!.videoKey);
+    expect(video.byteLength).toBe(both.result!.videoBytes);
+  }, 60_000);
+});
 
 describe('the demo model with networks left out', () => {
   it('reuses wholes by the words of prompts where nothing looks at prompts or videos', async () => {

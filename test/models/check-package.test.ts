@@ -20,6 +20,7 @@ import { inProcess } from '../cli/harness.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onnxFile, type OnnxGraph } from './onnx-writer.ts';
 import { DEMO_PACKAGE, leaveOutLookup, linkedDemoPackage } from './package-fixture.ts';
+import { writeTinyPackage } from './tiny-package.ts';
 
 const LATENT = [16, 8, 16, 16];
 const MASK = [8, 16, 16];
@@ -205,7 +206,7 @@ describe('flexcache model check', () => {
     expect(Object.fromEntries([...remarks].map(([, part, without]) => [part, without]))).toEqual({
       calibration: expect.stringContaining('conservative'),
       vaeEncoder: expect.stringContaining('into a latent'),
-      segmenter: expect.stringContaining('exact or whole'),
+      'segmenter or objectMask': expect.stringContaining('exact or whole'),
       'textTower or embedder': expect.stringContaining('hashed words'),
       videoTower: expect.stringContaining('not compared with prompts'),
       splitter: expect.stringContaining('parser of English'),
@@ -426,6 +427,74 @@ describe('a denoiser', () => {
       'regions remark',
     ]);
     expect(findings[1]!.error!.fix).toMatch(/text_states/);
+  });
+});
+
+describe('a denoiser that maps the object', () => {
+  /** Checks a tiny package whose object map is made by other nodes. */
+  async function check(nodes: OnnxGraph['nodes'] | null): Promise<Finding[]> {
+    const { flexcache } = await inProcess();
+    const folder = await writeTinyPackage((_, { denoiser }) => {
+      if (nodes === null) return;
+      const others = denoiser!.nodes.filter(({ outputs }) => outputs[0] !== 'object_map');
+      denoiser!.nodes = [...others, ...nodes];
+    });
+    const { stdout } = await flexcache('model', 'check', folder, '--json');
+    return (JSON.parse(stdout) as { checks: Finding[] }).checks;
+  }
+
+  test('passes, by itself and in the worker', async () => {
+    const checks = await check(null);
+
+    expect(checks.filter(({ result }) => result === 'failed')).toEqual([]);
+    expect(checks.map(({ check: name, result }) => `${name} ${result}`)).toEqual(
+      expect.arrayContaining(['object map passed', 'worker passed']),
+    );
+  });
+
+  test.each([
+    [
+      'does not read which tokens are marked',
+      [
+        { operator: 'Sigmoid', inputs: ['velocity'], outputs: ['shares'] },
+        {
+          operator: 'ReduceMean',
+          inputs: ['shares', 'rows'],
+          outputs: ['object_map'],
+          attributes: { keepdims: 0 },
+        },
+      ],
+      /whichever tokens were marked/,
+    ],
+    [
+      'tells no place',
+      [
+        {
+          operator: 'ReduceMean',
+          inputs: ['marks', 'rows'],
+          outputs: ['share'],
+        },
+        { operator: 'Expand', inputs: ['share', 'wide'], outputs: ['shares'] },
+        { operator: 'Reshape', inputs: ['shares', 'grid'], outputs: ['object_map'] },
+      ],
+      /the same everywhere/,
+    ],
+    [
+      'gives more than a share',
+      [
+        { operator: 'Add', inputs: ['marked', 'never'], outputs: ['too much'] },
+        { operator: 'Reshape', inputs: ['too much', 'grid'], outputs: ['object_map'] },
+      ],
+      /expected 0 to 1/,
+    ],
+  ])('that %s is refused', async (_, nodes, message) => {
+    const checks = await check(nodes);
+
+    const [failure] = checks.filter(({ result }) => result === 'failed');
+    expect(failure!.error).toMatchObject({
+      code: 'model_corrupt',
+      message: expect.stringMatching(message),
+    });
   });
 });
 

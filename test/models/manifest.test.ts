@@ -13,6 +13,8 @@ import {
 
 const DENOISER_PATH = ['files', 'denoiser', '0', 'path'];
 
+const SEGMENTED_ABOVE = { source: 'segmenter', threshold: 0.5 };
+
 describe('loadManifest', () => {
   it('accepts the demo package and verifies every byte of it', async () => {
     // Act
@@ -101,6 +103,14 @@ describe('loadManifest', () => {
         manifest.files.denoiser.push({ path: 'data/weights', sha256: 'a'.repeat(64), bytes: 1 }),
     ],
     ['files.videoTower', (m: never) => setField(m, ['files', 'textTower'], undefined)],
+    ['objectMask.threshold', (m: never) => setField(m, ['objectMask'], SEGMENTED_ABOVE)],
+    [
+      'objectMask.source',
+      (m: never) => {
+        setField(m, ['objectMask'], { source: 'segmenter' });
+        setField(m, ['files', 'segmenter'], undefined);
+      },
+    ],
     ['files.embedder', addEmbedder],
     [
       'files.embedderTokenizer',

@@ -33,6 +33,7 @@ const manifest = {
   text: { maxTokens: MAX_TOKENS, hidden: HIDDEN, negativePrompt: 'blurry' },
   latent: { channels: 2, frames: 3, height: 4, width: 4 },
   video: { frames: 4, height: 16, width: 16, framesPerSecond: 8 },
+  files: {} as object,
 } as ModelManifest;
 
 describe('text states', () => {

@@ -1,3 +1,5 @@
+import type { Tensor } from '#core/tensor.ts';
+
 /**
  * Writes small ONNX files for tests: the few fields of onnx.proto that such graphs need.
  */
@@ -25,6 +27,8 @@ export interface OnnxGraph {
   external?: readonly { name: string; shape: readonly number[]; location: string }[];
   /** int64 tensors of one axis. */
   constants?: Readonly<Record<string, readonly number[]>>;
+  /** float32 tensors. */
+  weights?: Readonly<Record<string, Tensor>>;
 }
 
 const IR_VERSION = 10;
@@ -41,6 +45,7 @@ export function onnxFile({
   nodes,
   external = [],
   constants = {},
+  weights = {},
 }: OnnxGraph): Buffer {
   const graph = Buffer.concat([
     ...nodes.map((node) => message(1, nodeOf(node))),
@@ -65,6 +70,17 @@ export function onnxFile({
           integer(2, TYPES.int64),
           ...values.map((value) => integer(7, value)),
           text(8, name),
+        ]),
+      ),
+    ),
+    ...Object.entries(weights).map(([name, { data, shape }]) =>
+      message(
+        5,
+        Buffer.concat([
+          ...shape.map((extent) => integer(1, extent)),
+          integer(2, TYPES.float32),
+          text(8, name),
+          message(9, Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
         ]),
       ),
     ),

@@ -86,7 +86,9 @@ describe('loadCalibration', () => {
     const loaded = await loadCalibration(await loadManifest(await writePackage(leaveOutLookup)));
 
     expect(calibrationEvent(loaded)).toMatchObject({
-      fix: expect.stringMatching(/cannot be calibrated without videoTower and segmenter/),
+      fix: expect.stringMatching(
+        /cannot be calibrated without videoTower and segmenter or objectMask/,
+      ),
     });
     expect(loaded.thresholds).toEqual({ whole: 0.9, object: 0.9, background: 0.9 });
   });

@@ -1,6 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadManifest } from '#models/manifest.ts';
-import { ModelPromptSplitter, partPhrases, type TokenLabeller } from '#models/prompt-splitter.ts';
+import {
+  ModelPromptSplitter,
+  objectWords,
+  partPhrases,
+  type TokenLabeller,
+} from '#models/prompt-splitter.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { PromptTokenizer } from '#models/tokenizer.ts';
 import { DEMO_PACKAGE } from './package-fixture.ts';
@@ -98,6 +103,23 @@ describe('ModelPromptSplitter', () => {
 
     // Assess
     expect(parts).toMatchObject({ objectPhrase: 'Red Ball', backgroundPhrase: 'at NIGHT' });
+  });
+
+  it('labels each word with the part that its phrase is of, and those that were cut with none', async () => {
+    // Prepare
+    const labeller = labelling('other', 'object', 'other', 'object', 'background', 'background');
+    const splitter = new ModelPromptSplitter(labeller, tokenizer, LABELS);
+
+    // Act
+    const words = await splitter.labelWords(`the ball is red at night ${'ball '.repeat(40)}`);
+
+    // Assess
+    expect(words.slice(0, 6).map(({ label }) => label)).toEqual([
+      ...Array<string>(4).fill('object'),
+      ...Array<string>(2).fill('background'),
+    ]);
+    expect(words.at(-1)).toEqual({ text: 'ball', label: 'other' });
+    expect(objectWords(words).slice(0, 6)).toEqual([false, true, true, true, false, false]);
   });
 
   it('lets the majority of its tokens label a word', async () => {

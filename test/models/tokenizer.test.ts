@@ -73,6 +73,37 @@ describe('PromptTokenizer of a package that adds special tokens', () => {
     });
   });
 
+  it('knows which tokens each word became, and none of what was cut', () => {
+    const positionsOf = (prompt: string, maxTokens: number) =>
+      new PromptTokenizer(UNIGRAM, { ...text, maxTokens }).wordPositions(prompt);
+
+    expect(positionsOf('a grey  heron in shallow water', 8)).toEqual([
+      [0],
+      [1],
+      [2],
+      [3],
+      [4],
+      [5],
+    ]);
+    expect(positionsOf('a grey heron', 3)).toEqual([[0], [1], []]);
+    expect(positionsOf('', 8)).toEqual([]);
+  });
+
+  it('counts the tokens that stand before the first word', () => {
+    const begins = {
+      ...UNIGRAM,
+      post_processor: {
+        ...UNIGRAM.post_processor,
+        single: [
+          { SpecialToken: { id: '</s>', type_id: 0 } },
+          { Sequence: { id: 'A', type_id: 0 } },
+        ],
+      },
+    };
+
+    expect(new PromptTokenizer(begins, text).wordPositions('grey heron')).toEqual([[1], [2]]);
+  });
+
   it('names the words that are cut to leave room for the end token', () => {
     const reading = (maxTokens: number) =>
       new PromptTokenizer(UNIGRAM, { ...text, maxTokens }).readingOf('a grey heron');

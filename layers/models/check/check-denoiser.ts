@@ -1,13 +1,20 @@
+import { maskOfAttention } from '#core/object-map.ts';
 import { contextTokens, placeRegion } from '#core/region.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/tensor.ts';
 import type { ModelManifest } from '../manifest.ts';
 import type { TextCondition, VelocityRequest } from '../model.ts';
+import { objectMaskOf } from '../object-mask.ts';
 import { OnnxDenoiser, type OnnxRegionDenoiser } from '../onnx-denoiser.ts';
 import type { NetworkRunner } from '../onnx-networks.ts';
 import { latentShape } from '../onnx-video-model.ts';
 import { corruptNetwork, EXPORT_AGAIN } from './compare-signatures.ts';
 import { attempt, failed, remark, type Finding } from './finding.ts';
-import { relativeDifference, requireSoundValues, sampleNoise } from './network-run.ts';
+import {
+  firstTokenMarked,
+  relativeDifference,
+  requireSoundValues,
+  sampleNoise,
+} from './network-run.ts';
 
 const TIME = 0.7;
 /** Beyond it a run that is repeated, or goes on after its checkpoint, ends in another video. */
@@ -29,7 +36,7 @@ export async function checkDenoiser(
   const denoiser = new OnnxDenoiser(networks, manifest);
   const { guidance } = manifest.scheduler;
   const request = { latent: sampleNoise(latentShape(manifest), 0), time: TIME, condition };
-  const velocityOf = async (asked: VelocityRequest, by: number): Promise<Tensor> => {
+  const velocityOf = async (asked: VelocityRequest, by: number): Promise<AttendedTensor> => {
     const [velocity] = await denoiser.velocities([asked], unconditional, by);
     requireSoundValues('denoiser', 'velocity', velocity!);
     return velocity!;
@@ -50,6 +57,21 @@ export async function checkDenoiser(
       return describeGuidance(manifest, plain, free, guided);
     }),
   ];
+  if (objectMaskOf(manifest)?.source === 'attention') {
+    findings.push(
+      await attempt('object map', async () => {
+        const tokens = condition.objectTokens ?? firstTokenMarked([condition.mask.length]);
+        const mapOf = async (objectTokens: Float32Array): Promise<Tensor> => {
+          const asked = { ...request, condition: { ...condition, objectTokens } };
+          const { objectMap } = await velocityOf(asked, 1);
+          requireSoundValues('denoiser', 'object_map', objectMap!);
+          return objectMap!;
+        };
+        const others = tokens.map((mark, token) => (condition.mask[token] === 1n ? 1 - mark : 0));
+        return describeObjectMap(await mapOf(tokens), await mapOf(others));
+      }),
+    );
+  }
   const { regions } = denoiser;
   findings.push(
     regions === null
@@ -93,6 +115,31 @@ function describeGuidance(
   if (scheduler.guidance === 1) return `none (1): ${negative} is not used; ${share}`;
   const gain = relativeDifference(guided.data, plain.data);
   return `${scheduler.guidance} away from ${negative} changes it by ${gain.toPrecision(2)}; ${share}`;
+}
+
+/**
+ * @param map with the tokens of the object marked
+ * @param other with all others marked
+ * @throws FlexCacheError `model_corrupt` where the marks change nothing, or the map tells no place.
+ */
+function describeObjectMap(map: Tensor, other: Tensor): string {
+  if (relativeDifference(map.data, other.data) === 0) {
+    throw corruptNetwork(
+      'denoiser',
+      'the denoiser gave the same object_map whichever tokens were marked',
+      'export the network again so that object_tokens is read',
+    );
+  }
+  const { data } = maskOfAttention(map, { dilation: 0 });
+  const share = data.reduce((sum, value) => sum + value, 0) / data.length;
+  if (share === 0) {
+    throw corruptNetwork(
+      'denoiser',
+      'the denoiser gave an object_map that is the same everywhere',
+      'export the network again with the attention of each latent position',
+    );
+  }
+  return `the words of the object are attended to above the threshold in ${(100 * share).toFixed(0)} % of noise`;
 }
 
 /** @throws FlexCacheError `model_corrupt` where a region has another velocity than among all tokens. */

@@ -1,6 +1,7 @@
 import { elementCount, type Tensor } from '#core/tensor.ts';
 import type { ModelManifest, ModelPackage, NetworkName } from '../manifest.ts';
 import { expectedSignature, isRegional, type NetworkSignature } from '../network-signature.ts';
+import { objectMaskOf } from '../object-mask.ts';
 import { OnnxDenoiser } from '../onnx-denoiser.ts';
 import type { NetworkInputs, NetworkRunner, OnnxNetworks } from '../onnx-networks.ts';
 import { requireDeclaredData } from './check-files.ts';
@@ -94,15 +95,15 @@ function batchesOf(
 }
 
 /** Rows that a network is given at once when one video is made. */
-function workerBatch(network: NetworkName, { files, scheduler }: ModelManifest): number {
+function workerBatch(network: NetworkName, manifest: ModelManifest): number {
   switch (network) {
     case 'denoiser':
-      return scheduler.guidance === 1 ? 1 : 2;
+      return manifest.scheduler.guidance === 1 ? 1 : 2;
     case 'textTower':
       return 2;
     case 'videoTower':
       // The whole, and its object and its background where they are told apart.
-      return files.segmenter === undefined ? 1 : 3;
+      return objectMaskOf(manifest) === null ? 1 : 3;
     default:
       return 1;
   }

@@ -146,7 +146,9 @@ async function* checkNetworks(
       isSound &&= outputs !== null;
       if (outputs === null) continue;
       if (network === 'textEncoder' && tokenizer !== null) {
-        const model = new OnnxVideoModel(networks, tokenizer, manifest);
+        // The text tower is not open here: a parser finds the object's words.
+        const { splitter: _, ...unlabelled } = manifest;
+        const model = new OnnxVideoModel(networks, tokenizer, unlabelled);
         samples.conditions = [await model.encodeText(PROMPT), await model.encodeText(null)];
       }
       if (network === 'denoiser') {

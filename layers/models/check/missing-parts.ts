@@ -1,4 +1,5 @@
 import type { ModelManifest } from '../manifest.ts';
+import { objectMaskOf } from '../object-mask.ts';
 import { remark, type Finding } from './finding.ts';
 
 /** What a package may do without, and what then does not happen. */
@@ -13,8 +14,8 @@ const OPTIONAL_PARTS: readonly {
     without: 'no video or image can be turned into a latent; text-to-video does not need it',
   },
   {
-    name: 'segmenter',
-    isThere: ({ files }) => files.segmenter !== undefined,
+    name: 'segmenter or objectMask',
+    isThere: (manifest) => objectMaskOf(manifest) !== null,
     without: 'no object and no background is reused by itself: hits are exact or whole',
   },
   {

@@ -49,6 +49,11 @@ export function madeUpSamples(
   };
 }
 
+/** Marks of a prompt of which only the first token is known. */
+export function firstTokenMarked(extents: readonly number[]): Float32Array {
+  return new Float32Array(elementCount(extents)).fill(1, 0, 1);
+}
+
 function firstTokenAlone(maxTokens: number): Tokens {
   const mask = new BigInt64Array(maxTokens).fill(1n, 0, 1);
   return { ids: new BigInt64Array(maxTokens), mask, cut: 0 };
@@ -88,6 +93,8 @@ function sampleRow(
       return condition.mask;
     case 'text_states':
       return condition.states.data;
+    case 'object_tokens':
+      return condition.objectTokens ?? firstTokenMarked(extents);
     case 'time':
       return Float32Array.of(TIME);
     case 'video':
@@ -145,6 +152,15 @@ export function requireSoundValues(network: NetworkName, output: string, tensor:
       network,
       `network ${network} gave ${data[bad]} in its output ${output}`,
       OVERFLOW,
+    );
+  }
+  if (output === 'object_map') {
+    const beyond = data.find((value) => value < 0 || value > 1 + RANGE_TOLERANCE);
+    if (beyond === undefined) return;
+    throw corruptNetwork(
+      network,
+      `network ${network} gave ${beyond} in its output object_map, expected 0 to 1`,
+      'export the network again with the share of attention that the marked tokens get',
     );
   }
   if (output === 'video') {

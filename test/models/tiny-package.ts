@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { elementCount, type Tensor } from '#core/tensor.ts';
+import type { WrittenManifest } from '#models/manifest-schema.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
+import { onnxFile, type OnnxGraph, type OnnxNode } from './onnx-writer.ts';
+
+/** Extents of the latents of tiny packages. */
+export const TINY_LATENT = [4, 4, 8, 8] as const;
+const [CHANNELS, FRAMES, HEIGHT, WIDTH] = TINY_LATENT;
+const GRID = [FRAMES, HEIGHT, WIDTH];
+const POSITIONS = elementCount(GRID);
+
+/** A latent frame is this many frames, a position this many rows and columns of pixels. */
+const PIXELS = { frames: 2, rows: 4, columns: 4 };
+const VIDEO = [PIXELS.frames * FRAMES, 3, PIXELS.rows * HEIGHT, PIXELS.columns * WIDTH];
+
+const TOKENS = 16;
+
+/** States of the words that the model knows: of an object, of a background, a colour of either. */
+const WORDS: Readonly<Record<string, readonly number[]>> = {
+  '[PAD]': [0, 0, 0, 0],
+  '[UNK]': [0, 0, 0, 0],
+  a: [0, 0, 0, 0],
+  the: [0, 0, 0, 0],
+  in: [0, 0, 0, 0],
+  over: [0, 0, 0, 0],
+  red: [3, 0, 2, 0],
+  blue: [3, 0, -2, 0],
+  ball: [3, 0, 0, 1],
+  star: [3, 0, 0, -1],
+  meadow: [0, 3, 1, 1],
+  desert: [0, 3, -1, -1],
+};
+
+/** `[T, H, W]`, 1 where the model shows objects: a square that moves from left to right. */
+export const TINY_PLACE: Tensor = {
+  data: Float32Array.from({ length: POSITIONS }, (_, position) => {
+    const [x, y] = [position % WIDTH, Math.floor(position / WIDTH) % HEIGHT];
+    const frame = Math.floor(position / (WIDTH * HEIGHT));
+    return x > frame && x <= frame + 3 && y > 1 && y <= 4 ? 1 : 0;
+  }),
+  shape: GRID,
+};
+
+/** Queries of the positions: those of the object's place ask for the words of objects, all others for those of backgrounds. */
+const QUERIES: Tensor = {
+  data: Float32Array.from({ length: POSITIONS * CHANNELS }, (_, index) => {
+    const isInside = TINY_PLACE.data[Math.floor(index / CHANNELS)] === 1;
+    return index % CHANNELS === (isInside ? 0 : 1) ? 1 : 0;
+  }),
+  shape: [POSITIONS, CHANNELS],
+};
+
+const TEXT_ENCODER: OnnxGraph = {
+  inputs: [
+    { name: 'input_ids', type: 'int64', shape: ['B', TOKENS] },
+    { name: 'attention_mask', type: 'int64', shape: ['B', TOKENS] },
+  ],
+  outputs: [{ name: 'states', shape: ['B', TOKENS, CHANNELS] }],
+  weights: {
+    table: {
+      data: Float32Array.from(Object.values(WORDS).flat()),
+      shape: [Object.keys(WORDS).length, CHANNELS],
+    },
+  },
+  nodes: [{ operator: 'Gather', inputs: ['table', 'input_ids'], outputs: ['states'] }],
+};
+
+function node(
+  operator: string,
+  inputs: string,
+  output: string,
+  attributes: NonNullable<OnnxNode['attributes']> = {},
+): OnnxNode {
+  return { operator, inputs: inputs.split(' '), outputs: [output], attributes };
+}
+
+/**
+ * One layer of cross-attention, from the positions of the latent to the words of the prompt; what they attend to is the
+ * clean latent. Its object map is the attention to the marked words.
+ */
+const DENOISER: OnnxGraph = {
+  inputs: [
+    { name: 'latent', shape: ['B', ...TINY_LATENT] },
+    { name: 'time', shape: ['B'] },
+    { name: 'text_states', shape: ['B', TOKENS, CHANNELS] },
+    { name: 'text_mask', type: 'int64', shape: ['B', TOKENS] },
+    { name: 'object_tokens', shape: ['B', TOKENS] },
+  ],
+  outputs: [
+    { name: 'velocity', shape: ['B', ...TINY_LATENT] },
+    { name: 'object_map', shape: ['B', ...GRID] },
+  ],
+  weights: {
+    queries: QUERIES,
+    one: { data: Float32Array.of(1), shape: [1] },
+    little: { data: Float32Array.of(0.1), shape: [1] },
+    never: { data: Float32Array.of(1e4), shape: [1] },
+  },
+  constants: {
+    flat: [0, 0, POSITIONS],
+    whole: [0, ...TINY_LATENT],
+    grid: [0, ...GRID],
+    rows: [1],
+    last: [2],
+    all: [1, 2, 3, 4],
+    wide: [1, POSITIONS, 1],
+  },
+  nodes: [
+    node('Reshape', 'latent flat', 'channels'),
+    node('Transpose', 'channels', 'positions', { perm: [0, 2, 1] }),
+    node('Mul', 'positions little', 'faint'),
+    node('Add', 'faint queries', 'asking'),
+    node('Transpose', 'text_states', 'keys', { perm: [0, 2, 1] }),
+    node('MatMul', 'asking keys', 'scores'),
+    node('Cast', 'text_mask', 'mask', { to: 1 }),
+    node('Sub', 'mask one', 'absent'),
+    node('Mul', 'absent never', 'bias'),
+    node('Unsqueeze', 'bias rows', 'biases'),
+    node('Add', 'scores biases', 'logits'),
+    node('Softmax', 'logits', 'attention', { axis: 2 }),
+    node('MatMul', 'attention text_states', 'attended'),
+    node('Transpose', 'attended', 'values', { perm: [0, 2, 1] }),
+    node('Reshape', 'values whole', 'clean'),
+    node('Unsqueeze', 'time all', 'level'),
+    node('Sub', 'latent clean', 'noise'),
+    node('Div', 'noise level', 'velocity'),
+    node('Unsqueeze', 'object_tokens last', 'marks'),
+    node('MatMul', 'attention marks', 'marked'),
+    node('Reshape', 'marked grid', 'object_map'),
+  ],
+};
+
+/** Three channels as colours, each position a square of pixels. */
+const VAE_DECODER: OnnxGraph = {
+  inputs: [{ name: 'latent', shape: ['B', ...TINY_LATENT] }],
+  outputs: [{ name: 'video', shape: ['B', ...VIDEO] }],
+  constants: {
+    from: [0],
+    to: [3],
+    axis: [1],
+    apart: [0, FRAMES, 1, 3, HEIGHT, 1, WIDTH, 1],
+    larger: [1, FRAMES, PIXELS.frames, 3, HEIGHT, PIXELS.rows, WIDTH, PIXELS.columns],
+    whole: [0, ...VIDEO],
+  },
+  nodes: [
+    node('Slice', 'latent from to axis', 'colours'),
+    node('Sigmoid', 'colours', 'shades'),
+    node('Transpose', 'shades', 'frames', { perm: [0, 2, 1, 3, 4] }),
+    node('Reshape', 'frames apart', 'squares'),
+    node('Expand', 'squares larger', 'pixels'),
+    node('Reshape', 'pixels whole', 'video'),
+  ],
+};
+
+const TOKENIZER = {
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: [],
+  normalizer: { type: 'Lowercase' },
+  pre_tokenizer: { type: 'Whitespace' },
+  post_processor: null,
+  decoder: null,
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries(Object.keys(WORDS).map((word, id) => [word, id])),
+  },
+};
+
+type Manifest = Omit<WrittenManifest, 'files'> & { files: Record<string, object[]> };
+
+/**
+ * A package of a model of a few hundred weights, which nobody trained: its objects are where `TINY_PLACE` is, its
+ * colours follow the prompt. It finds objects by the attention of its denoiser.
+ *
+ * @returns its folder, which goes away with the test
+ */
+export async function writeTinyPackage(
+  change: (manifest: Manifest, networks: Record<string, OnnxGraph>) => void = () => {},
+): Promise<string> {
+  const directory = await temporaryFolder();
+  const networks: Record<string, OnnxGraph> = {
+    textEncoder: { ...TEXT_ENCODER },
+    denoiser: { ...DENOISER },
+    vaeDecoder: { ...VAE_DECODER },
+  };
+  const [frames, , height, width] = VIDEO as [number, number, number, number];
+  const manifest: Manifest = {
+    format: 'flexcache-model/2',
+    name: 'tiny-world',
+    version: '1.0.0',
+    license: 'MIT',
+    video: { frames, height, width, framesPerSecond: 8 },
+    latent: { channels: CHANNELS, frames: FRAMES, height: HEIGHT, width: WIDTH },
+    text: { maxTokens: TOKENS, hidden: CHANNELS, addsSpecialTokens: false, negativePrompt: '' },
+    scheduler: { type: 'rectified-flow', solver: 'euler', steps: 20, guidance: 1.5 },
+    objectMask: { source: 'attention', dilation: 0 },
+    files: {},
+  };
+  change(manifest, networks);
+  const contents: [name: string, path: string, content: Buffer][] = [
+    ['tokenizer', 'tokenizer.json', Buffer.from(JSON.stringify(TOKENIZER))],
+    ...Object.entries(networks).map(([name, graph]): [string, string, Buffer] => [
+      name,
+      `${name}.onnx`,
+      onnxFile(graph),
+    ]),
+  ];
+  for (const [name, path, content] of contents) {
+    await writeFile(join(directory, path), content);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    manifest.files[name] = [{ path, sha256, bytes: content.length }];
+  }
+  await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
+  return directory;
+}
