@@ -33,11 +33,13 @@ export async function finishLatent(
   latent: AttendedTensor,
   isStored: boolean,
 ): Promise<FinishedLatent> {
+  let decoding: Promise<Tensor> | undefined;
+  const decoded = (): Promise<Tensor> => (decoding ??= model.decode(latent));
   // The networks run one after the other. Segmenting comes first: the latent is packed while it is
   // decoded, and the other networks describe it while other threads encode the video.
   const [stored, media] = await Promise.all([
-    isStored ? describeLatent(model, compatibilityKey, latent) : null,
-    model.decode(latent).then((video) => encodeMedia(video, manifest.video.framesPerSecond)),
+    isStored ? describeLatent(model, compatibilityKey, latent, decoded) : null,
+    decoded().then((video) => encodeMedia(video, manifest.video.framesPerSecond)),
   ]);
   return { media, stored };
 }
@@ -53,8 +55,9 @@ async function describeLatent(
   model: FinishingModel['model'],
   compatibilityKey: string,
   latent: AttendedTensor,
+  decoded: () => Promise<Tensor>,
 ): Promise<StoredLatent> {
-  const mask = await model.segment(latent);
+  const mask = await model.segment(latent, decoded);
   const pack = async (): Promise<Uint8Array> =>
     encodeLatent({ latent, mask: mask ?? emptyMask(latent), compatibilityKey });
   // The networks are told first: packing keeps this thread busy.

@@ -3,7 +3,7 @@ import type { Tensor } from './tensor.ts';
 
 /** How a map of likelihoods becomes an object mask. */
 export interface MapReading {
-  /** Least likelihood of the object; of an attention map the share of its range. Otsu's unless given. */
+  /** Above which the object is, 0..1: a likelihood, or of an attention map the share of its range. */
   threshold?: number | undefined;
   /** Positions by which the mask grows in each direction. */
   dilation: number;
@@ -39,7 +39,7 @@ export function addObjectMap(before: Tensor | null, map: Tensor, time: number): 
 
 /**
  * The object mask of an attention map: its range is brought to 0..1, and the object is where it is above the
- * threshold. A map that is the same everywhere has no object. Positions that are 0 were not evaluated: they are outside the
+ * threshold, Otsu's unless given. A map that is the same everywhere has no object. Positions that are 0 were not evaluated: they are outside the
  * object, and do not count for Otsu's threshold.
  *
  * @param map `[T, H, W]`, not negative
@@ -58,6 +58,22 @@ export function maskOfAttention(map: Tensor, { threshold, dilation }: MapReading
   const above = threshold ?? otsuThreshold(evaluated.map((value) => (value - least) / range));
   const data = map.data.map((value) => (value > 0 && (value - least) / range > above ? 1 : 0));
   return grow({ data, shape: map.shape }, dilation);
+}
+
+/** The least likelihood of an object, where nothing else is said. */
+const EVEN_CHANCE = 0.5;
+
+/**
+ * The object mask of a map of likelihoods: the object is where they are above the threshold.
+ *
+ * @param map `[T, H, W]`, 0..1
+ * @returns `[T, H, W]` of 0 and 1
+ */
+export function maskOfLikelihood(
+  { data, shape }: Tensor,
+  { threshold = EVEN_CHANCE, dilation }: MapReading,
+): Tensor {
+  return grow({ data: data.map((value) => (value > threshold ? 1 : 0)), shape }, dilation);
 }
 
 /**

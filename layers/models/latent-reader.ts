@@ -33,9 +33,10 @@ export class LatentReader {
   }
 
   static open(modelPackage: ModelPackage, options: OnnxOptions = {}): LatentReader {
-    const { segmenter, videoTower, judge } = networkPaths(modelPackage);
+    const { segmenter, frameSegmenter, vaeDecoder, videoTower, judge } = networkPaths(modelPackage);
     const paths = {
       ...(segmenter !== undefined && { segmenter }),
+      ...(frameSegmenter !== undefined && { frameSegmenter, vaeDecoder: vaeDecoder! }),
       ...(videoTower !== undefined && { videoTower }),
       ...(judge !== undefined && { judge }),
     };

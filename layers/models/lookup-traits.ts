@@ -80,6 +80,7 @@ const DESCRIBED_WORDS = {
 const MASK_WORDS = {
   segmenter: 'the segmenter on latents',
   attention: 'what the denoiser attends to at the words of the object (no segmenter is run)',
+  frames: 'a segmenter of decoded frames',
 } as const;
 
 /** The same in words, for whoever runs the package: one line each. */

@@ -30,6 +30,18 @@ const COMBINATIONS: readonly {
     message: 'expected files.segmenter beside "segmenter"',
   },
   {
+    path: ['files', 'frameSegmenter'],
+    isRight: ({ files, objectMask }) =>
+      (objectMask?.source === 'frames') === (files.frameSegmenter !== undefined),
+    message: 'expected objectMask.source "frames" and frameSegmenter, or neither',
+  },
+  {
+    path: ['objectMask', 'extents'],
+    isRight: ({ objectMask }) =>
+      objectMask?.extents === undefined || objectMask.source === 'frames',
+    message: 'expected none without "frames"',
+  },
+  {
     path: ['objectMask', 'threshold'],
     isRight: ({ objectMask }) =>
       objectMask?.threshold === undefined || objectMask.source !== 'segmenter',

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { SOLVERS } from '#core/generation.ts';
 import { checkCombinations } from './manifest-combinations.ts';
-import { OBJECT_MASK_SOURCES } from './object-mask.ts';
+import { MASK_EXTENTS, OBJECT_MASK_SOURCES } from './object-mask.ts';
 
 export const NETWORK_NAMES = [
   'textEncoder',
@@ -10,6 +10,7 @@ export const NETWORK_NAMES = [
   'vaeDecoder',
   'vaeEncoder',
   'segmenter',
+  'frameSegmenter',
   'textTower',
   'videoTower',
   'embedder',
@@ -153,7 +154,7 @@ const fields = z.strictObject({
       source: z
         .enum(OBJECT_MASK_SOURCES)
         .describe(
-          '`segmenter`: that network, on the clean latent; `attention`: object_map of the denoiser, as it attends to object_tokens',
+          '`segmenter`: that network, on the clean latent; `attention`: object_map of the denoiser, as it attends to object_tokens; `frames`: frameSegmenter, on the decoded video',
         ),
       threshold: z
         .number()
@@ -161,7 +162,13 @@ const fields = z.strictObject({
         .lt(1)
         .optional()
         .describe(
-          'Of `attention` alone: the share of the range of the map above which the object is; by the method of Otsu unless given',
+          'Above which the object is, of `attention` the share of the range of the map, by the method of Otsu unless given; of `frames` the mean of mask over a latent position, 0.5 unless given',
+        ),
+      extents: z
+        .enum(MASK_EXTENTS)
+        .optional()
+        .describe(
+          'Of `frames` alone: whether mask is of the extents of the video or of its latent; `pixels` unless given',
         ),
       dilation: z
         .int()
@@ -250,6 +257,7 @@ const fields = z.strictObject({
       vaeDecoder: networkFiles('Latent to video'),
       vaeEncoder: networkFiles('Video to latent').optional(),
       segmenter: networkFiles('Latent to the mask of its object').optional(),
+      frameSegmenter: networkFiles('Video to the mask of its object').optional(),
       textTower: networkFiles('Prompt to its vector, in the space of videoTower').optional(),
       videoTower: networkFiles('Latent to its vector, in the space of textTower').optional(),
       embedder: networkFiles('Sentence to its vector, in the place of textTower').optional(),

@@ -133,8 +133,9 @@ export interface VideoModel {
    * package finds no objects.
    *
    * @param latent clean; with its object map where masks are read from attention
+   * @param decoded the same as a video, `[F,3,H,W]` in 0..1; where it is needed it is decoded here unless given
    */
-  segment(latent: AttendedTensor): Promise<Tensor | null>;
+  segment(latent: AttendedTensor, decoded?: () => Promise<Tensor>): Promise<Tensor | null>;
   /**
    * Unit vectors of latents (whole, object-only or background-only) in the space of the text tower, in one
    * run of the network; null where the package has no network for it.

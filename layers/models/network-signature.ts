@@ -51,6 +51,11 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
       return { inputs: [video], outputs: [latent] };
     case 'segmenter':
       return { inputs: [latent], outputs: [float32('mask_logits', ...grid)] };
+    case 'frameSegmenter': {
+      const atLatent = manifest.objectMask?.extents === 'latent';
+      const size = atLatent ? grid : [pixels.frames, pixels.height, pixels.width];
+      return { inputs: [video], outputs: [float32('mask', ...size)] };
+    }
     case 'textTower': {
       const labels = manifest.splitter?.labels.length;
       if (labels === undefined) return { inputs: tokens, outputs: [embedding] };

@@ -1,20 +1,24 @@
+import { averageToLatent } from '#core/area-average.ts';
 import { grow } from '#core/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { maskOfAttention } from '#core/object-map.ts';
+import { maskOfAttention, maskOfLikelihood } from '#core/object-map.ts';
 import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
+import { decodeVideo } from './decode-video.ts';
 import type { ModelManifest } from './manifest.ts';
-import { callNetwork } from './network-call.ts';
+import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { objectMaskOf, type ObjectMask } from './object-mask.ts';
 import type { NetworkRunner } from './onnx-networks.ts';
 
 /** Finds the objects of latents as a package does it (`objectMaskOf`). */
 export class OnnxObjectMasks {
   readonly #networks: NetworkRunner;
+  readonly #manifest: ModelManifest;
   readonly #objectMask: ObjectMask | null;
 
   constructor(networks: NetworkRunner, manifest: ModelManifest) {
     this.#networks = networks;
+    this.#manifest = manifest;
     this.#objectMask = objectMaskOf(manifest);
   }
 
@@ -22,17 +26,45 @@ export class OnnxObjectMasks {
    * Binary object masks `[T, H, W]` of clean latents of one shape, in their order; none where the package finds no
    * objects.
    *
+   * @param decoded the video of each; where videos are needed they are decoded here unless given
    * @throws FlexCacheError `internal` where masks are read from attention and a latent has no object map.
    */
-  async masksOf(latents: readonly AttendedTensor[]): Promise<Tensor[]> {
-    if (this.#objectMask === null || latents.length === 0) return [];
-    const { source, dilation } = this.#objectMask;
-    switch (source) {
+  async masksOf(
+    latents: readonly AttendedTensor[],
+    decoded?: (index: number) => Promise<Tensor>,
+  ): Promise<Tensor[]> {
+    const objectMask = this.#objectMask;
+    if (objectMask === null || latents.length === 0) return [];
+    switch (objectMask.source) {
       case 'attention':
-        return latents.map((latent) => maskOfAttention(mapOf(latent), this.#objectMask!));
+        return latents.map((latent) => maskOfAttention(mapOf(latent), objectMask));
       case 'segmenter':
-        return (await this.#segment(latents)).map((mask) => grow(mask, dilation));
+        return (await this.#segment(latents)).map((mask) => grow(mask, objectMask.dilation));
+      case 'frames': {
+        // One after the other: the frames of a video may be hundreds of megabytes.
+        const masks: Tensor[] = [];
+        for (const [index, latent] of latents.entries()) {
+          const video = await (decoded?.(index) ??
+            decodeVideo(this.#networks, this.#manifest, latent));
+          masks.push(await this.#segmentFrames(video, objectMask));
+        }
+        return masks;
+      }
     }
+  }
+
+  async #segmentFrames(video: Tensor, { extents, ...reading }: ObjectMask): Promise<Tensor> {
+    const { latent } = this.#manifest;
+    const grid = [latent.frames, latent.height, latent.width];
+    const [frames, , height, width] = video.shape;
+    const mask = await callNetwork(
+      this.#networks,
+      'frameSegmenter',
+      { video: asBatch(video) },
+      'mask',
+      [1, ...(extents === 'latent' ? grid : [frames!, height!, width!])],
+    );
+    return maskOfLikelihood(averageToLatent(withoutBatch(mask), grid), reading);
   }
 
   async #segment(latents: readonly Tensor[]): Promise<Tensor[]> {

@@ -1,6 +1,7 @@
 import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
 import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
 import { concatenate } from './concatenate.ts';
+import { decodeVideo } from './decode-video.ts';
 import { planThisGpu } from './gpu-memory.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
@@ -35,7 +36,6 @@ export class OnnxVideoModel implements VideoModel {
   /** Null where the denoiser does not ask which words name the object. */
   readonly #labeller: WordLabeller | null;
   readonly #latentShape: readonly number[];
-  readonly #videoShape: readonly number[];
   readonly #conditions = new Map<string, Promise<TextCondition>>();
   readonly #mostConditions: number;
   /** Every video needs it: it is kept whatever other prompts come. */
@@ -52,9 +52,7 @@ export class OnnxVideoModel implements VideoModel {
         ? promptSplitter(manifest, tokenizer, new OnnxTextEmbedder(networks, tokenizer, manifest))
         : null;
     this.#latentShape = latentShape(manifest);
-    const { text, video } = manifest;
-    this.#mostConditions = Math.floor(CACHED_CONDITION_BYTES / conditionBytes(text));
-    this.#videoShape = [video.frames, 3, video.height, video.width];
+    this.#mostConditions = Math.floor(CACHED_CONDITION_BYTES / conditionBytes(manifest.text));
   }
 
   /**
@@ -88,8 +86,8 @@ export class OnnxVideoModel implements VideoModel {
     const unconditional = await this.encodeText(null);
     const { guidance } = this.#manifest.scheduler;
     const { objectMap } = await this.velocity(latent, 1, unconditional, unconditional, guidance);
-    await this.decode(latent);
-    await this.segment({ ...latent, ...(objectMap && { objectMap }) });
+    const video = await this.decode(latent);
+    await this.segment({ ...latent, ...(objectMap && { objectMap }) }, async () => video);
     await this.embedVideos([latent, latent, latent]);
     await this.recognise(latent);
   }
@@ -175,16 +173,16 @@ export class OnnxVideoModel implements VideoModel {
     return this.#denoiser.regions;
   }
 
-  async decode(latent: Tensor): Promise<Tensor> {
-    return this.#ofOne('vaeDecoder', 'latent', latent, 'video', this.#videoShape);
+  decode(latent: Tensor): Promise<Tensor> {
+    return decodeVideo(this.#networks, this.#manifest, latent);
   }
 
   async encode(video: Tensor): Promise<Tensor> {
     return this.#ofOne('vaeEncoder', 'video', video, 'latent', this.#latentShape);
   }
 
-  async segment(latent: AttendedTensor): Promise<Tensor | null> {
-    const [mask] = await this.#masks.masksOf([latent]);
+  async segment(latent: AttendedTensor, decoded?: () => Promise<Tensor>): Promise<Tensor | null> {
+    const [mask] = await this.#masks.masksOf([latent], decoded);
     return mask ?? null;
   }
 
@@ -217,7 +215,7 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   async #ofOne(
-    network: 'vaeDecoder' | 'vaeEncoder' | 'judge',
+    network: 'vaeEncoder' | 'judge',
     input: string,
     value: Tensor,
     output: string,

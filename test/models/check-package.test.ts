@@ -20,7 +20,7 @@ import { inProcess } from '../cli/harness.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onnxFile, type OnnxGraph } from './onnx-writer.ts';
 import { DEMO_PACKAGE, leaveOutLookup, linkedDemoPackage } from './package-fixture.ts';
-import { writeTinyPackage } from './tiny-package.ts';
+import { findInFrames, writeTinyPackage } from './tiny-package.ts';
 
 const LATENT = [16, 8, 16, 16];
 const MASK = [8, 16, 16];
@@ -428,6 +428,19 @@ describe('a denoiser', () => {
     ]);
     expect(findings[1]!.error!.fix).toMatch(/text_states/);
   });
+});
+
+test('a segmenter of frames passes, by itself and in the worker', async () => {
+  const { flexcache } = await inProcess();
+  const folder = await writeTinyPackage(findInFrames('pixels'));
+
+  const { exitCode, stdout } = await flexcache('model', 'check', folder, '--json');
+
+  const { checks } = JSON.parse(stdout) as { checks: Finding[] };
+  expect(exitCode).toBe(0);
+  expect(checks.map(({ check, result }) => `${check} ${result}`)).toEqual(
+    expect.arrayContaining(['network frameSegmenter passed', 'worker passed']),
+  );
 });
 
 describe('a denoiser that maps the object', () => {

@@ -111,6 +111,11 @@ describe('loadManifest', () => {
         setField(m, ['files', 'segmenter'], undefined);
       },
     ],
+    ['files.frameSegmenter', (m: never) => setField(m, ['objectMask'], { source: 'frames' })],
+    [
+      'objectMask.extents',
+      (m: never) => setField(m, ['objectMask'], { source: 'attention', extents: 'latent' }),
+    ],
     ['files.embedder', addEmbedder],
     [
       'files.embedderTokenizer',

@@ -155,6 +155,67 @@ const VAE_DECODER: OnnxGraph = {
   ],
 };
 
+/** Frames are redder where the object is. */
+function frameSegmenter(extents: 'pixels' | 'latent'): OnnxGraph {
+  const [frames, , height, width] = VIDEO as [number, number, number, number];
+  const video = { name: 'video', shape: ['B', ...VIDEO] };
+  const constants = {
+    from: [0],
+    to: [1],
+    axis: [2],
+    pixels: [0, frames, height, width],
+    apart: [0, FRAMES, PIXELS.frames, HEIGHT, PIXELS.rows, WIDTH, PIXELS.columns],
+    squares: [2, 4, 6],
+  };
+  const weights = {
+    shade: { data: Float32Array.of(0.8), shape: [1] },
+    steep: { data: Float32Array.of(40), shape: [1] },
+  };
+  const nodes = [
+    node('Slice', 'video from to axis', 'red'),
+    node('Sub', 'red shade', 'redder'),
+    node('Mul', 'redder steep', 'logits'),
+    node('Sigmoid', 'logits', 'likely'),
+  ];
+  if (extents === 'pixels') {
+    nodes.push(node('Reshape', 'likely pixels', 'mask'));
+    const outputs = [{ name: 'mask', shape: ['B', frames, height, width] }];
+    return { inputs: [video], outputs, constants, weights, nodes };
+  }
+  nodes.push(
+    node('Reshape', 'likely apart', 'cells'),
+    node('ReduceMean', 'cells squares', 'mask', { keepdims: 0 }),
+  );
+  return {
+    inputs: [video],
+    outputs: [{ name: 'mask', shape: ['B', ...GRID] }],
+    constants,
+    weights,
+    nodes,
+  };
+}
+
+/** Makes a tiny package one that finds objects in decoded frames. */
+export function findInFrames(extents: 'pixels' | 'latent', dilation = 0): TinyChange {
+  return (manifest, networks) => {
+    manifest.objectMask = { source: 'frames', extents, dilation };
+    networks['frameSegmenter'] = frameSegmenter(extents);
+    networks['denoiser'] = withoutMap(networks['denoiser']!);
+  };
+}
+
+/** A denoiser that tells nothing of the object. */
+function withoutMap(graph: OnnxGraph): OnnxGraph {
+  return {
+    ...graph,
+    inputs: graph.inputs.filter(({ name }) => name !== 'object_tokens'),
+    outputs: graph.outputs.filter(({ name }) => name !== 'object_map'),
+    nodes: graph.nodes.filter(({ outputs }) => !OF_MAP.has(outputs[0]!)),
+  };
+}
+
+const OF_MAP: ReadonlySet<string> = new Set(['marks', 'marked', 'object_map']);
+
 const TOKENIZER = {
   version: '1.0',
   truncation: null,
@@ -175,15 +236,16 @@ const TOKENIZER = {
 
 type Manifest = Omit<WrittenManifest, 'files'> & { files: Record<string, object[]> };
 
+/** Changes the manifest and the networks of a tiny package before it is written. */
+export type TinyChange = (manifest: Manifest, networks: Record<string, OnnxGraph>) => void;
+
 /**
  * A package of a model of a few hundred weights, which nobody trained: its objects are where `TINY_PLACE` is, its
  * colours follow the prompt. It finds objects by the attention of its denoiser.
  *
  * @returns its folder, which goes away with the test
  */
-export async function writeTinyPackage(
-  change: (manifest: Manifest, networks: Record<string, OnnxGraph>) => void = () => {},
-): Promise<string> {
+export async function writeTinyPackage(change: TinyChange = () => {}): Promise<string> {
   const directory = await temporaryFolder();
   const networks: Record<string, OnnxGraph> = {
     textEncoder: { ...TEXT_ENCODER },

@@ -17,7 +17,11 @@ import { relativeDifference, runOnce, sampleInputs, type Samples } from './netwo
 /** Of a row alone and the same beside others: float16 and TF32 round sums that are taken in another order. */
 const ROW_TOLERANCE = 0.02;
 
-const PIXEL_NETWORKS: ReadonlySet<NetworkName> = new Set(['vaeDecoder', 'vaeEncoder']);
+const PIXEL_NETWORKS: ReadonlySet<NetworkName> = new Set([
+  'vaeDecoder',
+  'vaeEncoder',
+  'frameSegmenter',
+]);
 
 /** What was found of a network, and what it gave for the first row of the samples. */
 export interface NetworkCheck {

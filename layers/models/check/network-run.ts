@@ -163,12 +163,12 @@ export function requireSoundValues(network: NetworkName, output: string, tensor:
       'export the network again with the share of attention that the marked tokens get',
     );
   }
-  if (output === 'video') {
+  if (output === 'video' || output === 'mask') {
     const beyond = data.find((value) => value < -RANGE_TOLERANCE || value > 1 + RANGE_TOLERANCE);
     if (beyond === undefined) return;
     throw corruptNetwork(
       network,
-      `network ${network} gave ${beyond} in its output video, expected 0 to 1`,
+      `network ${network} gave ${beyond} in its output ${output}, expected 0 to 1`,
       'export the network again with its range brought to 0 to 1 and clamped',
     );
   }
