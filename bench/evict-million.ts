@@ -1,5 +1,5 @@
 /**
- * One pass over the cache, `weighCache` as it is deployed, over synthetic entries: seconds of CPU and peak
+ * One pass over the cache, `runEvictionPass` as it is deployed, over synthetic entries: seconds of CPU and peak
  * memory, and how both grow.
  *
  *     node bench/evict-million.ts                      10,000 to 1,000,000 entries
@@ -28,7 +28,7 @@ import type { RetentionRun } from '#core/retention-run.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { pagesFrom } from '#functions/evict/pages.ts';
 import { BEGINNING } from '#functions/evict/pass-state.ts';
-import { weighCache, type Weighing } from '#functions/evict/weigh-cache.ts';
+import { runEvictionPass, type EvictionPassResult } from '#functions/evict/run-eviction-pass.ts';
 import { startTableServer } from '#local/table-server.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
@@ -118,9 +118,9 @@ async function pass(entries: number): Promise<Measured> {
   // Decoded once, so that the compiler is warm for all sizes alike.
   for await (const page of pagesFrom(table, { ...BEGINNING, segment: SEGMENTS - 1 })) void page;
   const begin = performance.now();
-  let weighing: Weighing | undefined;
+  let evictionPass: EvictionPassResult | undefined;
   const cpuSeconds = await cpuSecondsOf(async () => {
-    weighing = await weighCache(
+    evictionPass = await runEvictionPass(
       {
         table,
         objects: { setStorageClass: async () => true },
@@ -130,14 +130,14 @@ async function pass(entries: number): Promise<Measured> {
       { isForced: true, now: () => NOW },
     );
   });
-  if (weighing?.outcome !== 'weighed') throw new Error('nothing was weighed');
+  if (evictionPass?.outcome !== 'completed') throw new Error('the pass did not complete');
   return {
     entries,
     cpuSeconds,
     generatorSeconds,
     wallSeconds: (performance.now() - begin) / 1000,
     peakMegabytes: process.resourceUsage().maxRSS / 1024,
-    verdicts: weighing.run.verdicts,
+    verdicts: evictionPass.run.verdicts,
   };
 }
 
@@ -235,7 +235,7 @@ class RetentionInMemory implements RetentionTable {
     return this.#state;
   }
 
-  async takeTurn(): Promise<boolean> {
+  async acquireLease(): Promise<boolean> {
     return true;
   }
 
@@ -243,7 +243,7 @@ class RetentionInMemory implements RetentionTable {
     this.#state = JSON.parse(JSON.stringify(state)) as RetentionState;
   }
 
-  async endTurn(): Promise<void> {}
+  async releaseLease(): Promise<void> {}
 }
 
 /** The same through DynamoDB's client and the embedded cloud's table, both of which work much more than the pass. */
@@ -253,7 +253,7 @@ async function passOverTable(entries: number): Promise<void> {
     for (let index = 0; index < entries; index++) await server.table.putEntry(entryOf(index));
     const begin = performance.now();
     const cpuSeconds = await cpuSecondsOf(async () => {
-      const weighing = await weighCache(
+      const evictionPass = await runEvictionPass(
         {
           table: server.table,
           objects: { setStorageClass: async () => true },
@@ -262,7 +262,8 @@ async function passOverTable(entries: number): Promise<void> {
         { ...SETTINGS, dimensions: 4 },
         { isForced: true, now: () => NOW },
       );
-      if (weighing.outcome === 'weighed') console.log(JSON.stringify(weighing.run.verdicts));
+      if (evictionPass.outcome === 'completed')
+        console.log(JSON.stringify(evictionPass.run.verdicts));
     });
     const wallSeconds = (performance.now() - begin) / 1000;
     console.log(

@@ -1,8 +1,8 @@
 import { formatUsd } from '#core/money.ts';
-import { idleCost, type IdleLine } from '#core/idle-cost.ts';
+import { idleCost, type BaselineCostLine } from '#core/idle-cost.ts';
 import { priceBookOf } from '#core/prices.ts';
 import { createApp } from '#infra/create-app.ts';
-import { ASSUMPTIONS, standingUse, type Template } from './standing-use.ts';
+import { ASSUMPTIONS, standingUse, type Template } from './monthly-usage.ts';
 
 /**
  * Writes what a deployment costs a month with nothing stored and nobody asking, as Markdown:
@@ -15,7 +15,7 @@ const cost = idleCost(standingUse(templates), book);
 const dollars = (amount: bigint): string => `$${formatUsd(amount, 4)}`;
 
 const byWhat = Map.groupBy(cost.lines, ({ what }) => what);
-const sum = (lines: readonly IdleLine[], amount: 'listed' | 'paid'): string =>
+const sum = (lines: readonly BaselineCostLine[], amount: 'listed' | 'paid'): string =>
   dollars(lines.reduce((total, line) => total + line[amount], 0n));
 const rows = [
   ['what', 'list price', 'after free allowances'],

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { LONGEST_BACKFILL_SECONDS } from '#core/patience.ts';
+import { MAX_BACKFILL_SECONDS } from '#core/task-timeouts.ts';
 import type { PaceTable } from '#stores/pace-table.ts';
 
 const SECONDS_PER_DAY = 24 * 3600;
@@ -28,12 +28,12 @@ export class BackfillTime {
     if (secondsPerVideo === null) return;
     const atOnce = Math.min(concurrency, this.#workers);
     const seconds = (lines * secondsPerVideo) / atOnce;
-    if (seconds <= LONGEST_BACKFILL_SECONDS) return;
-    const most = Math.floor((LONGEST_BACKFILL_SECONDS * atOnce) / secondsPerVideo);
+    if (seconds <= MAX_BACKFILL_SECONDS) return;
+    const most = Math.floor((MAX_BACKFILL_SECONDS * atOnce) / secondsPerVideo);
     const days = (value: number): number => Math.ceil(value / SECONDS_PER_DAY);
     throw new InvalidInputError(
       'file',
-      `${lines} requests of ${Math.ceil(secondsPerVideo)} s, ${atOnce} at once, take ${days(seconds)} days, and a backfill may take ${days(LONGEST_BACKFILL_SECONDS)}`,
+      `${lines} requests of ${Math.ceil(secondsPerVideo)} s, ${atOnce} at once, take ${days(seconds)} days, and a backfill may take ${days(MAX_BACKFILL_SECONDS)}`,
       `split it into files of at most ${most} requests, or ask for more at once`,
     );
   }

@@ -1,4 +1,4 @@
-import { addUp } from '#core/add-up.ts';
+import { sumRounded } from '#core/sum-rounded.ts';
 import { costOfJob } from '#core/cost.ts';
 import { equivalentsRun } from '#core/equivalents.ts';
 import type { Job } from '#core/generation.ts';
@@ -44,7 +44,7 @@ function report({ telemetry, model, priceBook }: ReportServices, job: Job): void
   const { hit, stepsRun, fullSteps, latentBytes, seconds } = result;
   const amounts: Partial<Record<MetricName, number>> = {
     skippedShare: 1 - equivalentsRun(result) / fullSteps,
-    gpuSeconds: addUp(usage, ({ gpuSeconds }) => gpuSeconds),
+    gpuSeconds: sumRounded(usage, ({ gpuSeconds }) => gpuSeconds),
     queueWait: seconds.queue,
     latentBytes,
     ...(cost && { dollars: dollars(cost.total), dollarsSaved: dollars(cost.saved) }),

@@ -5,7 +5,7 @@ export interface RetentionEvent {
   isDryRun?: unknown;
   /** To `evict`: the id of the entry whose verdict is to be explained. */
   explain?: unknown;
-  /** To `evict`: weighs the cache now, due or not. */
+  /** To `evict`: runs a pass now, due or not. */
   isForced?: unknown;
 }
 

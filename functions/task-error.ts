@@ -15,7 +15,7 @@ export class TaskError extends Error {
 }
 
 /** The handler with its errors named for the state machine. */
-export function namingErrors<Input, Output>(
+export function withTaskErrors<Input, Output>(
   handle: (input: Input) => Promise<Output>,
 ): (input: Input) => Promise<Output> {
   return async (input) => {

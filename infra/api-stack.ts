@@ -8,7 +8,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
-import { HouseFunction, houseLogGroup } from './house-function.ts';
+import { AppFunction, appLogGroup } from './app-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, WEBHOOK_TIMEOUT, type StorageStack } from './storage-stack.ts';
@@ -45,15 +45,15 @@ const ACCESS_LOG_FIELDS = {
 /** The front door, and the announcements of what came of it. */
 export class ApiStack extends Stack {
   readonly httpApi: apigatewayv2.HttpApi;
-  readonly api: HouseFunction;
-  readonly predict: HouseFunction;
-  readonly webhook: HouseFunction;
+  readonly api: AppFunction;
+  readonly predict: AppFunction;
+  readonly webhook: AppFunction;
 
   constructor(scope: Construct, id: string, { storage, workflow, ...props }: ApiStackProps) {
     super(scope, id, props);
     const { embedder, onnxRuntime } = modelLayers(this);
     const shared = this.#sharedVariables(storage);
-    this.predict = new HouseFunction(this, 'Predict', {
+    this.predict = new AppFunction(this, 'Predict', {
       description: 'Says what a backfill would come to',
       folder: 'predict',
       environment: {
@@ -64,7 +64,7 @@ export class ApiStack extends Stack {
       layers: [...embedder, ...onnxRuntime],
       timeout: API_TIMEOUT,
     });
-    this.api = new HouseFunction(this, 'Api', {
+    this.api = new AppFunction(this, 'Api', {
       description: 'Answers the HTTP API',
       folder: 'api',
       environment: { ...shared, ...this.#apiVariables(storage, workflow) },
@@ -72,7 +72,7 @@ export class ApiStack extends Stack {
       timeout: API_TIMEOUT,
       reservedConcurrency: settingsOf(this).apiReservedConcurrency,
     });
-    this.webhook = new HouseFunction(this, 'Webhook', {
+    this.webhook = new AppFunction(this, 'Webhook', {
       description: 'Tells tenants what they asked to be told',
       folder: 'webhook',
       environment: { ...shared, [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl },
@@ -171,7 +171,7 @@ export class ApiStack extends Stack {
       autoDeploy: true,
       throttle: { rateLimit: apiRequestsPerSecond, burstLimit: apiBurst },
       accessLogSettings: {
-        destination: new apigatewayv2.LogGroupLogDestination(houseLogGroup(this, 'AccessLogs')),
+        destination: new apigatewayv2.LogGroupLogDestination(appLogGroup(this, 'AccessLogs')),
         format: apigateway.AccessLogFormat.custom(JSON.stringify(ACCESS_LOG_FIELDS)),
       },
       ...(domain && { domainMapping: { domainName: domain } }),

@@ -5,7 +5,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { AGENT_SETTINGS, gpuMachine, STOP_SECONDS } from './gpu-machine.ts';
-import { HouseFunction } from './house-function.ts';
+import { AppFunction } from './app-function.ts';
 import { settingsOf } from './settings.ts';
 import { allow } from './storage-stack.ts';
 import type { Worker } from './worker.ts';
@@ -175,7 +175,7 @@ export class InteractivePool extends Construct {
    * has asked for. Looked up again whenever a deployment changes the workers.
    */
   #desiredCount(task: ecs.Ec2TaskDefinition): number {
-    const lookUp = new HouseFunction(this, 'DesiredCount', {
+    const lookUp = new AppFunction(this, 'DesiredCount', {
       description: 'Tells a deployment how many workers there are, so that it leaves them',
       folder: 'desired-count',
       environment: {},

@@ -18,7 +18,7 @@ import {
   type ModelPackage,
 } from '#models/manifest.ts';
 import { calibrationIn } from '#models/package-calibration.ts';
-import { ARCHITECTURE, isBundled, RUNTIME } from './house-function.ts';
+import { ARCHITECTURE, isBundled, RUNTIME } from './app-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';
 

@@ -3,13 +3,13 @@ import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { DAY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
-import { HouseFunction } from './house-function.ts';
-import { HouseSchedule } from './house-schedule.ts';
+import { AppFunction } from './app-function.ts';
+import { AppSchedule } from './app-schedule.ts';
 import { settingsOf } from './settings.ts';
 import { allow, type StorageStack } from './storage-stack.ts';
 import { executionsOf } from './workflow-states.ts';
 import type { WorkflowStack } from './workflow-stack.ts';
-import { weighingVariables } from './weighing.ts';
+import { evictionVariables } from './eviction-variables.ts';
 
 export interface RetentionStackProps extends StackProps {
   storage: StorageStack;
@@ -27,9 +27,9 @@ const SWEEP_MEMORY_MEGABYTES = 1024;
 
 /** What the cache lets go of, and what it clears away behind itself. */
 export class RetentionStack extends Stack {
-  readonly evict: HouseFunction;
-  readonly sweep: HouseFunction;
-  readonly report: HouseFunction;
+  readonly evict: AppFunction;
+  readonly sweep: AppFunction;
+  readonly report: AppFunction;
 
   constructor(scope: Construct, id: string, { storage, workflow, ...props }: RetentionStackProps) {
     super(scope, id, props);
@@ -41,21 +41,21 @@ export class RetentionStack extends Stack {
       [ENVIRONMENT.videosBucket]: storage.videos.bucketName,
       [ENVIRONMENT.storageClass]: storageClass,
     };
-    this.evict = new HouseFunction(this, 'Evict', {
+    this.evict = new AppFunction(this, 'Evict', {
       description: 'Lets go of entries that no longer pay their rent',
       folder: 'evict',
-      environment: { ...environment, ...weighingVariables(this) },
+      environment: { ...environment, ...evictionVariables(this) },
       memoryMegabytes: EVICT_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
-    this.sweep = new HouseFunction(this, 'Sweep', {
+    this.sweep = new AppFunction(this, 'Sweep', {
       description: 'Deletes orphaned objects, vectors and records',
       folder: 'sweep',
       environment,
       memoryMegabytes: SWEEP_MEMORY_MEGABYTES,
       timeout: LONGEST,
     });
-    this.report = new HouseFunction(this, 'Report', {
+    this.report = new AppFunction(this, 'Report', {
       description: 'Ends jobs whose end was lost; writes down what the videos of a day have cost',
       folder: 'report',
       environment: {
@@ -66,17 +66,17 @@ export class RetentionStack extends Stack {
       timeout: LONGEST,
     });
     this.#allow(storage, workflow);
-    new HouseSchedule(this, 'EvictSchedule', {
+    new AppSchedule(this, 'EvictSchedule', {
       description: 'When eviction runs',
       expression: evictSchedule,
       function: this.evict,
     });
-    new HouseSchedule(this, 'SweepSchedule', {
+    new AppSchedule(this, 'SweepSchedule', {
       description: 'When what is stored is compared with what is recorded',
       expression: sweepSchedule,
       function: this.sweep,
     });
-    new HouseSchedule(this, 'ReportSchedule', {
+    new AppSchedule(this, 'ReportSchedule', {
       description: 'When the costs of the days before are written down',
       expression: reportSchedule,
       function: this.report,

@@ -33,7 +33,7 @@ interface Knob<Schema extends z.ZodType = z.ZodType> {
   expected: string;
 }
 
-function knob<Schema extends z.ZodType>(
+function setting<Schema extends z.ZodType>(
   schema: Schema,
   standard: unknown,
   expected: string,
@@ -85,260 +85,260 @@ const INSTANCE_TYPES_EXPECTED = `types of ${GPU_FAMILIES.join(', ')}, separated 
 const schedule = z.string().regex(/^(rate|cron)\(.+\)$/);
 const SCHEDULE_EXPECTED = 'a schedule of EventBridge Scheduler, rate(...) or cron(...), UTC';
 
-const KNOBS = {
-  account: knob(
+const SETTING_SPECS = {
+  account: setting(
     optional(z.string().regex(/^\d{12}$/)),
     null,
     'an account number of 12 digits, or null',
     'The account. Null: the one whose credentials deploy.',
   ),
-  region: knob(
+  region: setting(
     optional(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/)),
     null,
     'a region such as us-east-1, or null',
     'The region. Null: the one whose credentials deploy. It needs S3 Vectors.',
   ),
-  priceRegion: knob(
+  priceRegion: setting(
     optional(z.enum(PRICE_REGIONS)),
     null,
     `${PRICE_REGIONS.join(', ')}, or null`,
     'Region of the price book for cost estimates. Null: `region`; where that is null too, the region in which a function runs, or us-east-1 where that has no price book.',
   ),
-  priceOverrides: knob(
+  priceOverrides: setting(
     optional(z.string().refine(areMeasuredPrices)),
     null,
     'measured prices such as ec2.g6.xlarge.spot=0.31, separated by commas, or null',
     'Prices that were read off a bill or the Spot market; they come before those of the price book.',
   ),
-  stage: knob(
+  stage: setting(
     z.enum(['production', 'trial']),
     'production',
     'production or trial',
     '`production` keeps table, buckets and vectors when stacks are deleted and refuses to delete the storage stack; `trial` deletes everything with its stack.',
   ),
-  model: knob(
+  model: setting(
     z.string().min(1),
     'containers/demo-model/package',
     'a folder with a model.json, relative to the repository',
     'The model package. Its tokenizer and text tower go into a layer; all of it goes into the worker image unless `modelSource` is given.',
   ),
-  modelSource: knob(
+  modelSource: setting(
     optional(z.string().regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_.=-]+)+\/?$/)),
     null,
     's3://bucket/prefix, or null',
     'Where workers fetch the model package when they start. Null: it is in their image. It must be the one of `model`: workers refuse another revision.',
   ),
-  vpcId: knob(
+  vpcId: setting(
     optional(z.string().regex(/^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/)),
     null,
     'a VPC such as vpc-0a1b2c3d, or null',
     'An existing VPC for the workers, with `subnetIds` and `availabilityZones`. Null: one of their own, with public subnets, no inbound rule and no NAT.',
   ),
-  subnetIds: knob(
+  subnetIds: setting(
     optional(list(z.string().regex(/^subnet-([0-9a-f]{8}|[0-9a-f]{17})$/))),
     null,
     'subnets such as subnet-0a1b2c3d, separated by commas, or null',
     'Subnets of `vpcId` from which the internet can be reached.',
   ),
-  availabilityZones: knob(
+  availabilityZones: setting(
     optional(list(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/))),
     null,
     'one zone such as us-east-1a for each subnet, in their order, or null',
     'Zones of `subnetIds`.',
   ),
-  zones: knob(
+  zones: setting(
     integer(1, 6),
     3,
     'a whole number, 1 to 6',
     'Availability zones of our own VPC. GPU machines are short: more zones find more. us-west-1 has 2.',
   ),
-  interactiveInstanceTypes: knob(
+  interactiveInstanceTypes: setting(
     instanceTypes,
     ['g6.xlarge', 'g5.xlarge'],
     INSTANCE_TYPES_EXPECTED,
     'Instance types of the interactive pool, first choice first.',
   ),
-  interactivePurchase: knob(
+  interactivePurchase: setting(
     z.enum(['on-demand', 'spot']),
     'on-demand',
     'on-demand or spot',
     'How those machines are bought.',
   ),
-  interactiveMax: knob(
+  interactiveMax: setting(
     integer(1, 100),
     2,
     'a whole number, 1 to 100',
     'Maximum workers of the interactive pool; each takes a machine.',
   ),
-  idleMinutes: knob(
+  idleMinutes: setting(
     integer(1, 720),
     5,
     'a whole number of minutes, 1 to 720',
     'How long these workers stay after the last video. Longer: fewer cold starts, more idle GPU hours.',
   ),
-  backfillInstanceTypes: knob(
+  backfillInstanceTypes: setting(
     instanceTypes,
     ['g6.xlarge', 'g5.xlarge', 'g4dn.xlarge'],
     INSTANCE_TYPES_EXPECTED,
     'Instance types of the backfill pool; Spot picks the one with the best price and capacity.',
   ),
-  backfillPurchase: knob(
+  backfillPurchase: setting(
     z.enum(['spot-then-on-demand', 'spot', 'on-demand']),
     'spot-then-on-demand',
     'spot-then-on-demand, spot or on-demand',
     'How those machines are bought.',
   ),
-  backfillMax: knob(
+  backfillMax: setting(
     integer(1, 1000),
     4,
     'a whole number, 1 to 1000',
     'Maximum workers of the backfill pool.',
   ),
-  workerMemoryMebibytes: knob(
+  workerMemoryMebibytes: setting(
     integer(2048, 1_048_576),
     12_288,
     'a whole number of MiB, 2048 or more',
     'Memory of one worker; the smallest of the machines must have it to spare.',
   ),
-  workerDiskGibibytes: knob(
+  workerDiskGibibytes: setting(
     integer(40, 2000),
     100,
     'a whole number of GiB, 40 to 2000',
     'Disk of a worker machine: its system, the image, and the model package when it is fetched.',
   ),
-  storageClass: knob(
+  storageClass: setting(
     z.enum(['INTELLIGENT_TIERING', 'STANDARD']),
     'INTELLIGENT_TIERING',
     'INTELLIGENT_TIERING or STANDARD',
     'Storage class of new latents and videos.',
   ),
-  videosExpireAfterDays: knob(
+  videosExpireAfterDays: setting(
     optional(integer(1, 3650)),
     null,
     'a whole number of days, 1 to 3650, or null',
     'When videos are deleted, counted from when each was made; the API says it as expires_at. A request whose exact answer is gone is made again. Null: never.',
   ),
-  defaultRequestsPerMinute: knob(
+  defaultRequestsPerMinute: setting(
     optional(integer(1, 1_000_000)),
     60,
     'a whole number, or null for no limit',
     'Requests a minute of a tenant that was given no limit of its own.',
   ),
-  defaultConcurrentJobs: knob(
+  defaultConcurrentJobs: setting(
     optional(integer(1, 1_000_000)),
     20,
     'a whole number, or null for no limit',
     'Videos under way at once of such a tenant.',
   ),
-  defaultBudgetPerDayUsd: knob(
+  defaultBudgetPerDayUsd: setting(
     optional(number(z.number().positive().max(1_000_000))),
     25,
     'dollars, or null for no limit',
     'Dollars a day (UTC) of such a tenant.',
   ),
-  apiRequestsPerSecond: knob(
+  apiRequestsPerSecond: setting(
     integer(1, 10_000),
     50,
     'a whole number, 1 to 10000',
     'Requests a second that the API takes from everybody together.',
   ),
-  apiBurst: knob(
+  apiBurst: setting(
     integer(1, 5000),
     100,
     'a whole number, 1 to 5000',
     'Requests at once above that rate.',
   ),
-  apiReservedConcurrency: knob(
+  apiReservedConcurrency: setting(
     optional(integer(1, 10_000)),
     null,
     'a whole number, or null for none',
     "Calls of the API's function that may always run at once, and at most: a backfill cannot take them. AWS leaves 100 of an account's calls unreserved, so a new account cannot reserve any. Null: none are reserved.",
   ),
-  apiCorsOrigins: knob(
+  apiCorsOrigins: setting(
     optional(list(z.string().refine(isCorsOrigin))),
     null,
     'origins such as https://app.example.com separated by commas, * for all, or null',
     'Origins allowed to call the API from a browser. Null: none.',
   ),
-  apiDomain: knob(
+  apiDomain: setting(
     optional(z.string().regex(/^([a-z0-9-]+\.)+[a-z]{2,}$/)),
     null,
     'a host name such as api.example.com, or null',
     'Name of the API, with `apiCertificateArn`. Null: the name that AWS gives it.',
   ),
-  apiCertificateArn: knob(
+  apiCertificateArn: setting(
     optional(z.string().regex(/^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[0-9a-f-]+$/)),
     null,
     'the ARN of an ACM certificate, or null',
     'Certificate of `apiDomain`, in the same region.',
   ),
-  evictSchedule: knob(
+  evictSchedule: setting(
     schedule,
     'rate(1 hour)',
     SCHEDULE_EXPECTED,
     'When entries that no longer pay their rent are let go.',
   ),
-  sweepSchedule: knob(
+  sweepSchedule: setting(
     schedule,
     'cron(0 3 ? * SUN *)',
     SCHEDULE_EXPECTED,
     'When orphaned objects, vectors and records are deleted.',
   ),
-  reportSchedule: knob(
+  reportSchedule: setting(
     schedule,
     'cron(0 2 ? * * *)',
     SCHEDULE_EXPECTED,
     'When the costs of the last three days are written to `reports/` as CSV.',
   ),
-  cacheBudgetUsd: knob(
+  cacheBudgetUsd: setting(
     optional(number(z.number().positive().max(1_000_000))),
     null,
     'dollars, or null for no budget',
     'Dollars a month that the cache may cost in rent: latents, vectors and records. What pays least for its rent leaves first. Null: whatever pays its rent stays.',
   ),
-  moveStorageClasses: knob(
+  moveStorageClasses: setting(
     flag,
     'false',
     'true or false',
     'True lets a latent move to a cheaper storage class where what that costs and saves pays.',
   ),
-  evictOtherModels: knob(
+  evictOtherModels: setting(
     flag,
     'false',
     'true or false',
     'True evicts entries of other model packages. False: they are kept or evicted like the rest.',
   ),
-  alarmEmail: knob(
+  alarmEmail: setting(
     optional(z.email()),
     null,
     'an e-mail address, or null',
     'Email address for alarms and the budget. Null: none; alarms are visible in CloudWatch only.',
   ),
-  monthlyBudgetUsd: knob(
+  monthlyBudgetUsd: setting(
     optional(number(z.number().positive().max(10_000_000))),
     100,
     'dollars, or null for no budget',
     'Monthly budget of what is tagged `project=flexcache`; `alarmEmail` is notified at 80 % and at a forecast of 100 %.',
   ),
-  idleGpuHoursAlarm: knob(
+  idleGpuHoursAlarm: setting(
     integer(1, 10_000),
     4,
     'a whole number of hours a day',
     'GPU hours a day without a video to make that raise an alarm.',
   ),
-  dashboard: knob(
+  dashboard: setting(
     flag,
     'false',
     'true or false',
     'True makes the dashboard of docs/deploy.md, $3 a month from the fourth dashboard of an account on.',
   ),
-  logRetentionDays: knob(
+  logRetentionDays: setting(
     number(z.number().refine((days) => LOG_RETENTION_DAYS.includes(days))),
     30,
     `one of ${LOG_RETENTION_DAYS.join(', ')} days`,
     'How long logs are kept. They hold ids, never prompts.',
   ),
-  telemetryLayerArn: knob(
+  telemetryLayerArn: setting(
     optional(
       z.string().regex(/^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:layer:[A-Za-z0-9_-]+:\d+$/),
     ),
@@ -346,7 +346,7 @@ const KNOBS = {
     'the ARN of a layer version, or null',
     "AWS's OpenTelemetry layer for Node in this region, for traces of every function. Null: no traces.",
   ),
-  bundle: knob(
+  bundle: setting(
     flag,
     'true',
     'true or false',
@@ -354,21 +354,21 @@ const KNOBS = {
   ),
 } as const satisfies Record<string, Knob>;
 
-type KnobName = keyof typeof KNOBS;
+type KnobName = keyof typeof SETTING_SPECS;
 
 /** Everything about a deployment that is not decided in code; docs/deploy.md has the table. */
-export type Settings = { [Name in KnobName]: z.infer<(typeof KNOBS)[Name]['schema']> };
+export type Settings = { [Name in KnobName]: z.infer<(typeof SETTING_SPECS)[Name]['schema']> };
 
 /** The defaults as `cdk.json` lists them. */
 export const DEFAULT_SETTINGS = Object.fromEntries(
-  Object.entries(KNOBS).map(([name, { standard }]) => [name, standard]),
+  Object.entries(SETTING_SPECS).map(([name, { standard }]) => [name, standard]),
 ) as Record<KnobName, unknown>;
 
 /** The table of docs/deploy.md, Markdown. */
 export function settingsTable(): string {
   const show = (value: unknown): string =>
     value === null ? 'null' : `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
-  const rows = Object.entries(KNOBS).map(
+  const rows = Object.entries(SETTING_SPECS).map(
     ([name, { standard, expected, meaning }]) =>
       `| \`${name}\` | ${show(standard)} | ${expected} | ${meaning} |`,
   );
@@ -381,7 +381,7 @@ const settingsByApp = new WeakMap<IConstruct, Settings>();
  * The settings of the app that a construct is in, from the context: `cdk.json`, and `-c name=value`
  * before it.
  *
- * @throws InvalidInputError naming the knob, what it was given, and what it takes.
+ * @throws InvalidInputError naming the setting, what it was given, and what it takes.
  */
 export function settingsOf(scope: IConstruct): Settings {
   const app = scope.node.root;
@@ -390,7 +390,10 @@ export function settingsOf(scope: IConstruct): Settings {
   const context = app.node.getAllContext() as Record<string, unknown>;
   refuseUnknownKnobs(Object.keys(context));
   const settings = Object.fromEntries(
-    Object.entries(KNOBS).map(([name, knob]) => [name, readKnob(name, knob, context[name])]),
+    Object.entries(SETTING_SPECS).map(([name, setting]) => [
+      name,
+      readKnob(name, setting, context[name]),
+    ]),
   ) as Settings;
   refuseHalves(settings);
   settingsByApp.set(app, settings);
@@ -413,13 +416,13 @@ const CDK_CONTEXT = ['cli-telemetry'];
 
 function refuseUnknownKnobs(names: readonly string[]): void {
   const unknown = names.find(
-    (name) => !name.includes(':') && !(name in KNOBS) && !CDK_CONTEXT.includes(name),
+    (name) => !name.includes(':') && !(name in SETTING_SPECS) && !CDK_CONTEXT.includes(name),
   );
   if (unknown === undefined) return;
   throw new InvalidInputError(
     unknown,
     `there is no setting ${unknown}`,
-    `use one of ${Object.keys(KNOBS).join(', ')}`,
+    `use one of ${Object.keys(SETTING_SPECS).join(', ')}`,
   );
 }
 

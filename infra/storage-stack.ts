@@ -15,7 +15,7 @@ import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import {
@@ -43,7 +43,7 @@ const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
 /** Of no use once the longest job has ended. */
 const CHECKPOINTS = {
   prefix: CHECKPOINT_PREFIX,
-  expiration: Duration.seconds(PATIENCE.backfill.totalSeconds),
+  expiration: Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds),
 };
 
 /** Pages read files where the API sends them; browsers name no origin after that, and the address is the key. */

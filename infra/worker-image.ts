@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import * as assets from 'aws-cdk-lib/aws-ecr-assets';
 import type { Construct } from 'constructs';
-import { isBundled } from './house-function.ts';
+import { isBundled } from './app-function.ts';
 import { modelDirectory } from './model-layers.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';

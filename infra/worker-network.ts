@@ -1,7 +1,7 @@
 import { Fn, Token, Validations } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
-import { houseLogGroup } from './house-function.ts';
+import { appLogGroup } from './app-function.ts';
 import { settingsOf, type Settings } from './settings.ts';
 
 /**
@@ -44,7 +44,7 @@ export class WorkerNetwork extends Construct {
     });
     vpc.addFlowLog('Refused', {
       trafficType: ec2.FlowLogTrafficType.REJECT,
-      destination: ec2.FlowLogDestination.toCloudWatchLogs(houseLogGroup(this, 'RefusedLogs')),
+      destination: ec2.FlowLogDestination.toCloudWatchLogs(appLogGroup(this, 'RefusedLogs')),
     });
     return vpc;
   }

@@ -7,7 +7,7 @@ import { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX } from '#core/identity.ts';
 import type { Pool } from '#core/generation.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
-import { houseLogGroup } from './house-function.ts';
+import { appLogGroup } from './app-function.ts';
 import { deployedModel } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, type StorageStack } from './storage-stack.ts';
@@ -32,7 +32,7 @@ export class Worker extends Construct {
   constructor(scope: Construct, id: string, { storage, pool, image }: WorkerProps) {
     super(scope, id);
     this.image = ecs.ContainerImage.fromDockerImageAsset(image);
-    this.logGroup = houseLogGroup(this, 'Logs');
+    this.logGroup = appLogGroup(this, 'Logs');
     this.logging = ecs.LogDrivers.awsLogs({
       logGroup: this.logGroup,
       streamPrefix: pool,

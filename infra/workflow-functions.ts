@@ -4,11 +4,11 @@ import { ENVIRONMENT } from '#functions/environment.ts';
 import { POOLS } from '#core/generation.ts';
 import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
 import type { FleetResources } from './fleet-resources.ts';
-import { HouseFunction } from './house-function.ts';
+import { AppFunction } from './app-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 import { allow, type StorageStack } from './storage-stack.ts';
-import { weighingVariables } from './weighing.ts';
+import { evictionVariables } from './eviction-variables.ts';
 
 export interface WorkflowFunctions {
   embed: lambda.Function;
@@ -70,7 +70,7 @@ export function createWorkflowFunctions(
     [ENVIRONMENT.backfillMax]: String(backfillMax),
   };
   const functions: Omit<WorkflowFunctions, 'fleet'> = {
-    embed: new HouseFunction(stack, 'Embed', {
+    embed: new AppFunction(stack, 'Embed', {
       description: 'Marks the job running; vectors of a prompt and its parts',
       folder: 'embed',
       environment: { ...table, ...modelPackage },
@@ -78,20 +78,20 @@ export function createWorkflowFunctions(
       layers: [...embedder, ...onnxRuntime],
       timeout: TIMEOUT,
     }),
-    lookup: new HouseFunction(stack, 'Lookup', {
+    lookup: new AppFunction(stack, 'Lookup', {
       description: 'Finds and leases donors; plans the generation',
       folder: 'lookup',
       environment: { ...table, ...vectors, ...modelPackage, ...objects },
       layers: embedder,
       timeout: TIMEOUT,
     }),
-    dispatch: new HouseFunction(stack, 'Dispatch', {
+    dispatch: new AppFunction(stack, 'Dispatch', {
       description: 'Hands a request to the workers of its pool and wakes them',
       folder: 'dispatch',
       environment: { ...table, ...machines },
       timeout: TIMEOUT,
     }),
-    commit: new HouseFunction(stack, 'Commit', {
+    commit: new AppFunction(stack, 'Commit', {
       description: 'Makes a finished video visible: entry, vectors, job',
       folder: 'commit',
       environment: {
@@ -99,20 +99,20 @@ export function createWorkflowFunctions(
         ...vectors,
         ...modelPackage,
         ...webhooks,
-        ...weighingVariables(stack),
+        ...evictionVariables(stack),
         [ENVIRONMENT.storageClass]: storageClass,
       },
       layers: embedder,
       timeout: TIMEOUT,
     }),
-    fail: new HouseFunction(stack, 'Fail', {
+    fail: new AppFunction(stack, 'Fail', {
       description: 'Ends a job with a reason that its user understands',
       folder: 'fail',
       environment: { ...table, ...webhooks },
       deadLetterQueue: storage.lostEnds,
       timeout: TIMEOUT,
     }),
-    prepare: new HouseFunction(stack, 'Prepare', {
+    prepare: new AppFunction(stack, 'Prepare', {
       description: "Reads a backfill's file into requests",
       folder: 'prepare',
       environment: {
@@ -125,7 +125,7 @@ export function createWorkflowFunctions(
       layers: embedder,
       timeout: PREPARE_TIMEOUT,
     }),
-    submit: new HouseFunction(stack, 'Submit', {
+    submit: new AppFunction(stack, 'Submit', {
       description: 'Makes a line of a backfill a job, once',
       folder: 'submit',
       environment: {
@@ -136,7 +136,7 @@ export function createWorkflowFunctions(
       layers: embedder,
       timeout: TIMEOUT,
     }),
-    close: new HouseFunction(stack, 'Close', {
+    close: new AppFunction(stack, 'Close', {
       description: 'Ends a backfill: its lines, its status, its announcement',
       folder: 'close',
       environment: { ...table, ...objects, ...webhooks },
@@ -146,7 +146,7 @@ export function createWorkflowFunctions(
     }),
   };
   const { prepare, close, dispatch, commit, fail } = functions;
-  const fleetFunction = new HouseFunction(stack, 'Fleet', {
+  const fleetFunction = new AppFunction(stack, 'Fleet', {
     description: 'Wakes GPU machines, ends those that are idle, and deals with dead letters',
     folder: 'fleet',
     environment: {

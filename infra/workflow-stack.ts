@@ -7,10 +7,10 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { Pool } from '#core/generation.ts';
-import { FLEET_LOOK_SECONDS, LONGEST_BACKFILL_SECONDS, PATIENCE } from '#core/patience.ts';
+import { FLEET_LOOK_SECONDS, MAX_BACKFILL_SECONDS, TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
-import { houseLogGroup } from './house-function.ts';
+import { appLogGroup } from './app-function.ts';
 import type { StorageStack } from './storage-stack.ts';
 import { createWorkflowFunctions, type WorkflowFunctions } from './workflow-functions.ts';
 import { catchAll, invokeState, retryingInvocation } from './workflow-states.ts';
@@ -21,7 +21,9 @@ export interface WorkflowStackProps extends StackProps {
 }
 
 /** Longer than all of its states may take, one after the other. */
-const EXECUTION_TIMEOUT = Duration.seconds(PATIENCE.backfill.totalSeconds).plus(Duration.hours(6));
+const EXECUTION_TIMEOUT = Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds).plus(
+  Duration.hours(6),
+);
 
 /** How soon a message that woke nobody is found, and how exactly the idle minutes are kept. */
 const FLEET_INTERVAL = Duration.seconds(FLEET_LOOK_SECONDS);
@@ -58,7 +60,7 @@ export class WorkflowStack extends Stack {
           bucket: storage.latents,
         }),
       ),
-      timeout: Duration.seconds(LONGEST_BACKFILL_SECONDS),
+      timeout: Duration.seconds(MAX_BACKFILL_SECONDS),
     });
     this.#endWhatEndedExecutionsLeft(storage);
     this.functions.fleet.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
@@ -79,7 +81,7 @@ export class WorkflowStack extends Stack {
       stateMachineType: sfn.StateMachineType.STANDARD,
       tracingEnabled: true,
       logs: {
-        destination: houseLogGroup(this, `${id}MachineLogs`),
+        destination: appLogGroup(this, `${id}MachineLogs`),
         level: sfn.LogLevel.ERROR,
         // Prompts stay out of the logs.
         includeExecutionData: false,
@@ -127,7 +129,7 @@ export class WorkflowStack extends Stack {
    * which workers learn that nobody waits for them any more are taken.
    */
   #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
-    const timeout = Duration.seconds(PATIENCE[pool].totalSeconds);
+    const timeout = Duration.seconds(TASK_TIMEOUTS[pool].totalSeconds);
     return retryingInvocation(
       new tasks.LambdaInvoke(this, `${stateName}State`, {
         stateName,

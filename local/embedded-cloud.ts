@@ -32,7 +32,7 @@ import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
 import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { ForeignObjects } from '#stores/foreign-objects.ts';
+import type { ExternalObjects } from '#stores/external-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { PaceTable } from '#stores/pace-table.ts';
@@ -48,7 +48,7 @@ import { EmbeddedRetention } from './embedded-retention.ts';
 import { EmbeddedEngine } from './engine.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.ts';
-import { answerCalls } from './holder-calls.ts';
+import { serveCalls } from './owner-calls.ts';
 import { ProgressFeed } from './progress-feed.ts';
 import { openStateFolder, type StateUse } from './state-folder.ts';
 import { publishTableEndpoint } from './table-endpoint.ts';
@@ -110,7 +110,7 @@ export interface EmbeddedCloud {
   /** For those who submit jobs themselves; see `finished`. */
   readonly workflow: WorkflowStarter;
   readonly backfills: BackfillRunner;
-  /** Weighs the cache and clears up; other processes may ask for it meanwhile. */
+  /** Runs eviction and sweep; other processes may request them meanwhile. */
   readonly retention: EmbeddedRetention;
   /**
    * Submits and waits. Resolves with the finished job, completed, failed or cancelled; rejects only
@@ -216,7 +216,7 @@ export async function openEmbeddedCloud(
     ...(options.cacheBudgetUsd !== undefined && { budgetUsd: options.cacheBudgetUsd }),
     ...(parts.now && { now: parts.now }),
   });
-  opened.use(await answerCalls(state.directory, retention.calls));
+  opened.use(await serveCalls(state.directory, retention.calls));
   // Closes before who answers: a call under way ends with what it has done.
   opened.defer(() => retention.close());
   const deliveries = new DynamoDeliveryLog(server.connection);
@@ -597,14 +597,14 @@ function dropping(log: EmbeddedCloudOptions['log']): NotificationQueue {
   };
 }
 
-/** Of an execution that has ended and is forgotten. */
+/** Of an execution that has ended and is recordsDeleted. */
 function outcomeOf({ videoId, status, error }: Job): ExecutionOutcome {
   if (status === 'completed') return { status: 'SUCCEEDED', output: { videoId } };
   return { status: 'FAILED', error: error?.code ?? 'internal', cause: error?.message ?? '' };
 }
 
 /** Embedded nobody else writes into the store: every object has its checksum. */
-function foreignObjects(objects: ObjectStore): ForeignObjects {
+function foreignObjects(objects: ObjectStore): ExternalObjects {
   return {
     async *read(key) {
       yield await objects.get(key);

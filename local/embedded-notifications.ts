@@ -1,6 +1,6 @@
 import type { Backfill } from '#core/backfill.ts';
 import type { Job } from '#core/generation.ts';
-import { isUntold } from '#functions/webhook/announcement.ts';
+import { isUndelivered } from '#functions/webhook/announcement.ts';
 import { deliver, type DeliveryServices } from '#functions/webhook/deliver.ts';
 import { pauseAfter } from '#functions/webhook/delivery-schedule.ts';
 import type { Notification, NotificationQueue } from '#stores/notifications.ts';
@@ -37,7 +37,7 @@ export class EmbeddedNotifications implements NotificationQueue, AsyncDisposable
   /** Sends what a process before this one has not: of these, the ended ones whose owners were not told. */
   async resume(ended: AsyncIterable<Job | Backfill>): Promise<void> {
     for await (const one of ended) {
-      if (!isUntold(one)) continue;
+      if (!isUndelivered(one)) continue;
       this.#enqueue(
         'videoId' in one
           ? { kind: 'video', id: one.videoId }

@@ -8,7 +8,7 @@ import { recordedSweep, type RecordedSweepStores } from '#functions/sweep/record
 import type { SweepSummary } from '#functions/sweep/sweep.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { validateCacheBudget } from './cache-budget.ts';
-import type { HolderCalls } from './holder-calls.ts';
+import type { HolderCalls } from './owner-calls.ts';
 import { RetentionSchedule } from './retention-schedule.ts';
 
 export type RetentionStores = EvictStores & RecordedSweepStores;
@@ -25,7 +25,7 @@ export interface EmbeddedRetentionOptions {
 
 export interface EvictRequest {
   isDryRun?: boolean;
-  /** Weighs the cache now, due or not. */
+  /** Runs an eviction pass now, due or not. */
   isForced?: boolean;
   /** Instead of the usual one. */
   budgetUsd?: number | null;
@@ -44,7 +44,7 @@ export interface RetentionPeriods {
 const DAY = 24 * 3_600_000;
 
 /**
- * This machine has one cache, and whoever holds its state folder is the only one who weighs it: what a
+ * This machine has one cache, and only the owner of its state folder evicts from it: what a
  * process before this one left unfinished is gone on with at once.
  */
 const HOLDER = 'embedded';
@@ -53,7 +53,7 @@ const HOLDER = 'embedded';
 const STORAGE_CLASS = 'INTELLIGENT_TIERING';
 
 /**
- * What a cache with this budget is weighed by on this machine: the prices of `FLEXCACHE_PRICE_REGION`, the
+ * What a cache with this budget is evaluated by on this machine: the prices of `FLEXCACHE_PRICE_REGION`, the
  * classes that a deployment has unless told otherwise, and the GPU of the book's reference machine.
  */
 export function embeddedEvictSettings(
@@ -89,7 +89,7 @@ export class EmbeddedRetention {
     });
   }
 
-  /** Weighs entries when that is due or forced, and lets go of what has been leaving for long enough. */
+  /** Runs an eviction pass when it is due or forced, and finishes evictions whose grace period is over. */
   evict({ signal, budgetUsd, ...request }: EvictRequest = {}): Promise<EvictOutcome> {
     const { stores, dimensions, budgetUsd: usual = null, now } = this.#options;
     return this.#inTurn(async (closing) => {

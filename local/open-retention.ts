@@ -3,7 +3,7 @@ import type { EvictOutcome } from '#functions/evict/evict.ts';
 import type { SweepSummary } from '#functions/sweep/sweep.ts';
 import { openState } from './check-state.ts';
 import { EmbeddedRetention, type EvictRequest, type SweepRequest } from './embedded-retention.ts';
-import { callHolder } from './holder-calls.ts';
+import { callOwner } from './owner-calls.ts';
 import type { StateUse } from './state-folder.ts';
 
 /** Passes over the cache of a state folder, whoever holds it. */
@@ -54,7 +54,7 @@ export async function openRetention({
 function holders(stateDirectory: string, locked: FlexCacheError): OpenRetention {
   const call = async (name: string, request: EvictRequest): Promise<unknown> => {
     const { isDryRun, isForced, budgetUsd } = request;
-    const answer = await callHolder(stateDirectory, name, { isDryRun, isForced, budgetUsd });
+    const answer = await callOwner(stateDirectory, name, { isDryRun, isForced, budgetUsd });
     if (answer === null) throw locked;
     return answer.value;
   };

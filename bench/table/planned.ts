@@ -1,5 +1,5 @@
 import { askedValues } from '#cli/calibrate/asked-values.ts';
-import { shownBy } from '#cli/simulate/shown-by-videos.ts';
+import { shownBy } from '#cli/simulate/prompt-adherence.ts';
 import type { Entry, LookupPart, Plan, PromptEmbedding } from '#core/generation.ts';
 import { createRandomSource } from '#core/random.ts';
 import type { JudgedAttribute, ShownAttributes } from '#core/shown-attributes.ts';

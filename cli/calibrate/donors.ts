@@ -10,12 +10,7 @@ import { LOOKUP_PARTS, type LookupPart, type Plan, type SolverName } from '#core
 import { makePlan, type Candidate } from '#core/plan.ts';
 import { promptForKeys } from '#core/prompt.ts';
 import { shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
-import {
-  likenessOfPart,
-  unheardWordsOf,
-  verifyDonor,
-  type DonorRecord,
-} from '#core/verify-donor.ts';
+import { partScore, unheardWordsOf, verifyDonor, type DonorRecord } from '#core/verify-donor.ts';
 import type { MEASURED_KINDS } from '#core/calibration-file.ts';
 import type { StoredDonor } from './donor-latents.ts';
 import type { PromptCase } from './prompt-sets.ts';
@@ -203,7 +198,7 @@ export class DonorFinder {
           doubts,
           isSure,
           isPlaced,
-          likeness: likenessOfPart(part, embedding, donor.record) ?? similarity,
+          score: partScore(part, embedding, donor.record) ?? similarity,
         });
       }
     }

@@ -17,7 +17,7 @@ export interface EvictOptions extends GlobalOptions {
   json?: boolean;
 }
 
-/** Weighs every entry now and lets go of what does not pay; or says why one stays or leaves. */
+/** Runs an eviction pass now; or explains why an entry stays or is evicted. */
 export async function evict(context: CliContext, options: EvictOptions): Promise<ExitCode> {
   const { explain, budget, dryRun = false, json = false } = options;
   if (explain !== undefined) return explainVerdict(context, explain, options);

@@ -14,7 +14,7 @@ import { ASSUMED_START } from '../simulate/import-prompts.ts';
 import { openTrace, type OpenedTrace } from '../simulate/open-trace.ts';
 import { parseCapacities, parseCapacity, parsePolicies } from '../simulate/parse-lists.ts';
 import { promptThresholds } from '../simulate/prompt-thresholds.ts';
-import { givenVectors } from '../simulate/given-vectors.ts';
+import { givenVectors } from '../simulate/precomputed-embeddings.ts';
 import type { PromptVectors } from '../simulate/prompt-vectors.ts';
 import {
   countDistinct,

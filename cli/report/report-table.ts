@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { formatUsd } from '#core/money.ts';
-import { Dearest } from '#core/report/dearest.ts';
+import { TopVideos } from '#core/report/top-videos.ts';
 import type { Report } from '#core/report/report.ts';
 import type { Sums } from '#core/report/sums.ts';
 import type { VideoLine } from '#core/report/video-line.ts';
@@ -18,19 +18,19 @@ const KEY_CHARACTERS = 40;
 export async function* reportTable(
   videos: AsyncGenerator<VideoLine, Report, void>,
 ): AsyncGenerator<string> {
-  const dearest = new Dearest(SHOWN_ROWS);
+  const topVideos = new TopVideos(SHOWN_ROWS);
   for (;;) {
     const { done, value } = await videos.next();
     if (done) {
-      yield rows(value, dearest);
+      yield rows(value, topVideos);
       yield summary(value);
       return;
     }
-    dearest.add(value);
+    topVideos.add(value);
   }
 }
 
-function rows(report: Report, dearest: Dearest): string {
+function rows(report: Report, topVideos: TopVideos): string {
   const { by, groups, videos } = report;
   const table = new Table({
     head: [
@@ -48,7 +48,7 @@ function rows(report: Report, dearest: Dearest): string {
   });
   const lines =
     by === 'video'
-      ? dearest.sorted().map((line) => [line.videoId, line.hit ?? line.status, ...amounts(line)])
+      ? topVideos.sorted().map((line) => [line.videoId, line.hit ?? line.status, ...amounts(line)])
       : groups
           .slice(0, SHOWN_ROWS)
           .map(({ key, sums }) => [shorten(key), String(sums.videos), ...amounts(sums)]);

@@ -1,7 +1,7 @@
 import type { EvictOutcome } from '#functions/evict/evict.ts';
-import { RENT_LET_GO } from '#functions/evict/pass.ts';
+import { EVICTED_COST } from '#functions/evict/pass.ts';
 import type { EvictionSummary } from '#functions/evict/finish-evictions.ts';
-import type { Weighing } from '#functions/evict/weigh-cache.ts';
+import type { EvictionPassResult } from '#functions/evict/run-eviction-pass.ts';
 import { EVICTION_GRACE_MILLISECONDS } from '#core/retention.ts';
 import { EVICTION_REASONS, type RetentionRun, type Verdict } from '#core/retention-run.ts';
 import { dollars, duration, line, size } from './amounts.ts';
@@ -20,17 +20,18 @@ const WORDS: Readonly<Record<Verdict, string>> = {
   'latent-missing': 'have lost their latent',
 };
 
-/** What a pass over the cache weighed, kept and let go, and why; lines without their ends. */
-export function describeEviction({ weighing, finishing }: EvictOutcome): string[] {
-  return [...describeWeighing(weighing), ...describeFinishing(finishing)];
+/** What a pass over the cache evaluated, kept and let go, and why; lines without their ends. */
+export function describeEviction({ evictionPass, finishing }: EvictOutcome): string[] {
+  return [...describeEvictionPass(evictionPass), ...describeFinishing(finishing)];
 }
 
-function describeWeighing(weighing: Weighing): string[] {
-  if (weighing.outcome === 'busy') return [line('evaluated', 'nothing: another pass is running')];
-  if (weighing.outcome === 'not-due') {
-    return [line('evaluated', `nothing: the next pass is due ${weighing.nextAt}`)];
+function describeEvictionPass(evictionPass: EvictionPassResult): string[] {
+  if (evictionPass.outcome === 'busy')
+    return [line('evaluated', 'nothing: another pass is running')];
+  if (evictionPass.outcome === 'not-due') {
+    return [line('evaluated', `nothing: the next pass is due ${evictionPass.nextAt}`)];
   }
-  const { run, rentPerMonthUsd } = weighing;
+  const { run, rentPerMonthUsd } = evictionPass;
   const { isDryRun, isComplete, counts } = run;
   const unreadable = counts['unreadable'] ?? 0;
   const rent = (amount: number): string => `${dollars(amount)} of rent a month`;
@@ -40,7 +41,7 @@ function describeWeighing(weighing: Weighing): string[] {
     ...reasons(run, STAYS),
     line(
       isDryRun ? 'would drop' : 'dropped',
-      `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[RENT_LET_GO] ?? 0)}`,
+      `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[EVICTED_COST] ?? 0)}`,
     ),
     ...reasons(run, EVICTION_REASONS),
     ...(unreadable === 0
@@ -51,21 +52,26 @@ function describeWeighing(weighing: Weighing): string[] {
 }
 
 function describeFinishing(summary: EvictionSummary): string[] {
-  const { isDryRun, waiting, buried, buriedBytes, forgotten } = summary;
+  const { isDryRun, waiting, latentsDeleted, latentBytesDeleted, recordsDeleted } = summary;
   const grace = duration(EVICTION_GRACE_MILLISECONDS / 1000);
   return [
     ...(waiting === 0
       ? []
       : [line('waiting', `${waiting} entries: a latent is deleted ${grace} after its entry left`)]),
-    ...(buried === 0
+    ...(latentsDeleted === 0
       ? []
-      : [line(isDryRun ? 'would delete' : 'deleted', `${buried} latents, ${size(buriedBytes)}`)]),
-    ...(forgotten === 0
+      : [
+          line(
+            isDryRun ? 'would delete' : 'deleted',
+            `${latentsDeleted} latents, ${size(latentBytesDeleted)}`,
+          ),
+        ]),
+    ...(recordsDeleted === 0
       ? []
       : [
           line(
             isDryRun ? 'would forget' : 'forgot',
-            `${forgotten} records of entries that left a day ago`,
+            `${recordsDeleted} records of entries that left a day ago`,
           ),
         ]),
   ];

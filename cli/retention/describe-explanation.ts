@@ -29,7 +29,7 @@ export function describeExplanation(explanation: Explanation): string[] {
       : [line('latent', `is deleted after ${left.latentGoneAt}`)]),
     ...(left?.recordGoneAt === undefined
       ? []
-      : [line('record', `is forgotten after ${left.recordGoneAt}`)]),
+      : [line('record', `is recordsDeleted after ${left.recordGoneAt}`)]),
     ...(job === undefined ? [] : [line('video', `${job.status}, asked for ${job.createdAt}`)]),
   ];
 }

@@ -3,7 +3,7 @@ import type { Entry } from '#core/generation.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';
 import type { OpenedTable } from '../open-tenants.ts';
 
-/** Says why entries stay or leave, by what the last pass has learned. */
+/** Says why entries keep or leave, by what the last pass has learned. */
 export interface Explainer {
   /** One that was just read. */
   ofEntry(entry: Entry): Promise<Explanation>;

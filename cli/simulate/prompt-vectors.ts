@@ -13,7 +13,7 @@ import { lookupTraits } from '#models/lookup-traits.ts';
 import { EMBEDDER_FILES, loadManifest } from '#models/manifest.ts';
 import { loadCalibration } from '#models/package-calibration.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
-import { shownBy } from './shown-by-videos.ts';
+import { shownBy } from './prompt-adherence.ts';
 
 /** Turns prompts into the vectors that they are looked up by. */
 export interface PromptVectors {

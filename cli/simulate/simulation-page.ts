@@ -1,4 +1,4 @@
-import { LYING, lyingAmountsAxis, rowsAxis } from '../report/html/axes.ts';
+import { HORIZONTAL, horizontalAmountsAxis, rowsAxis } from '../report/html/axes.ts';
 import { drawChart } from '../report/html/draw-chart.ts';
 import { escapeHtml } from '../report/html/escape-html.ts';
 import { chartSection, COLORS, type HtmlTable } from '../report/html/sections.ts';
@@ -96,8 +96,8 @@ function stackedSection(
   const chart = drawChart(
     title,
     (size) => ({
-      grid: LYING,
-      xAxis: { ...lyingAmountsAxis(label), ...(most === undefined ? {} : { max: most }) },
+      grid: HORIZONTAL,
+      xAxis: { ...horizontalAmountsAxis(label), ...(most === undefined ? {} : { max: most }) },
       yAxis: rowsAxis(rows.map(nameOf), size),
       series: stacks.map(({ color, valueOf }) => ({
         type: 'bar',

@@ -22,13 +22,17 @@ type NewVideoServices = Pick<
   'table' | 'manifest' | 'modelRevision' | 'compatibilityKey' | 'webhookPolicy'
 >;
 
-export interface Asker {
+export interface Requester {
   tenant: string;
   idempotencyKey: string | undefined;
 }
 
 /** The jobs of a request for videos of a prompt, `n` of them. @throws ApiError 400 */
-export function newVideos(services: NewVideoServices, asker: Asker, body: CreateVideoBody): Job[] {
+export function newVideos(
+  services: NewVideoServices,
+  asker: Requester,
+  body: CreateVideoBody,
+): Job[] {
   requireModel(services.manifest, body);
   return jobsOf(services, asker, body, {});
 }
@@ -40,7 +44,7 @@ export function newVideos(services: NewVideoServices, asker: Asker, body: Create
  */
 export async function newRemixes(
   services: NewVideoServices,
-  asker: Asker,
+  asker: Requester,
   videoId: string,
   body: RemixVideoBody,
 ): Promise<Job[]> {
@@ -85,7 +89,7 @@ function notKept(videoId: string, field: 'scope' | 'guidanceScale' | 'negativePr
 
 function jobsOf(
   services: NewVideoServices,
-  { tenant, idempotencyKey }: Asker,
+  { tenant, idempotencyKey }: Requester,
   body: Omit<CreateVideoBody, 'model' | 'seconds'>,
   defaults: Pick<RequestInput, 'remixOf' | 'scope' | 'guidanceScale' | 'negativePrompt'>,
 ): Job[] {

@@ -1,6 +1,6 @@
 import type { Job } from '#core/generation.ts';
 import { exactKey } from '#core/identity.ts';
-import { LONGEST_EXPECTED_WAIT_SECONDS } from '#core/patience.ts';
+import { MAX_EXPECTED_WAIT_SECONDS } from '#core/task-timeouts.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiServices } from './services.ts';
 
@@ -25,15 +25,12 @@ export async function requireRoom(services: RoomServices, asked: readonly Job[])
   if (secondsPerVideo === null) return;
   const waitOf = (videos: number): number =>
     ((waiting.length + videos - 1) * secondsPerVideo) / interactiveWorkers;
-  if (waitOf(asked.length) <= LONGEST_EXPECTED_WAIT_SECONDS) return;
+  if (waitOf(asked.length) <= MAX_EXPECTED_WAIT_SECONDS) return;
   const exact = await Promise.all(asked.map((job) => isExact(services, job)));
   const toBeMade = exact.filter((isThere) => !isThere).length;
   const wait = waitOf(toBeMade);
-  if (toBeMade === 0 || wait <= LONGEST_EXPECTED_WAIT_SECONDS) return;
-  const retrySeconds = Math.max(
-    LEAST_RETRY_SECONDS,
-    Math.ceil(wait - LONGEST_EXPECTED_WAIT_SECONDS),
-  );
+  if (toBeMade === 0 || wait <= MAX_EXPECTED_WAIT_SECONDS) return;
+  const retrySeconds = Math.max(LEAST_RETRY_SECONDS, Math.ceil(wait - MAX_EXPECTED_WAIT_SECONDS));
   throw new ApiError(
     429,
     'queue_full',

@@ -4,7 +4,7 @@ import type { BackfillReference, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { videoIdForKey } from '#core/identity.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
-import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
+import { S3ForeignObjects, type ExternalObjects } from '#stores/external-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
@@ -23,7 +23,7 @@ import {
   type Services,
 } from '../services.ts';
 import type { CaughtError } from '../states.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 import { latestManifest, readResults, type ItemResult } from './map-results.ts';
 
@@ -32,7 +32,7 @@ export interface CloseServices extends Pick<Services, 'costOf'> {
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'list'>;
   /** Where the map wrote its results. */
-  results: ForeignObjects;
+  results: ExternalObjects;
   notifications: NotificationQueue;
 }
 
@@ -45,7 +45,7 @@ const TOO_MANY_FAILED = 'States.ExceedToleratedFailureThreshold';
 export function createCloseHandler(
   services: CloseServices,
 ): (input: CloseInput) => Promise<CloseOutput> {
-  return namingErrors(async ({ backfillId, map, error }) => {
+  return withTaskErrors(async ({ backfillId, map, error }) => {
     const { backfills, objects, notifications } = services;
     const backfill = await backfills.getBackfill(backfillId);
     if (backfill === null) {

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '#stores/objects.ts';
-import { readText, type ForeignObjects } from '#stores/foreign-objects.ts';
+import { readText, type ExternalObjects } from '#stores/external-objects.ts';
 import type { BackfillItem, SubmitInput } from '../backfill-states.ts';
 import type { CaughtError } from '../states.ts';
 
@@ -38,7 +38,7 @@ export async function latestManifest(
 
 /** What became of each item that a child was started for. */
 export async function* readResults(
-  objects: ForeignObjects,
+  objects: ExternalObjects,
   manifestKey: string,
 ): AsyncGenerator<ItemResult> {
   const { ResultFiles: files } = JSON.parse(await readText(objects, manifestKey)) as Manifest;

@@ -3,7 +3,7 @@ import { dayOf } from '#core/day.ts';
 import { entryBytes } from '#core/entry-rent.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
 import { addsLittle } from '#core/policy/admission.ts';
-import type { PolicyContext } from '#core/policy/appraise.ts';
+import type { PolicyContext } from '#core/policy/estimate-value.ts';
 import { bookOn } from '#core/prices.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import { gpuSecondUsd, type EvictSettings } from '../evict/evict-settings.ts';
@@ -84,7 +84,9 @@ function contextOf(
   const begun = Pass.after({ ...state, pass: null }, 'admission', now);
   const { last } = state;
   const pass =
-    last === null ? begun : new Pass({ ...begun.toJSON(), census: last.census }, last.startedAt);
+    last === null
+      ? begun
+      : new Pass({ ...begun.toJSON(), cacheStats: last.cacheStats }, last.startedAt);
   const rates = dollarRates(bookOn(settings.book, dayOf(new Date(now).toISOString())));
   return pass.context(rates, gpuSecondUsd(settings, rates));
 }

@@ -26,7 +26,7 @@ import { deployedEnding } from '../deployed-ending.ts';
 import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';
 import { ofAttempt, StepMeter } from '../step-meter.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { admissionRule } from './admission.ts';
 import { storeOutcome, type StoringServices } from './store-outcome.ts';
 import { observed } from '../telemetry.ts';
@@ -49,7 +49,7 @@ export interface CommitOutput {
 export function createCommitHandler(
   services: CommitServices,
 ): (input: CommitInput) => Promise<CommitOutput> {
-  return namingErrors((input) =>
+  return withTaskErrors((input) =>
     StepMeter.run('commit', services, input.request.videoId, (meter) =>
       commit(services, input, meter),
     ),

@@ -6,7 +6,7 @@ import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { deployedTable, lazily } from '../services.ts';
 import { StepMeter } from '../step-meter.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
 
 export interface DispatchServices {
@@ -27,7 +27,7 @@ export function createDispatchHandler(
   services: DispatchServices,
 ): (input: DispatchInput) => Promise<void> {
   const { table, queues, fleet, telemetry } = services;
-  return namingErrors((input) => {
+  return withTaskErrors((input) => {
     const { videoId, pool } = input.request;
     return StepMeter.run('dispatch', services, videoId, async (meter) => {
       try {

@@ -6,7 +6,7 @@ import { deployedModel, deployedTable, lazily, type Services } from '../services
 import type { EmbedInput, EmbedOutput } from '../states.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { embedPrompt } from './embed-prompt.ts';
 
@@ -18,7 +18,7 @@ export function createEmbedHandler(
   services: Pick<Services, 'table' | 'embedder' | 'splitter' | 'reader'> &
     Pick<MeteringServices, 'telemetry'>,
 ): (input: EmbedInput) => Promise<EmbedOutput> {
-  return namingErrors(({ request: { videoId, prompt, negativePrompt } }) =>
+  return withTaskErrors(({ request: { videoId, prompt, negativePrompt } }) =>
     StepMeter.run('embed', services, videoId, async (meter) => {
       const job = await services.table.startJob(videoId);
       meter.attempt = job.attempt;

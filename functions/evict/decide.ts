@@ -1,17 +1,17 @@
 import { packageDigits } from '#core/identity.ts';
-import type { PolicyContext } from '#core/policy/appraise.ts';
-import { betterClass } from '#core/policy/better-class.ts';
+import type { PolicyContext } from '#core/policy/estimate-value.ts';
+import { betterClass } from '#core/policy/cheapest-class.ts';
 import type { EvictionReason } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import { inParallel } from '../in-parallel.ts';
 import { DensityHistogram } from './density-histogram.ts';
-import { doublesOf, surplusOf, type DuplicateGroups } from './duplicates.ts';
+import { doublesOf, unexplainedCost, type DuplicateGroups } from './duplicates.ts';
 import type { EvictSettings } from './evict-settings.ts';
-import { weigh } from './measure.ts';
-import type { Pass, Weighed } from './pass.ts';
+import { evaluate } from './measure.ts';
+import type { Pass, EvaluatedEntry } from './pass.ts';
 
 export interface DecideStores {
   table: Pick<Table, 'getEntry' | 'moveEntry' | 'setStorageClass'>;
@@ -22,7 +22,7 @@ const CHANGES_AT_ONCE = 8;
 
 /** Whether a deployment that keeps the entries of one package alone lets go of it, whatever its guidance. */
 export function isOfAnotherPackage(
-  { compatibility }: Pick<WeighedEntry, 'compatibility'>,
+  { compatibility }: Pick<EvictionCandidate, 'compatibility'>,
   onlyCompatibilityKey: string | null,
 ): boolean {
   return onlyCompatibilityKey !== null && packageDigits(onlyCompatibilityKey) !== compatibility;
@@ -56,26 +56,28 @@ export class Decider {
     this.#now = parts.now;
   }
 
-  async decide(entries: readonly WeighedEntry[]): Promise<void> {
+  async decide(entries: readonly EvictionCandidate[]): Promise<void> {
     const changes: (() => Promise<void>)[] = [];
     for (const entry of entries) {
-      const weighed = weigh(entry, this.#pass, this.#settings, this.#context);
-      if (weighed === null) {
+      const evaluated = evaluate(entry, this.#pass, this.#settings, this.#context);
+      if (evaluated === null) {
         this.#pass.count('unreadable');
         continue;
       }
-      const reason = this.#reasonToLeave(weighed);
+      const reason = this.#reasonToLeave(evaluated);
       if (reason !== null) {
-        changes.push(() => this.#letGo(weighed, reason));
+        changes.push(() => this.#letGo(evaluated, reason));
         continue;
       }
-      const { verdict } = weighed.appraisal;
-      const to = this.#settings.movesStorageClasses ? cheaperClassOf(weighed, this.#context) : null;
+      const { verdict } = evaluated.estimate;
+      const to = this.#settings.movesStorageClasses
+        ? cheapestClassOf(evaluated, this.#context)
+        : null;
       if (to !== null) {
-        changes.push(() => this.#moveTo(weighed, to));
+        changes.push(() => this.#moveTo(evaluated, to));
       } else {
-        this.#pass.stay(verdict === 'pinned' ? 'pinned' : 'keep', weighed);
-        if (verdict === 'keep') this.#groups.add(weighed);
+        this.#pass.keep(verdict === 'pinned' ? 'pinned' : 'keep', evaluated);
+        if (verdict === 'keep') this.#groups.add(evaluated);
       }
     }
     await inParallel(changes, CHANGES_AT_ONCE, (change) => change());
@@ -90,27 +92,27 @@ export class Decider {
     const { startedAt } = this.#pass;
     for (const [groups, choose] of [
       [this.#groups.alike(), doublesOf],
-      [this.#groups.ofOnePrompt(), surplusOf],
+      [this.#groups.ofOnePrompt(), unexplainedCost],
     ] as const) {
       // Every entry is in one group of a kind at most.
       await inParallel(groups, CHANGES_AT_ONCE, async (group) => {
         const left = group.filter(({ entry }) => !gone.has(entry.entryId));
         if (left.length === 0 || !hasTime()) return;
-        for (const weighed of await choose(left, startedAt, read)) {
-          if (!(await this.#leaves(weighed, 'duplicate'))) continue;
-          gone.add(weighed.entry.entryId);
-          this.#pass.leaveAfterAll('keep', 'duplicate', weighed);
+        for (const evaluated of await choose(left, startedAt, read)) {
+          if (!(await this.#leaves(evaluated, 'duplicate'))) continue;
+          gone.add(evaluated.entry.entryId);
+          this.#pass.reverse('keep', 'duplicate', evaluated);
         }
       });
     }
   }
 
-  #reasonToLeave({ entry, appraisal }: Weighed): EvictionReason | null {
+  #reasonToLeave({ entry, estimate }: EvaluatedEntry): EvictionReason | null {
     const { onlyCompatibilityKey } = this.#settings;
-    if (appraisal.verdict === 'pinned') return null;
+    if (estimate.verdict === 'pinned') return null;
     if (isOfAnotherPackage(entry, onlyCompatibilityKey)) return 'obsolete';
-    if (appraisal.verdict === 'rent') return 'rent';
-    return this.#fitsBudget(appraisal.density, appraisal.rentPerMonth) ? null : 'budget';
+    if (estimate.verdict === 'rent') return 'rent';
+    return this.#fitsBudget(estimate.density, estimate.rentPerMonth) ? null : 'budget';
   }
 
   #fitsBudget(density: number, rentUsd: number): boolean {
@@ -123,13 +125,13 @@ export class Decider {
     return true;
   }
 
-  async #letGo(weighed: Weighed, reason: EvictionReason): Promise<void> {
-    if (await this.#leaves(weighed, reason)) this.#pass.conclude(reason, weighed);
-    else this.#pass.stay('leased', weighed);
+  async #letGo(evaluated: EvaluatedEntry, reason: EvictionReason): Promise<void> {
+    if (await this.#leaves(evaluated, reason)) this.#pass.record(reason, evaluated);
+    else this.#pass.keep('leased', evaluated);
   }
 
-  /** False when somebody leased, hit or pinned it since it was weighed. */
-  async #leaves({ entry }: Weighed, reason: EvictionReason): Promise<boolean> {
+  /** False when somebody leased, hit or pinned it since it was evaluated. */
+  async #leaves({ entry }: EvaluatedEntry, reason: EvictionReason): Promise<boolean> {
     if (this.#isDryRun) return true;
     const { entryId, hits } = entry;
     const options = { hits, reason };
@@ -137,27 +139,27 @@ export class Decider {
   }
 
   /** The object first: a class that is recorded is one that the object has. */
-  async #moveTo(weighed: Weighed, to: StorageClass): Promise<void> {
-    const { entryId } = weighed.entry;
+  async #moveTo(evaluated: EvaluatedEntry, to: StorageClass): Promise<void> {
+    const { entryId } = evaluated.entry;
     if (!this.#isDryRun) {
       const entry = await this.#stores.table.getEntry(entryId);
       if (entry?.state !== 'READY') return;
       if (!(await this.#stores.objects.setStorageClass(entry.latentKey, to))) {
-        return this.#letGo(weighed, 'latent-missing');
+        return this.#letGo(evaluated, 'latent-missing');
       }
       await this.#stores.table.setStorageClass(entryId, to);
     }
-    const moved = { ...weighed, state: { ...weighed.state, storageClass: to } };
-    this.#pass.stay('move', moved);
+    const moved = { ...evaluated, state: { ...evaluated.state, storageClass: to } };
+    this.#pass.keep('move', moved);
   }
 }
 
 /** Where the latent of an entry would be cheaper, if anywhere. */
-export function cheaperClassOf(
-  { entry, state, appraisal }: Weighed,
+export function cheapestClassOf(
+  { entry, state, estimate }: EvaluatedEntry,
   context: PolicyContext,
 ): StorageClass | null {
   // When it was moved is not known: all of its least duration may be left.
   const storedAt = entry.storageClass === undefined ? state.createdAt : context.now;
-  return betterClass(state, appraisal, storedAt, context);
+  return betterClass(state, estimate, storedAt, context);
 }

@@ -7,7 +7,7 @@ const BINS = TOP_BIN + 1;
 
 /** Where a budget ends. */
 export interface CutOff {
-  /** Entries in a higher bin stay, those in a lower one leave. */
+  /** Entries in a higher bin keep, those in a lower one leave. */
   bin: number;
   /** Dollars a month for those in it, first come, first served. */
   leftUsd: number;

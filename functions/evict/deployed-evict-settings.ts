@@ -8,7 +8,7 @@ import type { EvictSettings } from './evict-settings.ts';
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
- * How the deployment wants its cache weighed, as infra/retention-stack.ts says.
+ * How the deployment wants its cache evaluated, as infra/retention-stack.ts says.
  *
  * @throws InvalidInputError naming the variable that is wrong.
  */

@@ -1,8 +1,8 @@
 import type { DollarRates } from '#core/charges.ts';
-import { SECONDS_PER_MONTH } from '#core/policy/appraise.ts';
+import { SECONDS_PER_MONTH } from '#core/policy/estimate-value.ts';
 import type { EvictState, LastPass } from './pass-state.ts';
 
-/** Of the rent that is weighed, what weighing it may cost. */
+/** Of the rent that is evaluated, what evictionPass it may cost. */
 const MOST_SHARE_OF_RENT = 0.05;
 
 const DAY_SECONDS = 24 * 3600;
@@ -32,7 +32,7 @@ export function costOfPass({ entries, seconds, phases }: LastPass, rates: Dollar
 
 /**
  * How long the cache is left alone after a pass: a day, or longer where passes would cost more than a
- * twentieth of the rent that they weigh, a month at most.
+ * twentieth of the rent that they evaluate, a month at most.
  */
 export function periodSeconds(last: LastPass, rates: DollarRates): number {
   const { rentPerMonthUsd } = last;
@@ -45,7 +45,7 @@ export function periodSeconds(last: LastPass, rates: DollarRates): number {
 }
 
 /**
- * Epoch milliseconds when the cache is to be weighed again; one that was begun is to be finished now.
+ * Epoch milliseconds when the cache is to be evaluated again; one that was begun is to be finished now.
  */
 export function nextPassAt({ last, pass }: EvictState, rates: DollarRates): number {
   if (pass !== null || last === null) return 0;

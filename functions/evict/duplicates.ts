@@ -1,9 +1,9 @@
-import { areEquallyGood } from '#core/likeness.ts';
+import { areEquallyGood } from '#core/signature.ts';
 import { isSamePartition } from '#core/identity.ts';
 import { lineageOf } from '#core/lineage.ts';
 import { decayedTo } from '#core/policy/decay.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
-import type { Weighed } from './pass.ts';
+import type { EvaluatedEntry } from './pass.ts';
 
 /** A look-up reads no more entries of one prompt (`CANDIDATES_PER_PART`). */
 export const MOST_OF_ONE_PROMPT = 8;
@@ -25,38 +25,38 @@ const PRIOR_MARGIN_HITS = 2;
 export class DuplicateGroups {
   readonly #round: number;
   readonly #shares: number;
-  readonly #groups = new Map<string, Weighed[]>();
+  readonly #groups = new Map<string, EvaluatedEntry[]>();
 
   constructor(entries: number, round: number) {
     this.#shares = Math.max(1, Math.ceil(entries / ENTRIES_OF_A_SHARE));
     this.#round = round % this.#shares;
   }
 
-  add(weighed: Weighed): void {
-    const { prompt, likeness } = weighed.entry;
-    this.#addTo('p', prompt, weighed);
-    this.#addTo('l', likeness, weighed);
+  add(evaluated: EvaluatedEntry): void {
+    const { prompt, signature } = evaluated.entry;
+    this.#addTo('p', prompt, evaluated);
+    this.#addTo('l', signature, evaluated);
   }
 
   /** Groups of like entries that are more than one, each with the best first. */
-  *alike(): Iterable<Weighed[]> {
+  *alike(): Iterable<EvaluatedEntry[]> {
     yield* this.#largerThan('l', 1);
   }
 
   /** Entries of one prompt that are more than a look-up finds, each with the best first. */
-  *ofOnePrompt(): Iterable<Weighed[]> {
+  *ofOnePrompt(): Iterable<EvaluatedEntry[]> {
     yield* this.#largerThan('p', MOST_OF_ONE_PROMPT);
   }
 
-  #addTo(kind: 'p' | 'l', hash: string, weighed: Weighed): void {
+  #addTo(kind: 'p' | 'l', hash: string, evaluated: EvaluatedEntry): void {
     if (parseInt(hash.slice(0, 8), 16) % this.#shares !== this.#round) return;
     const key = kind + hash;
     const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, [weighed]);
-    else group.push(weighed);
+    if (group === undefined) this.#groups.set(key, [evaluated]);
+    else group.push(evaluated);
   }
 
-  *#largerThan(kind: 'p' | 'l', size: number): Iterable<Weighed[]> {
+  *#largerThan(kind: 'p' | 'l', size: number): Iterable<EvaluatedEntry[]> {
     for (const [key, group] of this.#groups) {
       if (key.startsWith(kind) && group.length > size) yield group.sort(bestFirst);
     }
@@ -71,17 +71,17 @@ export type ReadEntry = (entryId: string) => Promise<Entry | null>;
  * differs, and their own hits have not saved what they cost.
  */
 export async function doublesOf(
-  group: readonly Weighed[],
+  group: readonly EvaluatedEntry[],
   now: number,
   read: ReadEntry,
-): Promise<Weighed[]> {
+): Promise<EvaluatedEntry[]> {
   const kept: Entry[] = [];
-  const doubles: Weighed[] = [];
-  for (const weighed of group.slice(0, MOST_COMPARED)) {
-    const entry = await read(weighed.entry.entryId);
+  const doubles: EvaluatedEntry[] = [];
+  for (const evaluated of group.slice(0, MOST_COMPARED)) {
+    const entry = await read(evaluated.entry.entryId);
     if (entry?.state !== 'READY') continue;
-    if (isDispensable(weighed, now) && kept.some((other) => isDoubledBy(other, entry))) {
-      doubles.push(weighed);
+    if (isDispensable(evaluated, now) && kept.some((other) => isDoubledBy(other, entry))) {
+      doubles.push(evaluated);
     } else {
       kept.push(entry);
     }
@@ -90,18 +90,18 @@ export async function doublesOf(
 }
 
 /** Of the entries of one prompt those beyond what a look-up finds, least worth last. */
-export async function surplusOf(
-  group: readonly Weighed[],
+export async function unexplainedCost(
+  group: readonly EvaluatedEntry[],
   now: number,
   read: ReadEntry,
-): Promise<Weighed[]> {
+): Promise<EvaluatedEntry[]> {
   const best = await read(group[0]!.entry.entryId);
   if (best?.state !== 'READY') return [];
-  const surplus: Weighed[] = [];
-  for (const weighed of group.slice(MOST_OF_ONE_PROMPT)) {
-    if (!isDispensable(weighed, now)) continue;
-    const entry = await read(weighed.entry.entryId);
-    if (entry?.state === 'READY' && entry.promptKey === best.promptKey) surplus.push(weighed);
+  const surplus: EvaluatedEntry[] = [];
+  for (const evaluated of group.slice(MOST_OF_ONE_PROMPT)) {
+    if (!isDispensable(evaluated, now)) continue;
+    const entry = await read(evaluated.entry.entryId);
+    if (entry?.state === 'READY' && entry.promptKey === best.promptKey) surplus.push(evaluated);
   }
   return surplus;
 }
@@ -110,12 +110,12 @@ export async function surplusOf(
  * Whether an entry does not pay for what it alone does. Where another one serves its requests, the
  * mean of its class says nothing of it: only what its own hits have saved counts.
  */
-function isDispensable({ state, appraisal }: Weighed, now: number): boolean {
+function isDispensable({ state, estimate }: EvaluatedEntry, now: number): boolean {
   const { isPinned, decayedHits, decayedCredit } = state;
   if (isPinned) return false;
-  if (appraisal.margin <= 0) return true;
+  if (estimate.margin <= 0) return true;
   const own = decayedTo(decayedCredit, now) / (decayedTo(decayedHits, now) + PRIOR_MARGIN_HITS);
-  return (appraisal.valuePerMonth * own) / appraisal.margin <= appraisal.rentPerMonth;
+  return (estimate.valuePerMonth * own) / estimate.margin <= estimate.rentPerMonth;
 }
 
 /** Whether whoever may start from the entry may start from the other one as well, and loses nothing. */
@@ -131,11 +131,11 @@ function isDoubledBy(other: Entry, entry: Entry): boolean {
 }
 
 /** Full generations are better donors than what was made from them; then what is worth more, then what is newer. */
-function bestFirst(one: Weighed, other: Weighed): number {
+function bestFirst(one: EvaluatedEntry, other: EvaluatedEntry): number {
   return (
     Number(other.state.isPinned) - Number(one.state.isPinned) ||
     one.entry.generation - other.entry.generation ||
-    other.appraisal.valuePerMonth - one.appraisal.valuePerMonth ||
+    other.estimate.valuePerMonth - one.estimate.valuePerMonth ||
     other.state.createdAt - one.state.createdAt ||
     (one.entry.entryId < other.entry.entryId ? -1 : 1)
   );

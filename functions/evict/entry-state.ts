@@ -1,14 +1,14 @@
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { entryBytes } from '#core/entry-rent.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
-import type { Census } from './census.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import type { CacheStats } from './cache-stats.ts';
 import type { EvictSettings } from './evict-settings.ts';
 
 /** What the policy is told of an entry. */
 export function entryStateOf(
-  entry: WeighedEntry,
+  entry: EvictionCandidate,
   { dimensions, storageClass }: Pick<EvictSettings, 'dimensions' | 'storageClass'>,
-  census: Pick<Census, 'secondsPerEvaluation'>,
+  cacheStats: Pick<CacheStats, 'secondsPerEvaluation'>,
 ): EntryState {
   const { lastHitAt, previousHitAt } = entry;
   return {
@@ -21,7 +21,7 @@ export function entryStateOf(
     neighbours: entry.neighbours ?? 0,
     generation: entry.generation,
     stepsRun: entry.stepsRun,
-    secondsPerEvaluation: census.secondsPerEvaluation(entry.compatibility),
+    secondsPerEvaluation: cacheStats.secondsPerEvaluation(entry.compatibility),
     latentBytes: entry.latentBytes,
     storageClass: entry.storageClass ?? storageClass,
     ...entryBytes(dimensions, entry.vectors),

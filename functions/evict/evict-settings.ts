@@ -2,7 +2,7 @@ import type { DollarRates } from '#core/charges.ts';
 import { machinePriceId, type Machine, type PriceBook } from '#core/prices.ts';
 import type { StorageClass } from '#core/storage-class.ts';
 
-/** How a deployment wants its cache weighed. */
+/** How a deployment wants its cache evaluated. */
 export interface EvictSettings {
   /** Prices of the day come from it. */
   book: PriceBook;

@@ -4,12 +4,16 @@ import type { VectorIndex } from '#stores/vector-index.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import { finishEvictions, type EvictionSummary } from './finish-evictions.ts';
-import { weighCache, type Weighing, type WeighOptions } from './weigh-cache.ts';
+import {
+  runEvictionPass,
+  type EvictionPassResult,
+  type EvictionPassOptions,
+} from './run-eviction-pass.ts';
 
 export interface EvictStores {
   table: Pick<
     Table,
-    | 'weighEntries'
+    | 'listCandidates'
     | 'leavingEntries'
     | 'getEntry'
     | 'getJob'
@@ -23,20 +27,20 @@ export interface EvictStores {
 }
 
 export interface EvictOutcome {
-  weighing: Weighing;
+  evictionPass: EvictionPassResult;
   finishing: EvictionSummary;
 }
 
 /**
- * Weighs the cache when that is due, and lets go of what has been leaving for long enough. Vectors of
- * what the weighing has let go of are deleted at once; its latents wait for their grace period.
+ * Runs an eviction pass when it is due, and finishes evictions whose grace period is over. Vectors of
+ * what the evictionPass has let go of are deleted at once; its latents wait for their grace period.
  */
 export async function evict(
   stores: EvictStores,
   settings: EvictSettings,
-  options: WeighOptions = {},
+  options: EvictionPassOptions = {},
 ): Promise<EvictOutcome> {
-  const weighing = await weighCache(stores, settings, options);
+  const evictionPass = await runEvictionPass(stores, settings, options);
   const finishing = await finishEvictions(stores, options);
-  return { weighing, finishing };
+  return { evictionPass, finishing };
 }

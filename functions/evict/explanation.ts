@@ -1,5 +1,5 @@
 import type { Entry, EntryState as StoredState, Job } from '#core/generation.ts';
-import type { Appraisal } from '#core/policy/appraise.ts';
+import type { ValueEstimate } from '#core/policy/estimate-value.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
 import type { LeavingReason, Verdict } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
@@ -20,7 +20,7 @@ export interface Explanation {
   job?: { status: Job['status']; createdAt: string; completedAt?: string; deletedAt?: string };
   /** What must change for another verdict. */
   wouldChange?: {
-    /** Kept until it has not been hit for so long, by what is known now; null when it would stay for years. */
+    /** Kept until it has not been hit for so long, by what is known now; null when it would keep for years. */
     unusedSeconds: number | null;
     /** Rent at which it would leave, dollars a month. */
     rentPerMonthUsd: number;
@@ -53,7 +53,10 @@ export interface EntryNumbers {
 }
 
 /** What decided, in a sentence. */
-export function sentenceOf(verdict: Verdict, { valuePerMonth, rentPerMonth }: Appraisal): string {
+export function sentenceOf(
+  verdict: Verdict,
+  { valuePerMonth, rentPerMonth }: ValueEstimate,
+): string {
   const amounts = `its hits are expected to save $${short(valuePerMonth)} a month, its rent is $${short(rentPerMonth)}`;
   switch (verdict) {
     case 'pinned':

@@ -1,7 +1,7 @@
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { inParallel } from '../in-parallel.ts';
 
@@ -29,10 +29,10 @@ export interface EvictionSummary {
   /** Entries that wait for their grace period to end. */
   waiting: number;
   /** Latents deleted, their entries now tombstones. */
-  buried: number;
-  buriedBytes: number;
+  latentsDeleted: number;
+  latentBytesDeleted: number;
   /** Tombstones whose time was over. */
-  forgotten: number;
+  recordsDeleted: number;
 }
 
 const ENTRIES_AT_ONCE = 8;
@@ -44,7 +44,7 @@ const ENTRIES_AT_ONCE = 8;
  *
  * Every step may be repeated and the state moves on only after what belongs to it is done, so a run
  * that stops anywhere is finished by the next. Which READY entries leave is decided elsewhere
- * (`weighCache`); the video of an entry stays, because finished jobs point at it. What leaves is read from
+ * (`runEvictionPass`); the video of an entry stays, because finished jobs point at it. What leaves is read from
  * an index: where nothing does, a run costs 32 empty queries.
  */
 export async function finishEvictions(
@@ -55,9 +55,9 @@ export async function finishEvictions(
     isDryRun,
     isComplete: true,
     waiting: 0,
-    buried: 0,
-    buriedBytes: 0,
-    forgotten: 0,
+    latentsDeleted: 0,
+    latentBytesDeleted: 0,
+    recordsDeleted: 0,
   };
   const leaving = entriesWhile(stores.table.leavingEntries(), () => {
     if (now() < deadline && signal?.aborted !== true) return true;
@@ -69,7 +69,7 @@ export async function finishEvictions(
     if (entry.state === 'TOMBSTONE') {
       if (inStateFor < TOMBSTONE_MILLISECONDS) return;
       if (!isDryRun) await stores.table.deleteEntry(entry.entryId);
-      summary.forgotten++;
+      summary.recordsDeleted++;
       return;
     }
     // At once, whoever began the eviction and however far it came: no look-up should be led here.
@@ -79,8 +79,8 @@ export async function finishEvictions(
       return;
     }
     if (!isDryRun && !(await bury(stores, entry, now()))) return;
-    summary.buried++;
-    summary.buriedBytes += entry.latentBytes;
+    summary.latentsDeleted++;
+    summary.latentBytesDeleted += entry.latentBytes;
   });
   return summary;
 }
@@ -88,7 +88,7 @@ export async function finishEvictions(
 /** As the table has it now: an index may be a moment behind. False when somebody else was faster. */
 async function bury(
   { table, objects }: EvictionStores,
-  { entryId }: WeighedEntry,
+  { entryId }: EvictionCandidate,
   now: number,
 ): Promise<boolean> {
   const entry = await table.getEntry(entryId);
@@ -98,9 +98,9 @@ async function bury(
 }
 
 async function* entriesWhile(
-  entries: AsyncIterable<WeighedEntry>,
+  entries: AsyncIterable<EvictionCandidate>,
   hasTime: () => boolean,
-): AsyncIterable<WeighedEntry> {
+): AsyncIterable<EvictionCandidate> {
   for await (const entry of entries) {
     if (!hasTime()) return;
     yield entry;

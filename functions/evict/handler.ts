@@ -11,14 +11,15 @@ import { evict, type EvictOutcome, type EvictStores } from './evict.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import { explainEntry } from './explain-entry.ts';
 import type { Explanation } from './explanation.ts';
-import type { WeighOptions } from './weigh-cache.ts';
+import type { EvictionPassOptions } from './run-eviction-pass.ts';
 
-export interface EvictInput extends RetentionInput, Pick<WeighOptions, 'isForced' | 'holder'> {
+export interface EvictInput
+  extends RetentionInput, Pick<EvictionPassOptions, 'isForced' | 'holder'> {
   /** Id of the entry whose verdict is to be explained; then nothing else is done. */
   explain?: string;
 }
 
-/** Weighs entries, lets go of what does not pay, and says so; or explains one verdict. */
+/** Runs an eviction pass and reports it; or explains the verdict on one entry. */
 export function createEvictHandler(
   stores: EvictStores,
   settings: EvictSettings,
@@ -27,18 +28,18 @@ export function createEvictHandler(
   return traced('evict', async ({ explain, ...options }) => {
     if (explain !== undefined) return explainEntry(stores, settings, explain, Date.now());
     const outcome = await evict(stores, settings, options);
-    const { weighing, finishing } = outcome;
-    if (weighing.outcome === 'weighed') {
-      const { run, rentPerMonthUsd } = weighing;
-      telemetry.log({ level: 'info', event: 'cache_weighed', ...run, rentPerMonthUsd });
+    const { evictionPass, finishing } = outcome;
+    if (evictionPass.outcome === 'completed') {
+      const { run, rentPerMonthUsd } = evictionPass;
+      telemetry.log({ level: 'info', event: 'eviction_pass_completed', ...run, rentPerMonthUsd });
       if (!run.isDryRun && run.isComplete) measureRun(telemetry, run, rentPerMonthUsd);
     } else {
-      telemetry.log({ level: 'info', event: 'cache_not_weighed', ...weighing });
+      telemetry.log({ level: 'info', event: 'eviction_pass_skipped', ...evictionPass });
     }
     telemetry.log({ level: 'info', event: 'evictions_finished', ...finishing });
-    const { buried, buriedBytes, isDryRun } = finishing;
-    if (!isDryRun && buried > 0) {
-      telemetry.measure({ evictedEntries: buried, evictedBytes: buriedBytes }, {});
+    const { latentsDeleted, latentBytesDeleted, isDryRun } = finishing;
+    if (!isDryRun && latentsDeleted > 0) {
+      telemetry.measure({ evictedEntries: latentsDeleted, evictedBytes: latentBytesDeleted }, {});
     }
     return outcome;
   });

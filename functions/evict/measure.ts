@@ -1,23 +1,23 @@
-import { appraise, type PolicyContext } from '#core/policy/appraise.ts';
+import { estimateValue, type PolicyContext } from '#core/policy/estimate-value.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { decayWeight } from '#core/policy/decay.ts';
 import { refuseImpossibleEntry, type EntryState } from '#core/policy/entry-state.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import { entryStateOf } from './entry-state.ts';
 import type { EvictSettings } from './evict-settings.ts';
-import type { Pass, Weighed } from './pass.ts';
+import type { Pass, EvaluatedEntry } from './pass.ts';
 
 /** Learns from entries when they are hit again, and counts what all of them are reckoned with. */
 export function measure(
-  entries: readonly WeighedEntry[],
+  entries: readonly EvictionCandidate[],
   pass: Pass,
   settings: EvictSettings,
 ): void {
-  const { census, model, since, startedAt } = pass;
+  const { cacheStats, model, since, startedAt } = pass;
   for (const entry of entries) {
-    const state = entryStateOf(entry, settings, census);
+    const state = entryStateOf(entry, settings, cacheStats);
     if (!isPossible(state)) continue;
-    census.add(entry, state.createdAt, since, startedAt);
+    cacheStats.add(entry, state.createdAt, since, startedAt);
     // What happens while a pass is under way is seen by the next one, whole.
     if (Math.max(state.createdAt, state.lastHitAt ?? 0) > startedAt) continue;
     model.observe(state, since, startedAt);
@@ -25,14 +25,14 @@ export function measure(
 }
 
 /** Null for an entry whose record cannot be: no policy can say anything of it. */
-export function weigh(
-  entry: WeighedEntry,
-  pass: Pick<Pass, 'census'>,
+export function evaluate(
+  entry: EvictionCandidate,
+  pass: Pick<Pass, 'cacheStats'>,
   settings: EvictSettings,
   context: PolicyContext,
-): Weighed | null {
-  const state = entryStateOf(entry, settings, pass.census);
-  return isPossible(state) ? { entry, state, appraisal: appraise(state, context) } : null;
+): EvaluatedEntry | null {
+  const state = entryStateOf(entry, settings, pass.cacheStats);
+  return isPossible(state) ? { entry, state, estimate: estimateValue(state, context) } : null;
 }
 
 function isPossible(state: EntryState): boolean {
@@ -48,15 +48,15 @@ function isPossible(state: EntryState): boolean {
 
 /** Sums the rents of what pays, by what they buy; what is pinned comes first of all. */
 export function rank(
-  entries: readonly WeighedEntry[],
+  entries: readonly EvictionCandidate[],
   pass: Pass,
   settings: EvictSettings,
   context: PolicyContext,
 ): void {
   for (const entry of entries) {
-    const appraisal = weigh(entry, pass, settings, context)?.appraisal;
-    if (appraisal === undefined || appraisal.verdict === 'rent') continue;
-    const density = appraisal.verdict === 'pinned' ? Infinity : appraisal.density;
-    pass.densities!.add(density, appraisal.rentPerMonth);
+    const estimate = evaluate(entry, pass, settings, context)?.estimate;
+    if (estimate === undefined || estimate.verdict === 'rent') continue;
+    const density = estimate.verdict === 'pinned' ? Infinity : estimate.density;
+    pass.densities!.add(density, estimate.rentPerMonth);
   }
 }

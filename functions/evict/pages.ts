@@ -1,10 +1,10 @@
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import { SEGMENTS } from '#stores/table-definition.ts';
-import type { Table, WeighedPage } from '#stores/table.ts';
+import type { Table, CandidatePage } from '#stores/table.ts';
 import type { Cursor } from './pass-state.ts';
 
 export interface Page {
-  entries: WeighedEntry[];
+  entries: EvictionCandidate[];
   /** Where to go on; null behind the last entry of the last segment. */
   next: Cursor | null;
 }
@@ -16,12 +16,12 @@ export interface Page {
  * @param limit entries of a page at most
  */
 export async function* pagesFrom(
-  table: Pick<Table, 'weighEntries'>,
+  table: Pick<Table, 'listCandidates'>,
   from: Cursor,
   limit?: number,
 ): AsyncIterable<Page> {
-  const read = ({ segment, after }: Cursor): Promise<WeighedPage> => {
-    const page = table.weighEntries(segment, {
+  const read = ({ segment, after }: Cursor): Promise<CandidatePage> => {
+    const page = table.listCandidates(segment, {
       ...(after !== null && { after }),
       ...(limit !== undefined && { limit }),
     });

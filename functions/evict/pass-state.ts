@@ -2,7 +2,7 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { ReuseModelRecord } from '#core/policy/reuse-model.ts';
 import type { Holdings, Verdict } from '#core/retention-run.ts';
 import type { RetentionState } from '#stores/retention-table.ts';
-import type { CensusRecord } from './census.ts';
+import type { CacheStatsRecord } from './cache-stats.ts';
 import type { CutOff } from './density-histogram.ts';
 
 /** `rank` is left out where there is no budget. */
@@ -25,7 +25,7 @@ export interface PassRecord {
   cursor: Cursor;
   /** With what this pass has observed so far. */
   model: ReuseModelRecord;
-  census: CensusRecord;
+  cacheStats: CacheStatsRecord;
   /** Rents by density; null before they are ranked. */
   densities: number[] | null;
   cutOff: CutOff | null;
@@ -42,7 +42,7 @@ export interface PassRecord {
 export interface LastPass {
   startedAt: number;
   seconds: number;
-  census: CensusRecord;
+  cacheStats: CacheStatsRecord;
   rentPerMonthUsd: number;
   entries: number;
   /** How often it read the index. */
@@ -53,7 +53,7 @@ export interface LastPass {
 
 /** What the next pass goes on from. */
 export interface EvictState {
-  format: 'flexcache-evict/1';
+  format: 'flexcache-evict/2';
   model: ReuseModelRecord | null;
   /** How many passes have ended: each looks for duplicates in the next share of the cache. */
   round: number;
@@ -62,7 +62,7 @@ export interface EvictState {
 }
 
 export const NO_STATE: EvictState = {
-  format: 'flexcache-evict/1',
+  format: 'flexcache-evict/2',
   model: null,
   round: 0,
   last: null,

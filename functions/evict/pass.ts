@@ -1,5 +1,5 @@
 import type { DollarRates } from '#core/charges.ts';
-import type { Appraisal, PolicyContext } from '#core/policy/appraise.ts';
+import type { ValueEstimate, PolicyContext } from '#core/policy/estimate-value.ts';
 import { lastUseOf, type EntryState } from '#core/policy/entry-state.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';
 import {
@@ -10,8 +10,8 @@ import {
 } from '#core/retention-run.ts';
 import { addLatent, emptyHoldings } from '#core/storage-cost.ts';
 import { billedBytes, isMonitored, tierOf } from '#core/storage-tier.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
-import { Census } from './census.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { CacheStats } from './cache-stats.ts';
 import { DensityHistogram, type CutOff } from './density-histogram.ts';
 import {
   BEGINNING,
@@ -24,11 +24,11 @@ import {
 /** A pass that nobody went on with for so long begins anew: too much has happened since. */
 const STALE_MILLISECONDS = 24 * 3_600_000;
 
-/** An entry that was weighed, and what came of it. */
-export interface Weighed {
-  entry: WeighedEntry;
+/** An entry that was evaluated, and what came of it. */
+export interface EvaluatedEntry {
+  entry: EvictionCandidate;
   state: EntryState;
-  appraisal: Appraisal;
+  estimate: ValueEstimate;
 }
 
 /** A pass over the cache in memory: what it has seen, decided and counted. */
@@ -39,7 +39,7 @@ export class Pass {
   /** Epoch milliseconds of the pass before; 0 for the first. */
   readonly since: number;
   readonly model: ReuseModel;
-  readonly census: Census;
+  readonly cacheStats: CacheStats;
   phase: Phase;
   cursor: Cursor;
   densities: DensityHistogram | null;
@@ -55,7 +55,7 @@ export class Pass {
     this.startedAt = record.startedAt;
     this.since = since;
     this.model = ReuseModel.from(record.model);
-    this.census = new Census(record.census);
+    this.cacheStats = new CacheStats(record.cacheStats);
     this.phase = record.phase;
     this.cursor = record.cursor;
     this.densities = record.densities && new DensityHistogram(record.densities);
@@ -74,7 +74,7 @@ export class Pass {
     if (pass !== null && now - pass.startedAt < STALE_MILLISECONDS) return new Pass(pass, since);
     const learned = model === null ? new ReuseModel(now) : ReuseModel.from(model);
     learned.advanceTo(now);
-    const census = last === null ? new Census() : Census.after(last.census);
+    const cacheStats = last === null ? new CacheStats() : CacheStats.after(last.cacheStats);
     return new Pass(
       {
         runId,
@@ -82,7 +82,7 @@ export class Pass {
         phase: 'measure',
         cursor: BEGINNING,
         model: learned.toJSON(),
-        census: census.toJSON(),
+        cacheStats: cacheStats.toJSON(),
         densities: null,
         cutOff: null,
         verdicts: {},
@@ -103,7 +103,7 @@ export class Pass {
       phase,
       cursor,
       model: this.model.toJSON(),
-      census: this.census.toJSON(),
+      cacheStats: this.cacheStats.toJSON(),
       densities: this.densities?.toJSON() ?? null,
       cutOff,
       verdicts,
@@ -114,15 +114,15 @@ export class Pass {
     };
   }
 
-  /** By what its entries are appraised, once all of them were measured. */
+  /** By what its entries are estimated, once all of them were measured. */
   context(rates: DollarRates, dollarsPerGpuSecond: number): PolicyContext {
     return {
       now: this.startedAt,
       model: this.model,
       rates,
       dollarsPerGpuSecond,
-      queriesPerMonth: this.census.queriesPerMonth(this.startedAt),
-      vectorsInIndex: this.census.vectors,
+      queriesPerMonth: this.cacheStats.queriesPerMonth(this.startedAt),
+      vectorsInIndex: this.cacheStats.vectors,
     };
   }
 
@@ -130,34 +130,34 @@ export class Pass {
     this.counts[name] = (this.counts[name] ?? 0) + times;
   }
 
-  conclude(verdict: Verdict, { entry, appraisal }: Weighed): void {
+  record(verdict: Verdict, { entry, estimate }: EvaluatedEntry): void {
     const sum = (this.verdicts[verdict] ??= { count: 0, bytes: 0 });
     sum.count++;
     sum.bytes += entry.latentBytes;
-    if (isReason(verdict)) this.count(RENT_LET_GO, appraisal.rentPerMonth);
+    if (isReason(verdict)) this.count(EVICTED_COST, estimate.rentPerMonth);
   }
 
   /** The entry stays: it is among what the cache holds when the pass ends. */
-  stay(verdict: Verdict, weighed: Weighed): void {
-    this.conclude(verdict, weighed);
-    const { entry, state, appraisal } = weighed;
+  keep(verdict: Verdict, evaluated: EvaluatedEntry): void {
+    this.record(verdict, evaluated);
+    const { entry, state, estimate } = evaluated;
     const { holdings } = this;
     holdings.entries++;
     holdings.videoBytes += entry.videoBytes;
     holdings.vectorBytes += state.vectorBytes;
     holdings.itemBytes += state.itemBytes;
     addLatent(holdings, objectOf(state), this.startedAt);
-    this.rentPerMonthUsd += appraisal.rentPerMonth;
+    this.rentPerMonthUsd += estimate.rentPerMonth;
   }
 
-  /** What was said to stay leaves after all. */
-  leaveAfterAll(said: Verdict, verdict: Verdict, weighed: Weighed): void {
-    const { entry, state, appraisal } = weighed;
+  /** What was said to keep leaves after all. */
+  reverse(said: Verdict, verdict: Verdict, evaluated: EvaluatedEntry): void {
+    const { entry, state, estimate } = evaluated;
     const { holdings } = this;
     const sum = this.verdicts[said]!;
     sum.count--;
     sum.bytes -= entry.latentBytes;
-    this.conclude(verdict, weighed);
+    this.record(verdict, evaluated);
     holdings.entries--;
     holdings.videoBytes -= entry.videoBytes;
     holdings.vectorBytes -= state.vectorBytes;
@@ -168,12 +168,12 @@ export class Pass {
     held.bytes -= object.bytes;
     held.billedBytes -= billedBytes(object.bytes, object.storageClass);
     if (isMonitored(object)) holdings.monitoredLatents--;
-    this.rentPerMonthUsd -= appraisal.rentPerMonth;
+    this.rentPerMonthUsd -= estimate.rentPerMonth;
   }
 }
 
 /** Among the counts of a run: dollars a month of what leaves. */
-export const RENT_LET_GO = 'rentLetGoUsd';
+export const EVICTED_COST = 'rentLetGoUsd';
 
 function isReason(verdict: Verdict): verdict is EvictionReason {
   return (EVICTION_REASONS as readonly Verdict[]).includes(verdict);

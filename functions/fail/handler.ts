@@ -8,7 +8,7 @@ import { requireJob } from '../require-job.ts';
 import { lazily } from '../services.ts';
 import type { EndedExecution, FailInput } from '../states.ts';
 import { ofAttempt, StepMeter } from '../step-meter.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { explainFailure } from './explain-failure.ts';
 
@@ -27,7 +27,7 @@ export interface FailOutput {
 export function createFailHandler(
   services: EndingServices,
 ): (input: FailInput | EndedExecution) => Promise<FailOutput> {
-  return namingErrors((input) => {
+  return withTaskErrors((input) => {
     const videoId =
       'execution' in input ? videoIdOfExecution(input.execution) : input.request.videoId;
     return StepMeter.run('fail', services, videoId, (meter) => fail(services, input, meter));

@@ -1,5 +1,5 @@
 import type { Pool } from '#core/generation.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';
@@ -23,7 +23,7 @@ const HIDDEN_SECONDS = 60;
 /** Fails everything that waits in a queue whose messages nobody takes; how many that were. */
 export async function giveUp({ queues, callbacks }: GiveUpServices, pool: Pool): Promise<number> {
   const queue = queues[pool];
-  const minutes = PATIENCE[pool].withoutWorkerSeconds / 60;
+  const minutes = TASK_TIMEOUTS[pool].withoutWorkerSeconds / 60;
   const cause = `no GPU worker has taken up a request for ${minutes} minutes: there was no machine, or none got ready; submit the request again later`;
   const until = performance.now() + LONGEST_MILLISECONDS;
   let givenUp = 0;

@@ -19,10 +19,10 @@ import {
 } from '#core/identity.ts';
 import { limitReuse } from '#core/limit-reuse.ts';
 import { lineageOf } from '#core/lineage.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
 import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
-import { likenessOfPart, verifyDonor, type Verification } from '#core/verify-donor.ts';
+import { partScore, verifyDonor, type Verification } from '#core/verify-donor.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import {
@@ -38,7 +38,7 @@ import {
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import type { LookupInput, LookupOutput } from '../states.ts';
 import { StepMeter } from '../step-meter.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { observed, type Telemetry } from '../telemetry.ts';
 
 /** Candidates asked for each part: enough to find one whose lease is granted. */
@@ -84,7 +84,7 @@ export function createLookupHandler(
   services: LookupServices,
 ): (input: LookupInput) => Promise<LookupOutput> {
   const { table, telemetry } = services;
-  return namingErrors(({ request, embed }) =>
+  return withTaskErrors(({ request, embed }) =>
     StepMeter.run('lookup', services, request.videoId, async (meter) => {
       const { videoId } = request;
       const job = await table.getJob(videoId);
@@ -246,7 +246,7 @@ class Lookup {
       holder: this.#holder,
       now,
       // A donor must not be evicted before the worker has read it.
-      leaseUntil: now + PATIENCE[this.#request.pool].totalSeconds * 1000,
+      leaseUntil: now + TASK_TIMEOUTS[this.#request.pool].totalSeconds * 1000,
       partition: this.#partition,
       credit,
     };
@@ -331,8 +331,8 @@ class Lookup {
     if (known === null || !this.#isUsable(entry)) return;
     const { shows, doubts, isSure, isPlaced } = this.#verify(part, entry);
     if (shows === 'other') return;
-    const likeness = likenessOfPart(part, this.#embedding, entry) ?? known;
-    const candidate = { ...candidateOf(entry, known), doubts, isSure, likeness, isPlaced };
+    const score = partScore(part, this.#embedding, entry) ?? known;
+    const candidate = { ...candidateOf(entry, known), doubts, isSure, score, isPlaced };
     candidates[shows === 'near' ? 'near' : part].push(candidate);
   }
 

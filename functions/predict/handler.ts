@@ -8,7 +8,7 @@ import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import { readRequests } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';
-import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
+import { S3ForeignObjects, type ExternalObjects } from '#stores/external-objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { BackfillTime } from '../backfill-time.ts';
@@ -39,7 +39,7 @@ import {
   variable,
   type Services,
 } from '../services.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { observed } from '../telemetry.ts';
 import { limited } from '../prepare/handler.ts';
 import { BatchSpending } from './batch-spending.ts';
@@ -63,7 +63,7 @@ export interface PredictServices
   table: LookupServices['table'] & Pick<Table, 'listJobs'>;
   tenants: Pick<TenantTable, 'getSpending'>;
   /** Where a file is, as its owner put it. */
-  uploads: ForeignObjects;
+  uploads: ExternalObjects;
   prices: PriceBook;
   /** Any number of lines has time unless given. */
   time?: BackfillTime;
@@ -86,7 +86,7 @@ const MEASURED_VIDEOS = 20;
 export function createPredictHandler(
   services: PredictServices,
 ): (question: PredictionQuestion) => Promise<Prediction> {
-  return namingErrors((question) => predict(services, question));
+  return withTaskErrors((question) => predict(services, question));
 }
 
 /** The same within this process, with errors as they are. */

@@ -3,7 +3,7 @@ import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
-import { S3ForeignObjects, type ForeignObjects } from '#stores/foreign-objects.ts';
+import { S3ForeignObjects, type ExternalObjects } from '#stores/external-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { BackfillTime } from '../backfill-time.ts';
 import type { BackfillItem, PrepareInput, PrepareOutput } from '../backfill-states.ts';
@@ -17,14 +17,14 @@ import {
   lazily,
   variable,
 } from '../services.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
 export interface PrepareServices extends LineModel {
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'put'>;
   /** Where the file is, as its owner put it. */
-  uploads: ForeignObjects;
+  uploads: ExternalObjects;
   /** Any number of lines has time unless given. */
   time?: BackfillTime;
 }
@@ -36,7 +36,7 @@ export interface PrepareServices extends LineModel {
 export function createPrepareHandler(
   services: PrepareServices,
 ): (input: PrepareInput) => Promise<PrepareOutput> {
-  return namingErrors(async ({ backfillId }) => {
+  return withTaskErrors(async ({ backfillId }) => {
     const { backfills, objects } = services;
     const backfill = await startedBackfill(backfills, backfillId);
     const items = await readItems(services, backfill);

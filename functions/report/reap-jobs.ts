@@ -2,7 +2,7 @@ import { addDays, dayAt } from '#core/day.ts';
 import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/has-ended.ts';
 import { executionName } from '#core/identity.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import type { WorkflowLooker } from '#stores/workflow.ts';
 import type { EndedExecution } from '../states.ts';
 
@@ -15,7 +15,7 @@ export interface ReapServices {
 }
 
 /** No execution lasts longer than these days; one more for those that began before midnight. */
-const DAYS_LOOKED_AT = Math.ceil(PATIENCE.backfill.totalSeconds / 86_400) + 1;
+const DAYS_LOOKED_AT = Math.ceil(TASK_TIMEOUTS.backfill.totalSeconds / 86_400) + 1;
 
 /** Much longer than an execution takes to begin after its job was written, or the end of one to be told. */
 const SETTLED_MILLISECONDS = 3_600_000;

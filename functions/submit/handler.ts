@@ -28,7 +28,7 @@ import {
 import { StepMeter, type MeteringServices } from '../step-meter.ts';
 import { settleAttempt } from '../end-job.ts';
 import { admitLine, requestOfItem } from '../plan-lines.ts';
-import { namingErrors } from '../task-error.ts';
+import { withTaskErrors } from '../task-error.ts';
 import { traced } from '../telemetry.ts';
 
 export interface SubmitServices
@@ -49,7 +49,7 @@ export interface SubmitServices
 export function createSubmitHandler(
   services: SubmitServices,
 ): (input: SubmitInput) => Promise<SubmitOutput> {
-  return namingErrors(async ({ backfillId, item }) => {
+  return withTaskErrors(async ({ backfillId, item }) => {
     const backfill = await services.backfills.getBackfill(backfillId);
     if (backfill === null) {
       throw new FlexCacheError('not_found', `there is no backfill ${backfillId}`, {

@@ -43,7 +43,7 @@ export async function readAnnouncement(
 }
 
 /** Whether the end of a job is still to be told. */
-export function isUntold(ended: Job | Backfill): boolean {
+export function isUndelivered(ended: Job | Backfill): boolean {
   const { webhook, status, webhookDelivery } = ended;
   if (webhook === null || status === 'queued' || status === 'running') return false;
   if ('deletedAt' in ended && ended.deletedAt !== undefined) return false;
@@ -51,7 +51,7 @@ export function isUntold(ended: Job | Backfill): boolean {
 }
 
 function announcementOfVideo(services: AnnouncementServices, job: Job): Announcement | null {
-  if (!isUntold(job)) return null;
+  if (!isUndelivered(job)) return null;
   return {
     eventId: eventIdOf(job),
     tenant: job.tenant,
@@ -65,7 +65,7 @@ function announcementOfBackfill(
   services: AnnouncementServices,
   backfill: Backfill,
 ): Announcement | null {
-  if (!isUntold(backfill)) return null;
+  if (!isUndelivered(backfill)) return null;
   return {
     eventId: eventIdOf(backfill),
     tenant: backfill.tenant,

@@ -1,4 +1,4 @@
-import { addUp } from './add-up.ts';
+import { sumRounded } from './sum-rounded.ts';
 import { dayOf } from './day.ts';
 import { equivalentsOf } from './equivalents.ts';
 import type { Job, UsageRecord } from './generation.ts';
@@ -156,7 +156,7 @@ export function measuredTiming(records: readonly UsageRecord[]): GenerationTimin
   const made = records.filter((record) => (record.networkEvaluations ?? 0) > 0);
   const sum = (field: 'gpuSeconds' | 'denoiseSeconds'): number =>
     made.reduce((total, record) => total + (record[field] ?? 0), 0);
-  const evaluations = addUp(made, equivalentsOf);
+  const evaluations = sumRounded(made, equivalentsOf);
   if (evaluations === 0) return null;
   const total = sum('gpuSeconds');
   const denoise = made.every((record) => record.denoiseSeconds !== undefined)

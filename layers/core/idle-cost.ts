@@ -3,14 +3,14 @@ import { priceIn, type PriceBook, type PriceId } from './prices.ts';
 import { itemOf } from './usage-cost.ts';
 
 /** Something that is used every month though nobody asks for a video. */
-export interface StandingUse {
+export interface MonthlyUsage {
   what: string;
   priceId: PriceId;
   /** A month, in the unit of the price. */
   quantity: number;
 }
 
-export interface IdleLine extends StandingUse {
+export interface BaselineCostLine extends MonthlyUsage {
   unit: string;
   /** Pico-dollars a month at list price. */
   listed: bigint;
@@ -20,7 +20,7 @@ export interface IdleLine extends StandingUse {
 
 export interface IdleCost {
   /** In the order of the uses. */
-  lines: IdleLine[];
+  lines: BaselineCostLine[];
   listed: bigint;
   paid: bigint;
 }
@@ -36,9 +36,9 @@ const MOST_A_MONTH = 1e12;
  *
  * @throws InvalidInputError when a quantity is impossible; @throws UnknownPriceError
  */
-export function idleCost(uses: readonly StandingUse[], book: PriceBook): IdleCost {
+export function idleCost(uses: readonly MonthlyUsage[], book: PriceBook): IdleCost {
   const freeLeft = new Map<PriceId, number>();
-  const lines = uses.map((use): IdleLine => {
+  const lines = uses.map((use): BaselineCostLine => {
     const { priceId, quantity } = use;
     const { free, unit } = priceIn(book, priceId);
     const left = freeLeft.get(priceId) ?? free?.quantity ?? 0;
@@ -47,7 +47,7 @@ export function idleCost(uses: readonly StandingUse[], book: PriceBook): IdleCos
       itemOf(priceId, quantityOf(charged, use.what, MOST_A_MONTH), book).amount;
     return { ...use, unit, listed: cost(quantity), paid: cost(Math.max(0, quantity - left)) };
   });
-  const sum = (amount: (line: IdleLine) => bigint): bigint =>
+  const sum = (amount: (line: BaselineCostLine) => bigint): bigint =>
     lines.reduce((total, line) => total + amount(line), 0n);
   return { lines, listed: sum(({ listed }) => listed), paid: sum(({ paid }) => paid) };
 }

@@ -1,5 +1,5 @@
 import type { Job, ReplacedWork, UsageRecord } from './generation.ts';
-import { addUp } from './add-up.ts';
+import { sumRounded } from './sum-rounded.ts';
 import { equivalentsOf } from './equivalents.ts';
 
 /** A usage record, and whether the video owes it anything. */
@@ -87,12 +87,12 @@ export function generationWork(job: LedgerJob): ReplacedWork | null {
   if (runs.length === 0) return null;
   const timed = runs.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
   return {
-    gpuSeconds: addUp(runs, ({ gpuSeconds }) => gpuSeconds),
+    gpuSeconds: sumRounded(runs, ({ gpuSeconds }) => gpuSeconds),
     // Some without it would make the rest of them look fast.
     ...(timed.length > 0 &&
       timed.every(({ denoiseSeconds }) => denoiseSeconds !== undefined) && {
-        denoiseSeconds: addUp(timed, ({ denoiseSeconds }) => denoiseSeconds),
+        denoiseSeconds: sumRounded(timed, ({ denoiseSeconds }) => denoiseSeconds),
       }),
-    networkEvaluations: addUp(runs, equivalentsOf),
+    networkEvaluations: sumRounded(runs, equivalentsOf),
   };
 }

@@ -27,8 +27,8 @@ export interface Candidate extends Lineage {
   isSure?: boolean;
   /** Of a background: whether its own object is where the one that is asked for is to be, `verifyDonor`. */
   isPlaced?: boolean;
-  /** How alike the part is by all that is known, `likenessOfPart`; the similarity unless told. */
-  likeness?: number;
+  /** How alike the part is by all that is known, `partScore`; the similarity unless told. */
+  score?: number;
 }
 
 /** What may be started from, each list in any order. */
@@ -195,10 +195,10 @@ function generationOf(donors: readonly PartCandidate[]): number {
 function draw(lists: PartCandidate[][], random: RandomSource): PartCandidate[] {
   const doubts = (donors: PartCandidate[]): number =>
     donors.reduce((sum, donor) => sum + (donor.doubts ?? 0), 0);
-  const likeness = (donors: PartCandidate[]): number =>
-    donors.reduce((sum, donor) => sum + (donor.likeness ?? donor.similarity), 0) / donors.length;
+  const score = (donors: PartCandidate[]): number =>
+    donors.reduce((sum, donor) => sum + (donor.score ?? donor.similarity), 0) / donors.length;
   const sure = keepLeast(lists, doubts);
-  const similar = keepLeast(sure, (donors) => -likeness(donors), EQUALLY_GOOD_MARGIN);
+  const similar = keepLeast(sure, (donors) => -score(donors), EQUALLY_GOOD_MARGIN);
   const equals = keepLeast(similar, generationOf);
   if (equals.length === 1) return equals[0]!;
   const nameOf = (donors: PartCandidate[]): string => donors.map((each) => each.entryId).join();

@@ -192,7 +192,7 @@ function vectorPutGigabytes(record: UsageRecord, { value, scale }: Quantity): Qu
   return { value: requests * LEAST_PUT.value, scale: LEAST_PUT.scale };
 }
 
-/** What the queries of one index read, each part of it at its price; of a size unknown at the first, the dearest. */
+/** What the queries of one index read, each part of it at its price; of a size unknown at the first, the topVideos. */
 function scannedTerabytes(record: UsageRecord): [PriceId, Quantity][] {
   const { vectorQueries = 0, vectorsScanned } = record;
   const scanned = bytesOf(record, 'vectorBytesScanned');

@@ -157,7 +157,7 @@ function agreesWith(part: LookupPart, question: Question, entry: DonorRecord): b
  * equal precision on 190 videos of the demo package it finds 64 % of the objects that would do, text
  * against video alone 57 %.
  */
-export function likenessOfPart(
+export function partScore(
   part: LookupPart,
   embedding: Pick<PromptEmbedding, 'vectors'>,
   { vectors, promptVectors }: Pick<Entry, 'vectors' | 'promptVectors'>,

@@ -38,7 +38,7 @@ export class CallThread<Request, Response> {
   #closed = false;
 
   /**
-   * @param file a module that calls `answerCalls`
+   * @param file a module that calls `serveCalls`
    * @param name for errors, such as `model`
    * @param data what the thread finds as its `workerData`
    */
@@ -151,7 +151,7 @@ export function threadFile(importer: string, name: string): URL {
  *
  * @param transferred buffers of a response that move to the caller instead of being copied
  */
-export function answerCalls<Request, Response>(
+export function serveCalls<Request, Response>(
   answer: (request: Request) => Promise<Response>,
   transferred: (response: Response) => Transferable[],
 ): void {

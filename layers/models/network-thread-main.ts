@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { answerCalls } from './call-thread.ts';
+import { serveCalls } from './call-thread.ts';
 import type { SentInputs, ThreadData, ThreadTask } from './network-thread.ts';
 import {
   OnnxNetworks,
@@ -13,7 +13,7 @@ const { paths, options } = workerData as ThreadData;
 const networks = new OnnxNetworks(paths, options);
 const constants = new Map<string, NetworkTensor>();
 
-answerCalls(carryOut, (outputs) => [
+serveCalls(carryOut, (outputs) => [
   ...new Set(Object.values(outputs).map(({ data }) => data.buffer as ArrayBuffer)),
 ]);
 

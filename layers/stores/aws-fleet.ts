@@ -5,12 +5,12 @@ import type { ECSClient } from '@aws-sdk/client-ecs';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { dayAt } from '#core/day.ts';
 import type { Pool } from '#core/generation.ts';
-import { FLEET_LOOK_SECONDS, PATIENCE } from '#core/patience.ts';
+import { FLEET_LOOK_SECONDS, TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import type { Machine } from '#core/prices.ts';
 import { fromAws } from './aws-errors.ts';
 import { DynamoIdleTable } from './dynamo-idle-table.ts';
 import { DynamoItems } from './dynamo-items.ts';
-import { FleetTurns, type PoolState } from './fleet-turns.ts';
+import { FleetLeases, type PoolState } from './fleet-turns.ts';
 import type { Fleet, PoolLook } from './fleet.ts';
 import { InteractiveService, type IdleMachine } from './interactive-service.ts';
 import { readBacklog, type Backlog } from './queue-backlog.ts';
@@ -79,7 +79,7 @@ export class AwsFleet implements Fleet {
   readonly #batch: BatchClient;
   readonly #service: InteractiveService;
   readonly #idle: DynamoIdleTable;
-  readonly #turns: Readonly<Record<Pool, FleetTurns>>;
+  readonly #turns: Readonly<Record<Pool, FleetLeases>>;
   readonly #now: () => number;
 
   constructor(options: AwsFleetOptions) {
@@ -94,8 +94,8 @@ export class AwsFleet implements Fleet {
     const items = new DynamoItems(table);
     this.#idle = new DynamoIdleTable(table);
     this.#turns = {
-      interactive: new FleetTurns(items, 'interactive'),
-      backfill: new FleetTurns(items, 'backfill'),
+      interactive: new FleetLeases(items, 'interactive'),
+      backfill: new FleetLeases(items, 'backfill'),
     };
     this.#now = now;
   }
@@ -127,7 +127,7 @@ export class AwsFleet implements Fleet {
       needed.length + (before?.needed.length ?? 0) > 0 ||
       untakenSince !== (before?.untakenSince ?? null);
     if (hasChanged) await this.#turns[pool].remember({ needed, untakenSince });
-    const patience = PATIENCE[pool].withoutWorkerSeconds * 1000;
+    const patience = TASK_TIMEOUTS[pool].withoutWorkerSeconds * 1000;
     return { isDeserted: untakenSince !== null && now - untakenSince >= patience };
   }
 

@@ -44,7 +44,7 @@ export class DynamoBackfillTable implements BackfillTable {
 
   async createBackfill(backfill: Backfill): Promise<{ backfill: Backfill; created: boolean }> {
     const doing = `create backfill ${backfill.backfillId}`;
-    if (await this.#items.putIfFree(backfillToItem(backfill), doing)) {
+    if (await this.#items.putIfAbsent(backfillToItem(backfill), doing)) {
       return { backfill, created: true };
     }
     return { backfill: await this.#requireBackfill(backfill.backfillId), created: false };

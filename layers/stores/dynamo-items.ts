@@ -147,7 +147,7 @@ export class DynamoItems {
   }
 
   /** Writes an item unless its key is taken; whether this call wrote it. */
-  async putIfFree(item: Attributes & ItemKey, doing: string): Promise<boolean> {
+  async putIfAbsent(item: Attributes & ItemKey, doing: string): Promise<boolean> {
     const condition = 'attribute_not_exists(#pk)';
     return ifConditionHolds(doing, () =>
       this.#client.send(

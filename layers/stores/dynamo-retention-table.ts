@@ -20,9 +20,9 @@ const IS_OURS = '#holder = :holder';
  * | record a pass              | putRun    | PutItem `RETENTION#day/EVICT#time#id`              | 1 write per KB |
  * | passes of a day, in order  | listRuns  | Query `RETENTION#day`, consistent                  | 1 per 4 KB     |
  * | what the last pass left    | getState  | GetItem `RETENTION/STATE`, consistent              | 1 per 4 KB     |
- * | one pass at a time         | takeTurn  | UpdateItem, free, ours or over                     | 1 write per KB |
+ * | one pass at a time         | acquireLease  | UpdateItem, free, ours or over                     | 1 write per KB |
  * | how far it has come        | putState  | UpdateItem, only ours                              | 1 write per KB |
- * | let the next one work      | endTurn   | UpdateItem, only ours                              | 1 write per KB |
+ * | let the next one work      | releaseLease   | UpdateItem, only ours                              | 1 write per KB |
  */
 export class DynamoRetentionTable implements RetentionTable {
   readonly #items: DynamoItems;
@@ -53,8 +53,8 @@ export class DynamoRetentionTable implements RetentionTable {
     return typeof stored === 'string' ? (JSON.parse(stored) as RetentionState) : null;
   }
 
-  async takeTurn(holder: string, now: number, until: number): Promise<boolean> {
-    const taken = await this.#items.update(STATE_KEY, 'take the turn to weigh the cache', {
+  async acquireLease(holder: string, now: number, until: number): Promise<boolean> {
+    const taken = await this.#items.update(STATE_KEY, 'acquire the lease of the eviction pass', {
       update: 'SET #holder = :holder, #heldUntil = :until',
       condition: IS_FREE_OR_OURS,
       values: { ':holder': holder, ':until': until, ':now': now },
@@ -79,8 +79,8 @@ export class DynamoRetentionTable implements RetentionTable {
     throw new ConditionFailedError('the pass over the cache took too long: another one goes on');
   }
 
-  async endTurn(holder: string): Promise<void> {
-    await this.#items.update(STATE_KEY, 'give the turn to weigh the cache back', {
+  async releaseLease(holder: string): Promise<void> {
+    await this.#items.update(STATE_KEY, 'release the lease of the eviction pass', {
       update: 'REMOVE #holder, #heldUntil',
       condition: IS_OURS,
       values: { ':holder': holder },

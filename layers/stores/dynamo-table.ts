@@ -18,7 +18,7 @@ import {
   STATE_INDEX,
   type TableIndex,
 } from './table-definition.ts';
-import { segmentKey, stateRange, stateSortKey, toWeighedEntry } from './entry-items.ts';
+import { segmentKey, stateRange, stateSortKey, toCandidate } from './entry-items.ts';
 import {
   ENTRY_SORT_KEY,
   JOB_SORT_KEY,
@@ -38,19 +38,19 @@ import {
 } from './table-items.ts';
 import { isSamePartition } from '#core/identity.ts';
 import { listPage } from './list-page.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { decayWeight, LANDMARK } from '#core/policy/decay.ts';
 import type { LeavingReason } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import type {
   LeaseRequest,
   ListJobsOptions,
   MoveOptions,
   Page,
   Table,
-  WeighedPage,
-  WeighOptions,
+  CandidatePage,
+  EvictionPassOptions,
 } from './table.ts';
 
 const EXISTS = 'attribute_exists(#pk)';
@@ -92,7 +92,7 @@ const LEAVE_INDEXES = 'SET #state = :to, #stateSort = :stateSort, #leavingAt = :
 const LEFT_INDEXES = 'REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
 /** A job that waits in a queue has ended before. */
-const LONGEST_WAIT_SECONDS = PATIENCE.backfill.totalSeconds + 24 * 60 * 60;
+const LONGEST_WAIT_SECONDS = TASK_TIMEOUTS.backfill.totalSeconds + 24 * 60 * 60;
 
 /** Of a day, in memory: a page of keys would name thousands. */
 const JOBS_AT_ONCE = 100;
@@ -126,7 +126,7 @@ const JOBS_AT_ONCE = 100;
  * | keep an entry, or let it go    | pinEntry       | UpdateItem, only while READY                        | 3-4 + 1 write     |
  * | a refreshed video replaces it  | supersedeEntry | UpdateItem, only while READY                        | 3-4 + 2 write     |
  * | where a latent lies            | setStorageClass| UpdateItem, only while READY                        | 3-4 + 1 write     |
- * | weigh every entry              | weighEntries   | Query `entries-by-state`, 16 segments               | 0.5 per 8 entries |
+ * | list eviction candidates       | listCandidates   | Query `entries-by-state`, 16 segments               | 0.5 per 8 entries |
  * | finish what leaves             | leavingEntries | Query `entries-by-state`, 2 for each segment        | 0.5 each          |
  * | forget an entry                | deleteEntry    | DeleteItem, only when leaving                       | 3-4 write         |
  * | every entry                    | scanEntries    | Scan                                                | 1 per 8 KB        |
@@ -146,7 +146,7 @@ export class DynamoTable implements Table {
   }
 
   async createJob(job: Job): Promise<{ job: Job; created: boolean }> {
-    if (await this.#items.putIfFree(jobToItem(job), `create job ${job.videoId}`)) {
+    if (await this.#items.putIfAbsent(jobToItem(job), `create job ${job.videoId}`)) {
       return { job, created: true };
     }
     return { job: await this.#requireJob(job.videoId), created: false };
@@ -372,7 +372,7 @@ export class DynamoTable implements Table {
   }
 
   async putEntry(entry: Entry): Promise<boolean> {
-    return this.#items.putIfFree(entryToItem(entry), `add entry ${entry.entryId}`);
+    return this.#items.putIfAbsent(entryToItem(entry), `add entry ${entry.entryId}`);
   }
 
   async getEntry(entryId: string): Promise<Entry | null> {
@@ -522,18 +522,21 @@ export class DynamoTable implements Table {
     return set !== null;
   }
 
-  async weighEntries(segment: number, { after, limit }: WeighOptions = {}): Promise<WeighedPage> {
+  async listCandidates(
+    segment: number,
+    { after, limit }: EvictionPassOptions = {},
+  ): Promise<CandidatePage> {
     const range = { index: STATE_INDEX, key: segmentKey(segment), limit };
     const { items, hasMore } = await this.#items.indexPage(
       { ...range, ...stateRange('READY', after) },
-      `weigh the entries of segment ${segment}`,
+      `list the eviction candidates of segment ${segment}`,
     );
-    const entries = items.map(toWeighedEntry);
+    const entries = items.map(toCandidate);
     return { entries, next: (hasMore && entries.at(-1)?.entryId) || null };
   }
 
   /** Where nothing leaves that is 32 empty answers, all asked for at once. */
-  async *leavingEntries(): AsyncIterable<WeighedEntry> {
+  async *leavingEntries(): AsyncIterable<EvictionCandidate> {
     const ranges = Array.from({ length: SEGMENTS }, (_, segment) => segment).flatMap((segment) =>
       (['EVICTING', 'TOMBSTONE'] as const).map((state) => ({ segment, state })),
     );
@@ -542,7 +545,7 @@ export class DynamoTable implements Table {
     );
     for (const [index, { segment, state }] of ranges.entries()) {
       for (let page = firstPages[index]!; ;) {
-        const entries = page.items.map(toWeighedEntry);
+        const entries = page.items.map(toCandidate);
         yield* entries;
         const last = entries.at(-1);
         if (!page.hasMore || last === undefined) break;

@@ -70,7 +70,7 @@ export class DynamoTenantTable implements TenantTable {
 
   async createTenant(tenant: Tenant): Promise<Tenant> {
     const doing = `create tenant ${tenant.tenant}`;
-    if (await this.#items.putIfFree(tenantToItem(tenant), doing)) return tenant;
+    if (await this.#items.putIfAbsent(tenantToItem(tenant), doing)) return tenant;
     return (await this.getTenant(tenant.tenant))!;
   }
 
@@ -95,7 +95,7 @@ export class DynamoTenantTable implements TenantTable {
   }
 
   async createApiKey(key: ApiKey): Promise<void> {
-    if (await this.#items.putIfFree(apiKeyToItem(key), `create API key ${key.keyId}`)) return;
+    if (await this.#items.putIfAbsent(apiKeyToItem(key), `create API key ${key.keyId}`)) return;
     throw new ConditionFailedError(`API key ${key.prefix}... is already there`);
   }
 
@@ -288,7 +288,7 @@ export class DynamoTenantTable implements TenantTable {
   }
 
   async #writeCharge({ tenant, day, videoId, amount }: Reservation): Promise<void> {
-    await this.#items.putIfFree(
+    await this.#items.putIfAbsent(
       { ...chargeItemKey(tenant, day, videoId), amount, expiresAt: expiryOfDay(day) },
       `charge ${videoId}`,
     );
@@ -329,7 +329,7 @@ export class DynamoTenantTable implements TenantTable {
   }
 
   async #beginDay(tenant: string, day: string): Promise<void> {
-    await this.#items.putIfFree(
+    await this.#items.putIfAbsent(
       {
         ...spendingItemKey(tenant, day),
         total: 0,

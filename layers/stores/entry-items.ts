@@ -2,9 +2,9 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { createHash } from 'node:crypto';
 import type { Entry, EntryState } from '#core/generation.ts';
 import { packageDigits } from '#core/identity.ts';
-import { likenessOf } from '#core/likeness.ts';
+import { signatureOf } from '#core/signature.ts';
 import { isStorageClass } from '#core/storage-class.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import { SEGMENTS, STATE_INDEX } from './table-definition.ts';
 
 /** Digits of a hash that tell entries apart well enough to look closer. */
@@ -45,12 +45,12 @@ export function stateRange(state: EntryState, after?: string): { from: string; t
   return { from, to: `${state}$` };
 }
 
-/** `3.{likeness}.{prompt}.{compatibility}`: what a pass groups by, in one short attribute. */
+/** `3.{signature}.{prompt}.{compatibility}`: what a pass groups by, in one short attribute. */
 function traitsOf(entry: Entry): string {
   const vectors = Object.values(entry.vectors).filter((vector) => vector !== null);
   return [
     vectors.length,
-    likenessOf(entry, entry.vectors.whole),
+    signatureOf(entry, entry.vectors.whole),
     entry.promptKey.slice(0, HASH_DIGITS),
     packageDigits(entry.compatibilityKey),
   ].join('.');
@@ -60,11 +60,11 @@ function traitsOf(entry: Entry): string {
  * An item of the index by state. A pass decodes each entry twice: this is several times as fast as the
  * SDK's own unmarshalling.
  */
-export function toWeighedEntry(item: Record<string, AttributeValue>): WeighedEntry {
+export function toCandidate(item: Record<string, AttributeValue>): EvictionCandidate {
   const stateSort = item[STATE_INDEX.sortKey]!.S!;
   const separator = stateSort.indexOf('#');
-  const [vectors, likeness, prompt, compatibility] = item['traits']!.S!.split('.');
-  const weighed: WeighedEntry = {
+  const [vectors, signature, prompt, compatibility] = item['traits']!.S!.split('.');
+  const weighed: EvictionCandidate = {
     entryId: stateSort.slice(separator + 1),
     state: stateSort.slice(0, separator) as EntryState,
     createdAt: item['createdAt']!.S!,
@@ -75,7 +75,7 @@ export function toWeighedEntry(item: Record<string, AttributeValue>): WeighedEnt
     gpuSeconds: Number(item['gpuSeconds']!.N),
     stepsRun: Number(item['stepsRun']!.N),
     vectors: Number(vectors),
-    likeness: likeness!,
+    signature: signature!,
     prompt: prompt!,
     compatibility: compatibility!,
   };

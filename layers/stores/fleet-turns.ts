@@ -24,7 +24,7 @@ export type PoolState = FleetMemory & {
 };
 
 /** What the callers of one pool agree upon, in one item of the table. */
-export class FleetTurns {
+export class FleetLeases {
   readonly #items: DynamoItems;
   readonly #pool: Pool;
 

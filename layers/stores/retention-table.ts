@@ -14,14 +14,14 @@ export interface RetentionTable {
    *
    * @param now epoch milliseconds; @param until epoch milliseconds
    */
-  takeTurn(holder: string, now: number, until: number): Promise<boolean>;
+  acquireLease(holder: string, now: number, until: number): Promise<boolean>;
   /**
    * Writes down how far the holder has come, and keeps its turn.
    * @throws ConditionFailedError when the turn is somebody else's by now.
    */
   putState(state: RetentionState, holder: string, until: number): Promise<void>;
   /** Gives the turn back; idempotent, and nothing to who does not have it. */
-  endTurn(holder: string): Promise<void>;
+  releaseLease(holder: string): Promise<void>;
 }
 
 /** JSON of at most 300 KB: an item holds 400 KB. What is in it belongs to `functions/evict`. */

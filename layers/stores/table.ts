@@ -1,7 +1,7 @@
 import type { CachePartition } from '#core/identity.ts';
 import type { LeavingReason } from '#core/retention-run.ts';
 import type { StorageClass } from '#core/storage-class.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import type {
   BackfillReference,
   Entry,
@@ -36,7 +36,7 @@ export interface MoveOptions {
   reason?: LeavingReason;
 }
 
-export interface WeighOptions {
+export interface EvictionPassOptions {
   /** Begin behind this entry. */
   after?: string;
   /** Entries of a page at most; all that fit into 1 MB of the index unless said. */
@@ -44,8 +44,8 @@ export interface WeighOptions {
 }
 
 /** One page of a segment, in the order of ids. */
-export interface WeighedPage {
-  entries: WeighedEntry[];
+export interface CandidatePage {
+  entries: EvictionCandidate[];
   /** The `after` of the next page; null behind the last one. */
   next: string | null;
 }
@@ -161,9 +161,9 @@ export interface Table {
    * One page of the READY entries of a segment, 0 to `SEGMENTS` - 1, as an index has them: a hit or a
    * move of the last second may be missing, so what is decided from it is checked when it is written.
    */
-  weighEntries(segment: number, options?: WeighOptions): Promise<WeighedPage>;
+  listCandidates(segment: number, options?: EvictionPassOptions): Promise<CandidatePage>;
   /** Every entry that is leaving, as an index has them, in no order. */
-  leavingEntries(): AsyncIterable<WeighedEntry>;
+  leavingEntries(): AsyncIterable<EvictionCandidate>;
   /** Removes the record of an entry in state EVICTING or TOMBSTONE; idempotent. */
   deleteEntry(entryId: string): Promise<void>;
   /** Every entry, any state, in no order. */

@@ -50,16 +50,16 @@ describe('flexcache evict', () => {
     const rentOf = async (...args: string[]) => {
       const { stdout } = await flexcache('evict', '--json', ...args);
       return JSON.parse(stdout) as {
-        weighing: { rentPerMonthUsd: number; run: { verdicts: unknown; counts: object } };
+        evictionPass: { rentPerMonthUsd: number; run: { verdicts: unknown; counts: object } };
       };
     };
-    const all = (await rentOf('--dry-run')).weighing.rentPerMonthUsd;
+    const all = (await rentOf('--dry-run')).evictionPass.rentPerMonthUsd;
 
-    const { weighing } = await rentOf('--budget', ((all * 2) / 5).toFixed(12));
+    const { evictionPass } = await rentOf('--budget', ((all * 2) / 5).toFixed(12));
 
-    expect(weighing.run.verdicts).toMatchObject({ keep: { count: 1 }, budget: { count: 2 } });
-    expect(weighing.rentPerMonthUsd).toBeLessThan((all * 2) / 5);
-    expect(weighing.run.counts).toHaveProperty('rentLetGoUsd');
+    expect(evictionPass.run.verdicts).toMatchObject({ keep: { count: 1 }, budget: { count: 2 } });
+    expect(evictionPass.rentPerMonthUsd).toBeLessThan((all * 2) / 5);
+    expect(evictionPass.run.counts).toHaveProperty('rentLetGoUsd');
     expect(await statesIn(folder)).toEqual(['EVICTING', 'READY', 'EVICTING']);
   });
 
@@ -119,11 +119,11 @@ describe('flexcache evict', () => {
       await state.table.moveEntry(entry!.entryId, 'READY', 'EVICTING', left, { reason: 'rent' });
     }
 
-    const buried = await flexcache('evict');
+    const latentsDeleted = await flexcache('evict');
     const tomb = await flexcache('evict', '--explain', videoId(1));
 
-    expect(buried.stdout).toMatch(/^deleted {7}1 latents, 100 bytes$/m);
-    expect(tomb.stdout).toMatch(/^record .+is forgotten after 20/m);
+    expect(latentsDeleted.stdout).toMatch(/^deleted {7}1 latents, 100 bytes$/m);
+    expect(tomb.stdout).toMatch(/^record .+is recordsDeleted after 20/m);
     await using state = await openState(stateOf(folder));
     expect(await state.objects.head(entry!.latentKey)).toBeNull();
     expect((await state.objects.get(entry!.videoKey)).byteLength).toBe(10);
@@ -156,7 +156,7 @@ describe('while another process holds the state folder', () => {
     });
   });
 
-  test('a holder that does not weigh is named', async () => {
+  test('an owner that does not run eviction is named', async () => {
     const { flexcache, folder } = await inProcess();
     await withEntries(folder, [OLD]);
     await using _ = await openRetention({ stateDirectory: stateOf(folder), dimensions: 4 });

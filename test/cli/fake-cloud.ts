@@ -20,7 +20,7 @@ import type {
   Progress,
 } from '#local/embedded-cloud.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
-import type { ForeignObjects } from '#stores/foreign-objects.ts';
+import type { ExternalObjects } from '#stores/external-objects.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { TenantTable } from '#stores/tenants.ts';
@@ -224,7 +224,7 @@ export class FakeCloud implements EmbeddedCloud {
   #openBackfills(): EmbeddedBackfills {
     const { table, objects } = this;
     const backfills = this.services.backfills;
-    const foreign: ForeignObjects = {
+    const foreign: ExternalObjects = {
       read: async function* (key) {
         yield await objects.get(key);
       },

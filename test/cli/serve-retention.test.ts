@@ -7,7 +7,7 @@ import { inProcess, startProcess, type RunningProcess } from './harness.ts';
 import { daysAgo, stateOf, videoId, withEntries } from './state-fixture.ts';
 
 const FLEXCACHE = join(import.meta.dirname, '..', '..', 'cli', 'flexcache.mjs');
-const PATIENCE = 60_000;
+const TASK_TIMEOUTS = 60_000;
 
 /** Of a model so fast that there is nothing to save. */
 const WORTHLESS = { gpuSeconds: 0.00012, createdAt: daysAgo(300) };
@@ -21,7 +21,7 @@ async function serve(folder: string, ...args: string[]): Promise<RunningProcess>
 
 describe('flexcache serve', () => {
   test(
-    'weighs and sweeps when it starts, and does what evict and sweep ask while it runs',
+    'evicts and sweeps when it starts, and does what evict and sweep ask while it runs',
     async () => {
       const { flexcache, folder } = await inProcess();
       await withEntries(folder, [WORTHLESS, { ...WORTHLESS, pinnedAt: daysAgo(1) }]);
@@ -47,7 +47,7 @@ describe('flexcache serve', () => {
       const runs = await state.retention.listRuns(new Date().toISOString().slice(0, 10));
       expect(new Set(runs.map(({ kind }) => kind))).toEqual(new Set(['evict', 'sweep']));
     },
-    PATIENCE,
+    TASK_TIMEOUTS,
   );
 
   test(
@@ -67,7 +67,7 @@ describe('flexcache serve', () => {
         weighing: { run: { verdicts: { budget: { count: 1 } } } },
       });
     },
-    PATIENCE,
+    TASK_TIMEOUTS,
   );
 
   test.each([

@@ -394,7 +394,7 @@ describe('with the calibration of a package', () => {
       object: [
         candidate('doubted', { similarity: 0.95, doubts: 2 }),
         candidate('seen', { similarity: 0.83 }),
-        candidate('likelier', { similarity: 0.82, likeness: 0.9 }),
+        candidate('likelier', { similarity: 0.82, score: 0.9 }),
       ],
       background: [candidate('b')],
     };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { dollarRates } from '#core/charges.ts';
 import { addsLittle, type Newcomer } from '#core/policy/admission.ts';
-import type { PolicyContext } from '#core/policy/appraise.ts';
+import type { PolicyContext } from '#core/policy/estimate-value.ts';
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { classOfFresh } from '#core/policy/reuse-class.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';

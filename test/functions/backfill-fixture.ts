@@ -1,13 +1,13 @@
 import type { Backfill } from '#core/backfill.ts';
 import { randomBackfillId } from '#core/identity.ts';
 import type { BackfillItem, ReadableItem } from '#functions/backfill-states.ts';
-import type { ForeignObjects } from '#stores/foreign-objects.ts';
+import type { ExternalObjects } from '#stores/external-objects.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { MemoryObjects } from '../denoiser/fakes.ts';
 import { sampleBackfill, unique } from '../stores/samples.ts';
 
 /** Objects in memory that can be listed, in the order in which they were put. */
-export class ListedObjects extends MemoryObjects implements ForeignObjects {
+export class ListedObjects extends MemoryObjects implements ExternalObjects {
   async *list(prefix: string) {
     for (const [index, [key, body]] of [...this.bodies].entries()) {
       if (!key.startsWith(prefix)) continue;

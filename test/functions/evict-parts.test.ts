@@ -2,16 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { dollarRates } from '#core/charges.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { priceBookOf } from '#core/prices.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
-import { Census } from '#functions/evict/census.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { CacheStats } from '#functions/evict/cache-stats.ts';
 import { DensityHistogram } from '#functions/evict/density-histogram.ts';
 import { deployedEvictSettings } from '#functions/evict/deployed-evict-settings.ts';
 import { costOfPass, periodSeconds } from '#functions/evict/due.ts';
-import { DAY, NOW } from './weigh-fixture.ts';
+import { DAY, NOW } from './eviction-fixture.ts';
 
 const MONTH_DAYS = 730 / 24;
 
-function weighedEntry(changes: Partial<WeighedEntry> = {}): WeighedEntry {
+function weighedEntry(changes: Partial<EvictionCandidate> = {}): EvictionCandidate {
   return {
     entryId: 'vid_1',
     state: 'READY',
@@ -23,7 +23,7 @@ function weighedEntry(changes: Partial<WeighedEntry> = {}): WeighedEntry {
     gpuSeconds: 12,
     stepsRun: 10,
     vectors: 3,
-    likeness: '0',
+    signature: '0',
     prompt: '0',
     compatibility: 'a',
     ...changes,
@@ -34,21 +34,21 @@ describe('the census', () => {
   test.each([3, 30, 300])(
     'of a cache that is %i days old tells how often it is queried',
     (days) => {
-      const census = new Census();
+      const cacheStats = new CacheStats();
       // Four entries a day, each looked up by three vectors.
       for (let time = NOW - days * DAY; time < NOW; time += DAY / 4) {
-        census.add(weighedEntry(), time, 0, NOW);
+        cacheStats.add(weighedEntry(), time, 0, NOW);
       }
 
-      expect(census.queriesPerMonth(NOW)).toBeGreaterThan(12 * MONTH_DAYS * 0.93);
-      expect(census.queriesPerMonth(NOW)).toBeLessThan(12 * MONTH_DAYS * 1.07);
+      expect(cacheStats.queriesPerMonth(NOW)).toBeGreaterThan(12 * MONTH_DAYS * 0.93);
+      expect(cacheStats.queriesPerMonth(NOW)).toBeLessThan(12 * MONTH_DAYS * 1.07);
     },
   );
 
   test('goes on with the queries of the one before, though entries left, and counts none twice', () => {
-    const first = new Census();
+    const first = new CacheStats();
     for (let day = 60; day > 1; day--) first.add(weighedEntry(), NOW - day * DAY, 0, NOW - DAY);
-    const second = Census.after(first.toJSON());
+    const second = CacheStats.after(first.toJSON());
 
     second.add(weighedEntry(), NOW - 30 * DAY, NOW - DAY, NOW);
     second.add(weighedEntry(), NOW - DAY / 2, NOW - DAY, NOW);
@@ -59,20 +59,20 @@ describe('the census', () => {
   });
 
   test('tells how fast each model is, by the denoiser where that was measured', () => {
-    const census = new Census();
-    census.add(weighedEntry({ denoiseSeconds: 5 }), NOW, 0, NOW);
-    census.add(weighedEntry({ denoiseSeconds: 15 }), NOW, 0, NOW);
-    census.add(weighedEntry({ compatibility: 'b' }), NOW, 0, NOW);
+    const cacheStats = new CacheStats();
+    cacheStats.add(weighedEntry({ denoiseSeconds: 5 }), NOW, 0, NOW);
+    cacheStats.add(weighedEntry({ denoiseSeconds: 15 }), NOW, 0, NOW);
+    cacheStats.add(weighedEntry({ compatibility: 'b' }), NOW, 0, NOW);
     for (let model = 0; model < 100; model++) {
-      census.add(weighedEntry({ compatibility: `${model}`, stepsRun: 6 }), NOW, 0, NOW);
+      cacheStats.add(weighedEntry({ compatibility: `${model}`, stepsRun: 6 }), NOW, 0, NOW);
     }
-    const stored = new Census(census.toJSON());
+    const stored = new CacheStats(cacheStats.toJSON());
 
     expect(stored.secondsPerEvaluation('a')).toBe(1);
     expect(stored.secondsPerEvaluation('b')).toBe(1.2);
     expect(stored.secondsPerEvaluation('99')).toBe(2);
     expect(stored.toJSON().speeds.length).toBeLessThanOrEqual(65);
-    expect(new Census().queriesPerMonth(NOW)).toBe(0);
+    expect(new CacheStats().queriesPerMonth(NOW)).toBe(0);
   });
 });
 
@@ -107,7 +107,7 @@ describe('the period of passes', () => {
   const last = (entries: number, rentPerMonthUsd: number, seconds = 10) => ({
     startedAt: NOW,
     seconds,
-    census: new Census().toJSON(),
+    cacheStats: new CacheStats().toJSON(),
     rentPerMonthUsd,
     entries,
     phases: 2,

@@ -44,14 +44,19 @@ describe('finishEvictions', () => {
     const after = await finishEvictions(stores(), { now: afterGrace });
     const afterState = await stateOf(entry);
 
-    expect(during).toMatchObject({ waiting: 1, buried: 0, isComplete: true });
+    expect(during).toMatchObject({ waiting: 1, latentsDeleted: 0, isComplete: true });
     expect(duringState).toEqual({ state: 'EVICTING', isIndexed: false, hasLatent: true });
-    expect(after).toMatchObject({ waiting: 0, buried: 1, buriedBytes: LATENT_BYTES, forgotten: 0 });
+    expect(after).toMatchObject({
+      waiting: 0,
+      latentsDeleted: 1,
+      latentBytesDeleted: LATENT_BYTES,
+      recordsDeleted: 0,
+    });
     expect(afterState).toEqual({ state: 'TOMBSTONE', isIndexed: false, hasLatent: false });
     const again = await finishEvictions(stores(), { now: afterGrace });
-    expect(again).toMatchObject({ waiting: 0, buried: 0, forgotten: 0 });
+    expect(again).toMatchObject({ waiting: 0, latentsDeleted: 0, recordsDeleted: 0 });
     const last = await finishEvictions(stores(), { now: afterBurial });
-    expect(last).toMatchObject({ forgotten: 1 });
+    expect(last).toMatchObject({ recordsDeleted: 1 });
     expect(await stateOf(entry)).toMatchObject({ state: 'none' });
   });
 
@@ -69,7 +74,11 @@ describe('finishEvictions', () => {
 
     const summary = await finishEvictions(stores(), { now: afterGrace, isDryRun: true });
 
-    expect(summary).toMatchObject({ isDryRun: true, buried: 1, buriedBytes: LATENT_BYTES });
+    expect(summary).toMatchObject({
+      isDryRun: true,
+      latentsDeleted: 1,
+      latentBytesDeleted: LATENT_BYTES,
+    });
     expect(await stateOf(entry)).toEqual({ state: 'EVICTING', isIndexed: true, hasLatent: true });
     await finishEvictions(stores(), { now: afterGrace });
     await finishEvictions(stores(), { now: afterBurial });
@@ -89,9 +98,9 @@ describe('finishEvictions', () => {
     const second = await finishEvictions(stores(), { now: afterGrace });
 
     expect(first.isComplete).toBe(false);
-    expect(first.buried).toBeGreaterThan(0);
+    expect(first.latentsDeleted).toBeGreaterThan(0);
     expect(second.isComplete).toBe(true);
-    expect(first.buried + second.buried).toBe(entries.length);
+    expect(first.latentsDeleted + second.latentsDeleted).toBe(entries.length);
     for (const entry of entries) {
       expect(await stateOf(entry)).toMatchObject({ state: 'TOMBSTONE', hasLatent: false });
     }
@@ -145,13 +154,13 @@ test('the function says what it weighed and let go, and measures what is worth a
   const first = (await handle({ isDryRun: false, deadline: Infinity })) as EvictOutcome;
   const second = (await handle({ isDryRun: false, deadline: Infinity })) as EvictOutcome;
 
-  expect(first.finishing.buried).toBe(1);
-  expect(first.weighing.outcome).toBe('weighed');
-  expect(second.weighing.outcome).toBe('not-due');
+  expect(first.finishing.latentsDeleted).toBe(1);
+  expect(first.evictionPass.outcome).toBe('completed');
+  expect(second.evictionPass.outcome).toBe('not-due');
   expect(said.map(({ event }) => event)).toEqual([
-    'cache_weighed',
+    'eviction_pass_completed',
     'evictions_finished',
-    'cache_not_weighed',
+    'eviction_pass_skipped',
     'evictions_finished',
   ]);
   expect(said[1]).toEqual({ level: 'info', event: 'evictions_finished', ...first.finishing });

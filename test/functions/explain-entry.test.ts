@@ -6,7 +6,15 @@ import { explainEntry } from '#functions/evict/explain-entry.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';
 import { sampleJob, sampleResult } from '../stores/samples.ts';
 import { SETTINGS } from './retention-fixture.ts';
-import { add, DAY, hits, memoryCache, NOW, weigh, type MemoryCache } from './weigh-fixture.ts';
+import {
+  add,
+  DAY,
+  hits,
+  memoryCache,
+  NOW,
+  evaluate,
+  type MemoryCache,
+} from './eviction-fixture.ts';
 
 function explain(
   cache: MemoryCache,
@@ -24,7 +32,7 @@ describe('explainEntry', () => {
   test('gives the numbers behind the verdict of an entry that stays, and they add up', async () => {
     const cache = memoryCache();
     const { entryId } = await addVideo(cache, { ageDays: 2, neighbours: 3, ...hits(4, 6) });
-    await weigh(cache);
+    await evaluate(cache);
 
     const { verdict, numbers, wouldChange, because } = await explain(cache, entryId);
 
@@ -58,7 +66,7 @@ describe('explainEntry', () => {
 
     const verdicts = [];
     for (const { entryId } of entries) verdicts.push((await explain(cache, entryId)).verdict);
-    const { run } = await weigh(cache);
+    const { run } = await evaluate(cache);
 
     expect(verdicts).toEqual(['keep', 'rent', 'pinned']);
     expect(run.verdicts).toMatchObject({
@@ -73,7 +81,7 @@ describe('explainEntry', () => {
     const poor = await addVideo(cache);
     await addVideo(cache, hits(30, 30));
     const { entryId } = poor;
-    await weigh(cache, { budgetUsd: 0.0025 }, { isDryRun: true });
+    await evaluate(cache, { budgetUsd: 0.0025 }, { isDryRun: true });
 
     const obsolete = await explain(cache, entryId, { onlyCompatibilityKey: 'f'.repeat(64) });
     const lease = { entryId, holder: 'a', now: NOW - 200 * DAY, leaseUntil: NOW + 1000 };
@@ -81,7 +89,7 @@ describe('explainEntry', () => {
     const leased = await explain(cache, entryId, { onlyCompatibilityKey: 'f'.repeat(64) });
     await cache.table.releaseEntry(entryId, 'a');
     const other = await addVideo(cache);
-    await weigh(cache, { budgetUsd: 0.0025 });
+    await evaluate(cache, { budgetUsd: 0.0025 });
     const left = await explain(cache, other.entryId, { budgetUsd: 0.0025 });
 
     expect(obsolete.verdict).toBe('obsolete');
@@ -97,11 +105,11 @@ describe('explainEntry', () => {
   test('of one that left it says when and why, and when the rest of it goes', async () => {
     const cache = memoryCache();
     const { entryId } = await addVideo(cache, { ageDays: 400 });
-    await weigh(cache);
+    await evaluate(cache);
 
     const leaving = await explain(cache, entryId);
     await cache.table.moveEntry(entryId, 'EVICTING', 'TOMBSTONE', NOW + 1000);
-    const buried = await explain(cache, entryId);
+    const latentsDeleted = await explain(cache, entryId);
 
     expect(leaving).toMatchObject({
       state: 'EVICTING',
@@ -112,7 +120,7 @@ describe('explainEntry', () => {
         latentGoneAt: new Date(NOW + 30 * 60_000).toISOString(),
       },
     });
-    expect(buried).toMatchObject({
+    expect(latentsDeleted).toMatchObject({
       state: 'TOMBSTONE',
       verdict: 'rent',
       left: { reason: 'rent', recordGoneAt: new Date(NOW + 1000 + DAY).toISOString() },

@@ -4,7 +4,7 @@ import { startPoint } from '#core/calibration.ts';
 import { PackageCalibration } from '#core/package-calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
@@ -38,7 +38,7 @@ describe('Lookup', () => {
     const leased = (await table().getEntry(entry.entryId))!;
     expect(leased.hits).toBe(1);
     expect(leased.leaseUntil).toBeGreaterThan(
-      Date.now() + PATIENCE.interactive.totalSeconds * 1000 - 60_000,
+      Date.now() + TASK_TIMEOUTS.interactive.totalSeconds * 1000 - 60_000,
     );
   });
 

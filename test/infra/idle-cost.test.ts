@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { idleCost } from '#core/idle-cost.ts';
 import { parseUsd } from '#core/money.ts';
 import { priceBookOf } from '#core/prices.ts';
-import { callsPerMonth, standingUse, type Template } from '../../bench/standing-use.ts';
+import { callsPerMonth, standingUse, type Template } from '../../bench/monthly-usage.ts';
 import { synthesizeStacks } from './stack-template.ts';
 
 function withResource(Type: string, Properties: Record<string, unknown> = {}): Template[] {

@@ -3,7 +3,7 @@ import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
 import { createApp } from '#infra/create-app.ts';
-import { HouseFunction } from '#infra/house-function.ts';
+import { AppFunction } from '#infra/app-function.ts';
 import { priceVariables } from '#infra/prices.ts';
 
 const IRELAND = {
@@ -26,7 +26,7 @@ function refusal(context: Record<string, unknown>, deployingRegion?: string): In
 /** Price variables of every function of ours, by what they are told; templates are not needed for it. */
 function variablesOf(context: Record<string, unknown>): Set<string> {
   const { app } = createApp({ context });
-  const functions = app.node.findAll().filter((construct) => construct instanceof HouseFunction);
+  const functions = app.node.findAll().filter((construct) => construct instanceof AppFunction);
   expect(functions.length).toBeGreaterThan(10);
   return new Set(
     functions.map((construct) => {

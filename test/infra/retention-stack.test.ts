@@ -46,7 +46,7 @@ function objectActionsOfEvict(template: Template): string[] {
 }
 
 describe('the retention stack', () => {
-  it('weighs every hour, reports every day and sweeps every week, unless told otherwise', () => {
+  it('evicts every hour, reports every day and sweeps every week, unless told otherwise', () => {
     // Assess
     expect(schedulesOf(standard)).toEqual([
       'cron(0 2 ? * * *)',
@@ -56,7 +56,7 @@ describe('the retention stack', () => {
     expect(schedulesOf(told)).toContain('rate(6 hours)');
   });
 
-  it('tells the evict function how to weigh the cache', async () => {
+  it('passes the retention settings to the evict function', async () => {
     // Prepare
     const deployedKey = packageKey(await loadManifest(PACKAGE));
 

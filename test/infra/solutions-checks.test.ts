@@ -1,7 +1,7 @@
 import { Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { describe, expect, it } from 'vitest';
-import { ACKNOWLEDGED_FINDINGS } from '#infra/acknowledged-findings.ts';
+import { ACKNOWLEDGED_FINDINGS } from '#infra/cdk-nag-suppressions.ts';
 import { createApp } from '#infra/create-app.ts';
 import { SolutionsChecks } from './solutions-checks.ts';
 

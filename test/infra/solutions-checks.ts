@@ -1,6 +1,6 @@
 import type { App, IPolicyValidationContext, IPolicyValidationPlugin } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { ACKNOWLEDGED_FINDINGS, type AcknowledgedFinding } from '#infra/acknowledged-findings.ts';
+import { ACKNOWLEDGED_FINDINGS, type AcknowledgedFinding } from '#infra/cdk-nag-suppressions.ts';
 
 /** The AWS Solutions rules, but for what is acknowledged. */
 export class SolutionsChecks implements IPolicyValidationPlugin {

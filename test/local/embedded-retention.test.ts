@@ -77,27 +77,27 @@ describe('passes over the embedded cache', () => {
     const first = await cloud.retention.evict();
     const second = await cloud.retention.evict({ isForced: true });
     clock.ahead += EVICTION_GRACE_MILLISECONDS;
-    const buried = await cloud.retention.evict();
+    const latentsDeleted = await cloud.retention.evict();
     clock.ahead += TOMBSTONE_MILLISECONDS;
-    const forgotten = await cloud.retention.evict({ isForced: true });
+    const recordsDeleted = await cloud.retention.evict({ isForced: true });
 
-    expect(fresh.weighing).toMatchObject({ run: { verdicts: { keep: { count: 2 } } } });
-    for (const { weighing } of [dryRun, first]) {
-      expect(weighing).toMatchObject({
+    expect(fresh.evictionPass).toMatchObject({ run: { verdicts: { keep: { count: 2 } } } });
+    for (const { evictionPass } of [dryRun, first]) {
+      expect(evictionPass).toMatchObject({
         run: { isComplete: true, verdicts: { pinned: { count: 1 }, rent: { count: 2 } } },
       });
     }
     expect(untouched).toEqual({ READY: 3 });
-    expect(first.finishing).toMatchObject({ waiting: 2, buried: 0 });
+    expect(first.finishing).toMatchObject({ waiting: 2, latentsDeleted: 0 });
     expect(second).toMatchObject({
-      weighing: { run: { verdicts: { pinned: { count: 1 } } } },
-      finishing: { waiting: 2, buried: 0 },
+      evictionPass: { run: { verdicts: { pinned: { count: 1 } } } },
+      finishing: { waiting: 2, latentsDeleted: 0 },
     });
-    expect(buried).toMatchObject({
-      weighing: { outcome: 'not-due' },
-      finishing: { buried: 2, forgotten: 0 },
+    expect(latentsDeleted).toMatchObject({
+      evictionPass: { outcome: 'not-due' },
+      finishing: { latentsDeleted: 2, recordsDeleted: 0 },
     });
-    expect(forgotten.finishing).toMatchObject({ buried: 0, forgotten: 2 });
+    expect(recordsDeleted.finishing).toMatchObject({ latentsDeleted: 0, recordsDeleted: 2 });
     expect(await collect(cloud.vectors.list())).toEqual([pinned]);
     for (const key of latents) expect(await cloud.objects.head(key)).toBeNull();
     for (const { result } of jobs) {
@@ -112,13 +112,13 @@ describe('passes over the embedded cache', () => {
     const cloud = await open(await temporaryFolder());
     await makeVideos(cloud, 4);
     const whole = await cloud.retention.evict({ isForced: true, isDryRun: true });
-    if (whole.weighing.outcome !== 'weighed') throw new Error('it was not weighed');
-    const budgetUsd = whole.weighing.rentPerMonthUsd / 2;
+    if (whole.evictionPass.outcome !== 'completed') throw new Error('the pass did not complete');
+    const budgetUsd = whole.evictionPass.rentPerMonthUsd / 2;
 
-    const { weighing } = await cloud.retention.evict({ isForced: true, budgetUsd });
+    const { evictionPass } = await cloud.retention.evict({ isForced: true, budgetUsd });
 
-    expect(weighing).toMatchObject({ outcome: 'weighed', run: { isComplete: true } });
-    const { run, rentPerMonthUsd } = weighing as Extract<typeof weighing, { run: unknown }>;
+    expect(evictionPass).toMatchObject({ outcome: 'completed', run: { isComplete: true } });
+    const { run, rentPerMonthUsd } = evictionPass as Extract<typeof evictionPass, { run: unknown }>;
     expect(run.verdicts?.budget?.count).toBeGreaterThanOrEqual(2);
     expect(run.verdicts?.keep?.count).toBeGreaterThanOrEqual(1);
     expect(rentPerMonthUsd).toBeLessThanOrEqual(budgetUsd);
@@ -141,10 +141,10 @@ describe('passes over the embedded cache', () => {
 
     {
       await using other = await openRetention({ stateDirectory: folder, dimensions: DIMENSIONS });
-      const { weighing } = await other.evict({ isForced: true });
+      const { evictionPass } = await other.evict({ isForced: true });
       const swept = await other.sweep({ isDryRun: true });
 
-      expect(weighing).toMatchObject({ outcome: 'weighed', run: { verdicts: { rent: {} } } });
+      expect(evictionPass).toMatchObject({ outcome: 'completed', run: { verdicts: { rent: {} } } });
       expect(swept).toMatchObject({ isDryRun: true, isComplete: true, entriesChecked: 2 });
       expect(await collect(cloud.vectors.list())).toEqual([]);
       await expect(other.evict({ budgetUsd: 0 })).rejects.toMatchObject({ code: 'invalid_input' });
@@ -168,19 +168,19 @@ describe('passes over the embedded cache', () => {
     await nextTick();
     await cloud.close();
 
-    const { weighing } = await stopped;
-    expect(weighing).toMatchObject({ outcome: 'weighed', run: { isComplete: false } });
+    const { evictionPass } = await stopped;
+    expect(evictionPass).toMatchObject({ outcome: 'completed', run: { isComplete: false } });
     expect(await swept).toMatchObject({ code: 'cancelled' });
     await expect(cloud.retention.evict()).rejects.toMatchObject({ code: 'cancelled' });
     const after = await open(folder, clock);
     const resumed = await after.retention.evict();
-    expect(resumed.weighing).toMatchObject({
-      run: { runId: (weighing as { run: { runId: string } }).run.runId, isComplete: true },
+    expect(resumed.evictionPass).toMatchObject({
+      run: { runId: (evictionPass as { run: { runId: string } }).run.runId, isComplete: true },
     });
     expect(await statesOf(after)).toEqual({ EVICTING: 2 });
   });
 
-  test('on schedule it weighs and sweeps at once, then at its times, while videos are made', async () => {
+  test('on schedule it evicts and sweeps at once, then at its times, while videos are made', async () => {
     const folder = await temporaryFolder();
     const clock = new Clock();
     const cloud = await open(folder, clock);

@@ -14,9 +14,9 @@ const KILLS = 3;
 /** Where a pass over so many entries is after each more of them, milliseconds. */
 const STEP = 40;
 
-const SCRIPT = join(import.meta.dirname, 'weigh-in-process.ts');
+const SCRIPT = join(import.meta.dirname, 'evict-in-process.ts');
 
-/** Weighs in a process of its own, and kills it so long after it has begun. */
+/** Runs an eviction pass in a process of its own, and kills it that long after it has begun. */
 async function killedAfter(folder: string, milliseconds: number): Promise<void> {
   const child = spawn(process.execPath, [SCRIPT, folder]);
   await once(child.stdout, 'data');
@@ -57,10 +57,10 @@ test('a pass that is killed again and again ends as if it had run once, and find
   const last = await retention.evict({ isForced: true });
   const again = await retention.evict({ isForced: true });
 
-  expect(last.weighing).toMatchObject({ outcome: 'weighed', run: { isComplete: true } });
+  expect(last.evictionPass).toMatchObject({ outcome: 'completed', run: { isComplete: true } });
   expect(last.finishing.waiting).toBe(ENTRIES);
-  expect(again.weighing).toMatchObject({ outcome: 'weighed', run: { verdicts: {} } });
-  expect(again.finishing).toMatchObject({ waiting: ENTRIES, buried: 0 });
+  expect(again.evictionPass).toMatchObject({ outcome: 'completed', run: { verdicts: {} } });
+  expect(again.finishing).toMatchObject({ waiting: ENTRIES, latentsDeleted: 0 });
   await retention[Symbol.asyncDispose]();
   await using state = await openState(folder);
   expect(await collect(state.vectors.list())).toEqual([]);

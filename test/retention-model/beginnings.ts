@@ -1,5 +1,5 @@
 import type { GenerationRequest } from '#core/generation.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { EVICTION_GRACE_MILLISECONDS, ORPHAN_AGE_MILLISECONDS } from '#core/retention.ts';
 import { Execution, leaseMilliseconds } from './execution.ts';
 import type { Actor } from './scenario.ts';
@@ -11,7 +11,7 @@ export const MINUTE = 60_000;
 /** Clocks differ by so much. */
 export const SKEW = MINUTE;
 export const GRACE = EVICTION_GRACE_MILLISECONDS + 3 * MINUTE;
-export const LEASE = PATIENCE.interactive.totalSeconds * 1000 + 3 * MINUTE;
+export const LEASE = TASK_TIMEOUTS.interactive.totalSeconds * 1000 + 3 * MINUTE;
 export const DAY = ORPHAN_AGE_MILLISECONDS + 3 * MINUTE;
 
 export const DONOR = idOf('D');

@@ -117,7 +117,7 @@ export const BREAKAGES: readonly Broken[] = [
   {
     name: 'entries are moved out though they were hit after they were weighed',
     scenario: { ...scenarioNamed('reader, evictor'), breakage: withoutCondition('#hits = :hits') },
-    shows: /hit it after it was weighed/,
+    shows: /hit it after it was evaluated/,
   },
   {
     name: 'entries are moved out though they are pinned',

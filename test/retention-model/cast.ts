@@ -19,7 +19,7 @@ const SETTINGS: EvictSettings = {
   onlyCompatibilityKey: 'another model',
 };
 
-/** Weighs the cache and finds nothing worth its rent, and finishes what leaves. */
+/** Runs an eviction pass that finds nothing worth its rent, and finishes evictions. */
 export function evictor(name = 'evictor', skew = 0): Actor {
   return {
     name,

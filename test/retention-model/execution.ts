@@ -3,7 +3,7 @@ import { DefaultCalibration, startPoint } from '#core/calibration.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Donor, GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { executionName } from '#core/identity.ts';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { loadDonors } from '#denoiser/donors.ts';
 import { putNew } from '#denoiser/put-new.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
@@ -44,7 +44,7 @@ function jobEnd(table: Stores['table']): EndJobServices {
 }
 
 export function leaseMilliseconds({ pool }: GenerationRequest): number {
-  return PATIENCE[pool].totalSeconds * 1000;
+  return TASK_TIMEOUTS[pool].totalSeconds * 1000;
 }
 
 /** One attempt at a video: what its states hand on to each other. */

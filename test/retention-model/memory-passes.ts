@@ -19,7 +19,7 @@ export class MemoryPasses implements RetentionTable {
     return this.#state;
   }
 
-  async takeTurn(holder: string, now: number, until: number): Promise<boolean> {
+  async acquireLease(holder: string, now: number, until: number): Promise<boolean> {
     if (this.#holder !== null && this.#holder !== holder && this.#heldUntil > now) return false;
     this.#holder = holder;
     this.#heldUntil = until;
@@ -32,7 +32,7 @@ export class MemoryPasses implements RetentionTable {
     this.#heldUntil = until;
   }
 
-  async endTurn(holder: string): Promise<void> {
+  async releaseLease(holder: string): Promise<void> {
     if (this.#holder === holder) this.#holder = null;
   }
 

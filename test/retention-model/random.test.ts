@@ -39,7 +39,7 @@ describe('retention, under random schedules of everybody at once', () => {
     });
 
     expect(failed).toBe(true);
-    expect(String(errorInstance)).toMatch(/hit it after it was weighed/);
+    expect(String(errorInstance)).toMatch(/hit it after it was evaluated/);
     expect(counterexample![0].filter((pick) => pick > 0).length).toBeLessThan(5);
   });
 });

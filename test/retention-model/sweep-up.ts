@@ -1,4 +1,4 @@
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import {
   EVICTION_GRACE_MILLISECONDS,
   ORPHAN_AGE_MILLISECONDS,
@@ -31,7 +31,7 @@ export async function sweepUp(simulation: Simulation, scenario: Scenario): Promi
       const reason = { code: 'timeout', message: 'the execution timed out' };
       await stores.table.failJob(job['videoId']!.S!, reason, false);
     }
-    world.now += PATIENCE.backfill.totalSeconds * 1000 + ORPHAN_AGE_MILLISECONDS;
+    world.now += TASK_TIMEOUTS.backfill.totalSeconds * 1000 + ORPHAN_AGE_MILLISECONDS;
     await sweep(stores);
     for (const time of [0, EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS]) {
       world.now += time + MARGIN;

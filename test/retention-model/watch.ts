@@ -105,7 +105,7 @@ export class Watch {
     const missed = [...this.hitsOf(entryId)].filter((hit) => !seen.get(entryId)?.has(hit));
     if (missed.length > 0) {
       throw new Violation(
-        `${entryId} is evicted though ${missed.join()} hit it after it was weighed`,
+        `${entryId} is evicted though ${missed.join()} hit it after it was evaluated`,
       );
     }
   }

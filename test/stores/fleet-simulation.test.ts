@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PATIENCE } from '#core/patience.ts';
+import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
 import { SimulatedPool } from './simulated-pool.ts';
 
 const MINUTE = 60;
@@ -20,7 +20,7 @@ describe('a busy pool is no missing one', () => {
     const waits = pool.jobs.map(({ endedAt, queuedAt }) => endedAt! - queuedAt);
     expect(pool.isDeserted).toBe(false);
     expect(pool.jobs.filter(({ endedAt }) => endedAt === null)).toEqual([]);
-    expect(Math.max(...waits)).toBeLessThan(PATIENCE.interactive.totalSeconds);
+    expect(Math.max(...waits)).toBeLessThan(TASK_TIMEOUTS.interactive.totalSeconds);
   });
 
   test('a pool that gets no machine is given up after half an hour', async () => {

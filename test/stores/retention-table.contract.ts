@@ -65,23 +65,23 @@ export function retentionTableContract(
     test('is one holder’s until it ends, is given back, or is over', async () => {
       const table = await open();
 
-      expect(await table.takeTurn('a', 0, 100)).toBe(true);
-      expect(await table.takeTurn('b', 50, 150)).toBe(false);
-      expect(await table.takeTurn('a', 60, 120)).toBe(true);
-      expect(await table.takeTurn('b', 119, 200)).toBe(false);
-      expect(await table.takeTurn('b', 120, 200)).toBe(true);
-      await table.endTurn('a');
-      expect(await table.takeTurn('c', 150, 250)).toBe(false);
-      await table.endTurn('b');
-      await table.endTurn('b');
-      expect(await table.takeTurn('c', 150, 250)).toBe(true);
+      expect(await table.acquireLease('a', 0, 100)).toBe(true);
+      expect(await table.acquireLease('b', 50, 150)).toBe(false);
+      expect(await table.acquireLease('a', 60, 120)).toBe(true);
+      expect(await table.acquireLease('b', 119, 200)).toBe(false);
+      expect(await table.acquireLease('b', 120, 200)).toBe(true);
+      await table.releaseLease('a');
+      expect(await table.acquireLease('c', 150, 250)).toBe(false);
+      await table.releaseLease('b');
+      await table.releaseLease('b');
+      expect(await table.acquireLease('c', 150, 250)).toBe(true);
     });
 
     test.skipIf(!isAtomic)('of 10 who want it at the same time one gets it', async () => {
       const table = await open();
 
       const taken = await Promise.all(
-        Array.from({ length: 10 }, (_, index) => table.takeTurn(`${index}`, 0, 100)),
+        Array.from({ length: 10 }, (_, index) => table.acquireLease(`${index}`, 0, 100)),
       );
 
       expect(taken.filter(Boolean)).toHaveLength(1);
@@ -94,10 +94,10 @@ export function retentionTableContract(
       const state = { sums: [0.1, 2 ** 100, 1e-9], nested: { none: null, text: 'ä' } };
 
       const before = await table.getState();
-      await table.takeTurn('a', 0, 100);
+      await table.acquireLease('a', 0, 100);
       const taken = await table.getState();
       await table.putState(state, 'a', 200);
-      await table.endTurn('a');
+      await table.releaseLease('a');
 
       expect([before, taken]).toEqual([null, null]);
       expect(await table.getState()).toEqual(state);
@@ -105,11 +105,11 @@ export function retentionTableContract(
 
     test('is written by who has the turn alone, and keeps it', async () => {
       const table = await open();
-      await table.takeTurn('a', 0, 100);
+      await table.acquireLease('a', 0, 100);
       await table.putState({ by: 'a' }, 'a', 300);
 
-      const isFree = await table.takeTurn('b', 200, 400);
-      await table.takeTurn('b', 300, 400);
+      const isFree = await table.acquireLease('b', 200, 400);
+      await table.acquireLease('b', 300, 400);
       const late = table.putState({ by: 'a again' }, 'a', 500);
 
       expect(isFree).toBe(false);
@@ -119,7 +119,7 @@ export function retentionTableContract(
 
     test('has a size that an item holds', async () => {
       const table = await open();
-      await table.takeTurn('a', 0, 100);
+      await table.acquireLease('a', 0, 100);
 
       const tooLarge = table.putState({ text: 'x'.repeat(300_001) }, 'a', 100);
 

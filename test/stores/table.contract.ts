@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
 import { HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/policy/decay.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import { segmentOf } from '#stores/entry-items.ts';
 import { SEGMENTS } from '#stores/table-definition.ts';
 import type { MoveOptions, Table } from '#stores/table.ts';
@@ -704,7 +704,7 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       await open().leaseEntry({ entryId, holder: 'a', now, leaseUntil: now + 1, credit: 4 });
       await open().pinEntry(entryId, true);
 
-      const { likeness, prompt, compatibility, ...found } = (await weighed(entryId))!;
+      const { signature, prompt, compatibility, ...found } = (await weighed(entryId))!;
 
       const stored = (await open().getEntry(entryId))!;
       expect(found).toEqual({
@@ -726,7 +726,7 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
         denoiseSeconds: 0.5,
         stepsRun: 12,
       });
-      expect(likeness).toMatch(/^[0-9a-f]{16}$/);
+      expect(signature).toMatch(/^[0-9a-f]{16}$/);
       expect(prompt).toBe(plain.promptKey.slice(0, 16));
       expect(compatibility).toBe('compatible');
     });
@@ -739,12 +739,12 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
       await open().moveEntry(gone!, 'READY', 'TOMBSTONE', 7);
       await open().deleteEntry(gone!);
 
-      const found: WeighedEntry[] = [];
+      const found: EvictionCandidate[] = [];
       const sizes = new Set<number>();
       for (let segment = 0; segment < SEGMENTS; segment++) {
         let after: string | undefined;
         do {
-          const page = await open().weighEntries(segment, { limit: 2, ...(after && { after }) });
+          const page = await open().listCandidates(segment, { limit: 2, ...(after && { after }) });
           found.push(...page.entries);
           sizes.add(page.entries.length);
           after = page.next ?? undefined;
@@ -766,7 +766,7 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
         if (index < 2) await open().moveEntry(entryId, 'EVICTING', 'TOMBSTONE', 10 + index);
       }
 
-      const leaving = new Map<string, WeighedEntry>();
+      const leaving = new Map<string, EvictionCandidate>();
       for await (const entry of open().leavingEntries()) leaving.set(entry.entryId, entry);
 
       expect(
@@ -996,8 +996,8 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
     });
   });
 
-  async function weighed(entryId: string): Promise<WeighedEntry | undefined> {
-    const { entries } = await open().weighEntries(segmentOf(entryId));
+  async function weighed(entryId: string): Promise<EvictionCandidate | undefined> {
+    const { entries } = await open().listCandidates(segmentOf(entryId));
     return entries.find((entry) => entry.entryId === entryId);
   }
 

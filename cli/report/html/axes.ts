@@ -50,7 +50,7 @@ export function rowsAxis(
 }
 
 /** Amounts of bars that lie. */
-export function lyingAmountsAxis(
+export function horizontalAmountsAxis(
   label: (value: number) => string,
   { isWhole = false } = {},
 ): NonNullable<ChartOption['xAxis']> {
@@ -64,7 +64,7 @@ export function lyingAmountsAxis(
 }
 
 /** Room around a chart; the labels take theirs from it. */
-export const UPRIGHT = {
+export const VERTICAL = {
   left: 6,
   right: 10,
   top: 26,
@@ -73,15 +73,15 @@ export const UPRIGHT = {
   outerBounds: { left: 6, right: 10, top: 4, bottom: 4 },
 } as const;
 
-/** As `UPRIGHT`, with a name below the axis. */
-export const UPRIGHT_NAMED = {
-  ...UPRIGHT,
+/** As `VERTICAL`, with a name below the axis. */
+export const VERTICAL_LABELED = {
+  ...VERTICAL,
   bottom: 20,
-  outerBounds: { ...UPRIGHT.outerBounds, bottom: 8 },
+  outerBounds: { ...VERTICAL.outerBounds, bottom: 8 },
 } as const;
 
 /** Letters are wider in some fonts than reckoned here: names get more room. */
-export const LYING = {
+export const HORIZONTAL = {
   left: 24,
   right: 20,
   top: 4,

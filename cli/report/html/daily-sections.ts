@@ -1,7 +1,7 @@
 import type { EvictionReason } from '#core/retention-run.ts';
 import { EVICTION_REASONS } from '#core/report/evictions.ts';
 import type { Report } from '#core/report/report.ts';
-import { amountsAxis, namesAxis, UPRIGHT } from './axes.ts';
+import { amountsAxis, namesAxis, VERTICAL } from './axes.ts';
 import { axisDollars, dollars, percent, usd } from './dollars.ts';
 import { drawChart, type ChartOption } from './draw-chart.ts';
 import type { Period } from './periods.ts';
@@ -81,7 +81,7 @@ export function savedSection({ videos }: Report, periods: readonly Period[]): st
       chart: drawChart(
         `Cost of videos per ${unitOf(periods)} in US dollars, without and with reuse`,
         () => ({
-          grid: UPRIGHT,
+          grid: VERTICAL,
           xAxis: namesAxis(labelsOf(periods)),
           yAxis: amountsAxis(
             'US dollars',
@@ -228,7 +228,7 @@ function stackedChart(
     isWhole: false,
   };
   return drawChart(describe, (): ChartOption => ({
-    grid: UPRIGHT,
+    grid: VERTICAL,
     xAxis: namesAxis(labelsOf(periods)),
     yAxis: amountsAxis(name, label, { isWhole }),
     series: stacks.map((stack) => ({

@@ -1,4 +1,4 @@
-import { Dearest } from '#core/report/dearest.ts';
+import { TopVideos } from '#core/report/top-videos.ts';
 import type { Report } from '#core/report/report.ts';
 import type { VideoLine } from '#core/report/video-line.ts';
 import { measuredShare, remarksOf } from '../remarks.ts';
@@ -20,18 +20,18 @@ const SHOWN_VIDEOS = 20;
 export async function* reportHtml(
   videos: AsyncGenerator<VideoLine, Report, void>,
 ): AsyncGenerator<string> {
-  const dearest = new Dearest(SHOWN_VIDEOS);
+  const topVideos = new TopVideos(SHOWN_VIDEOS);
   for (;;) {
     const { done, value } = await videos.next();
     if (done) {
-      yield page(value, dearest.sorted());
+      yield page(value, topVideos.sorted());
       return;
     }
-    dearest.add(value);
+    topVideos.add(value);
   }
 }
 
-function page(report: Report, dearest: readonly VideoLine[]): string {
+function page(report: Report, topVideos: readonly VideoLine[]): string {
   const { range, tenant, madeAt, region, asOf } = report;
   const periods = periodsOf(report.days);
   const days = range.from === range.to ? range.from : `${range.from} to ${range.to}`;
@@ -63,7 +63,7 @@ ${[
   groupsSection(report),
   storageSection(report, periods, measuredShare(report)),
   evictionsSection(report, periods),
-  dearestSection(dearest),
+  dearestSection(topVideos),
   remarksSection(report),
   pricesSection(report),
 ]

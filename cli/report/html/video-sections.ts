@@ -6,11 +6,11 @@ import type { Report } from '#core/report/report.ts';
 import type { VideoLine } from '#core/report/video-line.ts';
 import {
   amountsAxis,
-  LYING,
-  lyingAmountsAxis,
+  HORIZONTAL,
+  horizontalAmountsAxis,
   namesAxis,
   rowsAxis,
-  UPRIGHT_NAMED,
+  VERTICAL_LABELED,
 } from './axes.ts';
 import { axisDollars, dollars, percent } from './dollars.ts';
 import { drawChart } from './draw-chart.ts';
@@ -38,7 +38,7 @@ export function histogramSection({ histogram, videos }: Report): string {
       chart: drawChart(
         'Number of completed videos by their cost in US dollars',
         ({ isNarrow }) => ({
-          grid: UPRIGHT_NAMED,
+          grid: VERTICAL_LABELED,
           xAxis: namesAxis(
             names,
             isNarrow ? 'US dollars, below' : 'cost of a video in US dollars, below',
@@ -78,8 +78,8 @@ export function hitsSection({ hits, videos }: Report): string {
       chart: drawChart(
         'Number of videos by kind of hit',
         (size) => ({
-          grid: LYING,
-          xAxis: lyingAmountsAxis(String, { isWhole: true }),
+          grid: HORIZONTAL,
+          xAxis: horizontalAmountsAxis(String, { isWhole: true }),
           yAxis: rowsAxis(
             hits.map(({ key }) => key),
             size,
@@ -145,8 +145,8 @@ export function tenantsSection({ tenants, tenant }: Report): string {
       chart: drawChart(
         'Cost of the videos of each tenant in US dollars',
         (size) => ({
-          grid: LYING,
-          xAxis: lyingAmountsAxis(axisDollars(most)),
+          grid: HORIZONTAL,
+          xAxis: horizontalAmountsAxis(axisDollars(most)),
           yAxis: rowsAxis(
             shown.map(({ key }) => key),
             size,
@@ -189,16 +189,16 @@ export function tenantsSection({ tenants, tenant }: Report): string {
   );
 }
 
-export function dearestSection(dearest: readonly VideoLine[]): string {
-  if (dearest.length === 0) return '';
+export function dearestSection(topVideos: readonly VideoLine[]): string {
+  if (topVideos.length === 0) return '';
   return tableSection(
     'The videos that cost most',
-    `The ${dearest.length} dearest, machines that waited or started for them included.`,
+    `The ${topVideos.length} topVideos, machines that waited or started for them included.`,
     {
       caption: 'The videos that cost most',
       head: ['video', 'prompt', 'tenant', 'day', 'hit', 'GPU', 'wasted', 'all', 'saved'],
       texts: [1, 2, 3, 4],
-      rows: dearest.map((line) => [
+      rows: topVideos.map((line) => [
         line.videoId,
         line.prompt,
         line.tenant,

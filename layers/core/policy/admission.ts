@@ -1,7 +1,7 @@
 import { approximate, charge, type Charge } from '../charges.ts';
 import { LOOKUP_PARTS, type Entry } from '../generation.ts';
 import { EQUALLY_GOOD_MARGIN } from '../plan.ts';
-import { rentOf, savingsOf, SECONDS_PER_MONTH, type PolicyContext } from './appraise.ts';
+import { rentOf, savingsOf, SECONDS_PER_MONTH, type PolicyContext } from './estimate-value.ts';
 import { refuseImpossibleEntry, type EntryState } from './entry-state.ts';
 import { AGE_BINS, startOfBin } from './reuse-class.ts';
 

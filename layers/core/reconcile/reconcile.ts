@@ -76,7 +76,7 @@ class Amounts {
     this.#usage.set(name, known);
   }
 
-  /** Dearest first. */
+  /** TopVideos first. */
   usage(): BilledUsage[] {
     return [...this.#usage.values()].sort((one, other) =>
       one.billed === other.billed

@@ -17,7 +17,7 @@ export interface Group {
 /** Key of the videos that no backfill asked for. */
 export const NO_BACKFILL = '(no backfill)';
 
-/** From the dearest to the cheapest kind; what has no hit comes behind, by what became of it. */
+/** From the topVideos to the cheapest kind; what has no hit comes behind, by what became of it. */
 export const HIT_ORDER: readonly HitKind[] = [
   'miss',
   'background',

@@ -1,5 +1,5 @@
 import { dollarRates, type DollarRates } from '../charges.ts';
-import { SECONDS_PER_MONTH } from '../policy/appraise.ts';
+import { SECONDS_PER_MONTH } from '../policy/estimate-value.ts';
 import { lastUseOf } from '../policy/entry-state.ts';
 import { entryRentUsd, type EntryHolding } from '../entry-rent.ts';
 import { retrievalUsd } from '../storage-cost.ts';

@@ -1,5 +1,5 @@
 import { dollarRates } from '../charges.ts';
-import { SECONDS_PER_MONTH, type PolicyContext } from '../policy/appraise.ts';
+import { SECONDS_PER_MONTH, type PolicyContext } from '../policy/estimate-value.ts';
 import { ReuseModel } from '../policy/reuse-model.ts';
 import { KEY_RULES, KeyPolicy } from './key-policies.ts';
 import { FastTierRentPolicy, RentPolicy } from './rent-policy.ts';

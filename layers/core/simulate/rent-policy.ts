@@ -1,4 +1,4 @@
-import { appraise, rentOf, savingsOf, type PolicyContext } from '../policy/appraise.ts';
+import { estimateValue, rentOf, savingsOf, type PolicyContext } from '../policy/estimate-value.ts';
 import type { ReplacementPolicy } from './replacement.ts';
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 
@@ -7,7 +7,7 @@ const QUEUE_SHARE = 0.01;
 
 /**
  * The product's policy: it learns by what passes see of entries, ranks by what `savingsOf` says over
- * the rent, and drops what `appraise` finds not worth its rent.
+ * the rent, and drops what `estimateValue` finds not worth its rent.
  */
 export class RentPolicy implements ReplacementPolicy {
   readonly #context: (now: number) => PolicyContext;
@@ -53,7 +53,7 @@ export class RentPolicy implements ReplacementPolicy {
     this.#reviewedAt = now;
     const unpaid: SimulatedEntry[] = [];
     for (const entry of this.#rents.keys()) {
-      const { verdict, rentPerMonth } = appraise(entry, context);
+      const { verdict, rentPerMonth } = estimateValue(entry, context);
       this.#rents.set(entry, rentPerMonth);
       if (verdict === 'rent') unpaid.push(entry);
     }

@@ -267,5 +267,5 @@ function showsTheSame(
   });
 }
 
-/** How often a policy looks at everything: as often as the evictor weighs the cache. */
+/** How often a policy looks at everything: as often as the evictor runs. */
 const REVIEW_EVERY_MILLISECONDS = 24 * 3_600_000;

@@ -1,5 +1,5 @@
 import { dollarRates } from '#core/charges.ts';
-import type { PolicyContext } from '#core/policy/appraise.ts';
+import type { PolicyContext } from '#core/policy/estimate-value.ts';
 import { decayWeight } from '#core/policy/decay.ts';
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';

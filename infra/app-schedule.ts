@@ -16,7 +16,7 @@ export interface HouseScheduleProps {
 const RETRIES = 2;
 
 /** Calls a function at its times, by a role that may do nothing else. */
-export class HouseSchedule extends Construct {
+export class AppSchedule extends Construct {
   constructor(scope: Construct, id: string, props: HouseScheduleProps) {
     super(scope, id);
     const role = new iam.Role(this, 'Role', {

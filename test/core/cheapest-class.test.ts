@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { dollarRates } from '#core/charges.ts';
-import type { PolicyContext } from '#core/policy/appraise.ts';
-import { betterClass } from '#core/policy/better-class.ts';
+import type { PolicyContext } from '#core/policy/estimate-value.ts';
+import { betterClass } from '#core/policy/cheapest-class.ts';
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';
 import { priceBookOf } from '#core/prices.ts';

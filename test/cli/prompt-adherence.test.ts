@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { shownBy } from '#cli/simulate/shown-by-videos.ts';
+import { shownBy } from '#cli/simulate/prompt-adherence.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 
-/** Where it fails after a change of the package: `node bench/shown-by-videos.ts` measures its videos. */
+/** Where it fails after a change of the package: `node bench/prompt-adherence.ts` measures its videos. */
 test('how well videos show their prompts was measured on the shipped package, and on no other', async () => {
   const { manifest } = await loadManifest(DEMO_PACKAGE);
   const [denoiser] = manifest.files.denoiser;

@@ -1,7 +1,7 @@
 import { STORAGE_CLASSES, type StorageClass } from '../storage-class.ts';
 import { entryRentUsd } from '../entry-rent.ts';
 import { deletionUsd, moveUsd, retrievalUsd } from '../storage-cost.ts';
-import { SECONDS_PER_MONTH, type Appraisal, type PolicyContext } from './appraise.ts';
+import { SECONDS_PER_MONTH, type ValueEstimate, type PolicyContext } from './estimate-value.ts';
 import { lastUseOf, type EntryState } from './entry-state.ts';
 
 /**
@@ -14,7 +14,7 @@ import { lastUseOf, type EntryState } from './entry-state.ts';
  */
 export function betterClass(
   entry: EntryState,
-  { rate }: Pick<Appraisal, 'rate'>,
+  { rate }: Pick<ValueEstimate, 'rate'>,
   storedAt: number,
   { now, rates, queriesPerMonth }: PolicyContext,
 ): StorageClass | null {

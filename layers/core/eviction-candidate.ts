@@ -1,7 +1,7 @@
 import type { Entry } from './generation.ts';
 
 /** What decides whether an entry stays: all that a pass over the cache reads of it. */
-export interface WeighedEntry extends Pick<
+export interface EvictionCandidate extends Pick<
   Entry,
   | 'entryId'
   | 'state'
@@ -24,8 +24,8 @@ export interface WeighedEntry extends Pick<
 > {
   /** How many of its parts have a vector, 1..3. */
   vectors: number;
-  /** As `likenessOf` says of its whole vector: entries that differ here are no duplicates. */
-  likeness: string;
+  /** As `signatureOf` says of its whole vector: entries that differ here are no duplicates. */
+  signature: string;
   /** The first 16 digits of its prompt key. */
   prompt: string;
   /** The digits of its compatibility key that tell its package (`packageDigits`). */

@@ -1,5 +1,5 @@
 /** Sum of a measured amount, to a thousandth of its unit: what floating point adds to it is dropped. */
-export function addUp<Element>(
+export function sumRounded<Element>(
   elements: readonly Element[],
   amountOf: (element: Element) => number | undefined,
 ): number {

@@ -21,9 +21,9 @@ import {
   NOW,
   standing,
   standings,
-  weigh,
-  weighing,
-} from './weigh-fixture.ts';
+  evaluate,
+  evictionPass,
+} from './eviction-fixture.ts';
 
 /** Entries of every fate, and what becomes of them without a budget. */
 async function mixedCache(stores: Stores, times = 4): Promise<{ entry: Entry; fate: string }[]> {
@@ -45,7 +45,7 @@ describe('a pass over the cache', () => {
     const cache = memoryCache();
     const made = await mixedCache(cache);
 
-    const { run, rentPerMonthUsd } = await weigh(cache);
+    const { run, rentPerMonthUsd } = await evaluate(cache);
 
     const fates = await standings(
       cache,
@@ -80,10 +80,10 @@ describe('a pass over the cache', () => {
   test('that follows at once changes nothing', async () => {
     const cache = memoryCache();
     await mixedCache(cache);
-    await weigh(cache);
+    await evaluate(cache);
     const before = entryItems(cache);
 
-    const { run } = await weigh(cache);
+    const { run } = await evaluate(cache);
 
     expect(entryItems(cache)).toEqual(before);
     expect(run.verdicts).toEqual({
@@ -95,9 +95,9 @@ describe('a pass over the cache', () => {
   test('over an empty cache is complete, and over one entry too', async () => {
     const cache = memoryCache();
 
-    const empty = await weigh(cache);
+    const empty = await evaluate(cache);
     const only = await add(cache, { ageDays: 120 });
-    const one = await weigh(cache);
+    const one = await evaluate(cache);
 
     expect(empty.run).toMatchObject({ isComplete: true, verdicts: {}, holdings: { entries: 0 } });
     expect(one.run.verdicts).toEqual({ rent: { count: 1, bytes: 100_000_000 } });
@@ -109,10 +109,10 @@ describe('a pass over the cache', () => {
     await mixedCache(cache);
     const before = structuredClone(cache.dynamo.items);
 
-    const { run } = await weigh(cache, {}, { isDryRun: true });
+    const { run } = await evaluate(cache, {}, { isDryRun: true });
 
     expect(cache.dynamo.items).toEqual(before);
-    const done = await weigh(cache);
+    const done = await evaluate(cache);
     expect(run).toMatchObject({
       isDryRun: true,
       isComplete: true,
@@ -139,12 +139,12 @@ describe('a pass over the cache', () => {
           }),
         });
       }
-      await weigh(cache);
+      await evaluate(cache);
       await add(cache, { entryId: 'vid_waiting', ageDays: 36 });
     }
 
-    await weigh(busy, {}, { now: () => NOW + DAY });
-    await weigh(idle, {}, { now: () => NOW + DAY });
+    await evaluate(busy, {}, { now: () => NOW + DAY });
+    await evaluate(idle, {}, { now: () => NOW + DAY });
 
     const waiting = sampleEntry({ entryId: 'vid_waiting' });
     expect([await standing(busy, waiting), await standing(idle, waiting)]).toEqual([
@@ -153,7 +153,7 @@ describe('a pass over the cache', () => {
     ]);
   });
 
-  test('leaves alone what was hit, leased or pinned since it was weighed', async () => {
+  test('leaves alone what was hit, leased or pinned since it was evaluated', async () => {
     const cache = memoryCache();
     const [hit, leased, pinned, left] = await Promise.all(
       idsOfOneSegment(4).map((entryId) => add(cache, { entryId, ageDays: 120 })),
@@ -168,7 +168,7 @@ describe('a pass over the cache', () => {
     };
     const racing = beforeFirst(cache, 'moveEntry', meanwhile);
 
-    const { run } = await weigh(racing);
+    const { run } = await evaluate(racing);
 
     expect(await standings(cache, [hit!, leased!, pinned!, left!])).toEqual([
       'READY',
@@ -189,7 +189,7 @@ describe('a pass over the cache', () => {
     const undated = await add(cache, { createdAt: 'yesterday' });
     const rent = await add(cache, { ageDays: 120 });
 
-    const { run } = await weigh(cache);
+    const { run } = await evaluate(cache);
 
     expect(await standings(cache, [broken, undated, rent])).toEqual(['READY', 'READY', 'rent']);
     expect(run.counts).toMatchObject({ unreadable: 2 });
@@ -206,7 +206,7 @@ describe('a budget', () => {
     const fair = await add(cache, { ageDays: 2 });
 
     // Each costs $0.0021 and little: three fit.
-    const { run, rentPerMonthUsd } = await weigh(cache, { budgetUsd: 0.0068 });
+    const { run, rentPerMonthUsd } = await evaluate(cache, { budgetUsd: 0.0068 });
 
     expect(await standings(cache, [pinned, best, good, fair])).toEqual([
       'READY',
@@ -216,7 +216,7 @@ describe('a budget', () => {
     ]);
     expect(run.verdicts).toMatchObject({ budget: { count: 1, bytes: 100_000_000 } });
     expect(rentPerMonthUsd).toBeLessThanOrEqual(0.0068);
-    const again = await weigh(cache, { budgetUsd: 0.0068 });
+    const again = await evaluate(cache, { budgetUsd: 0.0068 });
     expect(again.run.verdicts).not.toHaveProperty('budget');
   });
 
@@ -224,7 +224,7 @@ describe('a budget', () => {
     const cache = memoryCache();
     for (let index = 0; index < 40; index++) await add(cache);
 
-    const { run, rentPerMonthUsd } = await weigh(cache, { budgetUsd: 0.02 });
+    const { run, rentPerMonthUsd } = await evaluate(cache, { budgetUsd: 0.02 });
 
     expect(rentPerMonthUsd).toBeLessThanOrEqual(0.02);
     expect(rentPerMonthUsd).toBeGreaterThan(0.02 - 0.0022);
@@ -236,7 +236,7 @@ describe('a budget', () => {
     const pinned = await add(cache, { pinnedAt: '2026-03-01T00:00:00.000Z' });
     const good = await add(cache, hits(5, 5));
 
-    await weigh(cache, { budgetUsd: 0 });
+    await evaluate(cache, { budgetUsd: 0 });
 
     expect(await standings(cache, [pinned, good])).toEqual(['READY', 'budget']);
   });
@@ -256,7 +256,7 @@ describe('duplicates', () => {
       await add(cache, { vectors, tenant: 'other' }),
     ];
 
-    const { run } = await weigh(cache);
+    const { run } = await evaluate(cache);
 
     expect(await standings(cache, [worse, best, hit, different, stranger])).toEqual([
       'duplicate',
@@ -279,7 +279,7 @@ describe('duplicates', () => {
     const others = [];
     for (let index = 0; index < 12; index++) others.push(await add(cache, { promptKey }));
 
-    const { run } = await weigh(cache);
+    const { run } = await evaluate(cache);
 
     expect(run.verdicts).toMatchObject({ keep: { count: 9 }, duplicate: { count: 4 } });
     expect(await standing(cache, hit)).toBe('READY');
@@ -299,7 +299,7 @@ describe('models and storage classes', () => {
     const guidedKey = requestCompatibilityKey(mine, { guidanceScale: 5 });
     const guided = await add(cache, { compatibilityKey: guidedKey });
 
-    await weigh(cache, { onlyCompatibilityKey: mine });
+    await evaluate(cache, { onlyCompatibilityKey: mine });
 
     expect(await standings(cache, [served, old, pinned, guided])).toEqual([
       'READY',
@@ -318,8 +318,8 @@ describe('models and storage classes', () => {
     const lost = await add(cache, { ageDays: 150, ...patient });
     await cache.objects.delete(lost.latentKey);
 
-    const { run } = await weigh(cache, { movesStorageClasses: true });
-    const again = await weigh(cache, { movesStorageClasses: true });
+    const { run } = await evaluate(cache, { movesStorageClasses: true });
+    const again = await evaluate(cache, { movesStorageClasses: true });
 
     expect((await cache.objects.head(waiting.latentKey))?.storageClass).toBe('GLACIER_IR');
     expect(await cache.table.getEntry(waiting.entryId)).toMatchObject({
@@ -343,13 +343,13 @@ describe('a pass that does not come to its end', () => {
 
     const calls: boolean[] = [];
     for (;;) {
-      const { run } = await weigh(cache, settings, { pageSize: 1, deadline: 0 });
+      const { run } = await evaluate(cache, settings, { pageSize: 1, deadline: 0 });
       calls.push(run.isComplete);
       if (run.isComplete) break;
     }
-    const { run } = await weigh(inOneGo, settings);
+    const { run } = await evaluate(inOneGo, settings);
 
-    // Two phases have a page for each entry, the third for those that stay; ids decide how many segments are empty.
+    // Two phases have a page for each entry, the third for those that keep; ids decide how many segments are empty.
     expect(calls.length).toBeGreaterThan(2 * made.length);
     expect(entryItems(cache)).toEqual(entryItems(inOneGo));
     const [recorded] = await cache.retention.listRuns('2026-07-01');
@@ -364,11 +364,11 @@ describe('a pass that does not come to its end', () => {
   test('is taken up where it was, and begins anew when that is too long ago', async () => {
     const cache = memoryCache();
     await mixedCache(cache);
-    const { run: first } = await weigh(cache, {}, { pageSize: 1, deadline: 0 });
+    const { run: first } = await evaluate(cache, {}, { pageSize: 1, deadline: 0 });
 
-    const { run: second } = await weigh(cache, {}, { pageSize: 1, deadline: 0 });
+    const { run: second } = await evaluate(cache, {}, { pageSize: 1, deadline: 0 });
     const later = () => NOW + 2 * DAY;
-    const { run: third } = await weigh(cache, {}, { now: later });
+    const { run: third } = await evaluate(cache, {}, { now: later });
 
     expect(second).toMatchObject({ runId: first.runId, startedAt: first.startedAt });
     expect(third.runId).not.toBe(first.runId);
@@ -379,7 +379,7 @@ describe('a pass that does not come to its end', () => {
     const cache = memoryCache();
     await mixedCache(cache);
 
-    const { run } = await weigh(cache, {}, { pageSize: 1, signal: AbortSignal.abort() });
+    const { run } = await evaluate(cache, {}, { pageSize: 1, signal: AbortSignal.abort() });
 
     expect(run.isComplete).toBe(false);
   });
@@ -392,16 +392,16 @@ describe('a pass that does not come to its end', () => {
       const settings = { budgetUsd: 0.005 };
       const options = { pageSize: 1, pagesPerCheckpoint: 1 };
       const whole = memoryCache(template.dynamo.fork());
-      await weigh(whole, settings, options);
+      await evaluate(whole, settings, options);
       const expected = entryItems(whole);
 
       for (let call = 1; ; call++) {
         const cache = memoryCache(template.dynamo.fork());
         const isDone = await survives(
-          weighing(killedAt(cache, call, when), settings, { ...options, holder: 'killed' }),
+          evictionPass(killedAt(cache, call, when), settings, { ...options, holder: 'killed' }),
         );
 
-        await weigh(cache, settings, { ...options, holder: 'killed' });
+        await evaluate(cache, settings, { ...options, holder: 'killed' });
 
         expect(entryItems(cache)).toEqual(expected);
         const runs = await cache.retention.listRuns('2026-07-01');
@@ -420,27 +420,27 @@ describe('a pass that does not come to its end', () => {
   test('of two at once one works; a turn that nobody gave back ends by itself', async () => {
     const cache = memoryCache();
     await mixedCache(cache);
-    await cache.retention.takeTurn('somebody', NOW, NOW + 60_000);
+    await cache.retention.acquireLease('somebody', NOW, NOW + 60_000);
 
-    const during = await weighing(cache);
-    const after = await weighing(cache, {}, { now: () => NOW + 60_001 });
-    const both = await Promise.all([weighing(cache), weighing(cache)]);
+    const during = await evictionPass(cache);
+    const after = await evictionPass(cache, {}, { now: () => NOW + 60_001 });
+    const both = await Promise.all([evictionPass(cache), evictionPass(cache)]);
 
     expect(during).toEqual({ outcome: 'busy' });
-    expect(after.outcome).toBe('weighed');
-    expect(both.map(({ outcome }) => outcome).sort()).toEqual(['busy', 'weighed']);
+    expect(after.outcome).toBe('completed');
+    expect(both.map(({ outcome }) => outcome).sort()).toEqual(['busy', 'completed']);
   });
 
   test('whose turn another one took writes nothing down any more', async () => {
     const cache = memoryCache();
     await mixedCache(cache);
-    const slow = beforeFirst(cache, 'weighEntries', async () => {
-      await cache.retention.endTurn('slow');
-      await weigh(cache, {}, { holder: 'fast' });
-      await cache.retention.takeTurn('fast', NOW, NOW + 60_000);
+    const slow = beforeFirst(cache, 'listCandidates', async () => {
+      await cache.retention.releaseLease('slow');
+      await evaluate(cache, {}, { holder: 'fast' });
+      await cache.retention.acquireLease('fast', NOW, NOW + 60_000);
     });
 
-    const late = weighing(slow, {}, { holder: 'slow' });
+    const late = evictionPass(slow, {}, { holder: 'slow' });
 
     await expect(late).rejects.toMatchObject({ code: 'condition_failed' });
     expect(await cache.retention.listRuns('2026-07-01')).toHaveLength(1);
@@ -455,12 +455,12 @@ describe('when the cache is weighed', () => {
     for (let index = 0; index < 20; index++) await add(cache, { latentBytes: 10_000_000_000 });
 
     const outcomes = [];
-    for (const days of [0, 0.5, 1, 1.04]) outcomes.push(await weighing(cache, {}, at(days)));
+    for (const days of [0, 0.5, 1, 1.04]) outcomes.push(await evictionPass(cache, {}, at(days)));
 
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
-      'weighed',
+      'completed',
       'not-due',
-      'weighed',
+      'completed',
       'not-due',
     ]);
     expect(outcomes[1]).toEqual({
@@ -474,22 +474,22 @@ describe('when the cache is weighed', () => {
     await add(cache, { latentBytes: 1000 });
 
     const outcomes = [];
-    for (const days of [0, 1, 29, 30]) outcomes.push(await weighing(cache, {}, at(days)));
+    for (const days of [0, 1, 29, 30]) outcomes.push(await evictionPass(cache, {}, at(days)));
 
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
-      'weighed',
+      'completed',
       'not-due',
       'not-due',
-      'weighed',
+      'completed',
     ]);
   });
 
   test('at once where a pass was begun', async () => {
     const cache = memoryCache();
     await mixedCache(cache);
-    await weigh(cache, {}, { pageSize: 1, deadline: 0 });
+    await evaluate(cache, {}, { pageSize: 1, deadline: 0 });
 
-    expect(await weighing(cache, {}, at(0.01))).toMatchObject({ run: { isComplete: true } });
+    expect(await evictionPass(cache, {}, at(0.01))).toMatchObject({ run: { isComplete: true } });
   });
 });
 
@@ -500,7 +500,7 @@ describe('on the embedded cloud’s table', () => {
   });
   afterAll(() => server.close());
 
-  test('what was weighed leaves the vector index, and after the grace period its latent goes', async () => {
+  test('an evicted entry leaves the vector index, and after the grace period its latent goes', async () => {
     const cache: Stores = {
       table: server.table,
       retention: new DynamoRetentionTable(server.connection),
@@ -515,9 +515,9 @@ describe('on the embedded cloud’s table', () => {
     const listed = new Set(await collect(cache.vectors.list()));
     const second = await evict(cache, SETTINGS, { ...options, now: () => NOW + 3_600_000 });
 
-    expect(first.weighing).toMatchObject({ run: { verdicts: { rent: { count: 6 } } } });
-    expect(first.finishing).toMatchObject({ waiting: 6, buried: 0 });
-    expect(second.finishing).toMatchObject({ waiting: 0, buried: 6 });
+    expect(first.evictionPass).toMatchObject({ run: { verdicts: { rent: { count: 6 } } } });
+    expect(first.finishing).toMatchObject({ waiting: 6, latentsDeleted: 0 });
+    expect(second.finishing).toMatchObject({ waiting: 0, latentsDeleted: 6 });
     for (const { entryId, latentKey } of leaving) {
       expect(listed).not.toContain(entryId);
       expect(await cache.objects.head(latentKey)).toBeNull();
@@ -542,7 +542,7 @@ function readyItems(cache: Parameters<typeof entryItems>[0]): number {
 /** The stores on which something happens right before the first call of one of the table's methods. */
 function beforeFirst(
   stores: Stores,
-  method: 'moveEntry' | 'weighEntries',
+  method: 'moveEntry' | 'listCandidates',
   happen: () => Promise<void>,
 ): Stores {
   let happened: Promise<void> | undefined;

@@ -53,7 +53,7 @@ export function isBundled(scope: Construct): boolean {
 }
 
 /** A group of logs as every one of ours is. */
-export function houseLogGroup(scope: Construct, id: string): logs.LogGroup {
+export function appLogGroup(scope: Construct, id: string): logs.LogGroup {
   return new logs.LogGroup(scope, id, {
     retention: settingsOf(scope).logRetentionDays as logs.RetentionDays,
     removalPolicy: RemovalPolicy.DESTROY,
@@ -64,12 +64,12 @@ export function houseLogGroup(scope: Construct, id: string): logs.LogGroup {
  * A Lambda function as every one of ours is: runtime, memory, logs, traces and code are decided
  * here. Its role may write its own logs and nothing else until it is allowed to.
  */
-export class HouseFunction extends lambda.Function {
+export class AppFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: HouseFunctionProps) {
     const bundle = isBundled(scope) ? bundleHandler(props.folder) : null;
     const { telemetryLayerArn } = settingsOf(scope);
     const isTraced = telemetryLayerArn !== null;
-    const logGroup = houseLogGroup(scope, `${id}Logs`);
+    const logGroup = appLogGroup(scope, `${id}Logs`);
     const role = new iam.Role(scope, `${id}Role`, {
       description: props.description,
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),

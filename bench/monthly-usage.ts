@@ -1,4 +1,4 @@
-import { HOURS_PER_MONTH, type StandingUse } from '#core/idle-cost.ts';
+import { HOURS_PER_MONTH, type MonthlyUsage } from '#core/idle-cost.ts';
 
 /** A template of CloudFormation, as far as it is looked at. */
 export interface Template {
@@ -112,9 +112,9 @@ const CALLS_OF: Readonly<
 export function standingUse(
   templates: readonly Template[],
   assumptions: StandingAssumptions = ASSUMPTIONS,
-): StandingUse[] {
+): MonthlyUsage[] {
   const resources = templates.flatMap((template) => Object.entries(template.Resources ?? {}));
-  const uses: StandingUse[] = [];
+  const uses: MonthlyUsage[] = [];
   let alarmMetrics = 0;
   let dashboards = 0;
   let polledQueues = 0;
@@ -127,7 +127,7 @@ export function standingUse(
       uses.push(...scheduled(id, resource, resources, assumptions));
     } else if (type !== FUNCTION && !FREE_TYPES.has(type) && !isGatewayEndpoint(resource)) {
       throw new Error(
-        `nobody has said what ${id} of type ${type} costs while idle: bench/standing-use.ts`,
+        `nobody has said what ${id} of type ${type} costs while idle: bench/monthly-usage.ts`,
       );
     }
   }
@@ -186,7 +186,7 @@ function scheduled(
   { Type: type, Properties: properties = {} }: Resource,
   resources: readonly [string, Resource][],
   { secondsPerCall, logBytesPerCall }: StandingAssumptions,
-): StandingUse[] {
+): MonthlyUsage[] {
   const expression = properties['ScheduleExpression'];
   // A rule on events that do not happen.
   if (typeof expression !== 'string') return [];
@@ -211,7 +211,7 @@ function scheduled(
     },
     ...Object.entries(CALLS_OF[name]!).map(([priceId, each]) => ({
       what,
-      priceId: priceId as StandingUse['priceId'],
+      priceId: priceId as MonthlyUsage['priceId'],
       quantity: calls * each,
     })),
     {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { areEquallyGood, likenessOf } from '#core/likeness.ts';
+import { areEquallyGood, signatureOf } from '#core/signature.ts';
 import { EQUALLY_GOOD_MARGIN } from '#core/plan.ts';
 import { createRandomSource } from '#core/random.ts';
 
@@ -27,9 +27,9 @@ describe('likenessOf', () => {
     const seen = new Set<string>();
     for (let seed = 0; seed < 300; seed++) {
       const vector = randomUnit(seed);
-      const likeness = likenessOf(partition, vector);
-      seen.add(likeness);
-      if (likenessOf(partition, near(vector, EQUALLY_GOOD_MARGIN, 1000 + seed)) === likeness)
+      const signature = signatureOf(partition, vector);
+      seen.add(signature);
+      if (signatureOf(partition, near(vector, EQUALLY_GOOD_MARGIN, 1000 + seed)) === signature)
         same++;
     }
 
@@ -42,14 +42,14 @@ describe('likenessOf', () => {
     const shared = { ...partition, scope: 'shared' } as const;
 
     const likenesses = [
-      likenessOf(partition, vector),
-      likenessOf({ ...partition, tenant: 'other' }, vector),
-      likenessOf({ ...partition, compatibilityKey: 'other' }, vector),
-      likenessOf(shared, vector),
+      signatureOf(partition, vector),
+      signatureOf({ ...partition, tenant: 'other' }, vector),
+      signatureOf({ ...partition, compatibilityKey: 'other' }, vector),
+      signatureOf(shared, vector),
     ];
 
     expect(new Set(likenesses).size).toBe(4);
-    expect(likenessOf({ ...shared, tenant: 'other' }, vector)).toBe(likenesses[3]);
+    expect(signatureOf({ ...shared, tenant: 'other' }, vector)).toBe(likenesses[3]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS } from '#core/policy/decay.ts';
-import { SECONDS_PER_MONTH } from '#core/policy/appraise.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import { SECONDS_PER_MONTH } from '#core/policy/estimate-value.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 
 /** Models whose speed is kept apart; those of further ones are taken together. */
 const MOST_MODELS = 64;
@@ -9,7 +9,7 @@ const MOST_MODELS = 64;
 const ASSUMED_SECONDS_PER_EVALUATION = 1;
 
 /** As it is stored. */
-export interface CensusRecord {
+export interface CacheStatsRecord {
   entries: number;
   vectors: number;
   /** Sum over the vector queries that were made for new entries, each `decayWeight` of its time. */
@@ -20,7 +20,7 @@ export interface CensusRecord {
   speeds: [string, number, number][];
 }
 
-export const NO_CENSUS: CensusRecord = {
+export const NO_CACHE_STATS: CacheStatsRecord = {
   entries: 0,
   vectors: 0,
   queries: 0,
@@ -29,14 +29,14 @@ export const NO_CENSUS: CensusRecord = {
 };
 
 /** What all entries together say: how many vectors are searched, how often, and how fast models are. */
-export class Census {
+export class CacheStats {
   #entries = 0;
   #vectors = 0;
   #queries: number;
   #firstAt: number | null;
   readonly #speeds: Map<string, { seconds: number; evaluations: number }>;
 
-  constructor({ entries, vectors, queries, firstAt, speeds }: CensusRecord = NO_CENSUS) {
+  constructor({ entries, vectors, queries, firstAt, speeds }: CacheStatsRecord = NO_CACHE_STATS) {
     this.#entries = entries;
     this.#vectors = vectors;
     this.#queries = queries;
@@ -46,9 +46,9 @@ export class Census {
     );
   }
 
-  /** The next census counts entries anew and goes on with the queries. */
-  static after(last: CensusRecord): Census {
-    return new Census({ ...NO_CENSUS, queries: last.queries, firstAt: last.firstAt });
+  /** The next cacheStats counts entries anew and goes on with the queries. */
+  static after(last: CacheStatsRecord): CacheStats {
+    return new CacheStats({ ...NO_CACHE_STATS, queries: last.queries, firstAt: last.firstAt });
   }
 
   /**
@@ -56,9 +56,9 @@ export class Census {
    * leaves an entry with about as many vectors: new entries tell how many queries there were. Those
    * of requests that store nothing are not known.
    *
-   * @param since epoch milliseconds; entries from before were counted by an earlier census
+   * @param since epoch milliseconds; entries from before were counted by an earlier cacheStats
    */
-  add(entry: WeighedEntry, createdAt: number, since: number, until: number): void {
+  add(entry: EvictionCandidate, createdAt: number, since: number, until: number): void {
     this.#entries++;
     this.#vectors += entry.vectors;
     this.#firstAt = Math.min(this.#firstAt ?? Infinity, createdAt);
@@ -99,7 +99,7 @@ export class Census {
     return ASSUMED_SECONDS_PER_EVALUATION;
   }
 
-  toJSON(): CensusRecord {
+  toJSON(): CacheStatsRecord {
     return {
       entries: this.#entries,
       vectors: this.#vectors,

@@ -13,7 +13,7 @@ import {
 } from './entry-state.ts';
 import type { ReuseModel } from './reuse-model.ts';
 
-/** What entries are appraised by, the same for all of a pass. */
+/** What entries are estimated by, the same for all of a pass. */
 export interface PolicyContext {
   /** Epoch milliseconds. */
   now: number;
@@ -43,7 +43,7 @@ export interface Savings {
 }
 
 /** The numbers behind a verdict. */
-export interface Appraisal extends Savings {
+export interface ValueEstimate extends Savings {
   verdict: Extract<Verdict, 'keep' | 'pinned' | 'rent'>;
   /** Dollars a month, itemised. */
   rent: EntryRent<number>;
@@ -62,7 +62,7 @@ export const SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600;
  *
  * @throws InvalidInputError naming what cannot be.
  */
-export function appraise(entry: EntryState, context: PolicyContext): Appraisal {
+export function estimateValue(entry: EntryState, context: PolicyContext): ValueEstimate {
   refuseImpossibleEntry(entry);
   refuseNegative('dollarsPerGpuSecond', context.dollarsPerGpuSecond);
   refuseNegative('queriesPerMonth', context.queriesPerMonth);

@@ -3,7 +3,7 @@ import { dollarRates, type DollarRates } from '#core/charges.ts';
 import { dayOf } from '#core/day.ts';
 import { bookOn } from '#core/prices.ts';
 import type { RetentionRun } from '#core/retention-run.ts';
-import type { WeighedEntry } from '#core/weighed-entry.ts';
+import type { EvictionCandidate } from '#core/eviction-candidate.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
@@ -17,16 +17,16 @@ import { pagesFrom } from './pages.ts';
 import { BEGINNING, readState, type EvictState, type Phase } from './pass-state.ts';
 import { Pass } from './pass.ts';
 
-export interface WeighStores {
-  table: Pick<Table, 'weighEntries' | 'getEntry' | 'moveEntry' | 'setStorageClass'>;
+export interface EvictionStores {
+  table: Pick<Table, 'listCandidates' | 'getEntry' | 'moveEntry' | 'setStorageClass'>;
   objects: Pick<ObjectStore, 'setStorageClass'>;
   retention: RetentionTable;
 }
 
-export interface WeighOptions {
+export interface EvictionPassOptions {
   /** Look and say what would be done, change nothing. */
   isDryRun?: boolean;
-  /** Weighs now, due or not. */
+  /** Runs now, due or not. */
   isForced?: boolean;
   /** Epoch milliseconds after which nothing new is begun. */
   deadline?: number;
@@ -42,13 +42,13 @@ export interface WeighOptions {
   pagesPerCheckpoint?: number;
 }
 
-export type Weighing =
+export type EvictionPassResult =
   /** The next pass is due then, ISO 8601. */
   | { outcome: 'not-due'; nextAt: string }
   /** Another pass is at work. */
   | { outcome: 'busy' }
   /** `run.isComplete` is false when the deadline came first: the next call goes on. */
-  | { outcome: 'weighed'; run: RetentionRun; rentPerMonthUsd: number };
+  | { outcome: 'completed'; run: RetentionRun; rentPerMonthUsd: number };
 
 /** A pass that is not heard of for so long is dead: two checkpoints are seconds apart. */
 const TURN_MILLISECONDS = 10 * 60_000;
@@ -56,7 +56,7 @@ const TURN_MILLISECONDS = 10 * 60_000;
 const PAGES_PER_CHECKPOINT = 16;
 
 /**
- * Weighs every entry against its rent, and lets go of those that do not pay:
+ * Compares every entry's expected savings with its rent, and evicts those that save less:
  *
  *     measure ─► (rank) ─► decide ─► merge
  *
@@ -67,13 +67,13 @@ const PAGES_PER_CHECKPOINT = 16;
  * grows with the entries; memory holds two pages, the model, and one share of duplicate groups.
  *
  * One pass works at a time, by a turn that ends by itself. One whose turn has ended cannot write down
- * its progress, and its moves are harmless: each holds only while the entry is as it was weighed.
+ * its progress, and its moves are harmless: each holds only while the entry is as it was evaluated.
  */
-export async function weighCache(
-  stores: WeighStores,
+export async function runEvictionPass(
+  stores: EvictionStores,
   settings: EvictSettings,
-  options: WeighOptions = {},
-): Promise<Weighing> {
+  options: EvictionPassOptions = {},
+): Promise<EvictionPassResult> {
   const { isDryRun = false, isForced = false, now = Date.now, holder = randomUUID() } = options;
   const { retention } = stores;
   const day = dayOf(new Date(now()).toISOString());
@@ -84,22 +84,22 @@ export async function weighCache(
     return { outcome: 'not-due', nextAt: new Date(nextAt).toISOString() };
   }
   if (isDryRun) return new Turn(stores, settings, options, { ...before, pass: null }, null).work();
-  if (!(await retention.takeTurn(holder, now(), now() + TURN_MILLISECONDS))) {
+  if (!(await retention.acquireLease(holder, now(), now() + TURN_MILLISECONDS))) {
     return { outcome: 'busy' };
   }
   try {
     const state = readState(await retention.getState());
     return await new Turn(stores, settings, options, state, holder).work();
   } finally {
-    await retention.endTurn(holder);
+    await retention.releaseLease(holder);
   }
 }
 
 /** One call's work on a pass: from where it is to its end, or to the deadline. */
 class Turn {
-  readonly #stores: WeighStores;
+  readonly #stores: EvictionStores;
   readonly #settings: EvictSettings;
-  readonly #options: WeighOptions;
+  readonly #options: EvictionPassOptions;
   readonly #state: EvictState;
   /** Null in a dry run, which writes nothing. */
   readonly #holder: string | null;
@@ -110,9 +110,9 @@ class Turn {
   readonly #secondsBefore: number;
 
   constructor(
-    stores: WeighStores,
+    stores: EvictionStores,
     settings: EvictSettings,
-    options: WeighOptions,
+    options: EvictionPassOptions,
     state: EvictState,
     holder: string | null,
   ) {
@@ -129,7 +129,7 @@ class Turn {
     this.#rates = dollarRates(bookOn(settings.book, day));
   }
 
-  async work(): Promise<Weighing> {
+  async work(): Promise<EvictionPassResult> {
     const pass = this.#pass;
     if (pass.phase === 'measure') {
       const isThrough = await this.#stream((entries) => measure(entries, pass, this.#settings));
@@ -147,7 +147,7 @@ class Turn {
       pass.cutOff = pass.densities!.cutOff(this.#settings.budgetUsd ?? Infinity);
       await this.#enter('decide');
     }
-    const groups = new DuplicateGroups(pass.census.entries, this.#state.round);
+    const groups = new DuplicateGroups(pass.cacheStats.entries, this.#state.round);
     const decider = new Decider({
       stores: this.#stores,
       settings: this.#settings,
@@ -167,7 +167,7 @@ class Turn {
   }
 
   /** True when it came to the end of the last segment. */
-  async #stream(each: (entries: WeighedEntry[]) => void | Promise<void>): Promise<boolean> {
+  async #stream(each: (entries: EvictionCandidate[]) => void | Promise<void>): Promise<boolean> {
     const { pageSize, pagesPerCheckpoint = PAGES_PER_CHECKPOINT } = this.#options;
     const pass = this.#pass;
     let pages = 0;
@@ -199,31 +199,32 @@ class Turn {
     return this.#pass.toJSON();
   }
 
-  async #unfinished(): Promise<Weighing> {
+  async #unfinished(): Promise<EvictionPassResult> {
     await this.#save();
-    return this.#weighed(false);
+    return this.#evaluated(false);
   }
 
   /** The record first: until the state says that the pass has ended, ending it again writes the same. */
-  async #finish(): Promise<Weighing> {
-    const weighed = this.#weighed(true);
-    if (this.#holder !== null) await this.#stores.retention.putRun(weighed.run);
+  async #finish(): Promise<EvictionPassResult> {
+    const evaluated = this.#evaluated(true);
+    if (this.#holder !== null) await this.#stores.retention.putRun(evaluated.run);
     const pass = this.#record();
-    const { model, census, startedAt, seconds, rentPerMonthUsd, holdings, cutOff } = pass;
+    const { model, cacheStats, startedAt, seconds, rentPerMonthUsd, holdings, cutOff } = pass;
     const { entries } = holdings;
     const phases = this.#settings.budgetUsd === null ? 2 : 3;
     await this.#save({
       ...this.#state,
       model,
       round: this.#state.round + 1,
-      last: { startedAt, seconds, census, rentPerMonthUsd, entries, phases, cutOff },
+      last: { startedAt, seconds, cacheStats, rentPerMonthUsd, entries, phases, cutOff },
       pass: null,
     });
-    return weighed;
+    return evaluated;
   }
 
-  #weighed(isComplete: boolean): Extract<Weighing, { outcome: 'weighed' }> {
-    const { runId, startedAt, verdicts, holdings, counts, census, rentPerMonthUsd } = this.#pass;
+  #evaluated(isComplete: boolean): Extract<EvictionPassResult, { outcome: 'completed' }> {
+    const { runId, startedAt, verdicts, holdings, counts, cacheStats, rentPerMonthUsd } =
+      this.#pass;
     const run: RetentionRun = {
       runId,
       kind: 'evict',
@@ -235,11 +236,11 @@ class Turn {
       verdicts,
       counts: {
         ...counts,
-        vectors: census.vectors,
-        queriesPerMonth: Math.round(census.queriesPerMonth(startedAt)),
+        vectors: cacheStats.vectors,
+        queriesPerMonth: Math.round(cacheStats.queriesPerMonth(startedAt)),
       },
     };
-    return { outcome: 'weighed', run, rentPerMonthUsd };
+    return { outcome: 'completed', run, rentPerMonthUsd };
   }
 
   #hasTime(): boolean {

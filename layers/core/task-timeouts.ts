@@ -1,7 +1,7 @@
 import type { Pool } from './generation.ts';
 
 /** How long a request may wait for a worker and be worked on. */
-export interface Patience {
+export interface TaskTimeouts {
   /**
    * In all, waiting included. Far longer than any wait that a request is taken in for: who waits in a
    * queue that moves is not given up. Donors are leased for as long; whoever ends sooner gives them
@@ -20,7 +20,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** Somebody waits for an interactive video; a backfill may queue the work of days at once. */
-export const PATIENCE: Readonly<Record<Pool, Patience>> = {
+export const TASK_TIMEOUTS: Readonly<Record<Pool, TaskTimeouts>> = {
   interactive: { totalSeconds: DAY, withoutWorkerSeconds: 30 * MINUTE },
   backfill: { totalSeconds: 7 * DAY, withoutWorkerSeconds: DAY },
 };
@@ -29,10 +29,10 @@ export const PATIENCE: Readonly<Record<Pool, Patience>> = {
  * What is expected to wait longer for its worker is not taken in: whoever asks can come back when
  * there is room. A backfill waits without anybody in front of it.
  */
-export const LONGEST_EXPECTED_WAIT_SECONDS = HOUR;
+export const MAX_EXPECTED_WAIT_SECONDS = HOUR;
 
 /** That a backfill may take: weeks of a few workers. */
-export const LONGEST_BACKFILL_SECONDS = 30 * DAY;
+export const MAX_BACKFILL_SECONDS = 30 * DAY;
 
 /** Between two looks of the `fleet` function at queues and machines. */
 export const FLEET_LOOK_SECONDS = MINUTE;

@@ -33,9 +33,9 @@ interface Answer {
  * are not answered at once.
  *
  * @example
- * await using answering = await answerCalls('.flexcache', { evict: (input) => evict(input) });
+ * await using answering = await serveCalls('.flexcache', { evict: (input) => evict(input) });
  */
-export async function answerCalls(
+export async function serveCalls(
   stateDirectory: string,
   calls: HolderCalls,
 ): Promise<AsyncDisposable> {
@@ -78,7 +78,7 @@ export async function answerCalls(
  *
  * @throws FlexCacheError what the call has thrown there; `cancelled` when the holder ended meanwhile.
  */
-export async function callHolder(
+export async function callOwner(
   stateDirectory: string,
   name: string,
   input: object,

@@ -4,7 +4,7 @@ import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 
 /** What functions are told that weigh entries, beside the storage class. */
-export function weighingVariables(scope: Construct): Record<string, string> {
+export function evictionVariables(scope: Construct): Record<string, string> {
   const settings = settingsOf(scope);
   const { cacheBudgetUsd, moveStorageClasses, evictOtherModels } = settings;
   return {

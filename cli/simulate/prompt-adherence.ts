@@ -21,7 +21,7 @@ const MEASURED_KEY = '8bf149f3b3055a4b';
 
 /**
  * Cosines of 60 videos' vectors with those of their own prompts: whole, object, background. Full
- * generations of every fifth request of a made-up trace's beginning (`node bench/shown-by-videos.ts`). On
+ * generations of every fifth request of a made-up trace's beginning (`node bench/prompt-adherence.ts`). On
  * an earlier denoiser of the package, whose means were the same to 0.02, of the 3,540 pairs of one's prompt
  * and another's video the cosine of the prompts times these agreed with the thresholds of the manifest in
  * all for whole and object, and in 99.5 % for background.

@@ -3,7 +3,7 @@ import { ObjectMissingError } from '#core/errors.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 
 /** Objects that somebody else put into the store, without our checksum: users' files, results of a map. */
-export interface ForeignObjects {
+export interface ExternalObjects {
   /** @throws ObjectMissingError */
   read(key: string): AsyncIterable<Uint8Array>;
 }
@@ -14,7 +14,7 @@ export interface ForeignObjects {
  * @example
  * for await (const piece of new S3ForeignObjects({ bucket }).read('uploads/prompts.txt')) take(piece);
  */
-export class S3ForeignObjects implements ForeignObjects {
+export class S3ForeignObjects implements ExternalObjects {
   readonly #bucket: string;
   readonly #client: S3Client;
 
@@ -39,7 +39,7 @@ export class S3ForeignObjects implements ForeignObjects {
 }
 
 /** The whole of such an object as text. */
-export async function readText(objects: ForeignObjects, key: string): Promise<string> {
+export async function readText(objects: ExternalObjects, key: string): Promise<string> {
   const pieces: Uint8Array[] = [];
   for await (const piece of objects.read(key)) pieces.push(piece);
   return Buffer.concat(pieces).toString('utf8');

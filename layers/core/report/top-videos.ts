@@ -1,7 +1,7 @@
 import type { VideoLine } from './video-line.ts';
 
 /** The videos that cost most, machines that waited for them included; no more than these are in memory. */
-export class Dearest {
+export class TopVideos {
   readonly #most: number;
   #lines: VideoLine[] = [];
 
@@ -14,7 +14,7 @@ export class Dearest {
     if (this.#lines.length >= 2 * this.#most) this.#lines = this.sorted();
   }
 
-  /** Dearest first; of equal ones the earlier. */
+  /** TopVideos first; of equal ones the earlier. */
   sorted(): VideoLine[] {
     return this.#lines
       .toSorted((one, other) =>

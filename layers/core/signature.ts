@@ -17,7 +17,7 @@ const planesByDimensions = new Map<number, readonly Float64Array[]>();
  *
  * @returns 16 hexadecimal digits
  */
-export function likenessOf(partition: CachePartition, vector: readonly number[]): string {
+export function signatureOf(partition: CachePartition, vector: readonly number[]): string {
   const { compatibilityKey, scope, tenant } = partition;
   const sides = planesOf(vector.length).map((plane) => (sideOf(plane, vector) ? '1' : '0'));
   const fields = [compatibilityKey, scope, scope === 'tenant' ? tenant : '', sides.join('')];

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
-import { appraise, SECONDS_PER_MONTH, type PolicyContext } from '#core/policy/appraise.ts';
+import {
+  estimateValue,
+  SECONDS_PER_MONTH,
+  type PolicyContext,
+} from '#core/policy/estimate-value.ts';
 import type { EntryState } from '#core/policy/entry-state.ts';
 import { ReuseModel } from '#core/policy/reuse-model.ts';
 import { reuseClassOf } from '#core/policy/entry-state.ts';
@@ -38,7 +42,7 @@ const models = fc.array(fc.tuple(entries, entries), { maxLength: 10 }).map((seen
 describe('appraise', () => {
   it('keeps what nothing is known of for exactly its break-even time', () => {
     const context = policyContext();
-    const young = appraise(entryState(), context);
+    const young = estimateValue(entryState(), context);
     const createdAt = NOW - Math.floor(young.breakEvenSeconds) * 1000;
 
     expect(young.margin).toBe(12);
@@ -47,19 +51,23 @@ describe('appraise', () => {
       (young.dollarsPerHit / young.rentPerMonth) * SECONDS_PER_MONTH,
       3,
     );
-    expect(appraise(entryState({ createdAt: createdAt + 1000 }), context).verdict).toBe('keep');
-    expect(appraise(entryState({ createdAt: createdAt - 1000 }), context).verdict).toBe('rent');
+    expect(estimateValue(entryState({ createdAt: createdAt + 1000 }), context).verdict).toBe(
+      'keep',
+    );
+    expect(estimateValue(entryState({ createdAt: createdAt - 1000 }), context).verdict).toBe(
+      'rent',
+    );
   });
 
   it('believes what it has seen over the break-even rule', () => {
     const model = new ReuseModel(NOW);
     const waiting = entryState({ createdAt: NOW - 20 * DAY });
-    const before = appraise(waiting, policyContext({ model })).rate;
+    const before = estimateValue(waiting, policyContext({ model })).rate;
     const old = entryState({ createdAt: NOW - 4 * 365 * DAY });
     for (let seen = 0; seen < 100; seen++) model.observe(old, old.createdAt, NOW);
-    const unhit = appraise(waiting, policyContext({ model })).rate;
+    const unhit = estimateValue(waiting, policyContext({ model })).rate;
     for (let seen = 0; seen < 100; seen++) model.addHit(reuseClassOf(waiting), 20 * 86_400, 5);
-    const hit = appraise(waiting, policyContext({ model }));
+    const hit = estimateValue(waiting, policyContext({ model }));
 
     expect(unhit).toBeLessThan(before / 10);
     expect(hit.rate).toBeGreaterThan(unhit * 50);
@@ -77,8 +85,8 @@ describe('appraise', () => {
           const context = policyContext({ model });
           const better = { ...entry, decayedCredit: entry.decayedCredit * more };
 
-          expect(appraise(better, context).valuePerMonth).toBeGreaterThanOrEqual(
-            appraise(entry, context).valuePerMonth,
+          expect(estimateValue(better, context).valuePerMonth).toBeGreaterThanOrEqual(
+            estimateValue(entry, context).valuePerMonth,
           );
         },
       ),
@@ -91,8 +99,8 @@ describe('appraise', () => {
         const context = policyContext({ model });
         const larger = { ...entry, latentBytes: entry.latentBytes + more };
 
-        expect(appraise(larger, context).density).toBeLessThanOrEqual(
-          appraise(entry, context).density,
+        expect(estimateValue(larger, context).density).toBeLessThanOrEqual(
+          estimateValue(entry, context).density,
         );
       }),
     );
@@ -107,7 +115,7 @@ describe('appraise', () => {
         (entry, model, times) => {
           const context = policyContext({ model });
           const dearer = { ...context, dollarsPerGpuSecond: context.dollarsPerGpuSecond * times };
-          const [one, other] = [appraise(entry, context), appraise(entry, dearer)];
+          const [one, other] = [estimateValue(entry, context), estimateValue(entry, dearer)];
 
           expect(other.valuePerMonth).toBeCloseTo(one.valuePerMonth * times, 9);
           expect(other.rentPerMonth).toBe(one.rentPerMonth);
@@ -118,8 +126,8 @@ describe('appraise', () => {
 
   it('costs what storage and queries cost', () => {
     const context = policyContext();
-    const one = appraise(entryState(), context);
-    const busier = appraise(entryState(), { ...context, queriesPerMonth: 60_000 });
+    const one = estimateValue(entryState(), context);
+    const busier = estimateValue(entryState(), { ...context, queriesPerMonth: 60_000 });
 
     expect(busier.rent.scan).toBeCloseTo(2 * one.rent.scan, 15);
     expect(busier.rent.latent).toBe(one.rent.latent);
@@ -131,7 +139,9 @@ describe('appraise', () => {
 
   it('gives an entry whose hits another one would have served as well next to no value', () => {
     const times = Array.from({ length: 200 }, (_, index) => NOW - (200 - index) * 3_600_000);
-    const [twin, only] = [0, 9].map((credit) => appraise(hitAt(times, credit), policyContext()));
+    const [twin, only] = [0, 9].map((credit) =>
+      estimateValue(hitAt(times, credit), policyContext()),
+    );
 
     expect(twin!.margin).toBeLessThan(0.2);
     expect(only!.margin).toBeGreaterThan(8.9);
@@ -141,19 +151,21 @@ describe('appraise', () => {
   it('never lets go of what is pinned', () => {
     const old = { createdAt: NOW - 4000 * DAY, isPinned: true, latentBytes: 1e12 };
 
-    expect(appraise(entryState(old), policyContext()).verdict).toBe('pinned');
-    expect(appraise(entryState({ ...old, isPinned: false }), policyContext()).verdict).toBe('rent');
+    expect(estimateValue(entryState(old), policyContext()).verdict).toBe('pinned');
+    expect(estimateValue(entryState({ ...old, isPinned: false }), policyContext()).verdict).toBe(
+      'rent',
+    );
   });
 
   it('takes a hit from a clock that runs ahead for one of now', () => {
     const ahead = hitAt([NOW + 5000], 3);
 
-    expect(appraise(ahead, policyContext()).age).toBe(0);
+    expect(estimateValue(ahead, policyContext()).age).toBe(0);
   });
 
   it('prefers full generations: the further a donor is from one, the less its hits count', () => {
     const values = [0, 1, 9].map(
-      (generation) => appraise(entryState({ generation }), policyContext()).valuePerMonth,
+      (generation) => estimateValue(entryState({ generation }), policyContext()).valuePerMonth,
     );
 
     expect(values[1]! / values[0]!).toBeCloseTo(1 / 2, 9);
@@ -167,7 +179,7 @@ describe('appraise', () => {
     model.observe(entry, NOW - 30 * DAY, NOW);
     const inZone = (name: string): unknown => {
       process.env['TZ'] = name;
-      return appraise(entry, policyContext({ model }));
+      return estimateValue(entry, policyContext({ model }));
     };
     try {
       const [utc, chatham] = [inZone('UTC'), inZone('Pacific/Chatham')];
@@ -190,7 +202,7 @@ describe('appraise', () => {
     ['lastHitAt', Infinity],
     ['previousHitAt', -Infinity],
   ] satisfies [keyof EntryState, number][])('refuses an entry whose %s is %d', (field, value) => {
-    const attempt = () => appraise(entryState({ [field]: value }), policyContext());
+    const attempt = () => estimateValue(entryState({ [field]: value }), policyContext());
 
     expect(attempt).toThrow(InvalidInputError);
     expect(attempt).toThrow(`${field} of an entry is ${value}`);
@@ -201,7 +213,7 @@ describe('appraise', () => {
     ['queriesPerMonth', Number.NaN],
     ['now', Number.NaN],
   ] satisfies [keyof PolicyContext, number][])('refuses %s %d', (field, value) => {
-    const attempt = () => appraise(entryState(), policyContext({ [field]: value }));
+    const attempt = () => estimateValue(entryState(), policyContext({ [field]: value }));
 
     expect(attempt).toThrow(InvalidInputError);
   });

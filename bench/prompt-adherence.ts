@@ -1,9 +1,9 @@
 /**
- * How well videos of a package show their prompts: what `cli/simulate/shown-by-videos.ts` draws from. Full
+ * How well videos of a package show their prompts: what `cli/simulate/prompt-adherence.ts` draws from. Full
  * generations of every fifth request of a made-up trace's beginning; prints the cosines of each video's
  * vectors and its own prompt's.
  *
- *     node bench/shown-by-videos.ts [--model DIR] [--count 60] [--batch 4]
+ *     node bench/prompt-adherence.ts [--model DIR] [--count 60] [--batch 4]
  */
 import { parseArgs } from 'node:util';
 import { startPoint } from '#core/calibration.ts';
@@ -12,7 +12,7 @@ import { cosine } from '#core/cosine.ts';
 import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
 import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
 import { openPackageVectors } from '#cli/simulate/prompt-vectors.ts';
-import { keyOf } from '#cli/simulate/shown-by-videos.ts';
+import { keyOf } from '#cli/simulate/prompt-adherence.ts';
 import { LatentReader } from '#models/latent-reader.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';

@@ -3,7 +3,11 @@ import { hashFields } from '#core/hash.ts';
 import { decayWeight } from '#core/policy/decay.ts';
 import type { RetentionRun } from '#core/retention-run.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
-import { weighCache, type Weighing, type WeighOptions } from '#functions/evict/weigh-cache.ts';
+import {
+  runEvictionPass,
+  type EvictionPassResult,
+  type EvictionPassOptions,
+} from '#functions/evict/run-eviction-pass.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
 import { segmentOf } from '#stores/entry-items.ts';
@@ -14,7 +18,7 @@ import { MemoryVectors } from '../memory-stores/memory-vectors.ts';
 import { sampleEntry, unique } from '../stores/samples.ts';
 import { SETTINGS, type Stores } from './retention-fixture.ts';
 
-/** When the cache is weighed in these tests. */
+/** When the cache is evaluated in these tests. */
 export const NOW = Date.UTC(2026, 6, 1);
 
 export const DAY = 24 * 3_600_000;
@@ -89,28 +93,28 @@ export function hits(times: number, credit: number, lastDaysAgo = 0.1): Partial<
   };
 }
 
-export interface Weighed {
+export interface EvaluatedEntry {
   run: RetentionRun;
   rentPerMonthUsd: number;
 }
 
-export function weighing(
+export function evictionPass(
   stores: Stores,
   settings: Partial<EvictSettings> = {},
-  options: WeighOptions = {},
-): Promise<Weighing> {
-  return weighCache(
+  options: EvictionPassOptions = {},
+): Promise<EvictionPassResult> {
+  return runEvictionPass(
     stores,
     { ...SETTINGS, ...settings },
     { now: () => NOW, isForced: true, holder: unique('pass-'), ...options },
   );
 }
 
-/** @throws Error unless it was weighed. */
-export async function weigh(...args: Parameters<typeof weighing>): Promise<Weighed> {
-  const outcome = await weighing(...args);
-  if (outcome.outcome === 'weighed') return outcome;
-  throw new Error(`not weighed: ${JSON.stringify(outcome)}`);
+/** @throws Error unless it was evaluated. */
+export async function evaluate(...args: Parameters<typeof evictionPass>): Promise<EvaluatedEntry> {
+  const outcome = await evictionPass(...args);
+  if (outcome.outcome === 'completed') return outcome;
+  throw new Error(`not evaluated: ${JSON.stringify(outcome)}`);
 }
 
 /** How an entry stands: its state, and why it left. */
