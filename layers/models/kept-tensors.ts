@@ -37,7 +37,11 @@ function gathered(
   indices: readonly number[],
 ): NetworkTensor {
   const extent = shape[axis];
-  if (!(data instanceof Float32Array) || extent === undefined || indices.some((i) => i >= extent)) {
+  if (
+    data instanceof BigInt64Array ||
+    extent === undefined ||
+    indices.some((index) => index >= extent)
+  ) {
     throw new FlexCacheError(
       'internal',
       `indices beyond axis ${axis} of a tensor of [${shape.join(', ')}] were asked for`,
@@ -45,7 +49,8 @@ function gathered(
   }
   const outer = shape.slice(0, axis).reduce((product, count) => product * count, 1);
   const inner = shape.slice(axis + 1).reduce((product, count) => product * count, 1);
-  const selected = new Float32Array(outer * indices.length * inner);
+  const values = outer * indices.length * inner;
+  const selected = data instanceof Uint16Array ? new Uint16Array(values) : new Float32Array(values);
   let offset = 0;
   const stretches = consecutive(indices);
   for (let block = 0; block < outer; block++) {

@@ -146,6 +146,16 @@ const fields = z.strictObject({
       heads: extent,
       headWidth: extent,
       trained: z.boolean().describe('Whether the denoiser was trained to read a clean context'),
+      contextType: z
+        .enum(['float32', 'float16'])
+        .optional()
+        .describe('Of keys and values, taken and given; float32 unless given'),
+      readsKept: z
+        .boolean()
+        .optional()
+        .describe(
+          'Whether the denoiser reads `kept`, and gives keys and values of those live tokens alone; false unless given',
+        ),
     })
     .optional()
     .describe('Of a denoiser that evaluates some of its tokens'),

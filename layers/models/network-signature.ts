@@ -23,13 +23,14 @@ export const BATCH = 'B';
 /** The extents of what a denoiser with regions reads and gives for some of its tokens. */
 const LIVE = 'live';
 const CONTEXT = 'context';
+const KEPT = 'kept';
 
 /** The tokens of the longest text of a batch. */
 const SENTENCE = 'tokens';
 
 /** Whether an input or output of a denoiser is there for regions alone. */
 export function isRegional({ shape }: TensorSignature): boolean {
-  return shape.includes(LIVE) || shape.includes(CONTEXT);
+  return [LIVE, CONTEXT, KEPT].some((extent) => shape.includes(extent));
 }
 
 /** What a network of a package has to take and to give; docs/architecture.md says what it means. */
@@ -92,12 +93,14 @@ function denoiserSignature(manifest: ModelManifest, latent: TensorSignature): Ne
     outputs.push({ ...latent, name: 'object_map', shape: [batch!, ...grid] });
   }
   if (regions === undefined) return { inputs, outputs };
-  const { blocks, heads, headWidth } = regions;
+  const { blocks, heads, headWidth, contextType: type = 'float32', readsKept } = regions;
   inputs.push(int64('live', LIVE));
+  if (readsKept) inputs.push(int64('kept', KEPT));
+  const given = readsKept ? KEPT : LIVE;
   for (let block = 0; block < blocks; block++) {
     for (const name of [`keys_${block}`, `values_${block}`]) {
-      inputs.push(float32(`context_${name}`, heads, CONTEXT, headWidth));
-      outputs.push(float32(name, heads, LIVE, headWidth));
+      inputs.push({ name: `context_${name}`, type, shape: [BATCH, heads, CONTEXT, headWidth] });
+      outputs.push({ name, type, shape: [BATCH, heads, given, headWidth] });
     }
   }
   return { inputs, outputs };

@@ -162,7 +162,10 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     const call = this.#graph.callOf([request], unconditional, guidance);
     const context = this.#newContext();
     try {
-      const tokens = this.allTokens(call.rows);
+      const tokens = {
+        ...this.allTokens(call.rows),
+        ...this.#kept(call.rows, this.#tokens.length),
+      };
       const [velocity] = await this.#graph.evaluate(call, tokens, context.keep);
       return { velocity: velocity!, context };
     } catch (error) {
@@ -181,7 +184,8 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     const inputs = {
       ...this.#graph.callOf([request], unconditional, 1).inputs,
       ...this.#noContext(1),
-      live: liveInput(1, tokens),
+      live: tokensInput(1, tokens),
+      ...this.#kept(1, tokens.length),
     };
     const context = this.#newContext();
     const { networks } = this.#graph;
@@ -191,14 +195,26 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
     return context;
   }
 
-  /** Inputs that make all tokens live. */
+  /** Inputs that make all tokens live, and keep no keys and values where the graph asks which to keep. */
   allTokens(batch: number): NetworkInputs {
-    return { ...this.#noContext(batch), live: liveInput(batch, this.#tokens) };
+    return {
+      ...this.#noContext(batch),
+      live: tokensInput(batch, this.#tokens),
+      ...this.#kept(batch, 0),
+    };
+  }
+
+  /** The first so many live tokens, for graphs that ask which keys and values to give. */
+  #kept(batch: number, count: number): NetworkInputs {
+    return this.#regions.readsKept
+      ? { kept: tokensInput(batch, this.#tokens.slice(0, count)) }
+      : {};
   }
 
   #noContext(batch: number): NetworkInputs {
-    const { heads, headWidth } = this.#regions;
-    const none = { data: new Float32Array(0), shape: [batch, heads, 0, headWidth] };
+    const { heads, headWidth, contextType } = this.#regions;
+    const data = contextType === 'float16' ? new Uint16Array(0) : new Float32Array(0);
+    const none = { data, shape: [batch, heads, 0, headWidth] };
     return Object.fromEntries(this.#perBlock((name) => [`context_${name}`, none]));
   }
 
@@ -224,7 +240,11 @@ export class OnnxRegionDenoiser implements RegionDenoiser {
       restrict: (tokens) => networks.gather(names, TOKENS_AXIS, tokens),
       velocity: async (request, live, unconditional, guidance) => {
         const call = graph.callOf([request], unconditional, guidance);
-        const tokens = { ...kept, live: liveInput(call.rows, live) };
+        const tokens = {
+          ...kept,
+          live: tokensInput(call.rows, live),
+          ...this.#kept(call.rows, 0),
+        };
         const [velocity] = await graph.evaluate(call, tokens);
         return velocity!;
       },
@@ -242,8 +262,8 @@ interface DenoiserCall {
   guided: NonNullable<RunOptions['guided']> | undefined;
 }
 
-/** The same live tokens for each row. */
-function liveInput(rows: number, tokens: readonly number[]): NetworkTensor {
+/** The same tokens for each row. */
+function tokensInput(rows: number, tokens: readonly number[]): NetworkTensor {
   const row = BigInt64Array.from(tokens, BigInt);
   const data = new BigInt64Array(rows * row.length);
   for (let start = 0; start < data.length; start += row.length) data.set(row, start);

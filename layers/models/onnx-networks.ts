@@ -30,9 +30,12 @@ export interface OnnxOptions {
   memory?: NetworkMemory;
 }
 
-/** An input or output of a network: float32 values, or int64 for token ids and masks. */
+/**
+ * An input or output of a network: float32 values, or int64 for token ids and masks. Keys and values that are kept for
+ * later runs may be float16, by their bits.
+ */
 export interface NetworkTensor {
-  data: Float32Array | BigInt64Array;
+  data: Float32Array | BigInt64Array | Uint16Array;
   shape: readonly number[];
 }
 
@@ -170,11 +173,7 @@ export class OnnxNetworks implements NetworkRunner {
   ): Promise<NetworkTensors> {
     const feeds: Record<string, ort.Tensor> = {};
     for (const [name, input] of Object.entries(inputs)) {
-      const { data, shape } = this.#tensorOf(`${network} ${name}`, input);
-      feeds[name] =
-        data instanceof Float32Array
-          ? new ort.Tensor('float32', data, shape)
-          : new ort.Tensor('int64', data, shape);
+      feeds[name] = ortTensor(this.#tensorOf(`${network} ${name}`, input));
     }
     let results: ort.InferenceSession.ReturnType;
     try {
@@ -190,10 +189,13 @@ export class OnnxNetworks implements NetworkRunner {
     }
     const found: NetworkTensors = {};
     for (const [name, tensor] of Object.entries(results)) {
-      const output = float32Output(network, name, tensor);
       const keptAs = keep[name];
-      if (keptAs !== undefined) this.#kept.set(keptAs, output);
-      else found[name] = guided?.output === name ? guidedInto(output, guided, inputs) : output;
+      if (keptAs !== undefined) {
+        this.#kept.set(keptAs, keptOutput(network, name, tensor));
+        continue;
+      }
+      const output = float32Output(network, name, tensor);
+      found[name] = guided?.output === name ? guidedInto(output, guided, inputs) : output;
     }
     return found;
   }
@@ -320,6 +322,22 @@ function tensorSignature(metadata: ort.InferenceSession.ValueMetadata): TensorSi
   return metadata.isTensor
     ? { name, type: metadata.type, shape: metadata.shape }
     : { name, type: 'not a tensor', shape: [] };
+}
+
+function ortTensor({ data, shape }: NetworkTensor): ort.Tensor {
+  if (data instanceof Float32Array) return new ort.Tensor('float32', data, shape);
+  if (data instanceof BigInt64Array) return new ort.Tensor('int64', data, shape);
+  // As `ort.Tensor` holds it this would be a Float16Array, of which onnxruntime-node 1.30 copies nothing: its native side
+  // reads these fields of whatever it is given, and knows the bits.
+  return { type: 'float16', data, dims: shape, location: 'cpu' } as unknown as ort.Tensor;
+}
+
+/** An output as it is kept: float16 by its bits. */
+function keptOutput(network: string, name: string, tensor: ort.Tensor): NetworkTensor {
+  if (tensor.type !== 'float16') return float32Output(network, name, tensor);
+  const { buffer, byteOffset } = tensor.data as ArrayBufferView<ArrayBuffer>;
+  const shape = [...tensor.dims];
+  return { data: new Uint16Array(buffer, byteOffset, elementCount(shape)), shape };
 }
 
 function float32Output(network: string, name: string, tensor: ort.Tensor): NetworkTensor {

@@ -8,6 +8,9 @@ import type { DeclaredFile } from '#models/manifest.ts';
 export const DEMO_PACKAGE = new URL('../../containers/demo-model/package', import.meta.url)
   .pathname;
 
+/** A tiny WanPipeline of random weights, exported with regions in float16: containers/exporter/tests/write_product_fixture.py. */
+export const EXPORTED_PACKAGE = new URL('exported-package', import.meta.url).pathname;
+
 /** An ONNX file of one Relu, `x` float32 [b,4] -> `y` float32 [b,4]. */
 const RELU_ONNX = Buffer.from(
   'CAk6PQoMCgF4EgF5IgRSZWx1EgFnWhQKAXgSDwoNCAESCQoDEgFiCgIIBGIUCgF5Eg8KDQgBEgkKAxIBYgoCCARCBAoAEBI=',
@@ -33,9 +36,9 @@ type Manifest = Record<string, unknown> & {
 export async function writeDeclared(
   directory: string,
   path: string,
-  text: string,
+  text: string | Buffer,
 ): Promise<DeclaredFile> {
-  const content = Buffer.from(text);
+  const content = Buffer.from(text as string);
   await writeFile(join(directory, path), content);
   const sha256 = createHash('sha256').update(content).digest('hex');
   return { path, sha256, bytes: content.length };
@@ -57,11 +60,19 @@ export async function writePackage(
 
 /** The demo package with another manifest: its networks are those of the demo package. It has no calibration. */
 export async function linkedDemoPackage(change: (manifest: Manifest) => void): Promise<string> {
+  return linkedPackage(DEMO_PACKAGE, change);
+}
+
+/** A package with another manifest, and the files that it shares with the one whose folder is given. */
+export async function linkedPackage(
+  from: string,
+  change: (manifest: Manifest) => void,
+): Promise<string> {
   const directory = await temporaryDirectory();
-  const manifest = JSON.parse(await readFile(join(DEMO_PACKAGE, 'model.json'), 'utf8')) as Manifest;
+  const manifest = JSON.parse(await readFile(join(from, 'model.json'), 'utf8')) as Manifest;
   change(manifest);
   const paths = new Set(Object.values(manifest.files).flatMap((files) => files.map(pathOf)));
-  for (const path of paths) await symlink(join(DEMO_PACKAGE, path), join(directory, path));
+  for (const path of paths) await symlink(join(from, path), join(directory, path));
   await writeFile(join(directory, 'model.json'), JSON.stringify(manifest));
   return directory;
 }

@@ -9,7 +9,7 @@ import transformers.utils.logging
 
 from .errors import CheckFailed, ExportError
 from .graph import PLACES, require_place
-from .model import Request
+from .model import REGIONS, Request
 from .package import MANIFEST_FILE, Naming, export_package
 from .source import Source
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             guidance=options.guidance,
             shift=options.shift,
             dtype=DTYPES[options.dtype],
+            regions=options.regions,
         )
         naming = Naming(options.name, options.license, options.negative_prompt)
         export_package(Source(options.folder), options.out, request, naming, place, log=_log)
@@ -70,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-tokens", type=_positive, help="tokens of a prompt")
     parser.add_argument("--tile", type=int, help="side of the VAE's tiles in pixels; as large as the video: one tile")
     parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="type of the weights (fp16)")
+    parser.add_argument(
+        "--regions",
+        nargs="?",
+        choices=REGIONS,
+        const="untrained",
+        help="let the denoiser evaluate some of its tokens, too; trained: its weights read a clean context",
+    )
     parser.add_argument("--steps", type=_positive, help="steps of a full generation")
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--shift", type=float, help="of the flow's times, instead of the saved scheduler's")

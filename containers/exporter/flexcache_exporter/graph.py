@@ -10,9 +10,10 @@ import numpy as np
 import onnxruntime
 import torch
 import torch.nn as nn
+from torch.utils._pytree import tree_map
 
 from .errors import CheckFailed, ExportError
-from .model import Network
+from .model import Inputs, Network, given
 from .operators import TRANSLATIONS
 from .source import SAVE_AGAIN
 
@@ -70,13 +71,22 @@ def export_network(network: Network, dtype: torch.dtype, path: Path, place: Plac
             # onnxruntime needs the memory that PyTorch keeps for later.
             torch.cuda.empty_cache()
         module = network.rewrite(reference).eval()
-        _write(network, module, examples[max(ROWS)], path)
+        traced = None if network.traced is None else network.traced(max(ROWS))
+        if traced is not None:
+            module.to(place.device)
+            traced_expected = _computed(module, traced, place.device)
+            module.to("cpu")
+        _write(network, module, given(traced, examples[max(ROWS)]), path)
     del reference, module
-    return _check(network, path, place, examples, expected, BOUNDS[dtype])
+    check = _Check(network, path, place, BOUNDS[dtype])
+    findings = {rows: check.compare(inputs, expected[rows], f"{rows} rows") for rows, inputs in examples.items()}
+    if traced is not None:
+        check.compare(traced, traced_expected, "some tokens")
+    return findings
 
 
-def _computed(module: nn.Module, inputs: dict[str, torch.Tensor], device: str) -> list[np.ndarray]:
-    return [y.cpu().numpy() for y in _outputs(module(**{name: x.to(device) for name, x in inputs.items()}))]
+def _computed(module: nn.Module, inputs: Inputs, device: str) -> list[np.ndarray]:
+    return [y.cpu().numpy() for y in _outputs(module(**tree_map(lambda x: x.to(device), inputs)))]
 
 
 def _load(network: Network) -> nn.Module:
@@ -90,8 +100,7 @@ def _outputs(value) -> tuple[torch.Tensor, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1)
+def _write(network: Network, module: nn.Module, inputs: Inputs, path: Path) -> None:
     # It tells of its own deprecated calls, and of operators that are not there and not needed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -103,9 +112,9 @@ def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor],
                 kwargs=inputs,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(inputs),
+                input_names=list(_flat(inputs)),
                 output_names=list(network.outputs),
-                dynamic_shapes={name: {0: batch} for name in inputs},
+                dynamic_shapes=_dynamic_shapes(network, inputs),
                 custom_translation_table=TRANSLATIONS,
                 verbose=False,
             )
@@ -128,48 +137,68 @@ def _write(network: Network, module: nn.Module, inputs: dict[str, torch.Tensor],
     program.save(path, external_data=True)
 
 
-def _check(
-    network: Network,
-    path: Path,
-    place: Place,
-    examples: dict[int, dict[str, torch.Tensor]],
-    expected: dict[int, list[np.ndarray]],
-    bound: float,
-) -> dict[int, Finding]:
-    provider = place.provider
-    free_before = _free_gpu_bytes(place)
-    session = onnxruntime.InferenceSession(path, providers=[provider])
-    # It says no more than a warning where a provider does not start, and takes the CPU.
-    if provider not in session.get_providers():
-        raise ExportError(
-            "--check-on",
-            f"onnxruntime cannot start its {provider} and would check on the CPU",
-            "install the CUDA and cuDNN that this onnxruntime-gpu needs; its warnings above name what is missing",
-        )
-    found = ([x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()])
-    wanted = (list(examples[max(ROWS)]), list(network.outputs))
-    if (sorted(found[0]), found[1]) != (sorted(wanted[0]), wanted[1]):
-        raise CheckFailed(
-            network.name,
-            f"the graph takes {found[0]} and gives {found[1]}, expected {wanted[0]} and {wanted[1]}",
-            "its module has to use every input and to give every output",
-        )
-    findings = {}
-    for rows, inputs in examples.items():
-        actual = session.run(None, {name: x.numpy() for name, x in inputs.items()})
-        pairs = zip(actual, expected[rows], strict=True)
-        difference = float(np.max([relative_difference(*pair) for pair in pairs]))
-        # Not `>`, which a NaN would pass.
-        if not difference <= bound:
+def _dynamic_shapes(network: Network, inputs: Inputs) -> dict:
+    """What differs from run to run."""
+    batch = torch.export.Dim("batch", min=1)
+    extents = {name: torch.export.Dim(name, min=0) for axes in network.extents.values() for name in axes.values()}
+
+    def shapes(values: Inputs) -> dict:
+        return {name: shapes(x) if isinstance(x, dict) else shape(name) for name, x in values.items()}
+
+    def shape(name: str) -> dict:
+        return {0: batch, **{axis: extents[extent] for axis, extent in network.extents.get(name, {}).items()}}
+
+    return shapes(inputs)
+
+
+def _flat(inputs: Inputs) -> dict[str, torch.Tensor]:
+    """Tensors by the names that the graph has for them."""
+    found = {}
+    for name, x in inputs.items():
+        found |= _flat(x) if isinstance(x, dict) else {name: x}
+    return found
+
+
+class _Check:
+    """A graph in onnxruntime, beside PyTorch."""
+
+    def __init__(self, network: Network, path: Path, place: Place, bound: float):
+        self.network = network
+        self.place = place
+        self.bound = bound
+        self.free_before = _free_gpu_bytes(place)
+        self.session = onnxruntime.InferenceSession(path, providers=[place.provider])
+        # It says no more than a warning where a provider does not start, and takes the CPU.
+        if place.provider not in self.session.get_providers():
+            raise ExportError(
+                "--check-on",
+                f"onnxruntime cannot start its {place.provider} and would check on the CPU",
+                "install the CUDA and cuDNN that this onnxruntime-gpu needs; its warnings above name what is missing",
+            )
+
+    def compare(self, inputs: Inputs, expected: list[np.ndarray], what: str) -> Finding:
+        """How the graph differs on these inputs; raises CheckFailed where it does by more than the bound, or in its names."""
+        found = ([x.name for x in self.session.get_inputs()], [y.name for y in self.session.get_outputs()])
+        feeds = {name: x.numpy() for name, x in _flat(inputs).items()}
+        wanted = (list(feeds), list(self.network.outputs))
+        if (sorted(found[0]), found[1]) != (sorted(wanted[0]), wanted[1]):
             raise CheckFailed(
-                network.name,
-                f"with {rows} rows onnxruntime differs from PyTorch by {difference:.1e}, and {bound:.0e} is allowed",
+                self.network.name,
+                f"the graph takes {found[0]} and gives {found[1]}, expected {wanted[0]} and {wanted[1]}",
+                "its module has to use every input and to give every output",
+            )
+        actual = self.session.run(None, feeds)
+        difference = float(np.max([relative_difference(*pair) for pair in zip(actual, expected, strict=True)]))
+        # Not `>`, which a NaN would pass.
+        if not difference <= self.bound:
+            raise CheckFailed(
+                self.network.name,
+                f"with {what} onnxruntime differs from PyTorch by {difference:.1e}, and {self.bound:.0e} is allowed",
                 "export with --dtype fp32; if that differs too, these versions of torch and onnxruntime disagree",
             )
         # A session gives nothing back: what it has now is the most that it had.
-        taken = None if free_before is None else free_before - _free_gpu_bytes(place)
-        findings[rows] = Finding(difference, taken)
-    return findings
+        taken = None if self.free_before is None else self.free_before - _free_gpu_bytes(self.place)
+        return Finding(difference, taken)
 
 
 def _free_gpu_bytes(place: Place) -> int | None:
@@ -177,9 +206,11 @@ def _free_gpu_bytes(place: Place) -> int | None:
 
 
 def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
-    """Largest absolute difference over the largest absolute expected value; infinite where shapes differ."""
+    """Largest absolute difference over the largest absolute expected value; infinite where shapes differ, 0 without values."""
     if actual.shape != expected.shape:
         return float("inf")
+    if expected.size == 0:
+        return 0.0
     return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
 
 

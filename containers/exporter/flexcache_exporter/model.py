@@ -25,6 +25,12 @@ class Request:
     guidance: float | None = None
     shift: float | None = None
     dtype: torch.dtype = torch.float16
+    #: Whether the denoiser is to evaluate some of its tokens, too, and how its weights were trained: one of ``REGIONS``.
+    regions: str | None = None
+
+
+#: With a clean context, or as every released pipeline was.
+REGIONS = ("trained", "untrained")
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,35 @@ class Scheduler:
 
 
 @dataclass(frozen=True)
+class Regions:
+    """What a denoiser that evaluates some of its tokens is made of."""
+
+    #: Latent frames, rows and columns that a token stands for.
+    patch: tuple[int, int, int]
+    #: Blocks, each with keys and values of its own.
+    blocks: int
+    heads: int
+    head_width: int
+    #: Whether the weights were trained to read a clean context.
+    is_trained: bool
+    #: Of keys and values.
+    dtype: torch.dtype
+
+
+#: Of a network, by the names of its module's parameters. What a parameter has several tensors of, it has by their names in the graph.
+Inputs = dict[str, torch.Tensor | dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
 class Network:
     """One network to export.
 
     ``load`` gives the reference: the saved weights in diffusers' own code, behind FlexCache's inputs and outputs.
     ``rewrite`` turns that module into the one that is exported; the reference may be used up by it.
     ``example`` gives inputs of a number of rows by name, always the same ones; the first rows are those of fewer rows.
-    ``settings`` are numbers inside the network that follow from neither its weights nor the extents of the model.
+    ``traced`` does the same for inputs that the reference does not know: the graph is made from them, and is checked on them
+    against the module that is exported, in PyTorch. ``extents`` names what differs from run to run beside the rows: by input
+    and axis. ``settings`` are numbers inside the network that follow from neither its weights nor the extents of the model.
     """
 
     name: str
@@ -83,8 +111,10 @@ class Network:
     outputs: tuple[str, ...]
     load: Callable[[], nn.Module]
     rewrite: Callable[[nn.Module], nn.Module]
-    example: Callable[[int], dict[str, torch.Tensor]]
+    example: Callable[[int], Inputs]
     settings: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+    traced: Callable[[int], Inputs] | None = None
+    extents: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +129,8 @@ class Model:
     #: Folder of the tokenizer.
     tokenizer: Path
     networks: tuple[Network, ...]
+    #: Of a denoiser that evaluates some of its tokens; None where it takes whole latents only.
+    regions: Regions | None = None
 
 
 def given(asked, default):

@@ -92,6 +92,16 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) ->
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
 
 
+@torch.library.custom_op("flexcache::rotate_at", mutates_args=())
+def rotate_at(
+    x: torch.Tensor, places: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int
+) -> torch.Tensor:
+    """The same for tokens [B,n,heads*d] whose rows of the tables are at places int64 [B,n]."""
+    even, odd = x.unflatten(2, (heads, -1, 2)).unbind(-1)
+    cos, sin = cos[places].unsqueeze(2), sin[places].unsqueeze(2)
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(2).type_as(x)
+
+
 @torch.library.custom_op("flexcache::rms_norm", mutates_args=())
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """x over its root mean square along the last axis, times the weight of that axis."""
@@ -104,7 +114,7 @@ def fast_gelu(x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     return F.gelu(x + bias, approximate="tanh")
 
 
-for _custom in (attention, masked_attention, rotate, rms_norm, fast_gelu):
+for _custom in (attention, masked_attention, rotate, rotate_at, rms_norm, fast_gelu):
     _custom.register_fake(lambda x, *_others: torch.empty_like(x, memory_format=torch.contiguous_format))
 
 #: What ``torch.onnx.export`` is to make of these operators.
@@ -117,6 +127,9 @@ TRANSLATIONS = {
     ),
     torch.ops.flexcache.rotate.default: lambda x, cos, sin, heads: _ROTATION(
         x, opset18.Constant(value_ints=[0]), cos, sin, interleaved=1, num_heads=heads
+    ),
+    torch.ops.flexcache.rotate_at.default: lambda x, places, cos, sin, heads: _ROTATION(
+        x, places, cos, sin, interleaved=1, num_heads=heads
     ),
     torch.ops.flexcache.rms_norm.default: lambda x, weight, eps: _NORM(
         x, weight, axis=-1, epsilon=eps, stash_type=1

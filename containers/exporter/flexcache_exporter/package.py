@@ -14,7 +14,7 @@ import torch
 
 from . import __version__, graph
 from .families import open_model
-from .model import Model, Network, Request
+from .model import Model, Network, Regions, Request
 from .source import Source, sha256_of
 from .tokenizer import write_tokenizer
 
@@ -170,6 +170,22 @@ def write_json(path: Path, value: dict) -> None:
     os.replace(temporary, path)
 
 
+#: How the manifest calls types of keys and values.
+CONTEXT_TYPES = {torch.float16: "float16", torch.float32: "float32"}
+
+
+def _described(regions: Regions) -> dict:
+    return {
+        "patch": list(regions.patch),
+        "blocks": regions.blocks,
+        "heads": regions.heads,
+        "headWidth": regions.head_width,
+        "trained": regions.is_trained,
+        "contextType": CONTEXT_TYPES[regions.dtype],
+        "readsKept": True,
+    }
+
+
 def _manifest(model: Model, source: Source, naming: Naming, special: dict, files: dict, gpu_bytes: dict) -> dict:
     license_name = naming.license or source.license()
     return {
@@ -194,6 +210,7 @@ def _manifest(model: Model, source: Source, naming: Naming, special: dict, files
             "type": "rectified-flow",
             **{name: value for name, value in asdict(model.scheduler).items() if value is not None},
         },
+        **({} if model.regions is None else {"regions": _described(model.regions)}),
         **({"gpuBytes": gpu_bytes} if gpu_bytes else {}),
         "files": files,
     }

@@ -14,7 +14,7 @@ FAMILIES = {"CogVideoXPipeline": "cogvideox", "LTXPipeline": "ltx", "WanPipeline
 
 
 def open_model(source: Source, request: Request) -> Model:
-    """The saved pipeline as its family understands it; raises ExportError where no family does."""
+    """The saved pipeline as its family understands it; raises ExportError where no family does, or not all of the request."""
     module = FAMILIES.get(source.class_name)
     if module is None:
         raise ExportError(
@@ -22,4 +22,9 @@ def open_model(source: Source, request: Request) -> Model:
             f"_class_name is {source.class_name}, which is not supported",
             f"use a pipeline of the class {' or '.join(FAMILIES)}",
         )
-    return import_module(f"{__name__}.{module}").open_model(source, request)
+    model = import_module(f"{__name__}.{module}").open_model(source, request)
+    if request.regions is not None and model.regions is None:
+        raise ExportError(
+            "--regions", f"denoisers of the family {module} are exported for whole latents alone", "leave the option out"
+        )
+    return model

@@ -18,8 +18,9 @@ from transformers import UMT5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
 from ..networks import Part, networks_of, to_pixels, to_video
+from ..regions import LiveOutput, LivePatches, Stage, with_regions
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
 
@@ -57,6 +58,23 @@ def open_model(source: Source, request: Request) -> Model:
         return TextEncoder(UMT5EncoderModel.from_pretrained(path, dtype=request.dtype, local_files_only=True))
 
     examples = Examples(video, latent, texts, vocabulary=text["vocab_size"])
+    networks = networks_of(
+        examples,
+        text_encoder=Part(load_text_encoder),
+        denoiser=Part(load_denoiser, lambda module: fuse_denoiser(module, latent)),
+        vae_decoder=Part(
+            lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
+        ),
+        vae_encoder=Part(
+            lambda: VaeEncoder(load_vae(), tiles), lambda module: WholeEncoder(module.vae, tiles), tiles.settings()
+        ),
+    )
+    regions = None
+    if request.regions is not None:
+        regions = _regions_of(transformer, request)
+        networks = with_regions(
+            networks, regions, latent, lambda module, stage: fuse_denoiser(module, latent, stage)
+        )
     return Model(
         family="wan",
         video=video,
@@ -68,17 +86,19 @@ def open_model(source: Source, request: Request) -> Model:
             steps=given(request.steps, STEPS),
         ),
         tokenizer=source.component("tokenizer"),
-        networks=networks_of(
-            examples,
-            text_encoder=Part(load_text_encoder),
-            denoiser=Part(load_denoiser, lambda module: fuse_denoiser(module, latent)),
-            vae_decoder=Part(
-                lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
-            ),
-            vae_encoder=Part(
-                lambda: VaeEncoder(load_vae(), tiles), lambda module: WholeEncoder(module.vae, tiles), tiles.settings()
-            ),
-        ),
+        networks=networks,
+        regions=regions,
+    )
+
+
+def _regions_of(transformer: dict, request: Request) -> Regions:
+    return Regions(
+        patch=tuple(transformer["patch_size"]),
+        blocks=transformer["num_layers"],
+        heads=transformer["num_attention_heads"],
+        head_width=transformer["attention_head_dim"],
+        is_trained=request.regions == "trained",
+        dtype=request.dtype,
     )
 
 
@@ -191,7 +211,10 @@ class FixedRotation(nn.Module):
 
 
 class FusedProcessor:
-    """Attention of WanAttention by the fused operators."""
+    """Attention of WanAttention by the fused operators: of all tokens or, with a stage, of its live ones."""
+
+    def __init__(self, stage: Stage | None = None):
+        self.stage = stage
 
     def __call__(
         self,
@@ -205,18 +228,26 @@ class FusedProcessor:
         query = attn.norm_q(attn.to_q(hidden_states))
         key = attn.norm_k(attn.to_k(context))
         value = attn.to_v(context)
-        if rotary_emb is not None:
+        if rotary_emb is not None and self.stage is None:
             query = operators.rotate(query, *rotary_emb, attn.heads)
             key = operators.rotate(key, *rotary_emb, attn.heads)
+        elif rotary_emb is not None:
+            evaluation = self.stage.evaluation
+            query = operators.rotate_at(query, evaluation.live, *rotary_emb, attn.heads)
+            key = operators.rotate_at(key, evaluation.live, *rotary_emb, attn.heads)
+            key, value = evaluation.readable(key, value, attn.heads)
         return attn.to_out[0](operators.attention(query, key, value, attn.heads))
 
 
-def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
-    """The same denoiser for latents of these extents, with fused operators."""
+def fuse_denoiser(denoiser: Denoiser, latent: Latent, stage: Stage | None = None) -> Denoiser:
+    """The same denoiser for latents of these extents, with fused operators: of all tokens or, with a stage, of its live ones."""
     transformer = denoiser.transformer
     dtype = transformer.patch_embedding.weight.dtype
     transformer.rope = FixedRotation(transformer.rope, latent, dtype)
-    operators.fuse_transformer(transformer, WanAttention, FusedProcessor())
+    if stage is not None:
+        transformer.patch_embedding = LivePatches(transformer.patch_embedding, stage)
+        transformer.proj_out = LiveOutput(transformer.proj_out, stage, len(transformer.rope.cos))
+    operators.fuse_transformer(transformer, WanAttention, FusedProcessor(stage))
     return denoiser
 
 

@@ -1,0 +1,185 @@
+"""Denoisers that evaluate some of their tokens, which read each other and the keys and values of the others.
+
+The same graph does both: a full evaluation is one in which every token is live and the context is empty. A family puts
+``LivePatches`` and ``LiveOutput`` around the first and the last layer of its transformer and reads, in the attention of
+tokens to themselves, ``Evaluation.positions`` and ``Evaluation.readable``; everything between works on tokens one by one.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn as nn
+
+from .model import Latent, Network, Regions
+
+#: Of the tokens, how many are live and how many are the context where a graph is traced: neither all nor none.
+TRACED_LIVE, TRACED_CONTEXT = 1 / 2, 1 / 4
+
+
+def rows_of(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Tokens of x [B,N,D] at places int64 [B,n], each row its own -> [B,n,D]."""
+    return x.flatten(0, 1).index_select(0, _flat(places, x.shape[1])).unflatten(0, places.shape)
+
+
+def everywhere(x: torch.Tensor, places: torch.Tensor, tokens: int) -> torch.Tensor:
+    """The reverse: tokens [B,n,D] put at their places among so many, and 0 elsewhere -> [B,N,D]."""
+    nothing = x.new_zeros(x.shape[0] * tokens, x.shape[2])
+    return nothing.index_put((_flat(places, tokens),), x.flatten(0, 1)).unflatten(0, (x.shape[0], tokens))
+
+
+def _flat(places: torch.Tensor, tokens: int) -> torch.Tensor:
+    """Indices into rows that lie one after the other, int64 [B*n]."""
+    rows = torch.arange(places.shape[0], device=places.device).unsqueeze(1)
+    return (places + rows * tokens).flatten()
+
+
+class Evaluation:
+    """One evaluation: its live tokens, and the keys and values that they read and leave, block after block."""
+
+    def __init__(self, live: torch.Tensor, kept: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]):
+        #: int64 [B,n]: what each live token's position is looked up by.
+        self.live = live
+        self.left: list[torch.Tensor] = []
+        self._kept = kept
+        self._context = iter(context)
+
+    def readable(self, key: torch.Tensor, value: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """All that the live tokens of the next block read: their own keys and values [B,n,heads*d], and the context's."""
+        for own in (key, value):
+            self.left.append(rows_of(own, self._kept).unflatten(2, (heads, -1)).transpose(1, 2))
+        context_key, context_value = (x.transpose(1, 2).flatten(2) for x in next(self._context))
+        return torch.cat([key, context_key], dim=1), torch.cat([value, context_value], dim=1)
+
+
+class Stage:
+    """Where the layers of a transformer find the evaluation that they are part of."""
+
+    evaluation: Evaluation
+
+
+class LivePatches(nn.Module):
+    """A convolution that makes tokens of a latent, which gives the live ones alone: [B,D,n]."""
+
+    def __init__(self, convolution: nn.Module, stage: Stage):
+        super().__init__()
+        self.convolution = convolution
+        self.stage = stage
+
+    @property
+    def weight(self) -> torch.Tensor:
+        return self.convolution.weight
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        tokens = self.convolution(latent).flatten(2).transpose(1, 2)
+        return rows_of(tokens, self.stage.evaluation.live).transpose(1, 2)
+
+
+class LiveOutput(nn.Module):
+    """The last layer of a transformer, which puts the live tokens in their places among all: [B,N,D]."""
+
+    def __init__(self, layer: nn.Module, stage: Stage, tokens: int):
+        super().__init__()
+        self.layer = layer
+        self.stage = stage
+        self.tokens = tokens
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return everywhere(self.layer(x), self.stage.evaluation.live, self.tokens)
+
+
+class RegionDenoiser(nn.Module):
+    """A denoiser of live tokens: its inputs, ``live``, ``kept`` and the context -> velocity, and keys and values of each block."""
+
+    def __init__(self, denoiser: nn.Module, stage: Stage, regions: Regions):
+        super().__init__()
+        self.denoiser = denoiser
+        self.stage = stage
+        self.regions = regions
+
+    def forward(
+        self,
+        latent: torch.Tensor,
+        time: torch.Tensor,
+        text_states: torch.Tensor,
+        text_mask: torch.Tensor,
+        live: torch.Tensor,
+        kept: torch.Tensor,
+        context: dict[str, torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        pairs = [(context[f"context_{key}"], context[f"context_{value}"]) for key, value in names_of(self.regions)]
+        evaluation = self.stage.evaluation = Evaluation(live, kept, pairs)
+        velocity = self.denoiser(latent, time, text_states, text_mask)
+        return velocity, *evaluation.left
+
+
+class WholeLatents(nn.Module):
+    """A denoiser of whole latents behind the same inputs, for evaluations in which every token is live and none is kept."""
+
+    def __init__(self, denoiser: nn.Module):
+        super().__init__()
+        self.denoiser = denoiser
+
+    def forward(
+        self,
+        latent: torch.Tensor,
+        time: torch.Tensor,
+        text_states: torch.Tensor,
+        text_mask: torch.Tensor,
+        live: torch.Tensor,
+        kept: torch.Tensor,
+        context: dict[str, torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        return self.denoiser(latent, time, text_states, text_mask), *context.values()
+
+
+def names_of(regions: Regions) -> list[tuple[str, str]]:
+    """Outputs of each block: its keys and its values. The inputs of the context begin with ``context_``."""
+    return [(f"keys_{block}", f"values_{block}") for block in range(regions.blocks)]
+
+
+def with_regions(
+    networks: Iterable[Network], regions: Regions, latent: Latent, fuse: Callable[[nn.Module, Stage], nn.Module]
+) -> tuple[Network, ...]:
+    """The networks, the denoiser among them with regions; ``fuse`` is the denoiser's ``rewrite`` for live tokens."""
+    extents = (latent.frames, latent.height, latent.width)
+    tokens = math.prod(extent // patch for extent, patch in zip(extents, regions.patch, strict=True))
+    return tuple(_regional(each, regions, tokens, fuse) if each.name == "denoiser" else each for each in networks)
+
+
+def _regional(
+    network: Network, regions: Regions, tokens: int, fuse: Callable[[nn.Module, Stage], nn.Module]
+) -> Network:
+    names = [name for pair in names_of(regions) for name in pair]
+
+    def rewrite(whole: WholeLatents) -> RegionDenoiser:
+        stage = Stage()
+        return RegionDenoiser(fuse(whole.denoiser, stage), stage, regions)
+
+    def context_of(rows: int, count: int) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        shape = (rows, regions.heads, count, regions.head_width)
+        return {f"context_{name}": torch.randn(shape, generator=generator).to(regions.dtype) for name in names}
+
+    def whole(rows: int) -> dict[str, torch.Tensor]:
+        every = torch.arange(tokens).expand(rows, -1).contiguous()
+        return {**network.example(rows), "live": every, "kept": every[:, :0], "context": context_of(rows, 0)}
+
+    def traced(rows: int) -> dict[str, torch.Tensor]:
+        live = int(tokens * TRACED_LIVE)
+        chosen = [torch.randperm(tokens, generator=torch.Generator().manual_seed(row))[:live] for row in range(rows)]
+        kept = torch.arange(1, live).flip(0).expand(rows, -1).contiguous()
+        context = context_of(rows, int(tokens * TRACED_CONTEXT))
+        return {**network.example(rows), "live": torch.stack(chosen), "kept": kept, "context": context}
+
+    return replace(
+        network,
+        outputs=(*network.outputs, *names),
+        load=lambda: WholeLatents(network.load()),
+        rewrite=rewrite,
+        example=whole,
+        traced=traced,
+        extents={"live": {1: "live"}, "kept": {1: "kept"}, **{f"context_{name}": {2: "context"} for name in names}},
+        settings={**network.settings, "regions": (float(regions.blocks), float(regions.heads))},
+    )
