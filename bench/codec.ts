@@ -5,7 +5,7 @@ import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { prefixBytes, readHeader } from '#codec/header.ts';
 import { LAYERS } from '#codec/layers.ts';
-import { elementCount } from '#core/tensor.ts';
+import { elementCount } from '#core/latents/tensor.ts';
 import {
   DEMO_SHAPE,
   syntheticLatent,

@@ -1,5 +1,5 @@
 import { findMp4Box, parseMp4Boxes } from '#denoiser/mp4-boxes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 
 /** The little of WebCodecs (w3.org/TR/webcodecs) that decoding takes: no encoder's package has a decoder. */
 export interface WebCodecs {

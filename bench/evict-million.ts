@@ -21,10 +21,10 @@ import {
   type DynamoDBClient,
 } from '@aws-sdk/client-dynamodb';
 import type { Entry } from '#core/generation.ts';
-import { decayWeight } from '#core/policy/decay.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { decayWeight } from '#core/retention/decay.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import { createRandomSource } from '#core/random.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { pagesFrom } from '#functions/evict/pages.ts';
 import { BEGINNING } from '#functions/evict/pass-state.ts';

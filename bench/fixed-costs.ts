@@ -6,13 +6,13 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, objectPart } from '#core/compose.ts';
-import { startPoint } from '#core/calibration.ts';
-import { compatibilityKey } from '#core/identity.ts';
-import { newRequest } from '#core/new-request.ts';
-import { scaledToSide, shownSize } from '#core/shown-size.ts';
+import { backgroundPart, objectPart } from '#core/latents/compose.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
+import { newRequest } from '#core/requests/new-request.ts';
+import { scaledToSide, shownSize } from '#core/requests/shown-size.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { encodeMp4 } from '#denoiser/encode-mp4.ts';
 import { resizeFrames, toFrames } from '#denoiser/frames.ts';
 import {
@@ -121,8 +121,8 @@ async function lastStepOf(checkout: string): Promise<() => Promise<Cost>> {
   const models = await from<typeof import('#models/onnx-video-model.ts')>(
     'layers/models/onnx-video-model.ts',
   );
-  const { DefaultCalibration } = await from<typeof import('#core/calibration.ts')>(
-    'layers/core/calibration.ts',
+  const { DefaultCalibration } = await from<typeof import('#core/planning/calibration.ts')>(
+    'layers/core/planning/calibration.ts',
   );
   const stores = await from<typeof import('#local/file-object-store.ts')>(
     'local/file-object-store.ts',

@@ -1,6 +1,6 @@
-import { formatUsd } from '#core/money.ts';
-import { idleCost, type BaselineCostLine } from '#core/idle-cost.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { formatUsd } from '#core/pricing/money.ts';
+import { idleCost, type BaselineCostLine } from '#core/costs/idle-cost.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import { createApp } from '#infra/create-app.ts';
 import { ASSUMPTIONS, standingUse, type Template } from './monthly-usage.ts';
 

@@ -1,8 +1,8 @@
-import { newApiKey } from '#core/api-key.ts';
-import type { Backfill } from '#core/backfill.ts';
+import { newApiKey } from '#core/requests/api-key.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
-import { newTenant, NO_LIMITS } from '#core/tenant.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
+import { newTenant, NO_LIMITS } from '#core/requests/tenant.ts';
 import type { ApiServices } from '#functions/api/services.ts';
 import { noHits } from '#functions/predict/prediction.ts';
 import { loadManifest } from '#models/manifest.ts';

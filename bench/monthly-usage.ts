@@ -1,4 +1,4 @@
-import { HOURS_PER_MONTH, type MonthlyUsage } from '#core/idle-cost.ts';
+import { HOURS_PER_MONTH, type MonthlyUsage } from '#core/costs/idle-cost.ts';
 
 /** A template of CloudFormation, as far as it is looked at. */
 export interface Template {

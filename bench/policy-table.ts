@@ -13,10 +13,10 @@ import {
 import { countDistinct, runSimulation, type NamedResult } from '#cli/simulate/run-simulation.ts';
 import { shuffled } from '#cli/simulate/shuffle.ts';
 import { parseVideoProfile } from '#cli/simulate/video-profile.ts';
-import { POLICY_NAMES, type PolicyName } from '#core/simulate/types.ts';
-import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
-import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
-import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import { POLICY_NAMES, type PolicyName } from '#simulation/types.ts';
+import { generateTrace } from '#simulation/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
+import type { TraceRequest } from '#simulation/traces/trace-request.ts';
 
 /**
  * Prints the tables of docs/policy.md: what each policy would have cost, in dollars, on a synthetic

@@ -6,11 +6,11 @@
  *     node bench/prompt-adherence.ts [--model DIR] [--count 60] [--batch 4]
  */
 import { parseArgs } from 'node:util';
-import { startPoint } from '#core/calibration.ts';
-import { backgroundPart, objectPart } from '#core/compose.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import { backgroundPart, objectPart } from '#core/latents/compose.ts';
 import { cosine } from '#core/cosine.ts';
-import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
-import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
+import { generateTrace } from '#simulation/traces/generate-trace.ts';
 import { openPackageVectors } from '#cli/simulate/prompt-vectors.ts';
 import { keyOf } from '#cli/simulate/prompt-adherence.ts';
 import { LatentReader } from '#models/latent-reader.ts';

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { startPoint } from '#core/calibration.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';

@@ -1,7 +1,7 @@
 import { createRandomSource } from '#core/random.ts';
-import { simulate } from '#core/simulate/simulate.ts';
-import type { ReplayedRequest } from '#core/simulate/types.ts';
-import { cache, simulationOptions, START, vectorOf } from '../test/core/simulate/trace-fixture.ts';
+import { simulate } from '#simulation/simulate.ts';
+import type { ReplayedRequest } from '#simulation/types.ts';
+import { cache, simulationOptions, START, vectorOf } from '../test/simulation/trace-fixture.ts';
 
 const DAY_SECONDS = 86_400;
 

@@ -2,17 +2,17 @@ import { createReadStream } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { embedTrace } from '#cli/simulate/embed-trace.ts';
 import { openPackageVectors } from '#cli/simulate/prompt-vectors.ts';
-import { DefaultCalibration } from '#core/calibration.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { DefaultCalibration } from '#core/planning/calibration.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import { createRandomSource } from '#core/random.ts';
-import { simulate } from '#core/simulate/simulate.ts';
+import { simulate } from '#simulation/simulate.ts';
 import {
   POLICY_NAMES,
   type PolicyName,
   type ReplayedRequest,
   type SimulationOptions,
-} from '#core/simulate/types.ts';
-import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+} from '#simulation/types.ts';
+import type { TraceRequest } from '#simulation/traces/trace-request.ts';
 import { readTrace } from '#readers/read-trace.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { Tensor } from '#core/tensor.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { createRandomSource } from '#core/random.ts';
 
 /** Of the demo package: `[C, T, H, W]`. */

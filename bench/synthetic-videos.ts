@@ -1,5 +1,5 @@
 import { createRandomSource } from '#core/random.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 
 const BACKGROUND_TILE = 1024;
 const OBJECT_TILE = 256;

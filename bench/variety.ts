@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { startPoint, type StartPoint } from '#core/calibration.ts';
-import { dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
+import { startPoint, type StartPoint } from '#core/planning/calibration.ts';
+import { dilate, fillDilatedHoles, objectPart } from '#core/latents/compose.ts';
 import type { Anchor, HitKind } from '#core/generation.ts';
-import type { Tensor } from '#core/tensor.ts';
-import { varietyOf } from '#core/variety.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
+import { varietyOf } from '#core/planning/variety.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { latentShape, OnnxVideoModel } from '#models/onnx-video-model.ts';
 import type { DonorParts } from '#models/sample-run.ts';

@@ -21,7 +21,7 @@ const ENTRIES = [
 /** What is read while it runs. */
 const DATA = [
   'cli/demo-prompts.jsonl',
-  'layers/core/prices',
+  'layers/core/pricing/prices',
   'local/generate.asl.json',
   'local/backfill.asl.json',
   'containers/demo-model/package',

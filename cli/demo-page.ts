@@ -1,5 +1,5 @@
 import type { HitKind, LookupPart } from '#core/generation.ts';
-import { HIT_ORDER } from '#core/report/grouping.ts';
+import { HIT_ORDER } from '#core/reports/grouping.ts';
 import type { VideoReport } from './video-report.ts';
 
 export interface DemoDonor {

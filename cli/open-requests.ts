@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { BACKFILL_FORMATS, type BackfillFormat } from '#core/backfill.ts';
+import { BACKFILL_FORMATS, type BackfillFormat } from '#core/requests/backfill.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { MAX_REQUESTS_BYTES, readRequests, sourceOf } from '#readers/read-requests.ts';
 import type { ReadLine } from '#readers/request-line.ts';

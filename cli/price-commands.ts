@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { DEFAULT_PRICE_REGION, PRICE_REGIONS } from '#core/prices.ts';
+import { DEFAULT_PRICE_REGION, PRICE_REGIONS } from '#core/pricing/prices.ts';
 import { checkPriceBooks, showPrices, updatePrices } from './commands/prices.ts';
 import type { CliContext, ExitCode } from './context.ts';
 

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { GROUPINGS } from '#core/report/grouping.ts';
+import { GROUPINGS } from '#core/reports/grouping.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { REPORT_FORMATS, report } from './commands/report.ts';
 import type { CliContext, ExitCode } from './context.ts';

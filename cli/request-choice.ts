@@ -1,6 +1,6 @@
-import type { Choice } from '#core/capabilities.ts';
-import { validateNegativePrompt } from '#core/prompt.ts';
-import { validateGuidanceScale, validatePositiveNumber } from '#core/request.ts';
+import type { Choice } from '#core/requests/capabilities.ts';
+import { validateNegativePrompt } from '#core/requests/prompt.ts';
+import { validateGuidanceScale, validatePositiveNumber } from '#core/requests/request.ts';
 import { fromDecimals } from '#readers/request-line.ts';
 
 export interface ChoiceOptions {

@@ -1,4 +1,4 @@
-import { validateShare } from '#core/request.ts';
+import { validateShare } from '#core/requests/request.ts';
 import { fromDecimals } from '#readers/request-line.ts';
 
 export interface ReuseOptions {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { stat } from 'node:fs/promises';
 import { FlexCacheError, type ErrorCode } from '#core/errors.ts';
 import type { Job, JobResult } from '#core/generation.ts';
-import { videoIdForKey } from '#core/identity.ts';
+import { videoIdForKey } from '#core/requests/identity.ts';
 import type { ReadableItem } from '#functions/backfill-states.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { LineEnd } from '#local/embedded-backfills.ts';

@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
 import { SCOPES } from '#core/generation.ts';
-import { DEFAULT_PRICE_REGION, PRICE_REGIONS } from '#core/prices.ts';
-import { POLICY_NAMES } from '#core/simulate/types.ts';
-import { SYNTHETIC_DEFAULTS as DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
-import { STORAGE_CLASSES } from '#core/storage-class.ts';
+import { DEFAULT_PRICE_REGION, PRICE_REGIONS } from '#core/pricing/prices.ts';
+import { POLICY_NAMES } from '#simulation/types.ts';
+import { SYNTHETIC_DEFAULTS as DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
+import { STORAGE_CLASSES } from '#core/costs/storage-class.ts';
 import { simulate, SIMULATION_FORMATS } from './commands/simulate.ts';
 import { generateTraceFile, importTraceFile } from './commands/trace.ts';
 import type { CliContext, ExitCode } from './context.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Backfill, BackfillDefaults } from '#core/backfill.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { randomBackfillId } from '#core/identity.ts';
+import type { Backfill, BackfillDefaults } from '#core/requests/backfill.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { randomBackfillId } from '#core/requests/identity.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { sha256Of } from '#stores/object-key.ts';

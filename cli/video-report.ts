@@ -1,6 +1,6 @@
-import { costOfJob } from '#core/cost.ts';
-import { costReport, type CostReport } from '#core/cost-report.ts';
-import { equivalentsRun } from '#core/equivalents.ts';
+import { costOfJob } from '#core/costs/cost.ts';
+import { costReport, type CostReport } from '#core/costs/cost-report.ts';
+import { equivalentsRun } from '#core/planning/equivalents.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type {
   Anchor,
@@ -10,8 +10,8 @@ import type {
   LookupPart,
   NotStoredReason,
 } from '#core/generation.ts';
-import type { PromptWarning } from '#core/prompt-warnings.ts';
-import { varietyOf, type Variety } from '#core/variety.ts';
+import type { PromptWarning } from '#core/requests/prompt-warnings.ts';
+import { varietyOf, type Variety } from '#core/planning/variety.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { objectMaskOf, type ObjectMaskManifest } from '#models/object-mask.ts';
 import type { ErrorReport } from './error-line.ts';

@@ -1,4 +1,4 @@
-import type { BackfillLine } from '#core/backfill.ts';
+import type { BackfillLine } from '#core/requests/backfill.ts';
 import type { BackfillReference, Job } from '#core/generation.ts';
 import type { BackfillItem } from './backfill-states.ts';
 import type { Services } from './services.ts';

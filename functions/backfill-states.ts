@@ -1,5 +1,5 @@
 import type { CacheMode, GenerationRequest, JobStatus } from '#core/generation.ts';
-import type { GuidanceChoice } from '#core/guidance.ts';
+import type { GuidanceChoice } from '#core/requests/guidance.ts';
 import type { CaughtError } from './states.ts';
 
 /** What the `backfill` state machine carries, state by state; docs/architecture.md draws it. */

@@ -1,5 +1,5 @@
 import type { Pool } from '#core/generation.ts';
-import type { Machine } from '#core/prices.ts';
+import type { Machine } from '#core/pricing/prices.ts';
 import { AwsFleet } from '#stores/aws-fleet.ts';
 import { SqsQueue } from '#stores/sqs-queue.ts';
 import { ENVIRONMENT } from './environment.ts';

@@ -1,6 +1,11 @@
-import { costOfJob, type PricedJob } from '#core/cost.ts';
-import { parseMeasuredPrices, withMeasuredPrices } from '#core/measured-prices.ts';
-import { DEFAULT_PRICE_REGION, PRICE_REGIONS, priceBookOf, type PriceBook } from '#core/prices.ts';
+import { costOfJob, type PricedJob } from '#core/costs/cost.ts';
+import { parseMeasuredPrices, withMeasuredPrices } from '#core/pricing/measured-prices.ts';
+import {
+  DEFAULT_PRICE_REGION,
+  PRICE_REGIONS,
+  priceBookOf,
+  type PriceBook,
+} from '#core/pricing/prices.ts';
 import { ENVIRONMENT } from './environment.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;

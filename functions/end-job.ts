@@ -1,6 +1,6 @@
 import { dayOf } from '#core/day.ts';
 import type { Job } from '#core/generation.ts';
-import { executionName } from '#core/identity.ts';
+import { executionName } from '#core/requests/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import type { Services } from './services.ts';

@@ -1,10 +1,10 @@
-import { sumRounded } from '#core/sum-rounded.ts';
-import { costOfJob } from '#core/cost.ts';
-import { equivalentsRun } from '#core/equivalents.ts';
+import { sumRounded } from '#core/costs/sum-rounded.ts';
+import { costOfJob } from '#core/costs/cost.ts';
+import { equivalentsRun } from '#core/planning/equivalents.ts';
 import type { Job } from '#core/generation.ts';
 import type { MetricName } from '#core/metric-names.ts';
-import { PICO_USD_PER_USD } from '#core/money.ts';
-import type { PriceBook } from '#core/prices.ts';
+import { PICO_USD_PER_USD } from '#core/pricing/money.ts';
+import type { PriceBook } from '#core/pricing/prices.ts';
 import { usageOfAttempt } from './backfill-line.ts';
 import type { Telemetry } from './telemetry.ts';
 

@@ -1,6 +1,6 @@
 import { dayAt } from '#core/day.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { formatUsd } from '#core/money.ts';
+import { formatUsd } from '#core/pricing/money.ts';
 import type { Reservation, TenantTable } from '#stores/tenants.ts';
 
 /** Of dollars, in a refusal. */

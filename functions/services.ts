@@ -1,10 +1,10 @@
 import type { StorageClass } from '@aws-sdk/client-s3';
-import type { Calibration } from '#core/calibration.ts';
-import type { PricedJob } from '#core/cost.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
+import type { PricedJob } from '#core/costs/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { compatibilityKey } from '#core/identity.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
-import type { VectorTraits } from '#core/verify-donor.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import type { VectorTraits } from '#core/planning/verify-donor.ts';
 import { lookupTraits, type LookupTraits } from '#models/lookup-traits.ts';
 import {
   compatibilityOf,

@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import { Stack } from 'aws-cdk-lib';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import { CALIBRATION_FILE } from '#core/calibration-file.ts';
+import { CALIBRATION_FILE } from '#core/planning/calibration-file.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
 import {
   compatibilityOf,
   declaredFiles,

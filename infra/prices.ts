@@ -1,12 +1,12 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { parseMeasuredPrices, withMeasuredPrices } from '#core/measured-prices.ts';
+import { parseMeasuredPrices, withMeasuredPrices } from '#core/pricing/measured-prices.ts';
 import {
   machinePriceId,
   PRICE_REGIONS,
   priceBookOf,
   type PriceBook,
   type PurchaseOption,
-} from '#core/prices.ts';
+} from '#core/pricing/prices.ts';
 import { bookRegionOf } from '#functions/deployed-prices.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import type { Settings } from './settings.ts';
@@ -72,6 +72,6 @@ function priceRegionOf({ region, priceRegion }: PriceSettings): string | null {
   throw new InvalidInputError(
     'priceRegion',
     `there is no price book of ${wanted}`,
-    `give the nearest that there is, -c priceRegion=${PRICE_REGIONS[0]}, or add layers/core/prices/${wanted}.json; there are ${PRICE_REGIONS.join(', ')}`,
+    `give the nearest that there is, -c priceRegion=${PRICE_REGIONS[0]}, or add layers/core/pricing/prices/${wanted}.json; there are ${PRICE_REGIONS.join(', ')}`,
   );
 }

@@ -1,6 +1,6 @@
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/identity.ts';
+import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { DAY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
 import { AppFunction } from './app-function.ts';

@@ -1,9 +1,9 @@
 import type { IConstruct } from 'constructs';
 import { z } from 'zod';
-import { isCorsOrigin } from '#core/cors-origin.ts';
+import { isCorsOrigin } from '#core/requests/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { parseMeasuredPrices } from '#core/measured-prices.ts';
-import { PRICE_REGIONS } from '#core/prices.ts';
+import { parseMeasuredPrices } from '#core/pricing/measured-prices.ts';
+import { PRICE_REGIONS } from '#core/pricing/prices.ts';
 
 /** Days for which CloudWatch can keep a log, those of them that make sense here. */
 const LOG_RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 731, 1827];

@@ -14,8 +14,8 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/identity.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import {

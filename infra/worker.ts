@@ -4,7 +4,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/identity.ts';
+import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
 import type { Pool } from '#core/generation.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { appLogGroup } from './app-function.ts';

@@ -7,7 +7,11 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { Pool } from '#core/generation.ts';
-import { FLEET_LOOK_SECONDS, MAX_BACKFILL_SECONDS, TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import {
+  FLEET_LOOK_SECONDS,
+  MAX_BACKFILL_SECONDS,
+  TASK_TIMEOUTS,
+} from '#core/requests/task-timeouts.ts';
 import { backfillDefinition } from './backfill-machine.ts';
 import type { FleetResources } from './fleet-resources.ts';
 import { appLogGroup } from './app-function.ts';

@@ -6,7 +6,7 @@ import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { endJob } from '#functions/end-job.ts';
 import { predict } from '#functions/predict/handler.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
-import { NO_LIMITS } from '#core/tenant.ts';
+import { NO_LIMITS } from '#core/requests/tenant.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { EmbeddedCloud, EmbeddedCloudOptions } from './embedded-cloud.ts';
 import { EmbeddedNotifications } from './embedded-notifications.ts';

@@ -1,4 +1,4 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import {
   ConditionFailedError,
   FlexCacheError,
@@ -6,8 +6,8 @@ import {
   type ErrorCode,
 } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
-import { attemptOfExecution } from '#core/identity.ts';
-import { hasEnded } from '#core/has-ended.ts';
+import { attemptOfExecution } from '#core/requests/identity.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
 import type { BackfillItem, CloseInput, SubmitInput } from '#functions/backfill-states.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import type { BackfillTable } from '#stores/backfills.ts';

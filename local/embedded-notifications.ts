@@ -1,4 +1,4 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
 import { isUndelivered } from '#functions/webhook/announcement.ts';
 import { deliver, type DeliveryServices } from '#functions/webhook/deliver.ts';

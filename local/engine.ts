@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { GenerationRequest } from '#core/generation.ts';
-import { executionName } from '#core/identity.ts';
+import { executionName } from '#core/requests/identity.ts';
 import type { TaskCallbacks, WorkflowStarter } from '#stores/workflow.ts';
 import { TaskTokens } from './engine-task-tokens.ts';
 import {

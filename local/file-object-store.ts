@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { FlexCacheError, InvalidInputError, ObjectMissingError } from '#core/errors.ts';
-import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
+import { isStorageClass, type StorageClass } from '#core/costs/storage-class.ts';
 import {
   nothingThere,
   ObjectCorruptError,

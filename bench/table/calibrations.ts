@@ -1,8 +1,8 @@
-import { CALIBRATION_FILE, type CalibrationFile } from '#core/calibration-file.ts';
+import { CALIBRATION_FILE, type CalibrationFile } from '#core/planning/calibration-file.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { DefaultCalibration, type Calibration } from '#core/planning/calibration.ts';
 import { isRegional, type SolverName } from '#core/generation.ts';
-import { PackageCalibration } from '#core/package-calibration.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
 import { lookupTraits } from '#models/lookup-traits.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { loadCalibration } from '#models/package-calibration.ts';

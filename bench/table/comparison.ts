@@ -1,8 +1,8 @@
-import { dollarRates } from '#core/charges.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
-import { machinePriceId } from '#core/price-ids.ts';
+import { dollarRates } from '#core/costs/charges.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
+import { machinePriceId } from '#core/pricing/price-ids.ts';
 import { createRandomSource } from '#core/random.ts';
-import { BYTES_PER_GB } from '#core/storage-tier.ts';
+import { BYTES_PER_GB } from '#core/costs/storage-tier.ts';
 import {
   bootstrapEstimate,
   quantileOf,
@@ -10,7 +10,7 @@ import {
   TWO_SIDED_95,
   type Estimate,
 } from '#core/statistics/intervals.ts';
-import { drawUniform } from '#core/simulate/traces/draw.ts';
+import { drawUniform } from '#simulation/traces/draw.ts';
 import type { RowResult } from './result.ts';
 import type { Timing } from './timing.ts';
 

@@ -14,8 +14,8 @@ import { promptThresholds } from '#cli/simulate/prompt-thresholds.ts';
 import { openPackageVectors } from '#cli/simulate/prompt-vectors.ts';
 import { countDistinct, runSimulation } from '#cli/simulate/run-simulation.ts';
 import { parseVideoProfile } from '#cli/simulate/video-profile.ts';
-import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
-import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
+import { generateTrace } from '#simulation/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
 import type { TableRow } from './report.ts';
 import type { RowResult } from './result.ts';
 

@@ -1,4 +1,4 @@
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 
 /** A latent as rivals store it: 16-bit floats. */
 export interface HalfTensor {

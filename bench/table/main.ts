@@ -8,7 +8,7 @@ import { InvalidInputError } from '#core/errors.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
 import { loadManifest, referenceSteps } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
-import type { CalibrationFile } from '#core/calibration-file.ts';
+import type { CalibrationFile } from '#core/planning/calibration-file.ts';
 import { benchCalibration } from './calibrations.ts';
 import { LatentNetworks } from './networks.ts';
 import { embedPrompts } from './prompts.ts';

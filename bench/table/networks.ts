@@ -4,8 +4,8 @@ import {
   shownAttributes,
   type JudgedAttribute,
   type ShownAttributes,
-} from '#core/shown-attributes.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+} from '#core/planning/shown-attributes.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import { networkPaths, type ModelPackage, type NetworkName } from '#models/manifest.ts';
 import { pickOutput } from '#models/network-call.ts';
 import { NetworkThread } from '#models/network-thread.ts';

@@ -1,8 +1,8 @@
 import sharp from 'sharp';
 import { askedValues } from '#cli/calibrate/asked-values.ts';
-import { composeDonors } from '#core/compose.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { composeDonors } from '#core/latents/compose.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { latentShape } from '#models/onnx-video-model.ts';

@@ -1,4 +1,4 @@
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { RegionDenoiser } from '#models/model.ts';
 import { SampleRun } from '#models/sample-run.ts';
 import type { Work } from './system.ts';

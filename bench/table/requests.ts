@@ -1,7 +1,7 @@
 import { createRandomSource } from '#core/random.ts';
-import { drawOrder } from '#core/simulate/traces/draw.ts';
-import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
-import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
+import { drawOrder } from '#simulation/traces/draw.ts';
+import { generateTrace } from '#simulation/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
 
 /** One request of the replayed trace. */
 export interface BenchRequest {

@@ -3,7 +3,7 @@ import { askedValues } from '#cli/calibrate/asked-values.ts';
 import { meanPairwiseDistance } from '#core/statistics/diversity.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
 import { bootstrapEstimate, standardDeviation, type Estimate } from '#core/statistics/intervals.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import type { Outcome } from './replay.ts';
 import type { BenchRequest } from './requests.ts';
 

@@ -1,5 +1,5 @@
 import type { HitKind, PromptEmbedding, SolverName } from '#core/generation.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { DonorParts, SamplePlan } from '#models/sample-run.ts';
 import type { Judgement } from './networks.ts';
 import type { BenchRequest } from './requests.ts';

@@ -1,5 +1,5 @@
 import { decodeLatent } from '#codec/decode-latent.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
 import { finishLatent } from '#denoiser/finish-latent.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';

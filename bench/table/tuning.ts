@@ -1,7 +1,7 @@
-import { standardNormalNoise } from '#core/noise.ts';
-import { renoise } from '#core/schedule.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { renoise } from '#core/latents/schedule.ts';
 import { mean } from '#core/statistics/intervals.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { latentShape } from '#models/onnx-video-model.ts';
 import { sampleBatch, type BatchDenoiser } from '#models/sample-batch.ts';

@@ -1,5 +1,5 @@
-import { WORLD_PHRASES } from '#core/simulate/traces/world-vocabulary.ts';
-import { namedValues, type JudgedAttribute } from '#core/shown-attributes.ts';
+import { WORLD_PHRASES } from '#simulation/traces/world-vocabulary.ts';
+import { namedValues, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
 
 /** For each attribute of the judge, which of its values a prompt names; null where it names none, or two. */
 export type AskedValues = readonly (number | null)[];

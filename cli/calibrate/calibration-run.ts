@@ -1,14 +1,14 @@
-import type { SimilarityThresholds } from '#core/calibration.ts';
+import type { SimilarityThresholds } from '#core/planning/calibration.ts';
 import {
   MEASURED_KINDS,
   type CalibrationFileInput,
   type CalibratedPlan,
-} from '#core/calibration-file.ts';
+} from '#core/planning/calibration-file.ts';
 import { createRandomSource, type RandomSource } from '#core/random.ts';
-import { PackageCalibration } from '#core/package-calibration.ts';
-import { drawOrder } from '#core/simulate/traces/draw.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
+import { drawOrder } from '#simulation/traces/draw.ts';
 import { isRegional, type LookupPart, type SolverName } from '#core/generation.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
 import { choosePlans, type MeasuredBin } from './choose-plans.ts';

@@ -1,4 +1,4 @@
-import type { CalibrationFileInput } from '#core/calibration-file.ts';
+import type { CalibrationFileInput } from '#core/planning/calibration-file.ts';
 
 /** Digits of measured numbers: more than intervals bear. */
 const SIGNIFICANT_DIGITS = 6;

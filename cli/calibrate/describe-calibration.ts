@@ -1,5 +1,5 @@
 import { LOOKUP_PARTS } from '#core/generation.ts';
-import type { CalibrationFile, CalibratedPlan } from '#core/calibration-file.ts';
+import type { CalibrationFile, CalibratedPlan } from '#core/planning/calibration-file.ts';
 import type { Estimate } from '#core/statistics/intervals.ts';
 import { fittedTable, type Column } from '../fitted-table.ts';
 import type { FullSearchResult } from './full-search.ts';

@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os';
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
+import { backgroundPart, dilate, objectPart } from '#core/latents/compose.ts';
 import type { LookupPart } from '#core/generation.ts';
-import type { NoiseSchedule } from '#core/schedule.ts';
-import type { AttendedTensor } from '#core/tensor.ts';
+import type { NoiseSchedule } from '#core/latents/schedule.ts';
+import type { AttendedTensor } from '#core/latents/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import type { LatentReader } from '#models/latent-reader.ts';
 import type { DonorParts, SamplePlan } from '#models/sample-run.ts';

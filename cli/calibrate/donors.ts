@@ -4,14 +4,19 @@ import {
   type CalibratedKind,
   type Calibration,
   type DonorThresholds,
-} from '#core/calibration.ts';
+} from '#core/planning/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import { LOOKUP_PARTS, type LookupPart, type Plan, type SolverName } from '#core/generation.ts';
-import { makePlan, type Candidate } from '#core/plan.ts';
-import { promptForKeys } from '#core/prompt.ts';
-import { shownAttributes, type JudgedAttribute } from '#core/shown-attributes.ts';
-import { partScore, unheardWordsOf, verifyDonor, type DonorRecord } from '#core/verify-donor.ts';
-import type { MEASURED_KINDS } from '#core/calibration-file.ts';
+import { makePlan, type Candidate } from '#core/planning/plan.ts';
+import { promptForKeys } from '#core/requests/prompt.ts';
+import { shownAttributes, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import {
+  partScore,
+  unheardWordsOf,
+  verifyDonor,
+  type DonorRecord,
+} from '#core/planning/verify-donor.ts';
+import type { MEASURED_KINDS } from '#core/planning/calibration-file.ts';
 import type { StoredDonor } from './donor-latents.ts';
 import type { PromptCase } from './prompt-sets.ts';
 

@@ -1,4 +1,4 @@
-import { MEASURED_KINDS } from '#core/calibration-file.ts';
+import { MEASURED_KINDS } from '#core/planning/calibration-file.ts';
 import type { CalibrationOptions } from './calibration-run.ts';
 import { FIRST_ROUND } from './race.ts';
 import { startGrid } from './start-grid.ts';

@@ -1,9 +1,9 @@
 import { InvalidInputError } from '#core/errors.ts';
 import type { PromptEmbedding } from '#core/generation.ts';
-import { promptForKeys } from '#core/prompt.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
-import { generateTrace } from '#core/simulate/traces/generate-trace.ts';
-import { SYNTHETIC_DEFAULTS } from '#core/simulate/traces/synthetic-parameters.ts';
+import { promptForKeys } from '#core/requests/prompt.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import { generateTrace } from '#simulation/traces/generate-trace.ts';
+import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
 import { openRequests } from '../open-requests.ts';
 import { isDemoWorld, type AskedValues } from './asked-values.ts';
 

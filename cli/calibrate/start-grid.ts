@@ -1,4 +1,4 @@
-import type { StartPoint } from '#core/calibration.ts';
+import type { StartPoint } from '#core/planning/calibration.ts';
 import { isRegional, type Anchor, type SolverName } from '#core/generation.ts';
 import type { MeasuredKind } from './donors.ts';
 

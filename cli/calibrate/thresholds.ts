@@ -1,10 +1,10 @@
-import { isAdmitted, type Calibration, type DonorThresholds } from '#core/calibration.ts';
+import { isAdmitted, type Calibration, type DonorThresholds } from '#core/planning/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import type { LookupPart } from '#core/generation.ts';
-import { promptForKeys } from '#core/prompt.ts';
-import { judgements, type JudgedAttribute } from '#core/shown-attributes.ts';
+import { promptForKeys } from '#core/requests/prompt.ts';
+import { judgements, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
-import { verifyDonor } from '#core/verify-donor.ts';
+import { verifyDonor } from '#core/planning/verify-donor.ts';
 import { CANDIDATES_PER_PART, type Donor } from './donors.ts';
 import type { PromptCase } from './prompt-sets.ts';
 

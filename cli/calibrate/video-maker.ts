@@ -4,7 +4,7 @@ import type { LatentReader } from '#models/latent-reader.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { latentShape, type OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type { AttendedTensor } from '#core/tensor.ts';
+import type { AttendedTensor } from '#core/latents/tensor.ts';
 import { cosine } from '#core/cosine.ts';
 import { mean } from '#core/statistics/intervals.ts';
 import {

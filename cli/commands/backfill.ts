@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { isVideoCount } from '#core/capabilities.ts';
+import { isVideoCount } from '#core/requests/capabilities.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';

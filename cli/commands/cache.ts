@@ -1,6 +1,6 @@
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { Entry } from '#core/generation.ts';
-import { validateVideoId } from '#core/request.ts';
+import { validateVideoId } from '#core/requests/request.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { removeEntry } from '#stores/remove-entry.ts';

@@ -8,11 +8,11 @@ import {
   CALIBRATION_FILE,
   CALIBRATION_FORMAT,
   checkCalibrationFile,
-} from '#core/calibration-file.ts';
+} from '#core/planning/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { compatibilityKey } from '#core/identity.ts';
-import { validateSeed } from '#core/request.ts';
-import { elementCount } from '#core/tensor.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
+import { validateSeed } from '#core/requests/request.ts';
+import { elementCount } from '#core/latents/tensor.ts';
 import { embedPrompt } from '#functions/embed/embed-prompt.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import { LatentReader } from '#models/latent-reader.ts';

@@ -1,4 +1,4 @@
-import { validateVideoId } from '#core/request.ts';
+import { validateVideoId } from '#core/requests/request.ts';
 import { parseCacheBudget } from '#local/cache-budget.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';

@@ -1,9 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { join, parse, resolve } from 'node:path';
-import { seedOfVideo, videosOf } from '#core/capabilities.ts';
-import { validatePrompt } from '#core/prompt.ts';
-import { MAX_SEED, validateCacheMode, validateSeed, validateSteps } from '#core/request.ts';
-import type { Variety } from '#core/variety.ts';
+import { seedOfVideo, videosOf } from '#core/requests/capabilities.ts';
+import { validatePrompt } from '#core/requests/prompt.ts';
+import {
+  MAX_SEED,
+  validateCacheMode,
+  validateSeed,
+  validateSteps,
+} from '#core/requests/request.ts';
+import type { Variety } from '#core/planning/variety.ts';
 import type { GenerateInput, Progress } from '#local/embedded-cloud.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';

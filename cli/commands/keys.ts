@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import { newApiKey } from '#core/api-key.ts';
-import { validateTenant } from '#core/request.ts';
-import { newTenant, type ApiKey } from '#core/tenant.ts';
+import { newApiKey } from '#core/requests/api-key.ts';
+import { validateTenant } from '#core/requests/request.ts';
+import { newTenant, type ApiKey } from '#core/requests/tenant.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';
 import { withTenants, type TenantOptions } from '../open-tenants.ts';

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { dayAt } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { priceBookOf } from '#core/prices.ts';
-import { Bill, type BillFilter } from '#core/reconcile/reconcile.ts';
-import { dayRange, type DayRange } from '#core/report/day-range.ts';
-import { makeReport } from '#core/report/report.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
+import { Bill, type BillFilter } from '#core/reports/reconcile/reconcile.ts';
+import { dayRange, type DayRange } from '#core/reports/day-range.ts';
+import { makeReport } from '#core/reports/report.ts';
 import { readBill } from '#readers/read-bill.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
-import { newApiKey } from '#core/api-key.ts';
-import { isCorsOrigin } from '#core/cors-origin.ts';
+import { newApiKey } from '#core/requests/api-key.ts';
+import { isCorsOrigin } from '#core/requests/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { newTenant } from '#core/tenant.ts';
+import { newTenant } from '#core/requests/tenant.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { parseCacheBudget } from '#local/cache-budget.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import type { Scope } from '#core/generation.ts';
-import { parseMeasuredPrices } from '#core/measured-prices.ts';
-import { priceBookOf } from '#core/prices.ts';
-import { validateScope, validateSeed } from '#core/request.ts';
-import { STORAGE_CLASSES, type StorageClass } from '#core/storage-class.ts';
+import { parseMeasuredPrices } from '#core/pricing/measured-prices.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
+import { validateScope, validateSeed } from '#core/requests/request.ts';
+import { STORAGE_CLASSES, type StorageClass } from '#core/costs/storage-class.ts';
 import { fromDigits } from '#readers/request-line.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';

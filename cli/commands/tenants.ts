@@ -1,8 +1,8 @@
 import { dayOf } from '#core/day.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import { formatUsd, parseUsd } from '#core/money.ts';
-import { validateTenant } from '#core/request.ts';
-import type { Tenant, TenantLimits } from '#core/tenant.ts';
+import { formatUsd, parseUsd } from '#core/pricing/money.ts';
+import { validateTenant } from '#core/requests/request.ts';
+import type { Tenant, TenantLimits } from '#core/requests/tenant.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';

@@ -1,10 +1,10 @@
 import { basename, resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
-import { generateTrace, syntheticHeader } from '#core/simulate/traces/generate-trace.ts';
+import { generateTrace, syntheticHeader } from '#simulation/traces/generate-trace.ts';
 import {
   SYNTHETIC_DEFAULTS,
   type SyntheticParameters,
-} from '#core/simulate/traces/synthetic-parameters.ts';
+} from '#simulation/traces/synthetic-parameters.ts';
 import { parseTraceTime } from '#readers/trace-time.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';

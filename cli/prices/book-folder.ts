@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
-import { parsePriceBook } from '#core/price-book-file.ts';
-import { PRICE_REGIONS } from '#core/prices.ts';
-import type { PriceBookFile } from '#core/update-price-book.ts';
+import { parsePriceBook } from '#core/pricing/price-book-file.ts';
+import { PRICE_REGIONS } from '#core/pricing/prices.ts';
+import type { PriceBookFile } from '#core/pricing/update-price-book.ts';
 import { parseJson } from '#readers/price-list.ts';
 import { writeOutput } from '../output-file.ts';
 
 /** Where the checked-in books are. */
-export const PRICE_BOOK_FOLDER = join(import.meta.dirname, '../../layers/core/prices');
+export const PRICE_BOOK_FOLDER = join(import.meta.dirname, '../../layers/core/pricing/prices');
 
 /** @throws InvalidInputError when there is no book of the region. */
 export function priceRegion(region: string): string {

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { InvalidInputError } from '#core/errors.ts';
-import { machineOfPriceId, type PriceId } from '#core/price-ids.ts';
+import { machineOfPriceId, type PriceId } from '#core/pricing/price-ids.ts';
 import { listedNameOf, listedRegion } from '#readers/match-price-list.ts';
 import {
   parseJson,

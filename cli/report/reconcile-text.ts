@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import { formatUsd } from '#core/money.ts';
-import type { Adjustment, ComparedGroup, OutsideGroup } from '#core/reconcile/bill-line.ts';
-import type { BilledUsage, Comparison, Reconciliation } from '#core/reconcile/reconcile.ts';
+import { formatUsd } from '#core/pricing/money.ts';
+import type { Adjustment, ComparedGroup, OutsideGroup } from '#core/reports/reconcile/bill-line.ts';
+import type { BilledUsage, Comparison, Reconciliation } from '#core/reports/reconcile/reconcile.ts';
 import { measuredShare } from './remarks.ts';
 
 const DIGITS = 4;

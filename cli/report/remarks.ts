@@ -1,4 +1,4 @@
-import type { Report } from '#core/report/report.ts';
+import type { Report } from '#core/reports/report.ts';
 
 /** How much of the time lies behind a measure of what was kept; empty when all of it does. */
 export function measuredShare({ days }: Report): string {

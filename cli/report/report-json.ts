@@ -1,7 +1,7 @@
-import { formatUsd } from '#core/money.ts';
-import type { Report, ReportDay, ReportQuestion } from '#core/report/report.ts';
-import type { Sums } from '#core/report/sums.ts';
-import type { VideoLine } from '#core/report/video-line.ts';
+import { formatUsd } from '#core/pricing/money.ts';
+import type { Report, ReportDay, ReportQuestion } from '#core/reports/report.ts';
+import type { Sums } from '#core/reports/sums.ts';
+import type { VideoLine } from '#core/reports/video-line.ts';
 
 /**
  * A report as one JSON object: amounts as text in dollars with every digit they have, rows as they come.

@@ -1,9 +1,9 @@
 import Table from 'cli-table3';
-import { formatUsd } from '#core/money.ts';
-import { TopVideos } from '#core/report/top-videos.ts';
-import type { Report } from '#core/report/report.ts';
-import type { Sums } from '#core/report/sums.ts';
-import type { VideoLine } from '#core/report/video-line.ts';
+import { formatUsd } from '#core/pricing/money.ts';
+import { TopVideos } from '#core/reports/top-videos.ts';
+import type { Report } from '#core/reports/report.ts';
+import type { Sums } from '#core/reports/sums.ts';
+import type { VideoLine } from '#core/reports/video-line.ts';
 import { measuredShare, remarksOf } from './remarks.ts';
 
 /** More rows than somebody reads; the CSV has all of them. */

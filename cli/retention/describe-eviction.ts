@@ -2,8 +2,12 @@ import type { EvictOutcome } from '#functions/evict/evict.ts';
 import { EVICTED_COST } from '#functions/evict/pass.ts';
 import type { EvictionSummary } from '#functions/evict/finish-evictions.ts';
 import type { EvictionPassResult } from '#functions/evict/run-eviction-pass.ts';
-import { EVICTION_GRACE_MILLISECONDS } from '#core/retention.ts';
-import { EVICTION_REASONS, type RetentionRun, type Verdict } from '#core/retention-run.ts';
+import { EVICTION_GRACE_MILLISECONDS } from '#core/retention/retention.ts';
+import {
+  EVICTION_REASONS,
+  type RetentionRun,
+  type Verdict,
+} from '#core/retention/retention-run.ts';
 import { dollars, duration, line, size } from './amounts.ts';
 
 const STAYS: readonly Verdict[] = ['keep', 'move', 'pinned', 'leased'];

@@ -1,6 +1,6 @@
-import { promptForKeys } from '#core/prompt.ts';
-import type { ReplayedRequest } from '#core/simulate/types.ts';
-import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import { promptForKeys } from '#core/requests/prompt.ts';
+import type { ReplayedRequest } from '#simulation/types.ts';
+import type { TraceRequest } from '#simulation/traces/trace-request.ts';
 import { readEmbeddings, writeEmbeddings, type EmbeddedPrompts } from './embedding-file.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 

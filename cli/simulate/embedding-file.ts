@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { FlexCacheError } from '#core/errors.ts';
-import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import type { TraceVectors } from '#simulation/traces/trace-request.ts';
 import { writeOutput } from '../output-file.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 

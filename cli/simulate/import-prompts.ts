@@ -4,7 +4,7 @@ import {
   TRACE_TENANT,
   type TraceHeader,
   type TraceRequest,
-} from '#core/simulate/traces/trace-request.ts';
+} from '#simulation/traces/trace-request.ts';
 import type { RejectedLine } from '#readers/request-line.ts';
 import type { RequestFile } from '../open-requests.ts';
 

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import type { TraceRequest } from '#simulation/traces/trace-request.ts';
 import { readTrace } from '#readers/read-trace.ts';
 import { openRequests } from '../open-requests.ts';
 import { importPrompts, type AssumedTimes } from './import-prompts.ts';

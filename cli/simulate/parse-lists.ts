@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { POLICY_NAMES, type Capacity, type PolicyName } from '#core/simulate/types.ts';
+import { POLICY_NAMES, type Capacity, type PolicyName } from '#simulation/types.ts';
 
 /** A capacity as it was asked for, and what it comes to. */
 export interface NamedCapacity {

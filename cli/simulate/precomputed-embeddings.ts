@@ -1,7 +1,7 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { promptForKeys } from '#core/prompt.ts';
-import type { TraceRequest } from '#core/simulate/traces/trace-request.ts';
-import type { ReplayedRequest } from '#core/simulate/types.ts';
+import { promptForKeys } from '#core/requests/prompt.ts';
+import type { TraceRequest } from '#simulation/traces/trace-request.ts';
+import type { ReplayedRequest } from '#simulation/types.ts';
 import { shownOf } from './embed-trace.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createRandomSource } from '#core/random.ts';
-import type { Shown } from '#core/simulate/types.ts';
-import { drawOne } from '#core/simulate/traces/draw.ts';
+import type { Shown } from '#simulation/types.ts';
+import { drawOne } from '#simulation/traces/draw.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 
 type ShowingManifest = Pick<ModelManifest, 'files' | 'scheduler'>;

@@ -1,4 +1,4 @@
-import type { SimilarityThresholds } from '#core/calibration.ts';
+import type { SimilarityThresholds } from '#core/planning/calibration.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { LOOKUP_PARTS, type LookupPart } from '#core/generation.ts';
 import { items } from './parse-lists.ts';

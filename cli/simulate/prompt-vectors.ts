@@ -2,11 +2,11 @@ import {
   DefaultCalibration,
   type Calibration,
   type SimilarityThresholds,
-} from '#core/calibration.ts';
-import { PackageCalibration } from '#core/package-calibration.ts';
-import { LadderCalibration, type Rung } from '#core/simulate/calibrations.ts';
-import type { Shown } from '#core/simulate/types.ts';
-import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+} from '#core/planning/calibration.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
+import { LadderCalibration, type Rung } from '#simulation/calibrations.ts';
+import type { Shown } from '#simulation/types.ts';
+import type { TraceVectors } from '#simulation/traces/trace-request.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { openEmbedderFolder } from '#models/embedder-folder.ts';
 import { lookupTraits } from '#models/lookup-traits.ts';

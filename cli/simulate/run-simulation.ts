@@ -1,10 +1,10 @@
-import { priceBookOf, bookOn, priceIn, type PriceBook } from '#core/prices.ts';
-import { withMeasuredPrices, type MeasuredPrices } from '#core/measured-prices.ts';
-import { machinePriceId, type Machine } from '#core/price-ids.ts';
+import { priceBookOf, bookOn, priceIn, type PriceBook } from '#core/pricing/prices.ts';
+import { withMeasuredPrices, type MeasuredPrices } from '#core/pricing/measured-prices.ts';
+import { machinePriceId, type Machine } from '#core/pricing/price-ids.ts';
 import type { Scope } from '#core/generation.ts';
-import type { StorageClass } from '#core/storage-class.ts';
-import { ProportionalCalibration } from '#core/simulate/calibrations.ts';
-import { simulate } from '#core/simulate/simulate.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
+import { ProportionalCalibration } from '#simulation/calibrations.ts';
+import { simulate } from '#simulation/simulate.ts';
 import type {
   CacheResult,
   CacheSetup,
@@ -12,7 +12,7 @@ import type {
   PolicyName,
   ReplayedRequest,
   SimulationOptions,
-} from '#core/simulate/types.ts';
+} from '#simulation/types.ts';
 import { UNLIMITED, parseCapacity, type NamedCapacity } from './parse-lists.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 import { shuffled } from './shuffle.ts';

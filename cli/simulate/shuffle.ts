@@ -1,6 +1,6 @@
 import { createRandomSource } from '#core/random.ts';
-import type { ReplayedRequest } from '#core/simulate/types.ts';
-import { drawOrder } from '#core/simulate/traces/draw.ts';
+import type { ReplayedRequest } from '#simulation/types.ts';
+import { drawOrder } from '#simulation/traces/draw.ts';
 
 /**
  * The same requests at the same times, but which of them comes when is drawn: what a cache gains from

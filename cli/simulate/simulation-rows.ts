@@ -1,4 +1,4 @@
-import { SIMULATED_HITS, type CacheResult, type SimulatedHit } from '#core/simulate/types.ts';
+import { SIMULATED_HITS, type CacheResult, type SimulatedHit } from '#simulation/types.ts';
 import type { NamedResult, SimulationAnswer } from './run-simulation.ts';
 
 /** What a cell of a table shows; texts stand to the left, the rest to the right. */

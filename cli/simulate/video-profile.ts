@@ -33,7 +33,7 @@ export const VIDEO_PROFILES: readonly VideoProfile[] = [
     steps: 50,
     hasTunedSteps: false,
     source:
-      'Wan2.1 1.3B, 832x480, 81 frames: a latent of 16x21x60x104 values at 4 bits each without entropy coding; 2 s an evaluation assumed for one L4 (ASSUMED_TIMING of layers/core/cost.ts)',
+      'Wan2.1 1.3B, 832x480, 81 frames: a latent of 16x21x60x104 values at 4 bits each without entropy coding; 2 s an evaluation assumed for one L4 (ASSUMED_TIMING of layers/core/costs/cost.ts)',
   },
 ];
 

@@ -1,4 +1,4 @@
-import type { TraceHeader, TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import type { TraceHeader, TraceRequest } from '#simulation/traces/trace-request.ts';
 
 /** A trace as its file holds it: the header, then one request a line. */
 export function traceText(header: TraceHeader, requests: readonly TraceRequest[]): string {

@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { checkpointObjectKey } from '#core/identity.ts';
+import { checkpointObjectKey } from '#core/requests/identity.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import {
   decodeCheckpoint,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, Plan } from '#core/generation.ts';
 import { hashFields } from '#core/hash.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import type { SamplerState } from '#models/sample-run.ts';
 
 /** A generation between two steps, to the last bit, and whose work is in it. */

@@ -1,4 +1,4 @@
-import { startPoint, type Calibration } from '#core/calibration.ts';
+import { startPoint, type Calibration } from '#core/planning/calibration.ts';
 import type { Donor, Plan } from '#core/generation.ts';
 
 /**

@@ -1,7 +1,7 @@
-import { roundEquivalents } from '#core/equivalents.ts';
+import { roundEquivalents } from '#core/planning/equivalents.ts';
 import type { UsageRecord } from '#core/generation.ts';
-import { contextShare, liveShare } from '#core/region.ts';
-import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
+import { contextShare, liveShare } from '#core/latents/region.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import type { RegionDenoiser, TokenContext } from '#models/model.ts';
 import type { Denoiser } from '#models/run-answers.ts';
 

@@ -10,8 +10,8 @@ import {
 import { LAYERS, layersFor } from '#codec/layers.ts';
 import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
-import { noiseLevel, type NoiseSchedule } from '#core/schedule.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { noiseLevel, type NoiseSchedule } from '#core/latents/schedule.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { refuseLongObject } from '#stores/errors.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { DonorParts } from '#models/sample-run.ts';

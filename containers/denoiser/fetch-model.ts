@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { CALIBRATION_FILE } from '#core/calibration-file.ts';
+import { CALIBRATION_FILE } from '#core/planning/calibration-file.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { sha256OfFile } from '#files/sha256-of-file.ts';
 import {

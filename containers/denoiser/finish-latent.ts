@@ -1,8 +1,8 @@
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, dilate, objectPart } from '#core/compose.ts';
+import { backgroundPart, dilate, objectPart } from '#core/latents/compose.ts';
 import type { GenerationResult, LookupPart } from '#core/generation.ts';
-import type { ShownAttributes } from '#core/shown-attributes.ts';
-import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
+import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { encodeMedia, type VideoMedia } from './media.ts';

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { InvalidInputError } from '#core/errors.ts';
-import type { Extent } from '#core/shown-size.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Extent } from '#core/requests/shown-size.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 
 /** 8-bit RGB frames of one size. */
 export interface Frames extends Extent {

@@ -1,10 +1,14 @@
-import type { Calibration } from '#core/calibration.ts';
-import { roundEquivalents } from '#core/equivalents.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
+import { roundEquivalents } from '#core/planning/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import { latentObjectKey, requestCompatibilityKey, videoObjectKeys } from '#core/identity.ts';
-import { limitReuse } from '#core/limit-reuse.ts';
-import type { AttendedTensor } from '#core/tensor.ts';
+import {
+  latentObjectKey,
+  requestCompatibilityKey,
+  videoObjectKeys,
+} from '#core/requests/identity.ts';
+import { limitReuse } from '#core/planning/limit-reuse.ts';
+import type { AttendedTensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { VideoModel } from '#models/model.ts';
 import { objectMaskOf } from '#models/object-mask.ts';

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import { dayAt } from '#core/day.ts';
-import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
 import { newRunId } from '#core/run-id.ts';
 import { compatibilityOf, loadManifest } from '#models/manifest.ts';
 import { verifyPackage } from '#models/verify-package.ts';

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
-import type { Tensor } from '#core/tensor.ts';
-import { scaledToSide, shownSize } from '#core/shown-size.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
+import { scaledToSide, shownSize } from '#core/requests/shown-size.ts';
 import { encodeMp4 } from './encode-mp4.ts';
 import { resizeFrames, toFrames, type Frames } from './frames.ts';
 

@@ -1,4 +1,4 @@
-import { equivalentsRun } from '#core/equivalents.ts';
+import { equivalentsRun } from '#core/planning/equivalents.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
 import { METRIC_DIMENSIONS, METRIC_NAMESPACE } from '#core/metric-names.ts';
 

@@ -1,4 +1,4 @@
-import type { Extent } from '#core/shown-size.ts';
+import type { Extent } from '#core/requests/shown-size.ts';
 
 /**
  * Full-range RGB to studio-range Y'CbCr of ITU-R BT.601, in fixed point with 16 fractional bits: what

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import { estimateCost } from '#core/cost.ts';
+import { estimateCost } from '#core/costs/cost.ts';
 import { dayOf } from '#core/day.ts';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { requestOf } from '#core/new-job.ts';
-import { executionName } from '#core/identity.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { requestOf } from '#core/requests/new-job.ts';
+import { executionName } from '#core/requests/identity.ts';
 import type { Reservation } from '#stores/tenants.ts';
 import { reserveMoney } from '../reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
-import { ANY_ORIGIN } from '#core/cors-origin.ts';
+import { ANY_ORIGIN } from '#core/requests/cors-origin.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { authenticate } from './authenticate.ts';
 import type { Call, Endpoint } from './endpoint.ts';

@@ -1,5 +1,5 @@
-import { hashApiKey, isApiKey } from '#core/api-key.ts';
-import { limitsOf, type TenantLimits } from '#core/tenant.ts';
+import { hashApiKey, isApiKey } from '#core/requests/api-key.ts';
+import { limitsOf, type TenantLimits } from '#core/requests/tenant.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiServices } from './services.ts';
 

@@ -1,6 +1,6 @@
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import type { HitKind } from '#core/generation.ts';
-import { formatUsd } from '#core/money.ts';
+import { formatUsd } from '#core/pricing/money.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { WireBackfill, WireBackfillSummary } from './schemas/backfill.ts';

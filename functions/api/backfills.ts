@@ -1,9 +1,9 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import { dayOf } from '#core/day.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { BACKFILL_ID_PATTERN } from '#core/identity.ts';
-import { formatUsd } from '#core/money.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { BACKFILL_ID_PATTERN } from '#core/requests/identity.ts';
+import { formatUsd } from '#core/pricing/money.ts';
 import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
 import { admitRequest } from './admission.ts';
 import { ApiError, notFound } from './api-error.ts';

@@ -1,5 +1,5 @@
 import type { Job } from '#core/generation.ts';
-import { VIDEO_ID_PATTERN } from '#core/identity.ts';
+import { VIDEO_ID_PATTERN } from '#core/requests/identity.ts';
 import type { Table } from '#stores/table.ts';
 import { notFound } from './api-error.ts';
 

@@ -1,7 +1,7 @@
 import { handle } from 'hono/aws-lambda';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
-import { parseUsd } from '#core/money.ts';
-import type { TenantLimits } from '#core/tenant.ts';
+import { parseUsd } from '#core/pricing/money.ts';
+import type { TenantLimits } from '#core/requests/tenant.ts';
 import { DynamoDeliveryLog } from '#stores/deliveries.ts';
 import { SfnBackfillStarter } from '#stores/sfn-backfill-starter.ts';
 import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import type { Calibration } from '#core/calibration.ts';
-import { hasGuidance, MAX_VIDEOS_OF_A_REQUEST } from '#core/capabilities.ts';
-import { possibleHits } from '#core/possible-hits.ts';
-import { MAX_GUIDANCE_SCALE, MAX_STEPS } from '#core/request.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
+import { hasGuidance, MAX_VIDEOS_OF_A_REQUEST } from '#core/requests/capabilities.ts';
+import { possibleHits } from '#core/planning/possible-hits.ts';
+import { MAX_GUIDANCE_SCALE, MAX_STEPS } from '#core/requests/request.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';

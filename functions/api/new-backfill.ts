@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { BACKFILL_FORMATS, type Backfill, type BackfillFormat } from '#core/backfill.ts';
-import { choiceOf } from '#core/capabilities.ts';
+import { BACKFILL_FORMATS, type Backfill, type BackfillFormat } from '#core/requests/backfill.ts';
+import { choiceOf } from '#core/requests/capabilities.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { backfillIdForKey, randomBackfillId } from '#core/identity.ts';
-import { choiceFromWire } from '#core/wire-choice.ts';
+import { backfillIdForKey, randomBackfillId } from '#core/requests/identity.ts';
+import { choiceFromWire } from '#core/requests/wire-choice.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { parseRequestFields, type RequestFields } from '#readers/request-line.ts';

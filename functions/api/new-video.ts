@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { choiceOf, videosOf } from '#core/capabilities.ts';
+import { choiceOf, videosOf } from '#core/requests/capabilities.ts';
 import { fieldOnTheWire } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
-import { guidanceOf } from '#core/guidance.ts';
-import { requestCompatibilityKey } from '#core/identity.ts';
-import { newJob } from '#core/new-job.ts';
-import { newRequests, type RequestInput } from '#core/new-request.ts';
-import { choiceFromWire } from '#core/wire-choice.ts';
+import { guidanceOf } from '#core/requests/guidance.ts';
+import { requestCompatibilityKey } from '#core/requests/identity.ts';
+import { newJob } from '#core/requests/new-job.ts';
+import { newRequests, type RequestInput } from '#core/requests/new-request.ts';
+import { choiceFromWire } from '#core/requests/wire-choice.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';

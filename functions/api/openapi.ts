@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Capabilities } from '#core/capabilities.ts';
+import type { Capabilities } from '#core/requests/capabilities.ts';
 import type { VideoFacts } from '#core/generation.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';

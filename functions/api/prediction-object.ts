@@ -1,4 +1,4 @@
-import { formatUsd } from '#core/money.ts';
+import { formatUsd } from '#core/pricing/money.ts';
 import type { Prediction } from '../predict/prediction.ts';
 import type { WirePrediction } from './schemas/backfill.ts';
 

@@ -1,5 +1,5 @@
 import type { Job, Pool } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
 import type { Table } from '#stores/table.ts';
 
 /** Whether no worker has the job yet: it is prepared, or waits in the queue of its pool. */

@@ -1,6 +1,6 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
 import type { Notification } from '#stores/notifications.ts';
 import { eventIdOf } from '../webhook/announcement.ts';
 import { conflict } from './api-error.ts';

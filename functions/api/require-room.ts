@@ -1,6 +1,6 @@
 import type { Job } from '#core/generation.ts';
-import { exactKey } from '#core/identity.ts';
-import { MAX_EXPECTED_WAIT_SECONDS } from '#core/task-timeouts.ts';
+import { exactKey } from '#core/requests/identity.ts';
+import { MAX_EXPECTED_WAIT_SECONDS } from '#core/requests/task-timeouts.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiServices } from './services.ts';
 

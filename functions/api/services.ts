@@ -1,7 +1,7 @@
-import type { Calibration } from '#core/calibration.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
 import type { Job } from '#core/generation.ts';
-import type { PriceBook } from '#core/prices.ts';
-import type { TenantLimits } from '#core/tenant.ts';
+import type { PriceBook } from '#core/pricing/prices.ts';
+import type { TenantLimits } from '#core/requests/tenant.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { DeliveryLog } from '#stores/deliveries.ts';

@@ -1,11 +1,11 @@
-import { costOfJob } from '#core/cost.ts';
-import { costReport, type CostReport } from '#core/cost-report.ts';
-import { equivalentsRun } from '#core/equivalents.ts';
+import { costOfJob } from '#core/costs/cost.ts';
+import { costReport, type CostReport } from '#core/costs/cost-report.ts';
+import { equivalentsRun } from '#core/planning/equivalents.ts';
 import type { Donor, Job, JobStatus, VideoFacts } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import type { PriceBook } from '#core/prices.ts';
-import { varietyOf } from '#core/variety.ts';
-import { videoExpiry } from '#core/video-expiry.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import type { PriceBook } from '#core/pricing/prices.ts';
+import { varietyOf } from '#core/planning/variety.ts';
+import { videoExpiry } from '#core/requests/video-expiry.ts';
 import type { Table } from '#stores/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
 import { webhookDelivery } from './webhook-object.ts';

@@ -1,6 +1,6 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
 import { removeEntry } from '#stores/remove-entry.ts';
 import { admitJobs, admitRequest } from './admission.ts';
 import { ApiError, conflict } from './api-error.ts';

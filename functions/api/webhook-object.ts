@@ -1,4 +1,4 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
 import type { WireWebhookDelivery } from './schemas/fields.ts';
 import { epochSeconds } from './epoch-seconds.ts';

@@ -1,8 +1,8 @@
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { BackfillReference, JobStatus } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { videoIdForKey } from '#core/identity.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { videoIdForKey } from '#core/requests/identity.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { S3ForeignObjects, type ExternalObjects } from '#stores/external-objects.ts';
 import type { NotificationQueue } from '#stores/notifications.ts';

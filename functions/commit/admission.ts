@@ -1,10 +1,10 @@
-import { dollarRates } from '#core/charges.ts';
+import { dollarRates } from '#core/costs/charges.ts';
 import { dayOf } from '#core/day.ts';
-import { entryBytes } from '#core/entry-rent.ts';
+import { entryBytes } from '#core/costs/entry-rent.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
-import { addsLittle } from '#core/policy/admission.ts';
-import type { PolicyContext } from '#core/policy/estimate-value.ts';
-import { bookOn } from '#core/prices.ts';
+import { addsLittle } from '#core/retention/admission.ts';
+import type { PolicyContext } from '#core/retention/estimate-value.ts';
+import { bookOn } from '#core/pricing/prices.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import { gpuSecondUsd, type EvictSettings } from '../evict/evict-settings.ts';
 import { NO_STATE, readState, type EvictState } from '../evict/pass-state.ts';

@@ -6,7 +6,7 @@ import type {
   ReplacedWork,
   UsageRecord,
 } from '#core/generation.ts';
-import { generationWork } from '#core/ledger.ts';
+import { generationWork } from '#core/costs/ledger.ts';
 import { removeEntry, type RemovalStores } from '#stores/remove-entry.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
 import { usageName } from '#stores/table-items.ts';

@@ -1,4 +1,4 @@
-import { equivalentsRun } from '#core/equivalents.ts';
+import { equivalentsRun } from '#core/planning/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type {
   Admission,
@@ -11,10 +11,10 @@ import type {
   PromptEmbedding,
   ReplacedWork,
 } from '#core/generation.ts';
-import { exactKey, partitionOf, promptKey } from '#core/identity.ts';
-import { lineageAfter, lineageOf } from '#core/lineage.ts';
+import { exactKey, partitionOf, promptKey } from '#core/requests/identity.ts';
+import { lineageAfter, lineageOf } from '#core/planning/lineage.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';
-import { unheardWordsOf } from '#core/verify-donor.ts';
+import { unheardWordsOf } from '#core/planning/verify-donor.ts';
 import type { Services } from '../services.ts';
 import type { CommitInput } from '../states.ts';
 import type { AdmissionRule } from './admission.ts';

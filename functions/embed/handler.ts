@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { negativePromptWarnings, promptWarnings } from '#core/prompt-warnings.ts';
+import { negativePromptWarnings, promptWarnings } from '#core/requests/prompt-warnings.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';

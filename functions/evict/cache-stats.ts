@@ -1,6 +1,6 @@
-import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS } from '#core/policy/decay.ts';
-import { SECONDS_PER_MONTH } from '#core/policy/estimate-value.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS } from '#core/retention/decay.ts';
+import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 
 /** Models whose speed is kept apart; those of further ones are taken together. */
 const MOST_MODELS = 64;

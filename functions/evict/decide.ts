@@ -1,9 +1,9 @@
-import { packageDigits } from '#core/identity.ts';
-import type { PolicyContext } from '#core/policy/estimate-value.ts';
-import { betterClass } from '#core/policy/cheapest-class.ts';
-import type { EvictionReason } from '#core/retention-run.ts';
-import type { StorageClass } from '#core/storage-class.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { packageDigits } from '#core/requests/identity.ts';
+import type { PolicyContext } from '#core/retention/estimate-value.ts';
+import { betterClass } from '#core/retention/cheapest-class.ts';
+import type { EvictionReason } from '#core/retention/retention-run.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import { inParallel } from '../in-parallel.ts';

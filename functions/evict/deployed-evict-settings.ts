@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { PURCHASE_OPTIONS } from '#core/prices.ts';
-import { isStorageClass, STORAGE_CLASSES } from '#core/storage-class.ts';
+import { PURCHASE_OPTIONS } from '#core/pricing/prices.ts';
+import { isStorageClass, STORAGE_CLASSES } from '#core/costs/storage-class.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import type { EvictSettings } from './evict-settings.ts';

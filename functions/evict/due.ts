@@ -1,5 +1,5 @@
-import type { DollarRates } from '#core/charges.ts';
-import { SECONDS_PER_MONTH } from '#core/policy/estimate-value.ts';
+import type { DollarRates } from '#core/costs/charges.ts';
+import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
 import type { EvictState, LastPass } from './pass-state.ts';
 
 /** Of the rent that is evaluated, what evictionPass it may cost. */

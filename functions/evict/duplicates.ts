@@ -1,7 +1,7 @@
-import { areEquallyGood } from '#core/signature.ts';
-import { isSamePartition } from '#core/identity.ts';
-import { lineageOf } from '#core/lineage.ts';
-import { decayedTo } from '#core/policy/decay.ts';
+import { areEquallyGood } from '#core/retention/signature.ts';
+import { isSamePartition } from '#core/requests/identity.ts';
+import { lineageOf } from '#core/planning/lineage.ts';
+import { decayedTo } from '#core/retention/decay.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
 import type { EvaluatedEntry } from './pass.ts';
 

@@ -1,6 +1,6 @@
-import type { EntryState } from '#core/policy/entry-state.ts';
-import { entryBytes } from '#core/entry-rent.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import type { EntryState } from '#core/retention/entry-state.ts';
+import { entryBytes } from '#core/costs/entry-rent.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { CacheStats } from './cache-stats.ts';
 import type { EvictSettings } from './evict-settings.ts';
 

@@ -1,6 +1,6 @@
-import type { DollarRates } from '#core/charges.ts';
-import { machinePriceId, type Machine, type PriceBook } from '#core/prices.ts';
-import type { StorageClass } from '#core/storage-class.ts';
+import type { DollarRates } from '#core/costs/charges.ts';
+import { machinePriceId, type Machine, type PriceBook } from '#core/pricing/prices.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
 
 /** How a deployment wants its cache evaluated. */
 export interface EvictSettings {

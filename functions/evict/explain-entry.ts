@@ -1,21 +1,21 @@
-import { dollarRates } from '#core/charges.ts';
+import { dollarRates } from '#core/costs/charges.ts';
 import { dayOf } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import { packageDigits, VIDEO_ID_PATTERN } from '#core/identity.ts';
-import { signatureOf } from '#core/signature.ts';
+import { packageDigits, VIDEO_ID_PATTERN } from '#core/requests/identity.ts';
+import { signatureOf } from '#core/retention/signature.ts';
 import {
   SECONDS_PER_MONTH,
   type ValueEstimate,
   type PolicyContext,
-} from '#core/policy/estimate-value.ts';
-import { decayedTo } from '#core/policy/decay.ts';
-import type { EntryState } from '#core/policy/entry-state.ts';
-import { nameOfClass } from '#core/policy/reuse-class.ts';
-import { bookOn } from '#core/prices.ts';
-import type { Verdict } from '#core/retention-run.ts';
-import type { StorageClass } from '#core/storage-class.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+} from '#core/retention/estimate-value.ts';
+import { decayedTo } from '#core/retention/decay.ts';
+import type { EntryState } from '#core/retention/entry-state.ts';
+import { nameOfClass } from '#core/retention/reuse-class.ts';
+import { bookOn } from '#core/pricing/prices.ts';
+import type { Verdict } from '#core/retention/retention-run.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';
 import { cheapestClassOf, isOfAnotherPackage } from './decide.ts';

@@ -1,8 +1,8 @@
 import type { Entry, EntryState as StoredState, Job } from '#core/generation.ts';
-import type { ValueEstimate } from '#core/policy/estimate-value.ts';
-import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
-import type { LeavingReason, Verdict } from '#core/retention-run.ts';
-import type { StorageClass } from '#core/storage-class.ts';
+import type { ValueEstimate } from '#core/retention/estimate-value.ts';
+import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
+import type { LeavingReason, Verdict } from '#core/retention/retention-run.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
 
 /** Why an entry stays or leaves, in numbers. Dollars are estimates and a month's. */
 export interface Explanation {

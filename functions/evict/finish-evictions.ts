@@ -1,7 +1,7 @@
-import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
+import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';
 import { inParallel } from '../in-parallel.ts';
 

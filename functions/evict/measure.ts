@@ -1,8 +1,8 @@
-import { estimateValue, type PolicyContext } from '#core/policy/estimate-value.ts';
+import { estimateValue, type PolicyContext } from '#core/retention/estimate-value.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { decayWeight } from '#core/policy/decay.ts';
-import { refuseImpossibleEntry, type EntryState } from '#core/policy/entry-state.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { decayWeight } from '#core/retention/decay.ts';
+import { refuseImpossibleEntry, type EntryState } from '#core/retention/entry-state.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { entryStateOf } from './entry-state.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import type { Pass, EvaluatedEntry } from './pass.ts';

@@ -1,4 +1,4 @@
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { SEGMENTS } from '#stores/table-definition.ts';
 import type { Table, CandidatePage } from '#stores/table.ts';
 import type { Cursor } from './pass-state.ts';

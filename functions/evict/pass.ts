@@ -1,16 +1,16 @@
-import type { DollarRates } from '#core/charges.ts';
-import type { ValueEstimate, PolicyContext } from '#core/policy/estimate-value.ts';
-import { lastUseOf, type EntryState } from '#core/policy/entry-state.ts';
-import { ReuseModel } from '#core/policy/reuse-model.ts';
+import type { DollarRates } from '#core/costs/charges.ts';
+import type { ValueEstimate, PolicyContext } from '#core/retention/estimate-value.ts';
+import { lastUseOf, type EntryState } from '#core/retention/entry-state.ts';
+import { ReuseModel } from '#core/retention/reuse-model.ts';
 import {
   EVICTION_REASONS,
   type EvictionReason,
   type Holdings,
   type Verdict,
-} from '#core/retention-run.ts';
-import { addLatent, emptyHoldings } from '#core/storage-cost.ts';
-import { billedBytes, isMonitored, tierOf } from '#core/storage-tier.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+} from '#core/retention/retention-run.ts';
+import { addLatent, emptyHoldings } from '#core/costs/storage-cost.ts';
+import { billedBytes, isMonitored, tierOf } from '#core/costs/storage-tier.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { CacheStats } from './cache-stats.ts';
 import { DensityHistogram, type CutOff } from './density-histogram.ts';
 import {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { dollarRates, type DollarRates } from '#core/charges.ts';
+import { dollarRates, type DollarRates } from '#core/costs/charges.ts';
 import { dayOf } from '#core/day.ts';
-import { bookOn } from '#core/prices.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { bookOn } from '#core/pricing/prices.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import type { Table } from '#stores/table.ts';

@@ -1,7 +1,7 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Job, JobStatus } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { attemptOfExecution, videoIdOfExecution } from '#core/identity.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { attemptOfExecution, videoIdOfExecution } from '#core/requests/identity.ts';
 import { deployedEnding } from '../deployed-ending.ts';
 import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
 import { requireJob } from '../require-job.ts';

@@ -1,5 +1,5 @@
 import type { Pool } from '#core/generation.ts';
-import { BACKFILL_ID_PATTERN } from '#core/identity.ts';
+import { BACKFILL_ID_PATTERN } from '#core/requests/identity.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { DeadLetter, DeadLetterQueue } from '#stores/dead-letter-queue.ts';
 import type { GenerateMessage } from '#stores/queue.ts';

@@ -1,5 +1,5 @@
 import type { Pool } from '#core/generation.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import type { WorkQueue } from '#stores/queue.ts';
 import type { TaskCallbacks } from '#stores/workflow.ts';

@@ -1,4 +1,4 @@
-import type { Calibration } from '#core/calibration.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import {
@@ -16,13 +16,13 @@ import {
   partitionOf,
   promptKey,
   type CachePartition,
-} from '#core/identity.ts';
-import { limitReuse } from '#core/limit-reuse.ts';
-import { lineageOf } from '#core/lineage.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
-import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/plan.ts';
-import { creditsOf, neighboursOf } from '#core/policy/credits.ts';
-import { partScore, verifyDonor, type Verification } from '#core/verify-donor.ts';
+} from '#core/requests/identity.ts';
+import { limitReuse } from '#core/planning/limit-reuse.ts';
+import { lineageOf } from '#core/planning/lineage.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
+import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/planning/plan.ts';
+import { creditsOf, neighboursOf } from '#core/retention/credits.ts';
+import { partScore, verifyDonor, type Verification } from '#core/planning/verify-donor.ts';
 import type { LeaseRequest, Table } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
 import {

@@ -1,5 +1,5 @@
 import type { Entry } from '#core/generation.ts';
-import { isSamePartition } from '#core/identity.ts';
+import { isSamePartition } from '#core/requests/identity.ts';
 import type { ObjectHead, ObjectStore } from '#stores/objects.ts';
 import type { LeaseRequest } from '#stores/table.ts';
 import type { VectorIndex, VectorMatch, VectorScope } from '#stores/vector-index.ts';

@@ -1,8 +1,8 @@
-import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/cost.ts';
-import { roundEquivalents } from '#core/equivalents.ts';
+import { ASSUMED_TIMING, estimateCost, measuredTiming } from '#core/costs/cost.ts';
+import { roundEquivalents } from '#core/planning/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, GenerationRequest, Job, Plan, PromptEmbedding } from '#core/generation.ts';
-import type { PriceBook } from '#core/prices.ts';
+import type { PriceBook } from '#core/pricing/prices.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';

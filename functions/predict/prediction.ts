@@ -1,4 +1,4 @@
-import type { BackfillDefaults, BackfillFormat } from '#core/backfill.ts';
+import type { BackfillDefaults, BackfillFormat } from '#core/requests/backfill.ts';
 import type { ErrorCode } from '#core/errors.ts';
 import { HIT_KINDS, type HitKind } from '#core/generation.ts';
 import type { RequestFields } from '#readers/request-line.ts';

@@ -1,4 +1,4 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { MAX_REQUESTS_BYTES, readRequests } from '#readers/read-requests.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';

@@ -1,5 +1,5 @@
 import { addDays, dayAt } from '#core/day.ts';
-import { dayRange, daysOf, type DayRange } from '#core/report/day-range.ts';
+import { dayRange, daysOf, type DayRange } from '#core/reports/day-range.ts';
 import { reportSources } from '#stores/report-sources.ts';
 import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
 import { eventCaller } from '../call-function.ts';

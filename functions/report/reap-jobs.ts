@@ -1,8 +1,8 @@
 import { addDays, dayAt } from '#core/day.ts';
 import type { Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { executionName } from '#core/identity.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { executionName } from '#core/requests/identity.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import type { WorkflowLooker } from '#stores/workflow.ts';
 import type { EndedExecution } from '../states.ts';
 

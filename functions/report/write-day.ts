@@ -1,7 +1,7 @@
-import type { PriceBook } from '#core/prices.ts';
-import { bookOn } from '#core/prices.ts';
-import { reportCsv } from '#core/report/csv.ts';
-import { reportVideos, type ReportSources } from '#core/report/report.ts';
+import type { PriceBook } from '#core/pricing/prices.ts';
+import { bookOn } from '#core/pricing/prices.ts';
+import { reportCsv } from '#core/reports/csv.ts';
+import { reportVideos, type ReportSources } from '#core/reports/report.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 
 export interface ReportStores {

@@ -1,12 +1,12 @@
-import type { Backfill } from '#core/backfill.ts';
-import { estimateCost } from '#core/cost.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
+import { estimateCost } from '#core/costs/cost.ts';
 import { addDays, dayAt, dayOf } from '#core/day.ts';
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { BackfillReference, GenerationRequest, Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
-import { executionName } from '#core/identity.ts';
-import { parseUsd } from '#core/money.ts';
-import { newJob, requestOf, type JobModel } from '#core/new-job.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
+import { executionName } from '#core/requests/identity.ts';
+import { parseUsd } from '#core/pricing/money.ts';
+import { newJob, requestOf, type JobModel } from '#core/requests/new-job.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Table } from '#stores/table.ts';

@@ -1,5 +1,5 @@
 import type { Job } from '#core/generation.ts';
-import { hasEnded } from '#core/has-ended.ts';
+import { hasEnded } from '#core/requests/has-ended.ts';
 
 /**
  * Whether a worker may yet need what lies under the job's id: one that makes the same video again

@@ -1,5 +1,5 @@
 import type { Entry, Job } from '#core/generation.ts';
-import { CHECKPOINT_PREFIX } from '#core/identity.ts';
+import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
 import type { ObjectHead } from '#stores/objects.ts';
 import { inParallel } from '../in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';

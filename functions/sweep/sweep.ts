@@ -1,4 +1,4 @@
-import { ORPHAN_AGE_MILLISECONDS } from '#core/retention.ts';
+import { ORPHAN_AGE_MILLISECONDS } from '#core/retention/retention.ts';
 import type { ObjectStore } from '#stores/objects.ts';
 import type { Table } from '#stores/table.ts';
 import type { VectorIndex } from '#stores/vector-index.ts';

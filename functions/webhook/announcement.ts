@@ -1,7 +1,7 @@
-import type { Backfill } from '#core/backfill.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
-import { executionName } from '#core/identity.ts';
-import { isSettled, type WebhookDelivery } from '#core/webhook-delivery.ts';
+import { executionName } from '#core/requests/identity.ts';
+import { isSettled, type WebhookDelivery } from '#core/requests/webhook-delivery.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import type { Notification } from '#stores/notifications.ts';
 import type { Table } from '#stores/table.ts';

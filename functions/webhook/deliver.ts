@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import packageJson from '../../package.json' with { type: 'json' };
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
-import type { WebhookDelivery } from '#core/webhook-delivery.ts';
+import type { WebhookDelivery } from '#core/requests/webhook-delivery.ts';
 import type { DeliveryLog } from '#stores/deliveries.ts';
 import type { Notification } from '#stores/notifications.ts';
 import type { TenantTable } from '#stores/tenants.ts';

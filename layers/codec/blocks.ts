@@ -1,4 +1,4 @@
-import type { LatentExtents } from '#core/compose.ts';
+import type { LatentExtents } from '#core/latents/compose.ts';
 
 /** Longest side of a block, in latent positions; a longer axis is divided into nearly equal stretches. */
 const LONGEST_TIME = 32;

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
-import { dilate, fillDilatedHoles, latentInside } from '#core/compose.ts';
+import { dilate, fillDilatedHoles, latentInside } from '#core/latents/compose.ts';
 import { LatentFormatError } from '#core/errors.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { layOutBlocks } from './blocks.ts';
 import { ditherOf, fillOf } from './dither.ts';
 import { readHeader, requireLength, type ExpectedLatent } from './header.ts';

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
-import { latentExtents } from '#core/compose.ts';
+import { latentExtents } from '#core/latents/compose.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { layOutBlocks } from './blocks.ts';
 import { ditherOf } from './dither.ts';
 import { roundCellUp, WIDEST_CELL, writeContainer } from './header.ts';

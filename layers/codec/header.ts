@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { LatentFormatError } from '#core/errors.ts';
-import type { LatentExtents } from '#core/compose.ts';
-import { elementCount } from '#core/tensor.ts';
+import type { LatentExtents } from '#core/latents/compose.ts';
+import { elementCount } from '#core/latents/tensor.ts';
 import { LAYERS } from './layers.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { LatentExtents } from '#core/compose.ts';
+import type { LatentExtents } from '#core/latents/compose.ts';
 import { BitMixer } from './bit-mixer.ts';
 import { RangeDecoder, RangeEncoder, type BitCoder } from './range-coder.ts';
 

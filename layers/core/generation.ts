@@ -3,11 +3,11 @@
  * table is declared here and nowhere else.
  */
 
-import type { PromptWarning } from './prompt-warnings.ts';
-import type { LeavingReason } from './retention-run.ts';
-import type { ShownAttributes } from './shown-attributes.ts';
-import type { StorageClass } from './storage-class.ts';
-import type { WebhookDelivery } from './webhook-delivery.ts';
+import type { PromptWarning } from './requests/prompt-warnings.ts';
+import type { LeavingReason } from './retention/retention-run.ts';
+import type { ShownAttributes } from './planning/shown-attributes.ts';
+import type { StorageClass } from './costs/storage-class.ts';
+import type { WebhookDelivery } from './requests/webhook-delivery.ts';
 
 /**
  * `exact`: the same request was answered before. The others name which donors serve the request; `near` is a
@@ -421,7 +421,7 @@ export interface Entry {
   lastHitAt?: string;
   /** The hit before the last one. */
   previousHitAt?: string;
-  /** Exponentially decayed sums over the hits, as `layers/core/policy/decay.ts` keeps them. */
+  /** Exponentially decayed sums over the hits, as `layers/core/retention/decay.ts` keeps them. */
   decayedHits?: number;
   /** Of network evaluations that each hit saved over the next best donor. */
   decayedCredit?: number;

@@ -1,5 +1,5 @@
-import type { Capabilities } from '#core/capabilities.ts';
-import { shownSize } from '#core/shown-size.ts';
+import type { Capabilities } from '#core/requests/capabilities.ts';
+import { shownSize } from '#core/requests/shown-size.ts';
 import type { ModelManifest } from './manifest.ts';
 
 /** What requests of a package may choose among. */

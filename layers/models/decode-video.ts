@@ -1,4 +1,4 @@
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from './manifest.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import type { NetworkRunner } from './onnx-networks.ts';

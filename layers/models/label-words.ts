@@ -1,5 +1,5 @@
 import type { Part } from '#core/generation.ts';
-import { segmentPrompt, spokenWords, type Segment } from '#core/prompt-segments.ts';
+import { segmentPrompt, spokenWords, type Segment } from '#core/requests/prompt-segments.ts';
 
 export type WordLabel = Part | 'other';
 

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { judgements, logitCount } from '#core/shown-attributes.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+import { judgements, logitCount } from '#core/planning/shown-attributes.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
 import { pickOutput } from './network-call.ts';
 import { NetworkThread } from './network-thread.ts';

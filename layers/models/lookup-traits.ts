@@ -1,5 +1,5 @@
-import type { SimilarityThresholds } from '#core/calibration.ts';
-import type { VectorTraits } from '#core/verify-donor.ts';
+import type { SimilarityThresholds } from '#core/planning/calibration.ts';
+import type { VectorTraits } from '#core/planning/verify-donor.ts';
 import type { ModelManifest } from './manifest.ts';
 import { objectMaskOf, type ObjectMaskSource } from './object-mask.ts';
 

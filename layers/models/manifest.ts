@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { FlexCacheError } from '#core/errors.ts';
-import type { Compatibility } from '#core/identity.ts';
+import type { Compatibility } from '#core/requests/identity.ts';
 import { LEXICAL_DIMENSIONS } from './lexical-embedder.ts';
 import {
   manifestSchema,

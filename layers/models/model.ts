@@ -1,6 +1,6 @@
-import type { TokenPatch } from '#core/region.ts';
-import type { ShownAttributes } from '#core/shown-attributes.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+import type { TokenPatch } from '#core/latents/region.ts';
+import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 
 /** Token ids and mask, padded or cut to the package's `text.maxTokens`. */
 export interface Tokens {

@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { NetworkName } from './manifest.ts';
 import type { NetworkInputs, NetworkRunner, NetworkTensors, RunOptions } from './onnx-networks.ts';
 

@@ -1,4 +1,4 @@
-import { logitCount } from '#core/shown-attributes.ts';
+import { logitCount } from '#core/planning/shown-attributes.ts';
 import type { ModelManifest, NetworkName } from './manifest.ts';
 import { objectMaskOf } from './object-mask.ts';
 

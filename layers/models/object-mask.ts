@@ -1,4 +1,4 @@
-import type { MapReading } from '#core/object-map.ts';
+import type { MapReading } from '#core/latents/object-map.ts';
 import type { ModelManifest } from './manifest-schema.ts';
 
 /** What an object mask is read from. */

@@ -1,5 +1,5 @@
-import type { TokenPatch } from '#core/region.ts';
-import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
+import type { TokenPatch } from '#core/latents/region.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import type { ModelManifest } from './manifest.ts';
 import type { RegionDenoiser, TextCondition, TokenContext, VelocityRequest } from './model.ts';

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { judgements, logitCount, type JudgedAttribute } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { judgements, logitCount, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { networkPaths, type ModelPackage } from './manifest.ts';
 import type { AttributeJudge } from './model.ts';
 import { asBatch, pickOutput } from './network-call.ts';

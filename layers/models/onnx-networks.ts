@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { FlexCacheError } from '#core/errors.ts';
-import { elementCount } from '#core/tensor.ts';
+import { elementCount } from '#core/latents/tensor.ts';
 import { checkProviderLibraries, type ExecutionProvider } from './execution-provider.ts';
 import { guide } from './guidance.ts';
 import { InputRows } from './input-rows.ts';

@@ -1,8 +1,8 @@
-import { averageToLatent } from '#core/area-average.ts';
-import { grow } from '#core/compose.ts';
+import { averageToLatent } from '#core/latents/area-average.ts';
+import { grow } from '#core/latents/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { maskOfAttention, maskOfLikelihood } from '#core/object-map.ts';
-import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
+import { maskOfAttention, maskOfLikelihood } from '#core/latents/object-map.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import { decodeVideo } from './decode-video.ts';
 import type { ModelManifest } from './manifest.ts';

@@ -1,5 +1,9 @@
-import { logitCount, shownAttributes, type ShownAttributes } from '#core/shown-attributes.ts';
-import { elementCount, type AttendedTensor, type Tensor } from '#core/tensor.ts';
+import {
+  logitCount,
+  shownAttributes,
+  type ShownAttributes,
+} from '#core/planning/shown-attributes.ts';
+import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import { decodeVideo } from './decode-video.ts';
 import { planThisGpu } from './gpu-memory.ts';

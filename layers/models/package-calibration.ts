@@ -5,14 +5,14 @@ import {
   CALIBRATION_FILE,
   parseCalibration,
   type CalibrationFile,
-} from '#core/calibration-file.ts';
+} from '#core/planning/calibration-file.ts';
 import {
   DefaultCalibration,
   type Calibration,
   type SimilarityThresholds,
-} from '#core/calibration.ts';
+} from '#core/planning/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { PackageCalibration } from '#core/package-calibration.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
 import { lookupTraits } from './lookup-traits.ts';
 import type { ModelManifest, ModelPackage } from './manifest.ts';
 import { missingToMeasure } from './measurable.ts';

@@ -1,5 +1,5 @@
 import nlp from 'compromise';
-import { segmentPrompt, spokenWords, type Segment } from '#core/prompt-segments.ts';
+import { segmentPrompt, spokenWords, type Segment } from '#core/requests/prompt-segments.ts';
 import type { LabelledWord, WordLabel } from './label-words.ts';
 import {
   partPhrases,

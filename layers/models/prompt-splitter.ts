@@ -1,6 +1,6 @@
 import type { Part, PromptReading } from '#core/generation.ts';
-import { spokenWords } from '#core/prompt-segments.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { spokenWords } from '#core/requests/prompt-segments.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { labelBySegments, type LabelledWord, type WordLabel } from './label-words.ts';
 import type { LabelledEmbedding } from './model.ts';
 import type { PromptTokenizer, PromptWord } from './tokenizer.ts';

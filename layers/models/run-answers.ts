@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
-import { contextTokens } from '#core/region.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+import { contextTokens } from '#core/latents/region.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import type { TextCondition, TokenContext, VideoModel } from './model.ts';
 import type { SampleRequest } from './sample-run.ts';
 

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import type { TextCondition, VideoModel } from './model.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';

@@ -1,8 +1,8 @@
-import { composeDonors, dilate, type ObjectDonor } from '#core/compose.ts';
+import { composeDonors, dilate, type ObjectDonor } from '#core/latents/compose.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { isRegional, type Plan } from '#core/generation.ts';
-import { standardNormalNoise } from '#core/noise.ts';
-import { addObjectMap } from '#core/object-map.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { addObjectMap } from '#core/latents/object-map.ts';
 import {
   contextShare,
   liveShare,
@@ -10,10 +10,10 @@ import {
   pasteRegion,
   placeRegion,
   type TokenRegion,
-} from '#core/region.ts';
-import { noiseLevels, renoise, type NoiseSchedule } from '#core/schedule.ts';
-import { cleanPrediction, solverStep } from '#core/solver.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+} from '#core/latents/region.ts';
+import { noiseLevels, renoise, type NoiseSchedule } from '#core/latents/schedule.ts';
+import { cleanPrediction, solverStep } from '#core/latents/solver.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import type { RegionDenoiser } from './model.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */

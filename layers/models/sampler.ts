@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { NoiseSchedule } from '#core/schedule.ts';
-import type { AttendedTensor } from '#core/tensor.ts';
+import type { NoiseSchedule } from '#core/latents/schedule.ts';
+import type { AttendedTensor } from '#core/latents/tensor.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
 

@@ -1,5 +1,5 @@
 import type { VideoFacts } from '#core/generation.ts';
-import { shownSize } from '#core/shown-size.ts';
+import { shownSize } from '#core/requests/shown-size.ts';
 import type { ModelManifest } from './manifest.ts';
 
 /** What the videos of a model package are. */

@@ -1,5 +1,5 @@
-import type { Adjustment, BillGroup, OutsideGroup } from '#core/reconcile/bill-line.ts';
-import { machinePriceId, type PriceId } from '#core/price-ids.ts';
+import type { Adjustment, BillGroup, OutsideGroup } from '#core/reports/reconcile/bill-line.ts';
+import { machinePriceId, type PriceId } from '#core/pricing/price-ids.ts';
 import { LISTED_NAMES, type ListedName } from './price-list-names.ts';
 
 /** What a line of a bill is for, and which price of the book it is billed by. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { BackfillDefaults } from '#core/backfill.ts';
-import type { GuidanceChoice } from '#core/guidance.ts';
-import { REQUEST_DEFAULTS } from '#core/new-request.ts';
+import type { BackfillDefaults } from '#core/requests/backfill.ts';
+import type { GuidanceChoice } from '#core/requests/guidance.ts';
+import { REQUEST_DEFAULTS } from '#core/requests/new-request.ts';
 import type { RequestFields } from './request-line.ts';
 
 /** What makes a line of a file the same request in every run. */

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { machineOfPriceId, type PriceId } from '#core/price-ids.ts';
+import { machineOfPriceId, type PriceId } from '#core/pricing/price-ids.ts';
 import type { ListedProduct, ListedTier } from './price-list.ts';
 import {
   LISTED_NAMES,

@@ -1,4 +1,4 @@
-import type { PriceId } from '#core/price-ids.ts';
+import type { PriceId } from '#core/pricing/price-ids.ts';
 
 /** How a price is called in AWS's price list. */
 export interface ListedName {

@@ -1,6 +1,6 @@
 import { isDay } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { parseUsd } from '#core/money.ts';
+import { parseUsd } from '#core/pricing/money.ts';
 
 /** A product of AWS's price list, with what it costs on demand. */
 export interface ListedProduct {

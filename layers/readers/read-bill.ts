@@ -4,8 +4,8 @@ import { createGunzip } from 'node:zlib';
 import { CsvError, parse } from 'csv-parse';
 import { dayAt, isDay } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { PICO_USD_PER_USD, type Quantity } from '#core/money.ts';
-import type { BillLine } from '#core/reconcile/bill-line.ts';
+import { PICO_USD_PER_USD, type Quantity } from '#core/pricing/money.ts';
+import type { BillLine } from '#core/reports/reconcile/bill-line.ts';
 import { billedFor } from './bill-names.ts';
 
 /** Columns that are read, as CUR 2.0 calls them (Data Exports, table dictionary); others are ignored. */

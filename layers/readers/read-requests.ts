@@ -1,4 +1,4 @@
-import type { BackfillFormat } from '#core/backfill.ts';
+import type { BackfillFormat } from '#core/requests/backfill.ts';
 import { readCsv } from './read-csv.ts';
 import { readJsonl } from './read-jsonl.ts';
 import type { ByteSource } from './read-lines.ts';

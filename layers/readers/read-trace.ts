@@ -1,12 +1,12 @@
 import { InvalidInputError } from '#core/errors.ts';
-import { promptForKeys, validatePrompt } from '#core/prompt.ts';
-import { validateSeed, validateTenant } from '#core/request.ts';
+import { promptForKeys, validatePrompt } from '#core/requests/prompt.ts';
+import { validateSeed, validateTenant } from '#core/requests/request.ts';
 import {
   TRACE_FORMAT,
   TRACE_TENANT,
   type TraceHeader,
   type TraceRequest,
-} from '#core/simulate/traces/trace-request.ts';
+} from '#simulation/traces/trace-request.ts';
 import { namesInJson, requireKnownFields } from './known-fields.ts';
 import { readLines, type ByteSource } from './read-lines.ts';
 import { parseTraceTime } from './trace-time.ts';

@@ -1,14 +1,14 @@
 import { InvalidInputError } from '#core/errors.ts';
 import type { CacheMode } from '#core/generation.ts';
-import { validateNegativePrompt, validatePrompt } from '#core/prompt.ts';
+import { validateNegativePrompt, validatePrompt } from '#core/requests/prompt.ts';
 import {
   validateCacheMode,
   validateGuidanceScale,
   validatePositiveNumber,
   validateSeed,
   validateSteps,
-} from '#core/request.ts';
-import type { WireChoice } from '#core/wire-choice.ts';
+} from '#core/requests/request.ts';
+import type { WireChoice } from '#core/requests/wire-choice.ts';
 
 /**
  * What a line of a backfill file asks for. Whether a package can make it is checked where the package is

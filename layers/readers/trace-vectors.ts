@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { LOOKUP_PARTS, type LookupPart } from '#core/generation.ts';
-import type { TraceVectors } from '#core/simulate/traces/trace-request.ts';
+import type { TraceVectors } from '#simulation/traces/trace-request.ts';
 
 /** More than any sentence encoder has. */
 const MAX_DIMENSIONS = 4096;

@@ -1,4 +1,4 @@
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import type { BackfillReference } from '#core/generation.ts';
 import { OWNER_INDEX, PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { ownerKey, ownerSortKey, without, type Attributes, type ItemKey } from './table-items.ts';

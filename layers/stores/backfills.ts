@@ -1,4 +1,4 @@
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import type { ListJobsOptions, Page } from './table.ts';
 
 /** Backfills and the ends of their lines, in the one table. `DynamoBackfillTable` is the implementation. */

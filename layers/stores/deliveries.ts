@@ -1,5 +1,5 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { WebhookDelivery } from '#core/webhook-delivery.ts';
+import type { WebhookDelivery } from '#core/requests/webhook-delivery.ts';
 import { backfillItemKey } from './backfill-items.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import type { Notification } from './notifications.ts';

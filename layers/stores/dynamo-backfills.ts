@@ -1,4 +1,4 @@
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import {
   BACKFILL_SORT_KEY,

@@ -1,6 +1,6 @@
 import { isDay } from '#core/day.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { quantityOf } from '#core/money.ts';
+import { quantityOf } from '#core/pricing/money.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import type { IdleTable, IdleTail } from './idle-table.ts';
 import { PARTITION_KEY, SORT_KEY } from './table-definition.ts';

@@ -1,6 +1,6 @@
 import { dayOf } from '#core/day.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import type { RetentionState, RetentionTable } from './retention-table.ts';
 import { PARTITION_KEY, SORT_KEY } from './table-definition.ts';

@@ -8,7 +8,7 @@ import type {
   Pool,
   UsageRecord,
 } from '#core/generation.ts';
-import type { PromptWarning } from '#core/prompt-warnings.ts';
+import type { PromptWarning } from '#core/requests/prompt-warnings.ts';
 import { DynamoItems, type DynamoItemsOptions, type ItemUpdate } from './dynamo-items.ts';
 import {
   DAY_INDEX,
@@ -36,13 +36,13 @@ import {
   usageName,
   type Attributes,
 } from './table-items.ts';
-import { isSamePartition } from '#core/identity.ts';
+import { isSamePartition } from '#core/requests/identity.ts';
 import { listPage } from './list-page.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
-import { decayWeight, LANDMARK } from '#core/policy/decay.ts';
-import type { LeavingReason } from '#core/retention-run.ts';
-import type { StorageClass } from '#core/storage-class.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
+import { decayWeight, LANDMARK } from '#core/retention/decay.ts';
+import type { LeavingReason } from '#core/retention/retention-run.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type {
   LeaseRequest,
   ListJobsOptions,

@@ -1,5 +1,10 @@
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
-import { validateLimits, type ApiKey, type Tenant, type TenantLimits } from '#core/tenant.ts';
+import {
+  validateLimits,
+  type ApiKey,
+  type Tenant,
+  type TenantLimits,
+} from '#core/requests/tenant.ts';
 import { DynamoItems, type DynamoItemsOptions } from './dynamo-items.ts';
 import { OWNER_INDEX } from './table-definition.ts';
 import { ownerKey } from './table-items.ts';

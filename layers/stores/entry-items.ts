@@ -1,10 +1,10 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { createHash } from 'node:crypto';
 import type { Entry, EntryState } from '#core/generation.ts';
-import { packageDigits } from '#core/identity.ts';
-import { signatureOf } from '#core/signature.ts';
-import { isStorageClass } from '#core/storage-class.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { packageDigits } from '#core/requests/identity.ts';
+import { signatureOf } from '#core/retention/signature.ts';
+import { isStorageClass } from '#core/costs/storage-class.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { SEGMENTS, STATE_INDEX } from './table-definition.ts';
 
 /** Digits of a hash that tell entries apart well enough to look closer. */

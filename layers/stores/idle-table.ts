@@ -1,4 +1,4 @@
-import type { Machine } from '#core/prices.ts';
+import type { Machine } from '#core/pricing/prices.ts';
 
 /** Time of a GPU machine that belongs to no video: behind its last one, or without any. */
 export interface IdleTail extends Machine {

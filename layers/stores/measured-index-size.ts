@@ -1,6 +1,6 @@
 import { addDays, dayAt } from '#core/day.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
-import { entryBytes } from '#core/entry-rent.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
+import { entryBytes } from '#core/costs/entry-rent.ts';
 import type { RetentionTable } from './retention-table.ts';
 import type { VectorIndexSize } from './vector-index.ts';
 

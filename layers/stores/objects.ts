@@ -1,4 +1,4 @@
-import type { StorageClass } from '#core/storage-class.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
 
 /** What a store says of an object. */
 export interface ObjectHead {

@@ -1,4 +1,4 @@
-import type { ReportSources } from '#core/report/report.ts';
+import type { ReportSources } from '#core/reports/report.ts';
 import { DynamoIdleTable } from './dynamo-idle-table.ts';
 import type { DynamoItemsOptions } from './dynamo-items.ts';
 import { DynamoRetentionTable } from './dynamo-retention-table.ts';

@@ -1,4 +1,4 @@
-import type { RetentionRun } from '#core/retention-run.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
 
 /** What passes over the cache leave behind: their records, and what the next one goes on from. */
 export interface RetentionTable {

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { ObjectMissingError } from '#core/errors.ts';
-import { isStorageClass, type StorageClass } from '#core/storage-class.ts';
+import { isStorageClass, type StorageClass } from '#core/costs/storage-class.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { nothingThere, ObjectCorruptError, ObjectExistsError, refuseLongObject } from './errors.ts';
 import { sha256Of, validateObjectKey } from './object-key.ts';

@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult } from '#core/generation.ts';
-import { executionName } from '#core/identity.ts';
+import { executionName } from '#core/requests/identity.ts';
 import { awsErrorName, fromAws } from './aws-errors.ts';
 import { TaskGoneError } from './errors.ts';
 import type { TaskCallbacks, WorkflowLooker, WorkflowStarter } from './workflow.ts';

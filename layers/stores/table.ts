@@ -1,7 +1,7 @@
-import type { CachePartition } from '#core/identity.ts';
-import type { LeavingReason } from '#core/retention-run.ts';
-import type { StorageClass } from '#core/storage-class.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import type { CachePartition } from '#core/requests/identity.ts';
+import type { LeavingReason } from '#core/retention/retention-run.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type {
   BackfillReference,
   Entry,
@@ -11,7 +11,7 @@ import type {
   Pool,
   UsageRecord,
 } from '#core/generation.ts';
-import type { PromptWarning } from '#core/prompt-warnings.ts';
+import type { PromptWarning } from '#core/requests/prompt-warnings.ts';
 
 export interface LeaseRequest {
   entryId: string;

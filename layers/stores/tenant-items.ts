@@ -1,4 +1,4 @@
-import type { ApiKey, Tenant } from '#core/tenant.ts';
+import type { ApiKey, Tenant } from '#core/requests/tenant.ts';
 import { OWNER_INDEX, PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { ownerKey, ownerSortKey, without, type Attributes, type ItemKey } from './table-items.ts';
 

@@ -1,4 +1,4 @@
-import type { ApiKey, Tenant, TenantLimits } from '#core/tenant.ts';
+import type { ApiKey, Tenant, TenantLimits } from '#core/requests/tenant.ts';
 
 /** Tenants, their keys and what they have used, in the one table. `DynamoTenantTable` is the implementation. */
 export interface TenantTable {

@@ -1,5 +1,5 @@
 import type { LookupPart } from '#core/generation.ts';
-import type { CachePartition } from '#core/identity.ts';
+import type { CachePartition } from '#core/requests/identity.ts';
 
 /** Vectors are only compared inside one partition and part. */
 export interface VectorScope extends CachePartition {

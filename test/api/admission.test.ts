@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ASSUMED_TIMING, estimateCost } from '#core/cost.ts';
-import { exactKey } from '#core/identity.ts';
-import { PICO_USD_PER_USD } from '#core/money.ts';
+import { ASSUMED_TIMING, estimateCost } from '#core/costs/cost.ts';
+import { exactKey } from '#core/requests/identity.ts';
+import { PICO_USD_PER_USD } from '#core/pricing/money.ts';
 import { errorSchema } from '#functions/api/schemas/service.ts';
 import { sampleEntry, unique } from '../stores/samples.ts';
 import { useApi, type ApiFixture } from './fixture.ts';

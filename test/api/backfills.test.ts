@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ObjectMissingError } from '#core/errors.ts';
-import type { BackfillLine } from '#core/backfill.ts';
+import type { BackfillLine } from '#core/requests/backfill.ts';
 import {
   backfillListSchema,
   backfillSchema,

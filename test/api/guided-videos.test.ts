@@ -1,7 +1,7 @@
 import OpenAI from 'openai';
 import { expect, onTestFinished, test } from 'vitest';
-import { newApiKey } from '#core/api-key.ts';
-import { newTenant } from '#core/tenant.ts';
+import { newApiKey } from '#core/requests/api-key.ts';
+import { newTenant } from '#core/requests/tenant.ts';
 import { modelListSchema } from '#functions/api/schemas/service.ts';
 import type { WireVideo } from '#functions/api/schemas/video.ts';
 import { startApiServer } from '#local/api-server.ts';

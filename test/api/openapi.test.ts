@@ -5,7 +5,7 @@ import { createApi } from '#functions/api/app.ts';
 import { ENDPOINTS } from '#functions/api/endpoints.ts';
 import type { ApiServices } from '#functions/api/services.ts';
 import { modelListSchema } from '#functions/api/schemas/service.ts';
-import { possibleHits } from '#core/possible-hits.ts';
+import { possibleHits } from '#core/planning/possible-hits.ts';
 import { useApi } from './fixture.ts';
 
 const api = useApi();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { estimateCost } from '#core/cost.ts';
-import { requestCompatibilityKey, videoIdForKey } from '#core/identity.ts';
-import { parseUsd } from '#core/money.ts';
+import { estimateCost } from '#core/costs/cost.ts';
+import { requestCompatibilityKey, videoIdForKey } from '#core/requests/identity.ts';
+import { parseUsd } from '#core/pricing/money.ts';
 import {
   deletedVideoSchema,
   videoListSchema,

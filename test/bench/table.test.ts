@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { dilate } from '#core/compose.ts';
-import { renoise } from '#core/schedule.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import { dilate } from '#core/latents/compose.ts';
+import { renoise } from '#core/latents/schedule.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { dollarsOf, latencyOf, qualityLoss } from '../../bench/table/comparison.ts';
 import { fromHalf, toHalf } from '../../bench/table/half-floats.ts';
 import { publishedNirvanaLadder, skippedSteps } from '../../bench/table/ladder.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
+import { TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
 import { openState } from '#local/check-state.ts';
 import { openRetention } from '#local/open-retention.ts';
 import { inProcess } from './harness.ts';

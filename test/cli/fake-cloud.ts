@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Entry, HitKind, Job, JobResult } from '#core/generation.ts';
-import { randomVideoId, videoIdForKey } from '#core/identity.ts';
-import { promptWarnings } from '#core/prompt-warnings.ts';
-import { validatePrompt } from '#core/prompt.ts';
+import { randomVideoId, videoIdForKey } from '#core/requests/identity.ts';
+import { promptWarnings } from '#core/requests/prompt-warnings.ts';
+import { validatePrompt } from '#core/requests/prompt.ts';
 import type { SubmitInput } from '#functions/backfill-states.ts';
 import { createCloseHandler } from '#functions/close/handler.ts';
 import { createPrepareHandler } from '#functions/prepare/handler.ts';

@@ -1,6 +1,6 @@
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { hashApiKey } from '#core/api-key.ts';
+import { hashApiKey } from '#core/requests/api-key.ts';
 import { openStateFolder } from '#local/state-folder.ts';
 import { openTenants } from '#local/open-tenants.ts';
 import { tableDefinition } from '#stores/table-definition.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { inProcess } from './harness.ts';
 
-const BOOKS = new URL('../../layers/core/prices', import.meta.url).pathname;
+const BOOKS = new URL('../../layers/core/pricing/prices', import.meta.url).pathname;
 const LISTS = new URL('../price-lists', import.meta.url).pathname;
 const S3_FILE = join(LISTS, 'AmazonS3-us-east-1.json');
 const EC2_FILE = join(LISTS, 'AmazonEC2-get-products.json');

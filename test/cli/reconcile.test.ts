@@ -2,10 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { formatUsd, parseUsd } from '#core/money.ts';
+import { formatUsd, parseUsd } from '#core/pricing/money.ts';
 import { openTenants } from '#local/open-tenants.ts';
 import { DynamoTable } from '#stores/dynamo-table.ts';
-import { worked } from '../core/report/sample-sources.ts';
+import { worked } from '../core/reports/sample-sources.ts';
 import { sampleJob } from '../stores/samples.ts';
 import { inProcess, type InProcess } from './harness.ts';
 

@@ -5,7 +5,7 @@ import { decodeLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { HEADER_BYTES, prefixBytes, readHeader, writeContainer } from '#codec/header.ts';
 import { errorVariance, FIRST_CELL, LAYERS, layersFor } from '#codec/layers.ts';
-import { dilate, fillDilatedHoles } from '#core/compose.ts';
+import { dilate, fillDilatedHoles } from '#core/latents/compose.ts';
 import { LatentFormatError } from '#core/errors.ts';
 import { codeOf } from '../core/code-of.ts';
 import { anyLatent, COMPATIBILITY_KEY, movingObject } from './latents.ts';

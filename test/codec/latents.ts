@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { standardNormalNoise } from '#core/noise.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 
 export const COMPATIBILITY_KEY = 'model-1';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { layOutBlocks } from '#codec/blocks.ts';
 import { ChannelBasis } from '#codec/channel-basis.ts';
 import { fromCoefficients, toCoefficients } from '#codec/transform.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 
 /** Axes of one position, of one block, and of blocks of unequal sides. */
 const anyExtents = fc.record({

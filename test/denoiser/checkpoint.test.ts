@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration } from '#core/planning/calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { SOLVERS, type Plan } from '#core/generation.ts';
-import { checkpointObjectKey } from '#core/identity.ts';
+import { checkpointObjectKey } from '#core/requests/identity.ts';
 import {
   decodeCheckpoint,
   encodeCheckpoint,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DefaultCalibration, type Calibration } from '#core/calibration.ts';
+import { DefaultCalibration, type Calibration } from '#core/planning/calibration.ts';
 import { degradePlan } from '#denoiser/degrade-plan.ts';
 import { donorFor, planFor, THRESHOLDS } from './fakes.ts';
 

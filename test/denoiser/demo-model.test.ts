@@ -1,13 +1,13 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
-import { compatibilityKey } from '#core/identity.ts';
+import { DefaultCalibration } from '#core/planning/calibration.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
 import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { OnnxJudge } from '#models/onnx-judge.ts';
-import { standardNormalNoise } from '#core/noise.ts';
-import { noiseLevels, renoise } from '#core/schedule.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { noiseLevels, renoise } from '#core/latents/schedule.ts';
 import { sampleBatch } from '#models/sample-batch.ts';
 import { SampleRun } from '#models/sample-run.ts';
 import { sample, type SamplingStoppedError } from '#models/sampler.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { DenoiseClock } from '#denoiser/denoise-clock.ts';
 import type { RegionDenoiser, TextCondition } from '#models/model.ts';
 import type { Denoiser } from '#models/run-answers.ts';

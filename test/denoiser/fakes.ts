@@ -1,5 +1,5 @@
-import { startPoint } from '#core/calibration.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import type {
   CacheMode,
   Donor,
@@ -11,8 +11,8 @@ import type {
   UsageRecord,
 } from '#core/generation.ts';
 import { ObjectMissingError } from '#core/errors.ts';
-import type { ShownAttributes } from '#core/shown-attributes.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type {
   RegionDenoiser,

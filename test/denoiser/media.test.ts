@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { shownSize } from '#core/shown-size.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { shownSize } from '#core/requests/shown-size.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { encodeMedia, type VideoMedia } from '#denoiser/media.ts';
 import { encodeGroup } from '#denoiser/encode-group.ts';
 import { encodeMp4 } from '#denoiser/encode-mp4.ts';

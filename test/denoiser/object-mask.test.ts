@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decodeLatent } from '#codec/decode-latent.ts';
-import { dilate, grow } from '#core/compose.ts';
+import { dilate, grow } from '#core/latents/compose.ts';
 import type { Plan } from '#core/generation.ts';
-import { compatibilityKey, checkpointObjectKey } from '#core/identity.ts';
+import { compatibilityKey, checkpointObjectKey } from '#core/requests/identity.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';

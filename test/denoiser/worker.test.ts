@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { DefaultCalibration } from '#core/planning/calibration.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { GenerationResult, Plan } from '#core/generation.ts';
-import { checkpointObjectKey } from '#core/identity.ts';
-import { ledgerOf } from '#core/ledger.ts';
+import { checkpointObjectKey } from '#core/requests/identity.ts';
+import { ledgerOf } from '#core/costs/ledger.ts';
 import { TaskGoneError } from '#stores/errors.ts';
 import { fruitlessDeliveries, type GenerateMessage } from '#stores/queue.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';

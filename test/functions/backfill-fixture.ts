@@ -1,5 +1,5 @@
-import type { Backfill } from '#core/backfill.ts';
-import { randomBackfillId } from '#core/identity.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
+import { randomBackfillId } from '#core/requests/identity.ts';
 import type { BackfillItem, ReadableItem } from '#functions/backfill-states.ts';
 import type { ExternalObjects } from '#stores/external-objects.ts';
 import type { BackfillTable } from '#stores/backfills.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Backfill } from '#core/backfill.ts';
-import { videoIdForKey } from '#core/identity.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
+import { videoIdForKey } from '#core/requests/identity.ts';
 import { createCloseHandler } from '#functions/close/handler.ts';
 import { collect } from '../collect.ts';
 import { sampleJob, sampleResult } from '../stores/samples.ts';

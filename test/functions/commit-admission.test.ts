@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '#core/generation.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import { admissionRule, type AdmissionRule } from '#functions/commit/admission.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import type { RetentionState } from '#stores/retention-table.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
-import { randomVideoId } from '#core/identity.ts';
-import { ledgerOf } from '#core/ledger.ts';
+import { randomVideoId } from '#core/requests/identity.ts';
+import { ledgerOf } from '#core/costs/ledger.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import type { CommitInput } from '#functions/states.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseUsd } from '#core/money.ts';
-import { priceBookOf, priceIn } from '#core/prices.ts';
+import { parseUsd } from '#core/pricing/money.ts';
+import { priceBookOf, priceIn } from '#core/pricing/prices.ts';
 import { costBy, deployedPrices, embeddedPrices } from '#functions/deployed-prices.ts';
 
 describe('the prices of a deployed function', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { dollarRates } from '#core/charges.ts';
+import { dollarRates } from '#core/costs/charges.ts';
 import { InvalidInputError } from '#core/errors.ts';
-import { priceBookOf } from '#core/prices.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { CacheStats } from '#functions/evict/cache-stats.ts';
 import { DensityHistogram } from '#functions/evict/density-histogram.ts';
 import { deployedEvictSettings } from '#functions/evict/deployed-evict-settings.ts';

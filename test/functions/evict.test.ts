@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
-import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention.ts';
+import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
 import { createEvictHandler } from '#functions/evict/handler.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
 import type { EvictOutcome } from '#functions/evict/evict.ts';

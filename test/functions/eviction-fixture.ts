@@ -1,7 +1,7 @@
 import type { Entry } from '#core/generation.ts';
 import { hashFields } from '#core/hash.ts';
-import { decayWeight } from '#core/policy/decay.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
+import { decayWeight } from '#core/retention/decay.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import {
   runEvictionPass,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
-import { randomVideoId } from '#core/identity.ts';
+import { randomVideoId } from '#core/requests/identity.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { explainEntry } from '#functions/evict/explain-entry.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';

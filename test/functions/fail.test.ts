@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { startPoint } from '#core/calibration.ts';
-import { randomVideoId } from '#core/identity.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import { randomVideoId } from '#core/requests/identity.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { collect } from '../collect.ts';

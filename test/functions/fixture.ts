@@ -1,9 +1,9 @@
 import { costBy } from '#functions/deployed-prices.ts';
 import { afterAll, beforeAll } from 'vitest';
-import { DefaultCalibration, startPoint } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/planning/calibration.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
-import { exactKey, promptKey } from '#core/identity.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { exactKey, promptKey } from '#core/requests/identity.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
 import type { Services } from '#functions/services.ts';
 import type { CommitInput, LookupInput } from '#functions/states.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { costOfJob } from '#core/cost.ts';
+import { costOfJob } from '#core/costs/cost.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, Job, UsageRecord } from '#core/generation.ts';
-import { randomVideoId } from '#core/identity.ts';
-import { ledgerOf } from '#core/ledger.ts';
-import { priceBookOf } from '#core/prices.ts';
-import { costOfUsage } from '#core/usage-cost.ts';
+import { randomVideoId } from '#core/requests/identity.ts';
+import { ledgerOf } from '#core/costs/ledger.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
+import { costOfUsage } from '#core/costs/usage-cost.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { startPoint } from '#core/calibration.ts';
+import { startPoint } from '#core/planning/calibration.ts';
 import type { Entry, GenerationRequest } from '#core/generation.ts';
-import { decayedTo } from '#core/policy/decay.ts';
+import { decayedTo } from '#core/retention/decay.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Table } from '#stores/table.ts';

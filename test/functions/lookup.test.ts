@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { checkCalibrationFile } from '#core/calibration-file.ts';
-import { startPoint } from '#core/calibration.ts';
-import { PackageCalibration } from '#core/package-calibration.ts';
+import { checkCalibrationFile } from '#core/planning/calibration-file.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
-import { calibrationFile } from '../core/calibration-fixture.ts';
+import { calibrationFile } from '../core/planning/calibration-fixture.ts';
 import { unique } from '../stores/samples.ts';
 import {
   FakeVectors,

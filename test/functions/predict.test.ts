@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { exactKey, promptKey, videoIdForKey } from '#core/identity.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { exactKey, promptKey, videoIdForKey } from '#core/requests/identity.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
 import { BackfillTime } from '#functions/backfill-time.ts';
 import {
   createPredictHandler,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Backfill, BackfillFormat } from '#core/backfill.ts';
+import type { Backfill, BackfillFormat } from '#core/requests/backfill.ts';
 import type { Pool } from '#core/generation.ts';
 import { BackfillTime } from '#functions/backfill-time.ts';
 import type { ReadableItem } from '#functions/backfill-states.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Job } from '#core/generation.ts';
-import { randomVideoId } from '#core/identity.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { randomVideoId } from '#core/requests/identity.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import type { MetricDimensions } from '#core/metric-names.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';

@@ -1,10 +1,10 @@
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
 import type { Job } from '#core/generation.ts';
-import { executionName, randomVideoId } from '#core/identity.ts';
-import { parseUsd } from '#core/money.ts';
-import { bookOn, priceBookOf } from '#core/prices.ts';
-import { makeReport } from '#core/report/report.ts';
+import { executionName, randomVideoId } from '#core/requests/identity.ts';
+import { parseUsd } from '#core/pricing/money.ts';
+import { bookOn, priceBookOf } from '#core/pricing/prices.ts';
+import { makeReport } from '#core/reports/report.ts';
 import { createReportHandler } from '#functions/report/handler.ts';
 import { writeDay } from '#functions/report/write-day.ts';
 import type { ReapServices } from '#functions/report/reap-jobs.ts';
@@ -16,7 +16,7 @@ import {
   sourcesOf,
   worked,
   type SampleSources,
-} from '../core/report/sample-sources.ts';
+} from '../core/reports/sample-sources.ts';
 import type { WorkflowLooker } from '#stores/workflow.ts';
 import { sampleJob } from '../stores/samples.ts';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
-import { requestCompatibilityKey } from '#core/identity.ts';
-import { priceBookOf } from '#core/prices.ts';
-import { rentOfHoldings } from '#core/storage-cost.ts';
+import { requestCompatibilityKey } from '#core/requests/identity.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
+import { rentOfHoldings } from '#core/costs/storage-cost.ts';
 import { evict } from '#functions/evict/evict.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';

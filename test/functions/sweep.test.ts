@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry, Job } from '#core/generation.ts';
-import { checkpointObjectKey } from '#core/identity.ts';
+import { checkpointObjectKey } from '#core/requests/identity.ts';
 import { createSweepHandler } from '#functions/sweep/handler.ts';
 import { recordedSweep } from '#functions/sweep/recorded-sweep.ts';
 import { EVERYTHING, isIn, split } from '#functions/sweep/shares.ts';

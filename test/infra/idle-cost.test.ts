@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { idleCost } from '#core/idle-cost.ts';
-import { parseUsd } from '#core/money.ts';
-import { priceBookOf } from '#core/prices.ts';
+import { idleCost } from '#core/costs/idle-cost.ts';
+import { parseUsd } from '#core/pricing/money.ts';
+import { priceBookOf } from '#core/pricing/prices.ts';
 import { callsPerMonth, standingUse, type Template } from '../../bench/monthly-usage.ts';
 import { synthesizeStacks } from './stack-template.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { newApiKey } from '#core/api-key.ts';
-import { estimateCost } from '#core/cost.ts';
-import { newTenant } from '#core/tenant.ts';
+import { newApiKey } from '#core/requests/api-key.ts';
+import { estimateCost } from '#core/costs/cost.ts';
+import { newTenant } from '#core/requests/tenant.ts';
 import type { WireBackfill, WirePrediction } from '#functions/api/schemas/backfill.ts';
 import type { WireVideo } from '#functions/api/schemas/video.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';

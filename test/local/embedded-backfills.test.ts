@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
-import { randomBackfillId } from '#core/identity.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
+import { randomBackfillId } from '#core/requests/identity.ts';
 import type { LineEnd } from '#local/embedded-backfills.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Job } from '#core/generation.ts';
-import { newJob, requestOf } from '#core/new-job.ts';
-import { newRequest, type RequestInput } from '#core/new-request.ts';
+import { newJob, requestOf } from '#core/requests/new-job.ts';
+import { newRequest, type RequestInput } from '#core/requests/new-request.ts';
 import {
   openEmbeddedCloud,
   type EmbeddedCloud,

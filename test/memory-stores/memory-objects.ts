@@ -1,5 +1,5 @@
 import { ObjectMissingError } from '#core/errors.ts';
-import type { StorageClass } from '#core/storage-class.ts';
+import type { StorageClass } from '#core/costs/storage-class.ts';
 import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
 import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
 import { meterObjectRead } from '#stores/object-requests.ts';

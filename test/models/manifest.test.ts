@@ -1,7 +1,7 @@
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { compatibilityKey } from '#core/identity.ts';
+import { compatibilityKey } from '#core/requests/identity.ts';
 import { EMBEDDER_FILES, compatibilityOf, loadManifest, networkPaths } from '#models/manifest.ts';
 import { VERIFIED_FILE, verifyPackage } from '#models/verify-package.ts';
 import {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { standardNormalNoise } from '#core/noise.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import type { TextCondition, VelocityRequest } from '#models/model.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';

@@ -1,4 +1,4 @@
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 
 /**
  * Writes small ONNX files for tests: the few fields of onnx.proto that such graphs need.

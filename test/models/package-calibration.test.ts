@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PackageCalibration } from '#core/package-calibration.ts';
-import { DefaultCalibration } from '#core/calibration.ts';
+import { PackageCalibration } from '#core/planning/package-calibration.ts';
+import { DefaultCalibration } from '#core/planning/calibration.ts';
 import { loadManifest, modelRevision, type ModelPackage } from '#models/manifest.ts';
 import { calibrationEvent, loadCalibration } from '#models/package-calibration.ts';
-import { calibrationFile } from '../core/calibration-fixture.ts';
+import { calibrationFile } from '../core/planning/calibration-fixture.ts';
 import { leaveOutLookup, writePackage } from './package-fixture.ts';
 
 /** A package with this text as its calibration. */

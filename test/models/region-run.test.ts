@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SolverName } from '#core/generation.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { sampleBatch } from '#models/sample-batch.ts';
 import { SampleRun, type DonorParts } from '#models/sample-run.ts';
 import { sample, type SampleOptions, type SamplingStoppedError } from '#models/sampler.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { standardNormalNoise } from '#core/noise.ts';
-import { startPoint } from '#core/calibration.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { startPoint } from '#core/planning/calibration.ts';
 import { ANCHORS, SOLVERS, type Anchor, type SolverName } from '#core/generation.ts';
-import { renoise } from '#core/schedule.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { renoise } from '#core/latents/schedule.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { sampleBatch } from '#models/sample-batch.ts';
 import {
   SampleRun,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import type { WrittenManifest } from '#models/manifest-schema.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onnxFile, type OnnxGraph, type OnnxNode } from './onnx-writer.ts';

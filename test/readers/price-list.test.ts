@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
-import { parseUsd } from '#core/money.ts';
+import { parseUsd } from '#core/pricing/money.ts';
 import { findListedPrice, listedNameOf, regionsIn } from '#readers/match-price-list.ts';
 import { readOfferFile, readProductDocuments } from '#readers/price-list.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { TraceHeader, TraceRequest } from '#core/simulate/traces/trace-request.ts';
+import type { TraceHeader, TraceRequest } from '#simulation/traces/trace-request.ts';
 import { readTrace } from '#readers/read-trace.ts';
 
 const TIME = '2026-01-05T08:00:00Z';

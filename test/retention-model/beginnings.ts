@@ -1,6 +1,6 @@
 import type { GenerationRequest } from '#core/generation.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
-import { EVICTION_GRACE_MILLISECONDS, ORPHAN_AGE_MILLISECONDS } from '#core/retention.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
+import { EVICTION_GRACE_MILLISECONDS, ORPHAN_AGE_MILLISECONDS } from '#core/retention/retention.ts';
 import { Execution, leaseMilliseconds } from './execution.ts';
 import type { Actor } from './scenario.ts';
 import { idOf, madeFor, requestFor, stored, submitted, VECTORS } from './videos.ts';

@@ -1,5 +1,5 @@
 import { ConditionFailedError } from '#core/errors.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
 import { evict } from '#functions/evict/evict.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';

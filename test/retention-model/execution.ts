@@ -1,9 +1,9 @@
 import { LAYERS } from '#codec/layers.ts';
-import { DefaultCalibration, startPoint } from '#core/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/planning/calibration.ts';
 import { FlexCacheError, ObjectMissingError } from '#core/errors.ts';
 import type { Donor, GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import { executionName } from '#core/identity.ts';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { executionName } from '#core/requests/identity.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { loadDonors } from '#denoiser/donors.ts';
 import { putNew } from '#denoiser/put-new.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';

@@ -1,9 +1,9 @@
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import {
   EVICTION_GRACE_MILLISECONDS,
   ORPHAN_AGE_MILLISECONDS,
   TOMBSTONE_MILLISECONDS,
-} from '#core/retention.ts';
+} from '#core/retention/retention.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
 import { sweep } from '#functions/sweep/sweep.ts';
 import { onClock } from './model-clock.ts';

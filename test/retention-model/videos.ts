@@ -1,7 +1,7 @@
 import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
-import { exactKey, latentObjectKey, promptKey, videoObjectKeys } from '#core/identity.ts';
-import { standardNormalNoise } from '#core/noise.ts';
+import { exactKey, latentObjectKey, promptKey, videoObjectKeys } from '#core/requests/identity.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { segmentOf } from '#stores/entry-items.ts';
 import { sha256Of } from '#stores/object-key.ts';
 import { vectorRecordsOf } from '#stores/vector-records.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Backfill, BackfillLine } from '#core/backfill.ts';
+import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { BackfillTable } from '#stores/backfills.ts';
 import { collect } from '../collect.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { TASK_TIMEOUTS } from '#core/task-timeouts.ts';
+import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { SimulatedPool } from './simulated-pool.ts';
 
 const MINUTE = 60;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
-import type { RetentionRun } from '#core/retention-run.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
 import type { RetentionTable } from '#stores/retention-table.ts';
 import { unique } from './samples.ts';
 

@@ -1,6 +1,6 @@
-import type { Capabilities } from '#core/capabilities.ts';
-import { startPoint } from '#core/calibration.ts';
-import type { Backfill } from '#core/backfill.ts';
+import type { Capabilities } from '#core/requests/capabilities.ts';
+import { startPoint } from '#core/planning/calibration.ts';
+import type { Backfill } from '#core/requests/backfill.ts';
 import type { Entry, GenerationRequest, Job, JobResult, VideoFacts } from '#core/generation.ts';
 import type { GenerateMessage } from '#stores/queue.ts';
 

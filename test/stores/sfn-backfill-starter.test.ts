@@ -4,7 +4,7 @@ import {
   SFNClient,
 } from '@aws-sdk/client-sfn';
 import { beforeAll, expect, test } from 'vitest';
-import { randomBackfillId } from '#core/identity.ts';
+import { randomBackfillId } from '#core/requests/identity.ts';
 import { SfnBackfillStarter } from '#stores/sfn-backfill-starter.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { motoClientOptions } from '../moto.ts';

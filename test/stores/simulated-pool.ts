@@ -8,7 +8,7 @@ import {
   UpdateServiceCommand,
 } from '@aws-sdk/client-ecs';
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import { FLEET_LOOK_SECONDS } from '#core/task-timeouts.ts';
+import { FLEET_LOOK_SECONDS } from '#core/requests/task-timeouts.ts';
 import { AwsFleet } from '#stores/aws-fleet.ts';
 import { DynamoIdleTable } from '#stores/dynamo-idle-table.ts';
 import { MemoryDynamo } from '../memory-stores/memory-dynamo.ts';

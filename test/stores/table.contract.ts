@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import { HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/policy/decay.ts';
-import type { EvictionCandidate } from '#core/eviction-candidate.ts';
+import { HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/retention/decay.ts';
+import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { segmentOf } from '#stores/entry-items.ts';
 import { SEGMENTS } from '#stores/table-definition.ts';
 import type { MoveOptions, Table } from '#stores/table.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConditionFailedError } from '#core/errors.ts';
-import { newTenant, type ApiKey, type Tenant } from '#core/tenant.ts';
+import { newTenant, type ApiKey, type Tenant } from '#core/requests/tenant.ts';
 import type { TenantTable } from '#stores/tenants.ts';
 import { unique } from './samples.ts';
 

@@ -2,8 +2,8 @@ import { PutObjectCommand, S3Client, CreateBucketCommand } from '@aws-sdk/client
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { DynamoDBClient, CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RetentionRun } from '#core/retention-run.ts';
-import { emptyHoldings } from '#core/storage-cost.ts';
+import type { RetentionRun } from '#core/retention/retention-run.ts';
+import { emptyHoldings } from '#core/costs/storage-cost.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { ExactVectorIndex } from '#local/exact-vector-index.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';

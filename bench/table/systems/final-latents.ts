@@ -1,6 +1,6 @@
 import type { PromptEmbedding } from '#core/generation.ts';
-import { standardNormalNoise } from '#core/noise.ts';
-import { renoise } from '#core/schedule.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { renoise } from '#core/latents/schedule.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
 import { HoldingsCounter } from '../holdings-counter.ts';
 import { skippedSteps, type Ladder } from '../ladder.ts';

@@ -1,5 +1,5 @@
 import type { PromptEmbedding } from '#core/generation.ts';
-import type { Tensor } from '#core/tensor.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
 import { HoldingsCounter } from '../holdings-counter.ts';
 import { NearestSearch, type Nearest } from '../nearest.ts';

@@ -1,8 +1,8 @@
-import { composeDonors, dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
+import { composeDonors, dilate, fillDilatedHoles, objectPart } from '#core/latents/compose.ts';
 import type { HitKind, PromptEmbedding } from '#core/generation.ts';
-import { standardNormalNoise } from '#core/noise.ts';
-import { renoise } from '#core/schedule.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { renoise } from '#core/latents/schedule.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { BYTES_PER_HALF, fromHalf, toHalf, type HalfTensor } from '../half-floats.ts';
 import { HoldingsCounter } from '../holdings-counter.ts';
 import { skippedSteps, type Ladder } from '../ladder.ts';

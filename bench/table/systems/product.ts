@@ -1,8 +1,8 @@
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { prefixBytes, readHeader } from '#codec/header.ts';
-import type { Calibration } from '#core/calibration.ts';
-import { backgroundPart, dilate, fillDilatedHoles, objectPart } from '#core/compose.ts';
+import type { Calibration } from '#core/planning/calibration.ts';
+import { backgroundPart, dilate, fillDilatedHoles, objectPart } from '#core/latents/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type {
   Entry,
@@ -11,10 +11,10 @@ import type {
   Plan,
   PromptEmbedding,
 } from '#core/generation.ts';
-import { videoIdForKey } from '#core/identity.ts';
-import { REQUEST_DEFAULTS } from '#core/new-request.ts';
-import type { JudgedAttribute } from '#core/shown-attributes.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { videoIdForKey } from '#core/requests/identity.ts';
+import { REQUEST_DEFAULTS } from '#core/requests/new-request.ts';
+import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
 import { askedOf, readingOf } from '#functions/commit/store-outcome.ts';
 import { createLookupHandler, type LookupServices } from '#functions/lookup/handler.ts';

@@ -1,6 +1,6 @@
-import type { EvictionReason } from '#core/retention-run.ts';
-import { EVICTION_REASONS } from '#core/report/evictions.ts';
-import type { Report } from '#core/report/report.ts';
+import type { EvictionReason } from '#core/retention/retention-run.ts';
+import { EVICTION_REASONS } from '#core/reports/evictions.ts';
+import type { Report } from '#core/reports/report.ts';
 import { amountsAxis, namesAxis, VERTICAL } from './axes.ts';
 import { axisDollars, dollars, percent, usd } from './dollars.ts';
 import { drawChart, type ChartOption } from './draw-chart.ts';

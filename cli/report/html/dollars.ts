@@ -1,4 +1,4 @@
-import { formatUsd, PICO_USD_PER_USD } from '#core/money.ts';
+import { formatUsd, PICO_USD_PER_USD } from '#core/pricing/money.ts';
 
 /** Pico-dollars as a number of dollars: for the length of a bar, never for the books. */
 export function dollars(amount: bigint): number {

@@ -1,5 +1,5 @@
-import type { Grouping } from '#core/report/grouping.ts';
-import type { Report } from '#core/report/report.ts';
+import type { Grouping } from '#core/reports/grouping.ts';
+import type { Report } from '#core/reports/report.ts';
 import { tableSection } from './sections.ts';
 
 /** What other sections show already. */

@@ -1,6 +1,6 @@
-import type { EvictionReason } from '#core/retention-run.ts';
-import type { ReportDay } from '#core/report/report.ts';
-import type { PriceId } from '#core/prices.ts';
+import type { EvictionReason } from '#core/retention/retention-run.ts';
+import type { ReportDay } from '#core/reports/report.ts';
+import type { PriceId } from '#core/pricing/prices.ts';
 
 /** Days of a report, or its months where there are too many days for one chart. */
 export interface Period {

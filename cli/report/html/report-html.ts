@@ -1,6 +1,6 @@
-import { TopVideos } from '#core/report/top-videos.ts';
-import type { Report } from '#core/report/report.ts';
-import type { VideoLine } from '#core/report/video-line.ts';
+import { TopVideos } from '#core/reports/top-videos.ts';
+import type { Report } from '#core/reports/report.ts';
+import type { VideoLine } from '#core/reports/video-line.ts';
 import { measuredShare, remarksOf } from '../remarks.ts';
 import { costSection, evictionsSection, savedSection, storageSection } from './daily-sections.ts';
 import { percent, usd } from './dollars.ts';

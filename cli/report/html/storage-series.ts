@@ -1,4 +1,4 @@
-import type { PriceId } from '#core/prices.ts';
+import type { PriceId } from '#core/pricing/prices.ts';
 import type { Period } from './periods.ts';
 import { COLORS, type LegendEntry } from './sections.ts';
 

@@ -1,9 +1,9 @@
 import type { HitKind } from '#core/generation.ts';
-import { PICO_USD_PER_USD } from '#core/money.ts';
-import type { Group } from '#core/report/grouping.ts';
-import type { Bin } from '#core/report/histogram.ts';
-import type { Report } from '#core/report/report.ts';
-import type { VideoLine } from '#core/report/video-line.ts';
+import { PICO_USD_PER_USD } from '#core/pricing/money.ts';
+import type { Group } from '#core/reports/grouping.ts';
+import type { Bin } from '#core/reports/histogram.ts';
+import type { Report } from '#core/reports/report.ts';
+import type { VideoLine } from '#core/reports/video-line.ts';
 import {
   amountsAxis,
   HORIZONTAL,

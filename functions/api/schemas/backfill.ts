@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { HIT_KINDS } from '#core/generation.ts';
-import { BACKFILL_FORMATS } from '#core/backfill.ts';
+import { BACKFILL_FORMATS } from '#core/requests/backfill.ts';
 import { OBJECT_KEY } from '#stores/object-key.ts';
 import {
   backfillIdField,

@@ -1,12 +1,21 @@
 import { z } from 'zod';
-import { MAX_VIDEOS_OF_A_REQUEST } from '#core/capabilities.ts';
+import { MAX_VIDEOS_OF_A_REQUEST } from '#core/requests/capabilities.ts';
 import { storedNumber } from '#core/decimals.ts';
 import { InvalidInputError, messageWithFix } from '#core/errors.ts';
 import { CACHE_MODES, SCOPES } from '#core/generation.ts';
-import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/identity.ts';
-import { validatePlainText } from '#core/plain-text.ts';
-import { MAX_PROMPT_CHARACTERS, validateNegativePrompt, validatePrompt } from '#core/prompt.ts';
-import { MAX_GUIDANCE_SCALE, MAX_SEED, MAX_STEPS, MIN_GUIDANCE_SCALE } from '#core/request.ts';
+import { BACKFILL_ID_PATTERN, VIDEO_ID_PATTERN } from '#core/requests/identity.ts';
+import { validatePlainText } from '#core/requests/plain-text.ts';
+import {
+  MAX_PROMPT_CHARACTERS,
+  validateNegativePrompt,
+  validatePrompt,
+} from '#core/requests/prompt.ts';
+import {
+  MAX_GUIDANCE_SCALE,
+  MAX_SEED,
+  MAX_STEPS,
+  MIN_GUIDANCE_SCALE,
+} from '#core/requests/request.ts';
 
 /** Limits on the caller's own labels. */
 export const MAX_LABELS = 16;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PROMPT_WARNING_CODES } from '#core/prompt-warnings.ts';
+import { PROMPT_WARNING_CODES } from '#core/requests/prompt-warnings.ts';
 import {
   ANCHORS,
   HIT_KINDS,
@@ -8,7 +8,7 @@ import {
   NOT_STORED_REASONS,
   SCOPES,
 } from '#core/generation.ts';
-import { VARIETIES } from '#core/variety.ts';
+import { VARIETIES } from '#core/planning/variety.ts';
 import {
   backfillIdField,
   costSchema,

@@ -1,6 +1,6 @@
-import { maskOfAttention } from '#core/object-map.ts';
-import { contextTokens, placeRegion } from '#core/region.ts';
-import type { AttendedTensor, Tensor } from '#core/tensor.ts';
+import { maskOfAttention } from '#core/latents/object-map.ts';
+import { contextTokens, placeRegion } from '#core/latents/region.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '../manifest.ts';
 import type { TextCondition, VelocityRequest } from '../model.ts';
 import { objectMaskOf } from '../object-mask.ts';

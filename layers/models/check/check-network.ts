@@ -1,4 +1,4 @@
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest, ModelPackage, NetworkName } from '../manifest.ts';
 import { expectedSignature, isRegional, type NetworkSignature } from '../network-signature.ts';
 import { objectMaskOf } from '../object-mask.ts';

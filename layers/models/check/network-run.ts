@@ -1,5 +1,5 @@
-import { standardNormalNoise } from '#core/noise.ts';
-import { elementCount, type Tensor } from '#core/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest, NetworkName } from '../manifest.ts';
 import type { TextCondition, Tokens } from '../model.ts';
 import { pickOutput } from '../network-call.ts';

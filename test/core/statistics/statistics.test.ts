@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { standardNormalNoise } from '#core/noise.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { distanceOf, meanPairwiseDistance } from '#core/statistics/diversity.ts';
 import { FrechetReference } from '#core/statistics/frechet.ts';
 import {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import type { Job } from '#core/generation.ts';
-import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/prices.ts';
-import { newTenant, type Tenant } from '#core/tenant.ts';
+import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
+import { newTenant, type Tenant } from '#core/requests/tenant.ts';
 import type { DeliveryServices } from '#functions/webhook/deliver.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { DynamoDeliveryLog } from '#stores/deliveries.ts';

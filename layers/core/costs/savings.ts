@@ -1,0 +1,73 @@
+import { equivalentsOf, equivalentsRun } from '../planning/equivalents.ts';
+import type { Job, ReplacedWork, UsageRecord } from '../generation.ts';
+import { priceOf, quantityOf, type Quantity } from '../pricing/money.ts';
+import { machinePriceId, priceIn, type PriceBook } from '../pricing/prices.ts';
+import { billedMachine, gpuHours } from './usage-cost.ts';
+
+/** Network evaluations of one video; above them a counter was wrong. */
+export const MOST_EVALUATIONS = 1_000_000;
+
+/**
+ * Pico-dollars for the evaluations that reuse skipped; 0 while nothing says what one takes.
+ *
+ * @param useful records of the workers that made the video; none for an exact hit
+ */
+export function savedBy(
+  { result }: Pick<Job, 'result'>,
+  useful: readonly UsageRecord[],
+  book: PriceBook,
+): bigint {
+  if (result === undefined) return 0n;
+  const fullSteps = exact(result.fullSteps, 'result.fullSteps');
+  if (useful.length === 0) return savedByVideo(result.replaced, fullSteps, book);
+  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
+  const run = exact(equivalentsRun(result), 'result.equivalentsRun');
+  const skipped = atLeastZero(fullSteps - run);
+  const timed = useful.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
+  const evaluations = timed.reduce(
+    (sum, record) => sum + exact(equivalentsOf(record), 'evaluationEquivalents'),
+    0n,
+  );
+  // Each machine with its share of the evaluations that were run, at its own speed and price.
+  return timed.reduce((sum, record) => {
+    const { value, scale } = denoiseHours(record);
+    const hour = priceIn(book, machinePriceId(billedMachine(record, book)!)).amount;
+    return sum + priceOf(hour, { value: value * skipped, scale: scale * evaluations });
+  }, 0n);
+}
+
+/** An exact hit saves all of a full generation: the work that was measured, its evaluations made full. */
+function savedByVideo(
+  replaced: ReplacedWork | undefined,
+  fullSteps: bigint,
+  book: PriceBook,
+): bigint {
+  if (replaced === undefined || replaced.networkEvaluations === 0) return 0n;
+  const evaluations = exact(replaced.networkEvaluations, 'networkEvaluations');
+  const skipped = atLeastZero(fullSteps - evaluations);
+  const seconds = gpuHours(replaced.gpuSeconds, 'gpuSeconds');
+  const denoise = denoiseHours(replaced);
+  // seconds + skipped * denoise / evaluations, over one denominator
+  return priceOf(priceIn(book, machinePriceId(book.reference)).amount, {
+    value: seconds.value * denoise.scale * evaluations + skipped * denoise.value * seconds.scale,
+    scale: seconds.scale * denoise.scale * evaluations,
+  });
+}
+
+/** Without a measure of its own the denoiser is taken for all of the work: little of it is not. */
+function denoiseHours({
+  denoiseSeconds,
+  gpuSeconds,
+}: Pick<UsageRecord, 'denoiseSeconds' | 'gpuSeconds'>): Quantity {
+  return gpuHours(denoiseSeconds ?? gpuSeconds, 'denoiseSeconds');
+}
+
+function atLeastZero(count: bigint): bigint {
+  return count > 0n ? count : 0n;
+}
+
+/** Thousandths of evaluations of all tokens. */
+function exact(count: number, field: string): bigint {
+  const { value, scale } = quantityOf(count, field, MOST_EVALUATIONS);
+  return (value * 1000n) / scale;
+}

@@ -1,0 +1,175 @@
+import {
+  approximate,
+  charge,
+  exact,
+  invoiceOf,
+  storageCharge,
+  type Charge,
+  type DollarRates,
+} from './charges.ts';
+import { DAY_MILLISECONDS } from '../day.ts';
+import { HOURS_PER_MONTH } from './idle-cost.ts';
+import type { PriceBook, PriceId } from '../pricing/prices.ts';
+import type { Holdings } from '../retention/retention-run.ts';
+import type { StorageClass, StorageTier } from './storage-class.ts';
+import {
+  billedBytes,
+  BYTES_PER_GB,
+  isMonitored,
+  refuseImpossible,
+  refuseNoTime,
+  tierOf,
+  type StoredObject,
+} from './storage-tier.ts';
+import type { UsageCost } from './usage-cost.ts';
+
+const MONTH_SECONDS = HOURS_PER_MONTH * 3600;
+
+/** Days that are billed at least, wherever an object goes (S3 User Guide, storage classes). */
+const LEAST_DAYS: Readonly<Record<StorageClass, number>> = {
+  STANDARD: 0,
+  INTELLIGENT_TIERING: 0,
+  STANDARD_IA: 30,
+  GLACIER_IR: 90,
+};
+
+interface ClassPrices {
+  put: PriceId;
+  get: PriceId;
+  /** For each GB that is read; null where reading costs its request alone. */
+  retrieval: PriceId | null;
+}
+
+const CLASS_PRICES: Readonly<Record<StorageClass, ClassPrices>> = {
+  STANDARD: { put: 's3.put-request', get: 's3.get-request', retrieval: null },
+  INTELLIGENT_TIERING: { put: 's3.put-request', get: 's3.get-request', retrieval: null },
+  STANDARD_IA: {
+    put: 's3.put-request.standard-ia',
+    get: 's3.get-request.standard-ia',
+    retrieval: 's3.retrieval.standard-ia',
+  },
+  GLACIER_IR: {
+    put: 's3.put-request.glacier-ir',
+    get: 's3.get-request.glacier-ir',
+    retrieval: 's3.retrieval.glacier-ir',
+  },
+};
+
+export function emptyHoldings(): Holdings {
+  return {
+    entries: 0,
+    latents: {},
+    monitoredLatents: 0,
+    videoBytes: 0,
+    vectorBytes: 0,
+    itemBytes: 0,
+  };
+}
+
+/** Adds a latent under the tier that it is billed as; entries, videos, vectors and items are not touched. */
+export function addLatent(holdings: Holdings, object: StoredObject, now: number): void {
+  const held = (holdings.latents[tierOf(object, now)] ??= { count: 0, bytes: 0, billedBytes: 0 });
+  held.count += 1;
+  held.bytes += object.bytes;
+  held.billedBytes += billedBytes(object.bytes, object.storageClass);
+  if (isMonitored(object)) holdings.monitoredLatents += 1;
+}
+
+/**
+ * What keeping all of it costs a month. Videos are charged as Standard, the most that their class can
+ * cost; items with the table's backup.
+ *
+ * @throws InvalidInputError when an amount cannot be; @throws UnknownPriceError
+ */
+export function rentOfHoldings(holdings: Holdings, book: PriceBook): UsageCost {
+  const tiers = Object.entries(holdings.latents) as [StorageTier, { billedBytes: number }][];
+  const charges: Charge[] = [
+    ...tiers.map(([tier, held]) => storageCharge(`s3.storage.${tier}`, held.billedBytes)),
+    charge('s3.monitored-object', holdings.monitoredLatents),
+    storageCharge('s3.storage.standard', holdings.videoBytes),
+    storageCharge('s3vectors.storage', holdings.vectorBytes),
+    storageCharge('dynamodb.storage', holdings.itemBytes),
+    storageCharge('dynamodb.point-in-time-recovery', holdings.itemBytes),
+  ];
+  return invoiceOf(charges, book);
+}
+
+/** One read of an object: its request, and what its class charges for each GB. */
+export function retrievalCost(object: StoredObject, now: number, book: PriceBook): bigint {
+  refuseImpossible(object, now);
+  return exact(retrievalCharges(object), book);
+}
+
+/** As `retrievalCost`, in dollars. */
+export function retrievalUsd(object: StoredObject, now: number, rates: DollarRates): number {
+  refuseImpossible(object, now);
+  return approximate(retrievalCharges(object), rates);
+}
+
+/** Where an object was written, epoch milliseconds: least durations count from then. */
+export interface MovableObject extends StoredObject {
+  storedAt: number;
+}
+
+/**
+ * What it costs to put an object into another class, by a copy onto itself: reading it where it is,
+ * writing it where it goes, and the rest of the duration that its present class charges at least.
+ * Nothing when it is there already.
+ */
+export function moveCost(
+  object: MovableObject,
+  to: StorageClass,
+  now: number,
+  book: PriceBook,
+): bigint {
+  refuseImpossible(object, now);
+  return exact(moveCharges(object, to, now), book);
+}
+
+/** As `moveCost`, in dollars. */
+export function moveUsd(
+  object: MovableObject,
+  to: StorageClass,
+  now: number,
+  rates: DollarRates,
+): number {
+  refuseImpossible(object, now);
+  return approximate(moveCharges(object, to, now), rates);
+}
+
+/** What deleting an object costs: the rest of the least duration of its class. */
+export function deletionCost(object: MovableObject, now: number, book: PriceBook): bigint {
+  refuseImpossible(object, now);
+  return exact(earlyDeletionCharges(object, now), book);
+}
+
+/** As `deletionCost`, in dollars. */
+export function deletionUsd(object: MovableObject, now: number, rates: DollarRates): number {
+  refuseImpossible(object, now);
+  return approximate(earlyDeletionCharges(object, now), rates);
+}
+
+function retrievalCharges({ bytes, storageClass }: StoredObject): Charge[] {
+  const { get, retrieval } = CLASS_PRICES[storageClass];
+  return [charge(get, 1), ...(retrieval === null ? [] : [storageCharge(retrieval, bytes)])];
+}
+
+function moveCharges(object: MovableObject, to: StorageClass, now: number): Charge[] {
+  if (to === object.storageClass) return [];
+  const { retrieval } = CLASS_PRICES[object.storageClass];
+  return [
+    charge(CLASS_PRICES[to].put, 1),
+    ...(retrieval === null ? [] : [storageCharge(retrieval, object.bytes)]),
+    ...earlyDeletionCharges(object, now),
+  ];
+}
+
+function earlyDeletionCharges(object: MovableObject, now: number): Charge[] {
+  refuseNoTime('storedAt', object.storedAt);
+  const until = object.storedAt + LEAST_DAYS[object.storageClass] * DAY_MILLISECONDS;
+  const secondsLeft = Math.ceil((until - now) / 1000);
+  if (secondsLeft <= 0) return [];
+  const bytes = billedBytes(object.bytes, object.storageClass);
+  const priceId: PriceId = `s3.storage.${tierOf(object, now)}`;
+  return [charge(priceId, bytes, BYTES_PER_GB * MONTH_SECONDS, secondsLeft)];
+}

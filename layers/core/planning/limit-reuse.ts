@@ -1,0 +1,52 @@
+import type { Calibration, StartPoint } from './calibration.ts';
+import type { GenerationRequest } from '../generation.ts';
+
+/**
+ * A calibration within the bounds that a request sets: no donor below `minSimilarity`, and no start
+ * that would skip more than `maxReuse` of the denoising. What would start earlier starts at
+ * `1 - maxReuse`, with proportionally more steps. An anchored hit keeps a part of its donor as it is to
+ * the end, so below 1 there is none.
+ *
+ * @example
+ * const start = limitReuse(calibration, { minSimilarity: 0.9, maxReuse: 0.5 }).decide('whole', 1, 12);
+ */
+export function limitReuse(
+  calibration: Calibration,
+  { minSimilarity, maxReuse }: Pick<GenerationRequest, 'minSimilarity' | 'maxReuse'>,
+): Calibration {
+  const earliest = 1 - maxReuse;
+  const { fullSolver, maxGeneration } = calibration;
+  return {
+    fullSolver,
+    maxGeneration,
+    admits: (part, similarity, isSure) =>
+      similarity >= minSimilarity && calibration.admits(part, similarity, isSure),
+    decide(kind, similarity, fullSteps) {
+      if (similarity < minSimilarity) return null;
+      const start = calibration.decide(kind, similarity, fullSteps);
+      if (start !== null && start.anchor !== 'none' && maxReuse < 1) return null;
+      if (start === null || start.startTime >= earliest) return start;
+      // A finished video cannot be reused in part.
+      return kind === 'exact' ? null : moveStart(start, earliest, fullSteps);
+    },
+  };
+}
+
+/**
+ * The same hit begun later: as many steps for each unit of time as before, or as a full generation
+ * has where that is fewer. Null when nothing would be saved.
+ */
+export function moveStart(start: StartPoint, to: number, fullSteps: number): StartPoint | null {
+  const { startTime, steps } = start;
+  const proportional = Math.ceil(withoutNoise((steps * to) / startTime));
+  const asFull = Math.ceil(withoutNoise(to * fullSteps));
+  const moved = Math.max(steps, Math.min(proportional, asFull));
+  return to < 1 && moved < fullSteps
+    ? { ...start, startTime: to, steps: moved, equivalents: moved * (start.equivalents / steps) }
+    : null;
+}
+
+/** 3 * 0.8 / 0.3 is 8, not a little more. */
+export function withoutNoise(value: number): number {
+  return Number.isFinite(value) ? Number(value.toPrecision(12)) : value;
+}

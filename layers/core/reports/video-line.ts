@@ -1,0 +1,84 @@
+import { costOfJob } from '../costs/cost.ts';
+import { dayOf } from '../day.ts';
+import type { HitKind, Job, JobStatus } from '../generation.ts';
+import { quantityOf } from '../pricing/money.ts';
+import type { PriceBook, PriceId } from '../pricing/prices.ts';
+
+/** One video of a report: who asked for it, what became of it, what it cost. Money is in pico-dollars. */
+export interface VideoLine {
+  videoId: string;
+  /** Of its creation, UTC. */
+  day: string;
+  createdAt: string;
+  tenant: string;
+  modelRevision: string;
+  backfillId: string | null;
+  prompt: string;
+  status: JobStatus;
+  /** Null unless it was completed. */
+  hit: HitKind | null;
+  /** See `Sums`. */
+  gpu: bigint;
+  requests: bigint;
+  total: bigint;
+  wasted: bigint;
+  idle: bigint;
+  coldStart: bigint;
+  loaded: bigint;
+  full: bigint;
+  saved: bigint;
+  gpuMilliseconds: number;
+  stepsRun: number;
+  stepsFull: number;
+  unmeasuredRequests: number;
+  /** `total` by service. */
+  services: ReadonlyMap<string, bigint>;
+  /** That its cost was made with. */
+  priceIds: readonly PriceId[];
+}
+
+/** Longest that all machines of a video can have worked. */
+const MOST_GPU_SECONDS = 100 * 24 * 3600;
+
+/**
+ * A job as a line of a report.
+ *
+ * @param book the prices of the day of its creation
+ * @throws InvalidInputError when its ledger cannot have been measured; @throws UnknownPriceError
+ */
+export function videoLine(job: Job, book: PriceBook): VideoLine {
+  const { videoId, createdAt, tenant, modelRevision, backfill, prompt, status, result } = job;
+  const cost = costOfJob(job, book);
+  const { total, gpu, wasted, idle, coldStart, loaded, full, saved } = cost;
+  const gpuSeconds = job.usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
+  quantityOf(gpuSeconds, 'gpuSeconds', MOST_GPU_SECONDS);
+  return {
+    videoId,
+    day: dayOf(createdAt),
+    createdAt,
+    tenant,
+    modelRevision,
+    backfillId: backfill?.backfillId ?? null,
+    prompt,
+    status,
+    hit: status === 'completed' ? (result?.hit ?? null) : null,
+    gpu,
+    requests: total - gpu,
+    total,
+    wasted,
+    idle,
+    coldStart,
+    loaded,
+    full,
+    saved,
+    gpuMilliseconds: Math.round(gpuSeconds * 1000),
+    stepsRun: result?.stepsRun ?? 0,
+    stepsFull: result?.fullSteps ?? 0,
+    unmeasuredRequests: job.usage.reduce(
+      (sum, record) => sum + (record.unmeasuredRequests ?? 0),
+      0,
+    ),
+    services: new Map(cost.services.map(({ service, amount }) => [service, amount])),
+    priceIds: cost.items.map(({ priceId }) => priceId),
+  };
+}

@@ -1,0 +1,45 @@
+import { STORAGE_CLASSES, type StorageClass } from '../costs/storage-class.ts';
+import { entryRentUsd } from '../costs/entry-rent.ts';
+import { deletionUsd, moveUsd, retrievalUsd } from '../costs/storage-cost.ts';
+import { SECONDS_PER_MONTH, type ValueEstimate, type PolicyContext } from './estimate-value.ts';
+import { lastUseOf, type EntryState } from './entry-state.ts';
+
+/**
+ * The storage class in which a latent is cheapest until it is read next, or for a month where that is
+ * sooner, and where going there pays; null where it is best off. Until the next read it waits 1 / rate, as
+ * long again as it has waited already while nothing else is known. Counted are the rent of that time,
+ * the reads, the move, and what the class charges at the end of its least duration.
+ *
+ * @param storedAt epoch milliseconds when it was put where it is
+ */
+export function betterClass(
+  entry: EntryState,
+  { rate }: Pick<ValueEstimate, 'rate'>,
+  storedAt: number,
+  { now, rates, queriesPerMonth }: PolicyContext,
+): StorageClass | null {
+  const { latentBytes: bytes, storageClass: from } = entry;
+  const lastReadAt = lastUseOf(entry);
+  const months = Math.max(1, 1 / rate);
+  const reads = rate * months;
+  const until = now + months * SECONDS_PER_MONTH * 1000;
+  const costIn = (storageClass: StorageClass): number => {
+    const isMove = storageClass !== from;
+    const object = { bytes, storageClass, lastReadAt: isMove ? now : lastReadAt };
+    const rent = entryRentUsd({ ...entry, ...object, queriesPerMonth }, now, rates).latent;
+    const staying = rent * months + reads * retrievalUsd(object, now, rates);
+    if (!isMove) return staying;
+    return (
+      staying +
+      moveUsd({ bytes, storageClass: from, lastReadAt, storedAt }, storageClass, now, rates) +
+      deletionUsd({ ...object, storedAt: now }, until, rates)
+    );
+  };
+  let best = from;
+  let least = costIn(from);
+  for (const storageClass of STORAGE_CLASSES) {
+    const cost = costIn(storageClass);
+    if (cost < least) [best, least] = [storageClass, cost];
+  }
+  return best === from ? null : best;
+}

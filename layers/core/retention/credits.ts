@@ -1,0 +1,84 @@
+import type { Plan } from '../generation.ts';
+import { worthAsDonor } from '../planning/donor-worth.ts';
+import { LOOKUP_PARTS } from '../generation.ts';
+import {
+  isDonor,
+  isNearDonor,
+  makePlan,
+  type Candidate,
+  type PlanInput,
+} from '../planning/plan.ts';
+
+/**
+ * What each donor of a plan is worth to its request, in network evaluations: how many more would be
+ * run without it, by the next best donors (similarity caching: Garetto, Leonardi, Neglia, INFOCOM
+ * 2020). A donor whose equal is at hand is worth nothing. Of the evaluations is taken what the result
+ * loses as a donor by being further from a full generation than the next best plan's would be. The
+ * entry of an exact hit is worth what the next best plan would run.
+ *
+ * @param plan that `makePlan(input)` gave
+ * @returns by entry id; empty for a miss.
+ */
+export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
+  const credits = new Map<string, number>();
+  const donors = new Set(plan.donors.map(({ entryId }) => entryId));
+  if (plan.exactVideoId !== null) donors.add(plan.exactVideoId);
+  for (const entryId of donors) {
+    const nextBest = makePlan(without(input, entryId));
+    const saved =
+      plan.hit === 'exact' ? nextBest.equivalents : costOf(input, nextBest) - costOf(input, plan);
+    credits.set(entryId, Math.max(0, saved));
+  }
+  return credits;
+}
+
+/** Evaluations of a plan less what its result is worth as a donor. */
+function costOf(input: PlanInput, plan: Plan): number {
+  const { maxGeneration } = input.calibration;
+  return (
+    plan.equivalents - worthAsDonor(generationAfter(input, plan), maxGeneration, plan.fullSteps)
+  );
+}
+
+/** The generation of the entry that a plan leaves behind: 0 for a full generation. */
+function generationAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan): number {
+  const generations = donors.map(({ entryId, part }) => {
+    const proposed = [...candidates[part], ...(hit === 'near' ? (candidates.near ?? []) : [])];
+    const candidate = proposed.find((other) => other.entryId === entryId);
+    return (candidate ?? remix)?.generation ?? 0;
+  });
+  return generations.length === 0 ? 0 : 1 + Math.max(...generations);
+}
+
+/** Entries that could be donors of a request: how busy the neighbourhood is that its video joins. */
+export function neighboursOf(input: PlanInput): number {
+  const found = new Set<string>();
+  for (const part of LOOKUP_PARTS) {
+    for (const candidate of input.candidates[part]) {
+      if (!found.has(candidate.entryId) && isDonor(candidate, part, input)) {
+        found.add(candidate.entryId);
+      }
+    }
+  }
+  for (const candidate of [...input.candidates.whole, ...(input.candidates.near ?? [])]) {
+    if (isNearDonor(candidate, input)) found.add(candidate.entryId);
+  }
+  return found.size;
+}
+
+function without(input: PlanInput, entryId: string): PlanInput {
+  const rest = (candidates: readonly Candidate[]): Candidate[] =>
+    candidates.filter((candidate) => candidate.entryId !== entryId);
+  const { whole, object, background, near = [] } = input.candidates;
+  return {
+    ...input,
+    exactVideoId: input.exactVideoId === entryId ? null : input.exactVideoId,
+    candidates: {
+      whole: rest(whole),
+      object: rest(object),
+      background: rest(background),
+      near: rest(near),
+    },
+    remix: input.remix?.entryId === entryId ? null : (input.remix ?? null),
+  };
+}

@@ -1,0 +1,81 @@
+import {
+  proportionalStart,
+  startPoint,
+  type Calibration,
+  type StartPoint,
+} from '#core/planning/calibration.ts';
+import { InvalidInputError } from '#core/errors.ts';
+import type { HitKind, LookupPart, SolverName } from '#core/generation.ts';
+
+/** From which similarity on a donor may be started from how late. */
+export interface Rung {
+  /** Cosine, above 0. */
+  similarity: number;
+  /** Between 0 and 1. */
+  startTime: number;
+}
+
+/**
+ * Start times of another calibration for a model whose steps on hits nobody has tuned: a hit runs its
+ * share of the full number.
+ */
+export class ProportionalCalibration implements Calibration {
+  readonly fullSolver: SolverName;
+  readonly maxGeneration: number;
+  readonly #measured: Calibration;
+
+  constructor(measured: Calibration) {
+    this.fullSolver = measured.fullSolver;
+    this.maxGeneration = measured.maxGeneration;
+    this.#measured = measured;
+  }
+
+  admits(part: LookupPart, similarity: number, isSure?: boolean): boolean {
+    return this.#measured.admits(part, similarity, isSure);
+  }
+
+  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+    const start = this.#measured.decide(kind, similarity, Infinity);
+    if (start === null || kind === 'exact') return start;
+    return proportionalStart(start.startTime, fullSteps, start.solver);
+  }
+}
+
+/** Whole prompts only: the more similar the donor, the later the start. */
+export class LadderCalibration implements Calibration {
+  readonly fullSolver = 'euler';
+  readonly maxGeneration = 3;
+  readonly #rungs: readonly Rung[];
+
+  /** @throws InvalidInputError when there is no rung, or one is not steeper than the one before. */
+  constructor(rungs: readonly Rung[]) {
+    for (const [index, { similarity, startTime }] of rungs.entries()) {
+      const below = rungs[index - 1] ?? { similarity: 0, startTime: 1 };
+      if (similarity > below.similarity && similarity <= 1) {
+        if (startTime < below.startTime && startTime > 0) continue;
+      }
+      throw new InvalidInputError(
+        'ladder',
+        `rung ${index + 1}, from similarity ${similarity} at start time ${startTime}, is not steeper than the one before`,
+        'give rungs of growing similarity, 0 to 1, and falling start time, 1 to 0',
+      );
+    }
+    if (rungs.length === 0) {
+      throw new InvalidInputError('ladder', 'the ladder has no rung', 'give at least one');
+    }
+    this.#rungs = rungs;
+  }
+
+  admits(part: LookupPart, similarity: number): boolean {
+    return part === 'whole' && similarity >= this.#rungs[0]!.similarity;
+  }
+
+  decide(kind: HitKind, similarity: number, fullSteps: number): StartPoint | null {
+    if (kind === 'exact') return startPoint(0, 0, this.fullSolver);
+    if (kind !== 'whole') return null;
+    const rung = this.#rungs.findLast((candidate) => similarity >= candidate.similarity);
+    return rung === undefined
+      ? null
+      : proportionalStart(rung.startTime, fullSteps, this.fullSolver);
+  }
+}
