@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { standardNormalNoise } from '#core/noise.ts';
-import type { Tensor } from '#core/tensor.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
+import type { Tensor } from '#core/latents/tensor.ts';
 import { checkDenoiser } from '#models/check/check-denoiser.ts';
 import { checkNetwork } from '#models/check/check-network.ts';
 import { madeUpSamples } from '#models/check/network-run.ts';
