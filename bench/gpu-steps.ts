@@ -254,6 +254,7 @@ async function videos(fullSteps: number): Promise<Record<string, unknown>> {
     regions: null,
     decode: (clean) => model.decode(clean),
     encode: (video) => model.encode(video),
+    encodeImage: (image) => model.encodeImage(image),
     segment: () => Promise.resolve(mask),
     embedVideos: (latents) => Promise.resolve(latents.map(() => Float32Array.of(1))),
     recognise: () => Promise.resolve({}),

@@ -48,6 +48,11 @@ const COMBINATIONS: readonly {
     message: 'expected none with "segmenter": its object is where the logits are above 0',
   },
   {
+    path: ['files', 'imageEncoder'],
+    isRight: ({ files, regions }) => files.imageEncoder === undefined || regions === undefined,
+    message: 'expected imageEncoder or regions, not both: tokens of a region have one time',
+  },
+  {
     path: ['embedding', 'dimensions'],
     isRight: ({ files, embedding }) =>
       (embedding !== undefined) === (files.textTower !== undefined || files.embedder !== undefined),

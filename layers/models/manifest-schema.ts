@@ -9,6 +9,7 @@ export const NETWORK_NAMES = [
   'denoiser',
   'vaeDecoder',
   'vaeEncoder',
+  'imageEncoder',
   'segmenter',
   'frameSegmenter',
   'textTower',
@@ -266,6 +267,9 @@ const fields = z.strictObject({
       denoiser: networkFiles('Latent, time and states to the velocity'),
       vaeDecoder: networkFiles('Latent to video'),
       vaeEncoder: networkFiles('Video to latent').optional(),
+      imageEncoder: networkFiles(
+        'First image to the latent of its frame; where it is there, denoiser takes a time for each latent frame',
+      ).optional(),
       segmenter: networkFiles('Latent to the mask of its object').optional(),
       frameSegmenter: networkFiles('Video to the mask of its object').optional(),
       textTower: networkFiles('Prompt to its vector, in the space of videoTower').optional(),

@@ -43,12 +43,17 @@ export interface BatchTextEmbedder extends TextEmbedder {
   embedTexts(texts: readonly string[]): Promise<TextEmbedding[]>;
 }
 
+/**
+ * Where a latent is on its flow, 0..1: all of it, or each of its latent frames, which only the denoiser of a package
+ * with `imageEncoder` can take.
+ */
+export type FlowTime = number | readonly number[];
+
 /** A latent that is to be moved, and whereto. */
 export interface VelocityRequest {
   /** x_t, `[C,T,H,W]` */
   latent: Tensor;
-  /** 0..1 */
-  time: number;
+  time: FlowTime;
   condition: TextCondition;
 }
 
@@ -104,11 +109,11 @@ export interface VideoModel {
   encodeText(prompt: string | null): Promise<TextCondition>;
   /**
    * Velocity v = eps - x0 at x_t with classifier-free guidance: v_u + g * (v_c - v_u).
-   * `latent` is `[C,T,H,W]`, time in 0..1.
+   * `latent` is `[C,T,H,W]`.
    */
   velocity(
     latent: Tensor,
-    time: number,
+    time: FlowTime,
     condition: TextCondition,
     unconditional: TextCondition,
     guidance: number,
@@ -128,6 +133,12 @@ export interface VideoModel {
   decode(latent: Tensor): Promise<Tensor>;
   /** `[F,3,H,W]` in 0..1 -> `[C,T,H,W]` */
   encode(video: Tensor): Promise<Tensor>;
+  /**
+   * A first image `[3,H,W]` in 0..1 -> the clean latent of its frame, `[C,1,H,W]`.
+   *
+   * @throws FlexCacheError `model_missing` where the package has no network for it.
+   */
+  encodeImage(image: Tensor): Promise<Tensor>;
   /**
    * Binary object mask `[T,H,W]` at latent resolution, from what the package's `objectMask` says; null where the
    * package finds no objects.

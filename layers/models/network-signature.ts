@@ -50,6 +50,10 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
       return { inputs: [latent], outputs: [video] };
     case 'vaeEncoder':
       return { inputs: [video], outputs: [latent] };
+    case 'imageEncoder': {
+      const frame = float32('latent', extents.channels, 1, extents.height, extents.width);
+      return { inputs: [float32('image', 3, pixels.height, pixels.width)], outputs: [frame] };
+    }
     case 'segmenter':
       return { inputs: [latent], outputs: [float32('mask_logits', ...grid)] };
     case 'frameSegmenter': {
@@ -79,10 +83,10 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
 }
 
 function denoiserSignature(manifest: ModelManifest, latent: TensorSignature): NetworkSignature {
-  const { text, regions } = manifest;
+  const { text, regions, files } = manifest;
   const inputs = [
     latent,
-    float32('time'),
+    files.imageEncoder === undefined ? float32('time') : float32('time', manifest.latent.frames),
     float32('text_states', text.maxTokens, text.hidden),
     int64('text_mask', text.maxTokens),
   ];

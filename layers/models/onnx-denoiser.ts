@@ -1,8 +1,15 @@
+import { FlexCacheError } from '#core/errors.ts';
 import type { TokenPatch } from '#core/latents/region.ts';
 import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import { concatenate } from './concatenate.ts';
 import type { ModelManifest } from './manifest.ts';
-import type { RegionDenoiser, TextCondition, TokenContext, VelocityRequest } from './model.ts';
+import type {
+  FlowTime,
+  RegionDenoiser,
+  TextCondition,
+  TokenContext,
+  VelocityRequest,
+} from './model.ts';
 import { pickOutput } from './network-call.ts';
 import { objectMaskOf } from './object-mask.ts';
 import type { NetworkInputs, NetworkRunner, NetworkTensor, RunOptions } from './onnx-networks.ts';
@@ -44,11 +51,14 @@ class DenoiserGraph {
   /** `[C, T, H, W]` */
   readonly shape: readonly number[];
   readonly #mapsObject: boolean;
+  /** Latent frames, where the graph takes a time for each of them; null where it takes one for all. */
+  readonly #timedFrames: number | null;
 
   constructor(networks: NetworkRunner, manifest: ModelManifest) {
     const { channels, frames, height, width } = manifest.latent;
     this.networks = networks;
     this.shape = [channels, frames, height, width];
+    this.#timedFrames = manifest.files.imageEncoder === undefined ? null : frames;
     this.#mapsObject = objectMaskOf(manifest)?.source === 'attention';
   }
 
@@ -70,7 +80,7 @@ class DenoiserGraph {
       data: concatenate(requests.map((request) => request.latent.data)),
       shape: [requests.length, ...latent.shape],
     };
-    const requestTimes = requests.map(({ time }) => time);
+    const requestTimes = requests.map(({ time }) => timesOf(time, this.#timedFrames));
     const tokens = unconditional.mask.length;
     return {
       requests: requests.length,
@@ -78,11 +88,8 @@ class DenoiserGraph {
       inputs: {
         latent: { handed: latents, times },
         time: {
-          data: Float32Array.from(
-            { length: rows },
-            (_, row) => requestTimes[row % requests.length]!,
-          ),
-          shape: [rows],
+          data: concatenate(Array.from({ length: times }, () => requestTimes).flat()),
+          shape: this.#timedFrames === null ? [rows] : [rows, this.#timedFrames],
         },
         text_states: { constants: all.map(({ states }) => states) },
         text_mask: {
@@ -260,6 +267,16 @@ interface DenoiserCall {
   rows: number;
   inputs: NetworkInputs;
   guided: NonNullable<RunOptions['guided']> | undefined;
+}
+
+/** A row of the input `time`. @throws FlexCacheError `internal` for times that the graph cannot take. */
+function timesOf(time: FlowTime, timedFrames: number | null): Float32Array {
+  if (typeof time === 'number') return new Float32Array(timedFrames ?? 1).fill(time);
+  if (time.length === timedFrames) return Float32Array.from(time);
+  throw new FlexCacheError(
+    'internal',
+    `the denoiser was given ${time.length} times for the frames of a latent, and takes ${timedFrames ?? 'one for all of them'}`,
+  );
 }
 
 /** The same tokens for each row. */

@@ -9,7 +9,13 @@ import { decodeVideo } from './decode-video.ts';
 import { planThisGpu } from './gpu-memory.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
 import { networkPaths, type ModelManifest, type ModelPackage } from './manifest.ts';
-import type { RegionDenoiser, TextCondition, VelocityRequest, VideoModel } from './model.ts';
+import type {
+  FlowTime,
+  RegionDenoiser,
+  TextCondition,
+  VelocityRequest,
+  VideoModel,
+} from './model.ts';
 import { NetworkThread } from './network-thread.ts';
 import { objectMaskOf } from './object-mask.ts';
 import { OnnxDenoiser } from './onnx-denoiser.ts';
@@ -152,7 +158,7 @@ export class OnnxVideoModel implements VideoModel {
 
   async velocity(
     latent: Tensor,
-    time: number,
+    time: FlowTime,
     condition: TextCondition,
     unconditional: TextCondition,
     guidance: number,
@@ -183,6 +189,12 @@ export class OnnxVideoModel implements VideoModel {
 
   async encode(video: Tensor): Promise<Tensor> {
     return this.#ofOne('vaeEncoder', 'video', video, 'latent', this.#latentShape);
+  }
+
+  async encodeImage(image: Tensor): Promise<Tensor> {
+    const [channels, , ...frame] = this.#latentShape;
+    const shape = [channels!, 1, ...frame];
+    return this.#ofOne('imageEncoder', 'image', image, 'latent', shape);
   }
 
   async segment(latent: AttendedTensor, decoded?: () => Promise<Tensor>): Promise<Tensor | null> {
@@ -219,7 +231,7 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   async #ofOne(
-    network: 'vaeEncoder' | 'judge',
+    network: 'vaeEncoder' | 'imageEncoder' | 'judge',
     input: string,
     value: Tensor,
     output: string,

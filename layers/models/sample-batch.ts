@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
 import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
-import type { TextCondition, VideoModel } from './model.ts';
+import type { TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';
 
@@ -117,7 +117,7 @@ async function step(
   unconditional: TextCondition,
   guidance: number,
 ): Promise<void> {
-  const together: { run: SampleRun; latent: Tensor; time: number; condition: TextCondition }[] = [];
+  const together: (VelocityRequest & { run: SampleRun })[] = [];
   for (const { run, condition, answers } of active) {
     const request = run.next();
     if (request === null) continue;

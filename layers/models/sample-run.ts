@@ -1,5 +1,6 @@
 import { composeDonors, dilate, type ObjectDonor } from '#core/latents/compose.ts';
 import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { setFirstFrame, timesAfterFirst } from '#core/latents/first-frame.ts';
 import { isRegional, type Plan } from '#core/generation.ts';
 import { standardNormalNoise } from '#core/latents/noise.ts';
 import { addObjectMap } from '#core/latents/object-map.ts';
@@ -14,7 +15,7 @@ import {
 import { noiseLevels, renoise, type NoiseSchedule } from '#core/latents/schedule.ts';
 import { cleanPrediction, solverStep } from '#core/latents/solver.ts';
 import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
-import type { RegionDenoiser } from './model.ts';
+import type { FlowTime, RegionDenoiser } from './model.ts';
 
 /** Stream of the request's seed that the start noise is drawn from. */
 const START_NOISE = 'start';
@@ -67,12 +68,12 @@ export interface SamplerState {
 /** What a run needs next. */
 export type SampleRequest =
   /** The guided velocity at x_t; `keepsContext`: keys and values of its tokens may be needed afterwards. */
-  | { kind: 'velocity'; latent: Tensor; time: number; keepsContext: boolean }
+  | { kind: 'velocity'; latent: Tensor; time: FlowTime; keepsContext: boolean }
   /**
    * The guided velocity of the region's tokens at x_t, 0 elsewhere. The other tokens are the context: those
    * of the last velocity that keeps it or, if none did, those of the clean background.
    */
-  | { kind: 'region'; latent: Tensor; time: number; region: TokenRegion; background: Tensor }
+  | { kind: 'region'; latent: Tensor; time: FlowTime; region: TokenRegion; background: Tensor }
   /** The object's mask of a predicted clean latent. */
   | { kind: 'segment'; latent: AttendedTensor };
 
@@ -83,6 +84,8 @@ export interface SampleStart {
   schedule?: NoiseSchedule;
   /** Null for a full generation. */
   donors: DonorParts | null;
+  /** Of a first image, `[C, 1, H, W]`, clean: the first latent frame during the whole run. */
+  firstFrame?: Tensor | undefined;
   /** Where an earlier run of the same plan and donors stopped; from the plan's start unless given. */
   from?: SamplerState | undefined;
   /** What the package's denoiser can do with some tokens; null where it can nothing. Plans for a region need it. */
@@ -166,7 +169,9 @@ export class SampleRun {
   next(): SampleRequest | null {
     const { latent, stepsDone } = this.#state;
     if (stepsDone === this.#plan.steps) return null;
-    const time = this.#times[stepsDone]!;
+    const level = this.#times[stepsDone]!;
+    const time =
+      this.#start.firstFrame === undefined ? level : timesAfterFirst(level, latent.shape[1]!);
     if (this.#region !== null) {
       const { region } = this.#region;
       return { kind: 'region', latent, time, region, background: this.#background() };
@@ -175,7 +180,7 @@ export class SampleRun {
       const keepsContext = this.#findsRegion();
       return { kind: 'velocity', latent, time, keepsContext };
     }
-    const clean = cleanPrediction(latent, this.#velocity, time);
+    const clean = this.#withFirstFrame(cleanPrediction(latent, this.#velocity, level));
     return { kind: 'segment', latent: { ...clean, ...this.#attended(this.#velocity) } };
   }
 
@@ -258,11 +263,12 @@ export class SampleRun {
     const isLast = stepsDone + 1 === this.#plan.steps;
     if (inside !== null && !isLast) this.#anchor(solved.latent, inside, step.to);
     const region = this.#region?.region;
+    const moved =
+      region !== undefined && isLast
+        ? pasteRegion(solved.latent, this.#background(), region)
+        : solved.latent;
     this.#state = {
-      latent:
-        region !== undefined && isLast
-          ? pasteRegion(solved.latent, this.#background(), region)
-          : solved.latent,
+      latent: this.#withFirstFrame(moved),
       memory: solved.memory,
       inside,
       stepsDone: stepsDone + 1,
@@ -294,10 +300,21 @@ export class SampleRun {
 
   /** Composed donors, re-noised to the level of the start time; pure noise without donors. */
   #startLatent(): Tensor {
-    const { donors } = this.#start;
-    if (donors === null) return this.#noise();
+    const { donors, firstFrame } = this.#start;
+    const noise = this.#noise();
+    if (donors === null) {
+      if (firstFrame === undefined) return noise;
+      return this.#withFirstFrame({ data: noise.data.slice(), shape: noise.shape });
+    }
     const composed = composeDonors(donors.object, donors.background);
-    return renoise(composed, this.#times[0]!, this.#noise(), donors.errorVariance);
+    return this.#withFirstFrame(renoise(composed, this.#times[0]!, noise, donors.errorVariance));
+  }
+
+  /** The same latent, with the first frame that is held. */
+  #withFirstFrame(latent: Tensor): Tensor {
+    const { firstFrame } = this.#start;
+    if (firstFrame !== undefined) setFirstFrame(latent, firstFrame);
+    return latent;
   }
 
   /** The same noise at the start and wherever the donor is noised again. */

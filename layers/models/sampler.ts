@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { NoiseSchedule } from '#core/latents/schedule.ts';
-import type { AttendedTensor } from '#core/latents/tensor.ts';
+import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import { SampleRun, type DonorParts, type SamplePlan, type SamplerState } from './sample-run.ts';
 
@@ -14,6 +14,8 @@ export interface SampleOptions {
   guidance: number;
   /** What guidance leads away from; what the package leads away from unless given. */
   negativePrompt?: string;
+  /** Clean latent of a first image, `[C, 1, H, W]`: the first latent frame during the whole run. */
+  firstFrame?: Tensor;
   /** Where an earlier run of the same plan and donors stopped; from the plan's start unless given. */
   from?: SamplerState;
   /** Asked before every step; true ends the run with a `SamplingStoppedError`. */
@@ -49,9 +51,16 @@ export async function sample(
   options: SampleOptions,
 ): Promise<AttendedTensor> {
   const { latentShape, schedule = {}, prompt, guidance, from, shouldStop, onStep } = options;
-  const { negativePrompt = null } = options;
+  const { negativePrompt = null, firstFrame } = options;
   const { regions } = model;
-  const run = new SampleRun(plan, { latentShape, schedule, donors, from, regions });
+  const run = new SampleRun(plan, {
+    latentShape,
+    schedule,
+    donors,
+    firstFrame,
+    from,
+    regions,
+  });
   const [condition, unconditional, negative] = await Promise.all([
     model.encodeText(prompt),
     model.encodeText(null),

@@ -15,6 +15,7 @@ import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
 import type { Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import type {
+  FlowTime,
   RegionDenoiser,
   TextCondition,
   TokenContext,
@@ -60,10 +61,10 @@ export function targetOf(prompt: string): Tensor {
 
 /**
  * A rectified flow whose velocity is known: from x_t, the straight line to the prompt's target has
- * velocity (x_t - target) / t, so Euler steps end in the target exactly. Masks a 2x2 corner.
+ * velocity (x_t - target) / t, so Euler steps end in the target exactly; where t is 0 nothing moves. Masks a 2x2 corner.
  */
 export class FakeVideoModel implements VideoModel {
-  readonly times: number[] = [];
+  readonly times: FlowTime[] = [];
   readonly guidances: number[] = [];
   regions: RegionDenoiser | null = null;
   hasObject = true;
@@ -79,7 +80,7 @@ export class FakeVideoModel implements VideoModel {
 
   async velocity(
     latent: Tensor,
-    time: number,
+    time: FlowTime,
     condition: TextCondition,
     unconditional: TextCondition,
     guidance: number,
@@ -93,7 +94,10 @@ export class FakeVideoModel implements VideoModel {
     this.guidances.push(guidance);
     const target = condition.states.data;
     return {
-      data: latent.data.map((x, index) => (x - target[index]!) / time),
+      data: latent.data.map((x, index) => {
+        const at = timeAt(time, index);
+        return at === 0 ? 0 : (x - target[index]!) / at;
+      }),
       shape: latent.shape,
     };
   }
@@ -116,6 +120,17 @@ export class FakeVideoModel implements VideoModel {
       Math.abs(latent.data[index % latent.data.length]! % 1),
     );
     return { data, shape };
+  }
+
+  /** Each channel of the frame has the first pixels of the image, and 10 more. */
+  async encodeImage({ data }: Tensor): Promise<Tensor> {
+    const [channels, , height, width] = SHAPE;
+    const length = height * width;
+    const frame = Array.from(data.subarray(0, length), (value) => 10 + value);
+    return {
+      data: Float32Array.from({ length: channels * length }, (_, index) => frame[index % length]!),
+      shape: [channels, 1, height, width],
+    };
   }
 
   async encode(): Promise<Tensor> {
@@ -149,7 +164,9 @@ export class CurvedVideoModel extends FakeVideoModel {
     const { data, shape } = await super.velocity(...given);
     const [latent, time] = given;
     return {
-      data: data.map((value, index) => value + Math.sin(5 * time + latent.data[index]!)),
+      data: data.map(
+        (value, index) => value + Math.sin(5 * timeAt(time, index) + latent.data[index]!),
+      ),
       shape,
     };
   }
@@ -227,6 +244,11 @@ export class FakeRegions implements RegionDenoiser {
 
   /** Of the context on a velocity. */
   influence = 0;
+}
+
+/** The time at a place in a latent of `SHAPE`. */
+function timeAt(time: FlowTime, index: number): number {
+  return typeof time === 'number' ? time : time[Math.floor((index % 48) / 16)]!;
 }
 
 /** Token of a place in a latent of `SHAPE`. */

@@ -92,12 +92,23 @@ const DENOISER_INPUTS = [
   { name: 'text_mask', type: 'int64', shape: ['batch', 32] },
 ] as const;
 
-/** What is found of a denoiser of whole latents. */
-async function denoiserFindings(nodes: OnnxGraph['nodes']): Promise<Finding[]> {
+/** What is found of a denoiser of whole latents, where it is one of first images with a time for each frame. */
+async function denoiserFindings(
+  nodes: OnnxGraph['nodes'],
+  { takesImages = false } = {},
+): Promise<Finding[]> {
   const copy = await copyOfDemo();
   delete copy.manifest.regions;
-  const outputs = [{ name: 'velocity', shape: ['batch', ...LATENT] }];
-  await replaceGraph(copy, 'denoiser', onnxFile({ inputs: DENOISER_INPUTS, outputs, nodes }));
+  if (takesImages) copy.manifest.files.imageEncoder = copy.manifest.files.vaeEncoder;
+  const graph = {
+    inputs: DENOISER_INPUTS.map((input) =>
+      takesImages && input.name === 'time' ? { name: 'time', shape: ['batch', 8] } : input,
+    ),
+    outputs: [{ name: 'velocity', shape: ['batch', ...LATENT] }],
+    constants: { axes: [1, 3, 4] },
+    nodes,
+  };
+  await replaceGraph(copy, 'denoiser', onnxFile(graph));
   const modelPackage = await loadManifest(copy.folder);
   const networks = new OnnxNetworks(networkPaths(modelPackage));
   const { conditions } = madeUpSamples(modelPackage.manifest, null, '');
@@ -427,6 +438,24 @@ describe('a denoiser', () => {
       'regions remark',
     ]);
     expect(findings[1]!.error!.fix).toMatch(/text_states/);
+  });
+
+  test('that takes first images has to read the time of each frame', async () => {
+    const timed = [
+      { operator: 'Unsqueeze', inputs: ['time', 'axes'], outputs: ['times'] },
+      { operator: 'Add', inputs: ['latent', 'times'], outputs: ['velocity'] },
+    ];
+    const untimed = [{ operator: 'Neg', inputs: ['latent'], outputs: ['velocity'] }];
+    const findingWith = async (nodes: OnnxGraph['nodes']) => {
+      const findings = await denoiserFindings(nodes, { takesImages: true });
+      return findings.find(({ check }) => check === 'first image')!;
+    };
+
+    const [read, unread] = [await findingWith(timed), await findingWith(untimed)];
+
+    expect(read.result).toBe('passed');
+    expect(unread).toMatchObject({ result: 'failed', error: { field: 'files.denoiser' } });
+    expect(unread.error!.fix).toMatch(/time of each latent frame/);
   });
 });
 

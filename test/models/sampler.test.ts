@@ -158,6 +158,74 @@ describe('sample', () => {
   });
 });
 
+describe('a run with a first image', () => {
+  const FIRST: Tensor = { data: new Float32Array(32).fill(9), shape: [2, 1, 4, 4] };
+  /** First frame and the frames after it, of both channels. */
+  const framesOf = ({ data }: Tensor) => ({
+    first: [...data.filter((_, index) => index % 48 < 16)],
+    rest: [...data.filter((_, index) => index % 48 >= 16)],
+  });
+
+  it.each(
+    SOLVERS.flatMap((solver) => [
+      [solver, 'none', null] as const,
+      [solver, 'background', DONORS] as const,
+    ]),
+  )(
+    'holds its frame, clean and at time 0, in every step of %s with anchor %s',
+    async (solver, anchor, donors) => {
+      // Prepare
+      const plan = planFor(donors === null ? 'miss' : 'whole', [], { solver, anchor, steps: 5 });
+      const model = new CurvedVideoModel();
+      const seen: Tensor[] = [];
+      const { velocity, segment } = model;
+      model.velocity = (...given) => {
+        seen.push(given[0]);
+        return velocity.apply(model, given);
+      };
+      model.segment = (...given: []) => {
+        seen.push((given as unknown as [Tensor])[0]);
+        return segment.apply(model, given);
+      };
+
+      // Act
+      const latent = await sample(model, plan, donors, { ...OPTIONS, firstFrame: FIRST });
+
+      // Assess
+      const free = await sample(new CurvedVideoModel(), plan, donors, OPTIONS);
+      expect(seen).toHaveLength(anchor === 'none' ? 5 : 6);
+      for (const each of [...seen, latent]) {
+        expect(framesOf(each).first).toEqual(Array.from({ length: 32 }, () => 9));
+      }
+      // The fake moves frames one by one: the others go as they would without an image.
+      expect(framesOf(latent).rest).toEqual(framesOf(free).rest);
+      expect(model.times).toEqual(
+        [0, 1, 2, 3, 4].map((step) => {
+          const level = plan.startTime * (1 - step / 5);
+          return [0, level, level];
+        }),
+      );
+      expect(FIRST.data.every((value) => value === 9)).toBe(true);
+    },
+  );
+
+  it('goes on to the very same bits', async () => {
+    const plan = planFor('miss', [], { solver: 'ab2', steps: 5 });
+    const options = { ...OPTIONS, firstFrame: FIRST };
+    const whole = await sample(new CurvedVideoModel(), plan, null, options);
+    const model = new CurvedVideoModel();
+    const shouldStop = () => model.times.length === 2;
+
+    const { state } = await sample(model, plan, null, { ...options, shouldStop }).then(
+      () => expect.unreachable(),
+      (error: unknown) => error as SamplingStoppedError,
+    );
+    const resumed = await sample(new CurvedVideoModel(), plan, null, { ...options, from: state });
+
+    expect(resumed.data).toEqual(whole.data);
+  });
+});
+
 describe('the start of a run', () => {
   const noise = standardNormalNoise(SHAPE, 7, 'start');
   const startOf = (plan: SamplePlan, donors: DonorParts | null) =>

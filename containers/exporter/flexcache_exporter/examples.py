@@ -15,6 +15,8 @@ class Examples:
     latent: Latent
     text: Text
     vocabulary: int
+    #: Whether the denoiser takes a time for each latent frame.
+    has_frame_times: bool = False
 
     def of_text_encoder(self, rows: int) -> dict[str, torch.Tensor]:
         mask = self._masks(rows)
@@ -23,9 +25,10 @@ class Examples:
 
     def of_denoiser(self, rows: int) -> dict[str, torch.Tensor]:
         states = (self.text.max_tokens, self.text.hidden)
+        times = (self.latent.frames,) if self.has_frame_times else ()
         return {
             **self.of_vae_decoder(rows),
-            "time": self._rows(rows, lambda g: torch.rand((), generator=g)),
+            "time": self._rows(rows, lambda g: torch.rand(times, generator=g)),
             "text_states": self._rows(rows, lambda g: 0.5 * torch.randn(states, generator=g)),
             "text_mask": self._masks(rows),
         }
@@ -38,6 +41,10 @@ class Examples:
     def of_vae_encoder(self, rows: int) -> dict[str, torch.Tensor]:
         shape = (self.video.frames, 3, self.video.height, self.video.width)
         return {"video": self._rows(rows, lambda g: torch.rand(shape, generator=g))}
+
+    def of_image_encoder(self, rows: int) -> dict[str, torch.Tensor]:
+        shape = (3, self.video.height, self.video.width)
+        return {"image": self._rows(rows, lambda g: torch.rand(shape, generator=g))}
 
     def _masks(self, rows: int) -> torch.Tensor:
         tokens = self.text.max_tokens

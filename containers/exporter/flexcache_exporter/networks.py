@@ -1,4 +1,4 @@
-"""The four networks that every family has, and what their wrappers have in common."""
+"""The networks that families have, and what their wrappers have in common."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,14 +24,21 @@ class Part:
 
 
 def networks_of(
-    examples: Examples, *, text_encoder: Part, denoiser: Part, vae_decoder: Part, vae_encoder: Part
+    examples: Examples,
+    *,
+    text_encoder: Part,
+    denoiser: Part,
+    vae_decoder: Part,
+    vae_encoder: Part,
+    image_encoder: Part | None = None,
 ) -> tuple[Network, ...]:
-    """Networks of the names, components and outputs that a package promises."""
+    """Networks of the names, components and outputs that a package promises; of first images only where they are taken."""
     table = (
         ("textEncoder", "text_encoder", "states", text_encoder, examples.of_text_encoder),
         ("denoiser", "transformer", "velocity", denoiser, examples.of_denoiser),
         ("vaeDecoder", "vae", "video", vae_decoder, examples.of_vae_decoder),
         ("vaeEncoder", "vae", "latent", vae_encoder, examples.of_vae_encoder),
+        ("imageEncoder", "vae", "latent", image_encoder, examples.of_image_encoder),
     )
     return tuple(
         Network(
@@ -44,6 +51,7 @@ def networks_of(
             settings=part.settings,
         )
         for name, component, output, part, example in table
+        if part is not None
     )
 
 

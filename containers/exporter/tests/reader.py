@@ -56,23 +56,39 @@ class Package:
         shift = scheduler["shift"]
         return (shift * times / (1 + (shift - 1) * times)).astype(np.float32)
 
-    def generate(self, prompt: str, start: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """The latent of a guided Euler run over these noise levels."""
+    def generate(
+        self, prompt: str, start: np.ndarray, levels: np.ndarray, first: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The latent of a guided Euler run over these noise levels; ``first`` is the latent [1,C,1,H,W] of a first image."""
         prompts = [self.tokens(text) for text in (prompt, self.manifest["text"].get("negativePrompt", ""))]
         ids, mask = (np.concatenate(rows) for rows in zip(*prompts, strict=True))
         states = self.run("textEncoder", input_ids=ids, attention_mask=mask)
-        latent = start
+        latent = with_first(start, first)
         for level, following in zip(levels, levels[1:], strict=False):
             asked, unasked = self.run(
                 "denoiser",
                 latent=np.repeat(latent, 2, axis=0),
-                time=np.full(2, level),
+                time=self.times(level, first is not None),
                 text_states=states,
                 text_mask=mask,
             )
             velocity = unasked + self.manifest["scheduler"]["guidance"] * (asked - unasked)
-            latent = latent + (following - level) * velocity
+            latent = with_first(latent + (following - level) * velocity, first)
         return latent
+
+    def times(self, level: float, has_first: bool) -> np.ndarray:
+        """Of two rows, for each latent frame where the package takes first images, whose time is 0."""
+        if "imageEncoder" not in self.sessions:
+            return np.full(2, level, np.float32)
+        times = np.full((2, self.manifest["latent"]["frames"]), level, np.float32)
+        if has_first:
+            times[:, 0] = 0
+        return times
+
+
+def with_first(latent: np.ndarray, first: np.ndarray | None) -> np.ndarray:
+    """The latent with another first frame, where there is one."""
+    return latent if first is None else np.concatenate([first, latent[:, :, 1:]], axis=2)
 
 
 def wan_noise_levels(shift: float, steps: int) -> np.ndarray:

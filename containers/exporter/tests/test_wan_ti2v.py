@@ -8,7 +8,8 @@ import pytest
 import tiny
 import torch
 from conftest import change
-from diffusers import AutoencoderKLWan, WanPipeline
+from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline
+from PIL import Image
 from reader import Package, operators_of, wan_noise_levels
 
 from flexcache_exporter.cli import main
@@ -54,14 +55,30 @@ def pipeline(ti2v) -> WanPipeline:
     return pipeline
 
 
+@pytest.fixture(scope="module")
+def image_pipeline(pipeline) -> WanImageToVideoPipeline:
+    pipeline = WanImageToVideoPipeline(
+        **{name: pipeline.components[name] for name in ("tokenizer", "text_encoder", "vae", "scheduler", "transformer")},
+        expand_timesteps=True,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def image() -> np.ndarray:
+    """Pixels [Hp,Wp,3] of 8 bits."""
+    shape = (tiny.TI2V_HEIGHT, tiny.TI2V_WIDTH, 3)
+    return np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+
+
 def latents(rows: int = 1) -> np.ndarray:
     return torch.randn(rows, *LATENT, generator=torch.Generator().manual_seed(7)).numpy()
 
 
-def generate(pipeline: WanPipeline, prompt: str, output: str, **more) -> np.ndarray:
+def generate(pipeline: WanPipeline | WanImageToVideoPipeline, prompt: str | None, output: str, **more) -> np.ndarray:
     """Frames [B,F,Hp,Wp,3], or the latent [B,C,T,H,W]."""
     result = pipeline(
-        prompt,
+        prompt=prompt,
         height=tiny.TI2V_HEIGHT,
         width=tiny.TI2V_WIDTH,
         num_frames=tiny.FRAMES,
@@ -88,6 +105,38 @@ def test_a_guided_generation_is_the_pipelines(package, pipeline):
     assert frames.std() > 0.02
     video = package.run("vaeDecoder", latent=latent)
     assert relative_difference(video, frames.transpose(0, 1, 4, 2, 3)) < TOLERANCE
+
+
+def test_a_generation_from_a_first_image_is_the_pipelines(package, pipeline, image_pipeline):
+    scheduler = package.manifest["scheduler"]
+    # This pipeline cannot read a prompt without ftfy, which that of text does not need: their states are the same.
+    asked, unasked = pipeline.encode_prompt(PROMPT, max_sequence_length=tiny.MAX_TOKENS)
+    states = {"prompt_embeds": asked, "negative_prompt_embeds": unasked, "guidance_scale": scheduler["guidance"]}
+    expected, other = (
+        generate(image_pipeline, None, "latent", image=Image.fromarray(pixels), **states)
+        for pixels in (image(), np.zeros_like(image()))
+    )
+    # The frames after it follow the image, too.
+    assert relative_difference(other[:, :, 1:], expected[:, :, 1:]) > 50 * TOLERANCE
+
+    pixels = image().transpose(2, 0, 1)[None].astype(np.float32) / 255
+    first = package.run("imageEncoder", image=pixels)
+    assert relative_difference(first, expected[:, :, :1]) < TOLERANCE
+    latent = package.generate(PROMPT, latents(), wan_noise_levels(scheduler["shift"], STEPS), first)
+    assert relative_difference(latent, expected) < TOLERANCE
+
+
+def test_the_denoiser_reads_the_time_of_each_frame(package):
+    _, mask = package.tokens(PROMPT)
+    inputs = {
+        "latent": latents(2),
+        "text_states": np.random.default_rng(0).standard_normal((2, tiny.MAX_TOKENS, 32), dtype=np.float32),
+        "text_mask": np.repeat(mask, 2, axis=0),
+    }
+    one, held = (package.run("denoiser", time=package.times(0.5, has_first), **inputs) for has_first in (False, True))
+    # The first frame by its own time, the others because they read it.
+    assert relative_difference(held[:, :, :1], one[:, :, :1]) > 100 * TOLERANCE
+    assert relative_difference(held[:, :, 1:], one[:, :, 1:]) > TOLERANCE
 
 
 def test_the_encoder_gives_the_normalised_mean_of_the_posterior(package, ti2v):
@@ -119,10 +168,12 @@ def test_a_sequence_at_once_is_the_loop_over_its_frames(ti2v, frames, tile):
 def test_the_manifest_has_the_extents_of_its_latent(package):
     assert package.manifest["family"] == "wan"
     assert package.manifest["latent"] == {"channels": 48, "frames": 3, "height": 4, "width": 6}
-    assert package.signature("vaeDecoder") == (
-        {"latent": ["float", 48, 3, 4, 6]},
-        {"video": ["float", 9, 3, 64, 96]},
-    )
+    latent = ["float", 48, 3, 4, 6]
+    assert package.signature("vaeDecoder") == ({"latent": latent}, {"video": ["float", 9, 3, 64, 96]})
+    assert package.signature("imageEncoder") == ({"image": ["float", 3, 64, 96]}, {"latent": ["float", 48, 1, 4, 6]})
+    inputs, outputs = package.signature("denoiser")
+    assert inputs["time"] == ["float", 3]
+    assert outputs == {"velocity": latent}
 
 
 def test_unless_asked_sizes_are_what_the_model_was_trained_for(ti2v):
@@ -130,6 +181,17 @@ def test_unless_asked_sizes_are_what_the_model_was_trained_for(ti2v):
     assert (model.video.frames, model.video.height, model.video.width) == (121, 704, 1280)
     assert model.video.frames_per_second == 24
     assert model.latent == Latent(channels=48, frames=31, height=44, width=80)
+
+
+def test_with_regions_it_takes_no_first_image(ti2v):
+    def networks(regions: str | None) -> dict:
+        model = open_model(Source(ti2v), Request(**SIZES, regions=regions))
+        return {network.name: network.example(1) for network in model.networks}
+
+    assert "imageEncoder" in networks(None)
+    assert networks(None)["denoiser"]["time"].shape == (1, 3)
+    assert "imageEncoder" not in networks("untrained")
+    assert networks("untrained")["denoiser"]["time"].shape == (1,)
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,14 @@ def save_ti2v(folder: Path) -> None:
     torch.manual_seed(0)
     tokens = tokenizer()
     encoder = text_encoder(UMT5EncoderModel, UMT5Config, len(tokens))
+    denoiser = transformer(TI2V_CHANNELS)
+    # Frames change each other, too.
+    for block in denoiser.blocks:
+        block.attn1.to_v.weight.data *= 8
     WanPipeline(
         tokenizer=tokens,
         text_encoder=encoder,
-        transformer=transformer(TI2V_CHANNELS),
+        transformer=denoiser,
         vae=AutoencoderKLWan(
             base_dim=8, decoder_base_dim=12, z_dim=TI2V_CHANNELS, num_res_blocks=1, in_channels=12, out_channels=12,
             is_residual=True, patch_size=2, scale_factor_spatial=16,

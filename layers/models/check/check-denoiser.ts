@@ -1,3 +1,4 @@
+import { timesAfterFirst } from '#core/latents/first-frame.ts';
 import { maskOfAttention } from '#core/latents/object-map.ts';
 import { contextTokens, placeRegion } from '#core/latents/region.ts';
 import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
@@ -72,6 +73,14 @@ export async function checkDenoiser(
       }),
     );
   }
+  if (manifest.files.imageEncoder !== undefined) {
+    const time = timesAfterFirst(TIME, manifest.latent.frames);
+    findings.push(
+      await attempt('first image', async () =>
+        describeFirstFrame(plain, await velocityOf({ ...request, time }, 1)),
+      ),
+    );
+  }
   const { regions } = denoiser;
   findings.push(
     regions === null
@@ -140,6 +149,19 @@ function describeObjectMap(map: Tensor, other: Tensor): string {
     );
   }
   return `the words of the object are attended to above the threshold in ${(100 * share).toFixed(0)} % of noise`;
+}
+
+/** @throws FlexCacheError `model_corrupt` where the time of the first frame changes nothing. */
+function describeFirstFrame(plain: Tensor, held: Tensor): string {
+  const effect = relativeDifference(plain.data, held.data);
+  if (effect === 0) {
+    throw corruptNetwork(
+      'denoiser',
+      'the denoiser gave the same velocity whether the first latent frame is clean or noise',
+      'export the network again so that the time of each latent frame is read',
+    );
+  }
+  return `the time of the first latent frame changes the velocity by ${effect.toPrecision(2)} of its largest value`;
 }
 
 /** @throws FlexCacheError `model_corrupt` where a region has another velocity than among all tokens. */

@@ -20,6 +20,7 @@ const ROW_TOLERANCE = 0.02;
 const PIXEL_NETWORKS: ReadonlySet<NetworkName> = new Set([
   'vaeDecoder',
   'vaeEncoder',
+  'imageEncoder',
   'frameSegmenter',
 ]);
 

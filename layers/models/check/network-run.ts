@@ -96,9 +96,11 @@ function sampleRow(
     case 'object_tokens':
       return condition.objectTokens ?? firstTokenMarked(extents);
     case 'time':
-      return Float32Array.of(TIME);
+      return new Float32Array(elementCount(extents)).fill(TIME);
     case 'video':
       return video.data;
+    case 'image':
+      return video.data.subarray(0, elementCount(extents));
     default:
       return sampleNoise(extents, row).data;
   }

@@ -1,5 +1,7 @@
 """Wan 2.1 and Wan 2.2 TI2V text-to-video: WanTransformer3DModel, UMT5 and AutoencoderKLWan."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -23,6 +25,7 @@ from ..networks import Part, networks_of, to_pixels, to_video
 from ..regions import LiveOutput, LivePatches, Stage, with_regions
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
+from .wan_frames import ImageEncoder, split_frames, timesteps_of_rows, timesteps_of_tokens
 
 #: What the pipeline is called with where the request says nothing.
 MAX_TOKENS, STEPS, GUIDANCE = 512, 50, 5.0
@@ -40,7 +43,10 @@ def open_model(source: Source, request: Request) -> Model:
     """A saved WanPipeline; raises ExportError for parts that are missing, and for sizes and kinds it cannot have."""
     transformer, vae, text = (source.config(name) for name in ("transformer", "vae", "text_encoder"))
     _require_one_text_to_video_transformer(source, transformer)
-    video = video_of(request, *(EXPANDED_VIDEO if _expands_timesteps(source) else VIDEO))
+    expands = _expands_timesteps(source)
+    video = video_of(request, *(EXPANDED_VIDEO if expands else VIDEO))
+    # Tokens of a region have one time: such a denoiser makes videos of text alone.
+    has_frame_times = expands and request.regions is None
     latent = _latent_of(video, transformer, vae)
     tiles = _tiles_of(given(request.tile, TILE), latent, vae)
     max_tokens = given(request.max_tokens, MAX_TOKENS)
@@ -48,7 +54,17 @@ def open_model(source: Source, request: Request) -> Model:
     weights = {"torch_dtype": request.dtype, "local_files_only": True}
 
     def load_denoiser() -> nn.Module:
-        return Denoiser(WanTransformer3DModel.from_pretrained(source.component("transformer"), **weights))
+        denoiser = Denoiser(WanTransformer3DModel.from_pretrained(source.component("transformer"), **weights))
+        if has_frame_times:
+            denoiser.timesteps = timesteps_of_tokens(latent, EXPANDED_PATCH)
+        return denoiser
+
+    def rewrite_denoiser(denoiser: Denoiser) -> Denoiser:
+        fuse_denoiser(denoiser, latent)
+        if has_frame_times:
+            split_frames(denoiser.transformer, latent.frames)
+            denoiser.timesteps = timesteps_of_rows
+        return denoiser
 
     def load_vae() -> AutoencoderKLWan:
         return AutoencoderKLWan.from_pretrained(source.component("vae"), **weights)
@@ -57,17 +73,24 @@ def open_model(source: Source, request: Request) -> Model:
         path = source.component("text_encoder")
         return TextEncoder(UMT5EncoderModel.from_pretrained(path, dtype=request.dtype, local_files_only=True))
 
-    examples = Examples(video, latent, texts, vocabulary=text["vocab_size"])
+    # One frame needs no tiles: the pipeline encodes a first image as a whole, too.
+    whole = _tiles_of(max(video.height, video.width), latent, vae)
+    image_encoder = Part(
+        lambda: ImageEncoder(VaeEncoder(load_vae(), whole)),
+        lambda module: ImageEncoder(WholeEncoder(module.encoder.vae, whole)),
+    )
+    examples = Examples(video, latent, texts, text["vocab_size"], has_frame_times)
     networks = networks_of(
         examples,
         text_encoder=Part(load_text_encoder),
-        denoiser=Part(load_denoiser, lambda module: fuse_denoiser(module, latent)),
+        denoiser=Part(load_denoiser, rewrite_denoiser, {"frame_times": 1.0} if has_frame_times else {}),
         vae_decoder=Part(
             lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
         ),
         vae_encoder=Part(
             lambda: VaeEncoder(load_vae(), tiles), lambda module: WholeEncoder(module.vae, tiles), tiles.settings()
         ),
+        image_encoder=image_encoder if has_frame_times else None,
     )
     regions = None
     if request.regions is not None:
@@ -103,7 +126,7 @@ def _regions_of(transformer: dict, request: Request) -> Regions:
 
 
 def _expands_timesteps(source: Source) -> bool:
-    """Whether the pipeline gives the transformer a timestep for every token; from text alone they are all the same."""
+    """Whether the pipeline gives the transformer a timestep for every token, and so takes a first image."""
     return bool(source.index.get("expand_timesteps"))
 
 
@@ -181,19 +204,22 @@ class TextEncoder(nn.Module):
 class Denoiser(nn.Module):
     """latent [B,C,T,H,W], time [B] in 0..1, text_states [B,L,D], text_mask int64 [B,L] -> velocity [B,C,T,H,W].
 
-    The transformer attends to every token: those beyond the prompt are 0.
+    The transformer attends to every token: those beyond the prompt are 0. Where it expands timesteps, time is [B,T].
     """
 
     def __init__(self, transformer: WanTransformer3DModel):
         super().__init__()
         self.transformer = transformer
+        #: What the transformer takes of times.
+        self.timesteps: Callable[[torch.Tensor], torch.Tensor] = lambda times: times
 
     def forward(
         self, latent: torch.Tensor, time: torch.Tensor, text_states: torch.Tensor, text_mask: torch.Tensor
     ) -> torch.Tensor:
         dtype = self.transformer.patch_embedding.weight.dtype
         states = (text_states * text_mask.unsqueeze(-1)).to(dtype)
-        return self.transformer(latent.to(dtype), time * TIME_SCALE, states, return_dict=False)[0].float()
+        timesteps = self.timesteps(time * TIME_SCALE)
+        return self.transformer(latent.to(dtype), timesteps, states, return_dict=False)[0].float()
 
 
 class FixedRotation(nn.Module):
