@@ -30,10 +30,10 @@ import { pagesFrom } from '#functions/evict/pages.ts';
 import { BEGINNING } from '#functions/evict/pass-state.ts';
 import { runEvictionPass, type EvictionPassResult } from '#functions/evict/run-eviction-pass.ts';
 import { startTableServer } from '#local/table-server.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import { SEGMENTS } from '#stores/table-definition.ts';
-import type { RetentionState, RetentionTable } from '#stores/retention-table.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import { SEGMENTS } from '#aws/table-definition.ts';
+import type { RetentionState, RetentionTable } from '#ports/retention-table.ts';
 
 const SIZES = [10_000, 31_623, 100_000, 316_228, 1_000_000];
 const NOW = Date.UTC(2026, 10, 22);

@@ -7,8 +7,8 @@ import type { ApiServices } from '#functions/api/services.ts';
 import { noHits } from '#functions/predict/prediction.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { defaultCalibration } from '#models/package-calibration.ts';
-import { ObjectExistsError } from '#stores/errors.ts';
-import { sha256Of } from '#stores/object-key.ts';
+import { ObjectExistsError } from '#ports/errors.ts';
+import { sha256Of } from '#ports/object-key.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 
 const DEMO_PACKAGE = new URL('../containers/demo-model/package', import.meta.url).pathname;

@@ -14,8 +14,8 @@ import { GROUPINGS, type Grouping } from '#core/reports/grouping.ts';
 import { embeddedPrices } from '#functions/deployed-prices.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { openTenants } from '#local/open-tenants.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
+import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
 import { FAULT_SEED, FAULTS_FINAL, FAULTS_TRANSIENT, type FaultShares } from './inject-faults.ts';
 
 export interface SummedBackfill {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import type { OpenTenants } from '#local/open-tenants.ts';
 import type { StateUse } from '#local/state-folder.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
 
 export interface TenantOptions extends GlobalOptions {
@@ -46,7 +46,7 @@ async function openEmbedded(stateDirectory: string, use: StateUse): Promise<Open
 /** Credentials and region come from where the AWS tools have them. */
 async function openDeployed(tableName: string): Promise<OpenTenants> {
   const { DynamoDBClient } = await import('@aws-sdk/client-dynamodb');
-  const { DynamoTenantTable } = await import('#stores/dynamo-tenants.ts');
+  const { DynamoTenantTable } = await import('#aws/dynamo-tenants.ts');
   const client = new DynamoDBClient({});
   try {
     await client.config.region();

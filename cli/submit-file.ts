@@ -4,7 +4,7 @@ import { hasEnded } from '#core/requests/has-ended.ts';
 import { randomBackfillId } from '#core/requests/identity.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
-import { sha256Of } from '#stores/object-key.ts';
+import { sha256Of } from '#ports/object-key.ts';
 import type { RequestFile } from './open-requests.ts';
 
 /** Marks what the command made: nobody else goes on with it. */

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { MAX_BACKFILL_SECONDS } from '#core/requests/task-timeouts.ts';
-import type { PaceTable } from '#stores/pace-table.ts';
+import type { PaceTable } from '#ports/pace-table.ts';
 
 const SECONDS_PER_DAY = 24 * 3600;
 

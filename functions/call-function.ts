@@ -1,5 +1,5 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import { fromAws } from '#stores/aws-errors.ts';
+import { fromAws } from '#aws/aws-errors.ts';
 
 /**
  * Calls a function without waiting for what comes of it, as EventBridge would: Lambda tries three times,

@@ -1,7 +1,7 @@
 import type { Pool } from '#core/generation.ts';
 import type { Machine } from '#core/pricing/prices.ts';
-import { AwsFleet } from '#stores/aws-fleet.ts';
-import { SqsQueue } from '#stores/sqs-queue.ts';
+import { AwsFleet } from '#aws/aws-fleet.ts';
+import { SqsQueue } from '#aws/sqs-queue.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { numericVariable, variable } from './services.ts';
 

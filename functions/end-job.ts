@@ -2,7 +2,7 @@ import { dayOf } from '#core/day.ts';
 import type { Job } from '#core/generation.ts';
 import { executionName } from '#core/requests/identity.ts';
 import { lineOfJob, usageOfAttempt } from './backfill-line.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import type { Services } from './services.ts';
 import type { LookupOutput } from './states.ts';
 import type { MeteringServices } from './step-meter.ts';

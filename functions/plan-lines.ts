@@ -10,7 +10,7 @@ import { newRequest } from '#core/requests/new-request.ts';
 import { choiceFromWire } from '#core/requests/wire-choice.ts';
 import { LineKeys } from '#readers/line-key.ts';
 import { beginningOf, type ReadLine, type RequestFields } from '#readers/request-line.ts';
-import type { Reservation, TenantTable } from '#stores/tenants.ts';
+import type { Reservation, TenantTable } from '#ports/tenants.ts';
 import type { BackfillItem, ReadableItem } from './backfill-states.ts';
 import { reserveMoney } from './reserve-money.ts';
 

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 
 /** @throws FlexCacheError `not_found` */
 export async function requireJob(

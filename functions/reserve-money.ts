@@ -1,7 +1,7 @@
 import { dayAt } from '#core/day.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { formatUsd } from '#core/pricing/money.ts';
-import type { Reservation, TenantTable } from '#stores/tenants.ts';
+import type { Reservation, TenantTable } from '#ports/tenants.ts';
 
 /** Of dollars, in a refusal. */
 const SHOWN_DIGITS = 4;

@@ -20,26 +20,22 @@ import {
 } from '#models/package-calibration.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import type { PromptReader } from '#models/tokenizer.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import { measuredIndexSize } from '#stores/measured-index-size.ts';
-import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import { S3ObjectStore } from '#stores/s3-object-store.ts';
-import {
-  S3VectorIndex,
-  type IndexSizer,
-  type S3VectorIndexOptions,
-} from '#stores/s3-vector-index.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
-import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
-import type { NotificationQueue } from '#stores/notifications.ts';
-import type { PaceTable } from '#stores/pace-table.ts';
-import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
-import type { Table } from '#stores/table.ts';
-import type { TenantTable } from '#stores/tenants.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
+import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import { measuredIndexSize } from '#ports/measured-index-size.ts';
+import { DynamoTenantTable } from '#aws/dynamo-tenants.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import { S3ObjectStore } from '#aws/s3-object-store.ts';
+import { S3VectorIndex, type IndexSizer, type S3VectorIndexOptions } from '#aws/s3-vector-index.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
+import { DynamoPaceTable } from '#aws/dynamo-pace-table.ts';
+import type { NotificationQueue } from '#ports/notifications.ts';
+import type { PaceTable } from '#ports/pace-table.ts';
+import { SqsNotificationQueue } from '#aws/sqs-notification-queue.ts';
+import type { Table } from '#ports/table.ts';
+import type { TenantTable } from '#ports/tenants.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
 import { BackfillTime } from './backfill-time.ts';
 import { costBy, deployedPrices } from './deployed-prices.ts';
 import { deployedTelemetry } from './deployed-telemetry.ts';

@@ -1,6 +1,6 @@
 import type { UsageRecord, UsageStep } from '#core/generation.ts';
-import type { Table } from '#stores/table.ts';
-import { UsageMeter } from '#stores/usage-meter.ts';
+import type { Table } from '#ports/table.ts';
+import { UsageMeter } from '#ports/usage-meter.ts';
 import { currentInvocation, type Invocation } from './invocation.ts';
 import type { Telemetry } from './telemetry.ts';
 

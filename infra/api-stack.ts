@@ -7,7 +7,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { ENVIRONMENT } from '#functions/environment.ts';
-import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#stores/table-definition.ts';
+import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#aws/table-definition.ts';
 import { AppFunction, appLogGroup } from './app-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';
 import { settingsOf } from './settings.ts';

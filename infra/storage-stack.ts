@@ -18,12 +18,7 @@ import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
-import {
-  PARTITION_KEY,
-  SORT_KEY,
-  TABLE_INDEXES,
-  type TableIndex,
-} from '#stores/table-definition.ts';
+import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES, type TableIndex } from '#aws/table-definition.ts';
 import { settingsOf } from './settings.ts';
 
 export interface StorageStackProps extends StackProps {

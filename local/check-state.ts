@@ -1,12 +1,12 @@
 import { decodeLatent } from '#codec/decode-latent.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, Job } from '#core/generation.ts';
-import { sha256Of } from '#stores/object-key.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { RetentionTable } from '#stores/retention-table.ts';
-import type { Table } from '#stores/table.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
+import { sha256Of } from '#ports/object-key.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
+import type { Table } from '#ports/table.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { FileObjectStore } from './file-object-store.ts';
 import { openStateFolder, type StateUse } from './state-folder.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ObjectStore } from '#stores/objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { ExecutionOutcome, MachineExecution } from './embedded-machine.ts';
 import { stopped } from './embedded-machine.ts';
 import { TaskFailure } from './engine-task-failure.ts';

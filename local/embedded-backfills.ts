@@ -10,9 +10,9 @@ import { attemptOfExecution } from '#core/requests/identity.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import type { BackfillItem, CloseInput, SubmitInput } from '#functions/backfill-states.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { BackfillStarter } from '#stores/workflow.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { BackfillStarter } from '#ports/workflow.ts';
 import { runDistributedMap, type DistributedMapState } from './distributed-map.ts';
 import {
   EmbeddedMachine,

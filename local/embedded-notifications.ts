@@ -3,7 +3,7 @@ import type { Job } from '#core/generation.ts';
 import { isUndelivered } from '#functions/webhook/announcement.ts';
 import { deliver, type DeliveryServices } from '#functions/webhook/deliver.ts';
 import { pauseAfter } from '#functions/webhook/delivery-schedule.ts';
-import type { Notification, NotificationQueue } from '#stores/notifications.ts';
+import type { Notification, NotificationQueue } from '#ports/notifications.ts';
 
 /** Receivers that are called at once. */
 const MOST_AT_ONCE = 8;

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Pool } from '#core/generation.ts';
-import { meterQueueRequest } from '#stores/queue-requests.ts';
-import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
+import { meterQueueRequest } from '#ports/queue-requests.ts';
+import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#ports/queue.ts';
 
 interface Held {
   body: string;

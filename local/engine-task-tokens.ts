@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { GenerationResult } from '#core/generation.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 import { TaskFailure } from './engine-task-failure.ts';
 
 interface PendingTask {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ConditionFailedError } from '#core/errors.ts';
 import type { GenerationRequest } from '#core/generation.ts';
 import { executionName } from '#core/requests/identity.ts';
-import type { TaskCallbacks, WorkflowStarter } from '#stores/workflow.ts';
+import type { TaskCallbacks, WorkflowStarter } from '#ports/workflow.ts';
 import { TaskTokens } from './engine-task-tokens.ts';
 import {
   EmbeddedMachine,

@@ -2,15 +2,15 @@ import { join } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import type { Entry, LookupPart } from '#core/generation.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
-import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
-import { meterUse } from '#stores/usage-meter.ts';
+import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#ports/vector-index.ts';
+import { meterUse } from '#ports/usage-meter.ts';
 import {
   lastOfEachKey,
   meterVectorPut,
   validateVector,
   vectorKey,
   vectorRecordsOf,
-} from '#stores/vector-records.ts';
+} from '#ports/vector-records.ts';
 import { fromFileSystem } from './file-errors.ts';
 import { frameBytes, LOG_FILE, VectorLog, type VectorChange } from './vector-log.ts';
 import { VectorSet } from './vector-set.ts';

@@ -18,10 +18,10 @@ import {
   ObjectCorruptError,
   ObjectExistsError,
   refuseLongObject,
-} from '#stores/errors.ts';
-import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
-import { meterObjectRead } from '#stores/object-requests.ts';
-import { meterUse } from '#stores/usage-meter.ts';
+} from '#ports/errors.ts';
+import { sha256Of, validateObjectKey } from '#ports/object-key.ts';
+import { meterObjectRead } from '#ports/object-requests.ts';
+import { meterUse } from '#ports/usage-meter.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
@@ -29,7 +29,7 @@ import type {
   ObjectStore,
   PresignOptions,
   PutObjectOptions,
-} from '#stores/objects.ts';
+} from '#ports/objects.ts';
 import {
   createFolder,
   createFolderDurably,

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '#stores/objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { ExecutionOutcome } from './embedded-machine.ts';
 
 /** A child execution that has ended. */

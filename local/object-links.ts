@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { PresignOptions } from '#stores/objects.ts';
+import type { PresignOptions } from '#ports/objects.ts';
 
 const SECRET_BYTES = 32;
 

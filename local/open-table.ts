@@ -1,7 +1,7 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import type { Table } from '#stores/table.ts';
+import type { DynamoItemsOptions } from '#aws/dynamo-items.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import type { Table } from '#ports/table.ts';
 import { ExactVectorIndex } from './exact-vector-index.ts';
 import { openStateFolder, type StateFolder, type StateUse } from './state-folder.ts';
 import { publishTableEndpoint, readTableEndpoint } from './table-endpoint.ts';

@@ -1,6 +1,6 @@
-import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
-import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import type { DynamoItemsOptions } from '#aws/dynamo-items.ts';
+import { DynamoTenantTable } from '#aws/dynamo-tenants.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import { openTable } from './open-table.ts';
 import type { StateUse } from './state-folder.ts';
 

@@ -1,6 +1,6 @@
 import { ObjectMissingError } from '#core/errors.ts';
-import { contentDisposition } from '#stores/content-disposition.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import { contentDisposition } from '#aws/content-disposition.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { ObjectLink, ObjectLinks } from './object-links.ts';
 
 /** One range of bytes; players ask for no more. */

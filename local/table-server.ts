@@ -11,9 +11,9 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
 import { FlexCacheError } from '#core/errors.ts';
-import type { DynamoItemsOptions } from '#stores/dynamo-items.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import { tableDefinition } from '#stores/table-definition.ts';
+import type { DynamoItemsOptions } from '#aws/dynamo-items.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import { tableDefinition } from '#aws/table-definition.ts';
 import { createFolder } from './durable-file.ts';
 import { fromDatabase, tableDamaged } from './database-errors.ts';
 import { findTableDamage } from './table-files.ts';

@@ -1,8 +1,8 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { VectorRecord, VectorScope } from '#stores/vector-index.ts';
-import { packVector, unpackVector } from '#stores/table-items.ts';
+import type { VectorRecord, VectorScope } from '#ports/vector-index.ts';
+import { packVector, unpackVector } from '#aws/table-items.ts';
 import { createFolderDurably, replaceDurably } from './durable-file.ts';
 import { systemErrorCode } from './file-errors.ts';
 

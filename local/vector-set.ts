@@ -1,4 +1,4 @@
-import type { VectorMatch } from '#stores/vector-index.ts';
+import type { VectorMatch } from '#ports/vector-index.ts';
 
 /** Share and least number of vectors that pass the sign filter and are compared exactly. */
 const CANDIDATE_SHARE = 1 / 32;

@@ -3,7 +3,7 @@ import type { Entry } from '#core/generation.ts';
 import { validateVideoId } from '#core/requests/request.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
-import { removeEntry } from '#stores/remove-entry.ts';
+import { removeEntry } from '#ports/remove-entry.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { collect } from '../collect.ts';
@@ -171,7 +171,7 @@ export async function removeCacheEntry(
 
 /** The table's client is large: commands that do without it start without it. */
 async function tableOf({ connection }: OpenedTable): Promise<EntryTable> {
-  const { DynamoTable } = await import('#stores/dynamo-table.ts');
+  const { DynamoTable } = await import('#aws/dynamo-table.ts');
   return new DynamoTable(connection);
 }
 

@@ -33,7 +33,7 @@ export async function reconcile(
     const filter: BillFilter = { ...range, ...(tag !== undefined && { tag }) };
     const bill = new Bill(filter, bookOf);
     for await (const line of readBill(path)) bill.add(line);
-    const { reportSources } = await import('#stores/report-sources.ts');
+    const { reportSources } = await import('#aws/report-sources.ts');
     const report = await makeReport(reportSources(opened.connection), {
       by: 'day',
       range,

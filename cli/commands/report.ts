@@ -63,7 +63,7 @@ async function render(
   format: ReportFormat,
 ): Promise<AsyncIterable<string>> {
   // The table's client is large: what is refused before is refused at once.
-  const { reportSources } = await import('#stores/report-sources.ts');
+  const { reportSources } = await import('#aws/report-sources.ts');
   const videos = reportVideos(reportSources(connection), question);
   switch (format) {
     case 'table':

@@ -8,7 +8,7 @@ import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { parseCacheBudget } from '#local/cache-budget.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { fromDigits } from '#readers/request-line.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';

@@ -3,7 +3,7 @@ import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { formatUsd, parseUsd } from '#core/pricing/money.ts';
 import { validateTenant } from '#core/requests/request.ts';
 import type { Tenant, TenantLimits } from '#core/requests/tenant.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode } from '../context.ts';
 import { withTenants, type TenantOptions } from '../open-tenants.ts';

@@ -8,7 +8,7 @@ import {
   readProductDocuments,
   type ListedProduct,
 } from '#readers/price-list.ts';
-import { AwsPriceList } from '#stores/aws-price-list.ts';
+import { AwsPriceList } from '#aws/aws-price-list.ts';
 
 /** JSON text in Node ends at 512 MiB, and the file of all machines of a region is larger. */
 const MOST_FILE_BYTES = 400 * 2 ** 20;

@@ -15,8 +15,8 @@ export interface Explainer {
 export async function explainerOf({ connection }: OpenedTable): Promise<Explainer> {
   const [{ DynamoTable }, { DynamoRetentionTable }, { explainEntry }, { embeddedEvictSettings }] =
     await Promise.all([
-      import('#stores/dynamo-table.ts'),
-      import('#stores/dynamo-retention-table.ts'),
+      import('#aws/dynamo-table.ts'),
+      import('#aws/dynamo-retention-table.ts'),
       import('#functions/evict/explain-entry.ts'),
       import('#local/embedded-retention.ts'),
     ]);

@@ -1,6 +1,6 @@
 import { FlexCacheError, messageWithFix } from '#core/errors.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import { fruitlessDeliveries, type ReceivedMessage } from '#stores/queue.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import { fruitlessDeliveries, type ReceivedMessage } from '#ports/queue.ts';
 import { deleteCheckpoint } from './checkpoint-store.ts';
 import { backoffSeconds, isTransient, messageOf } from './failures.ts';
 import type { MessageHold } from './message-hold.ts';

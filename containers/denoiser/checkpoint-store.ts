@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import { checkpointObjectKey } from '#core/requests/identity.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import {
   decodeCheckpoint,
   encodeCheckpoint,

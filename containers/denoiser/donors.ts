@@ -12,8 +12,8 @@ import { FlexCacheError, LatentFormatError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
 import { noiseLevel, type NoiseSchedule } from '#core/latents/schedule.ts';
 import type { Tensor } from '#core/latents/tensor.ts';
-import { refuseLongObject } from '#stores/errors.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import { refuseLongObject } from '#ports/errors.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { DonorParts } from '#models/sample-run.ts';
 
 /** A donor whose latent could be read. */

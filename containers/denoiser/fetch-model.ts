@@ -15,7 +15,7 @@ import {
   parseManifest,
   type DeclaredFile,
 } from '#models/manifest.ts';
-import { awsErrorName, fromAws } from '#stores/aws-errors.ts';
+import { awsErrorName, fromAws } from '#aws/aws-errors.ts';
 import { DENOISER_VARIABLES } from './variables.ts';
 
 export interface FetchModelOptions {

@@ -1,11 +1,11 @@
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { Job, UsageRecord } from '#core/generation.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { ReceivedMessage, WorkQueue } from '#stores/queue.ts';
-import type { Table } from '#stores/table.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { ReceivedMessage, WorkQueue } from '#ports/queue.ts';
+import type { Table } from '#ports/table.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 import { newRunId } from '#core/run-id.ts';
-import type { UsageMeter } from '#stores/usage-meter.ts';
+import type { UsageMeter } from '#ports/usage-meter.ts';
 import type { DenoiseWork } from './denoise-clock.ts';
 import type { DroppedDonor } from './donors.ts';
 import type { CheckpointEvent, GenerationControl, StopReason } from './generation-control.ts';

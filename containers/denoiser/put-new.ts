@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { ObjectExistsError } from '#stores/errors.ts';
-import type { ObjectStore, PutObjectOptions } from '#stores/objects.ts';
+import { ObjectExistsError } from '#ports/errors.ts';
+import type { ObjectStore, PutObjectOptions } from '#ports/objects.ts';
 
 const SUFFIX_BYTES = 4;
 

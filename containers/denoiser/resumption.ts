@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { SamplerState } from '#models/sample-run.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { Checkpoint, CheckpointSubject } from './checkpoint.ts';
 import { loadCheckpoint, storeCheckpoint } from './checkpoint-store.ts';
 import type { GenerationControl } from './generation-control.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
-import { fruitlessDeliveries, type ReceivedMessage, type WorkQueue } from '#stores/queue.ts';
-import { UsageMeter } from '#stores/usage-meter.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import { fruitlessDeliveries, type ReceivedMessage, type WorkQueue } from '#ports/queue.ts';
+import { UsageMeter } from '#ports/usage-meter.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 import { answerFailure, forgetCheckpoint } from './answer-failure.ts';
 import { backoffSeconds, isTransient, messageOf } from './failures.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';

@@ -6,7 +6,7 @@ import type { GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import { requestOf } from '#core/requests/new-job.ts';
 import { executionName } from '#core/requests/identity.ts';
-import type { Reservation } from '#stores/tenants.ts';
+import type { Reservation } from '#ports/tenants.ts';
 import { reserveMoney } from '../reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';

@@ -1,8 +1,8 @@
 import type { Backfill, BackfillLine } from '#core/requests/backfill.ts';
 import type { HitKind } from '#core/generation.ts';
 import { formatUsd } from '#core/pricing/money.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 import type { WireBackfill, WireBackfillSummary } from './schemas/backfill.ts';
 import { noHits } from '../predict/prediction.ts';
 import { epochSeconds } from './epoch-seconds.ts';

@@ -1,6 +1,6 @@
 import type { Job } from '#core/generation.ts';
 import { VIDEO_ID_PATTERN } from '#core/requests/identity.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 import { notFound } from './api-error.ts';
 
 type JobTable = Pick<Table, 'getJob'>;

@@ -1,6 +1,6 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { FlexCacheError } from '#core/errors.ts';
-import { fromAws } from '#stores/aws-errors.ts';
+import { fromAws } from '#aws/aws-errors.ts';
 import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
 import { TRANSIENT_ERROR } from '../task-error.ts';
 import { ApiError } from './api-error.ts';

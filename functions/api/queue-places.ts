@@ -1,6 +1,6 @@
 import type { Job, Pool } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 
 /** Whether no worker has the job yet: it is prepared, or waits in the queue of its pool. */
 export function isWaiting(job: Job): boolean {

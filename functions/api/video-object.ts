@@ -6,7 +6,7 @@ import { hasEnded } from '#core/requests/has-ended.ts';
 import type { PriceBook } from '#core/pricing/prices.ts';
 import { varietyOf } from '#core/planning/variety.ts';
 import { videoExpiry } from '#core/requests/video-expiry.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 import { isWaiting, QueuePlaces } from './queue-places.ts';
 import { webhookDelivery } from './webhook-object.ts';
 import { epochSeconds } from './epoch-seconds.ts';

@@ -1,7 +1,7 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
-import { removeEntry } from '#stores/remove-entry.ts';
+import { removeEntry } from '#ports/remove-entry.ts';
 import { admitJobs, admitRequest } from './admission.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';

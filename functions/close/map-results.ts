@@ -1,5 +1,5 @@
-import type { ObjectStore } from '#stores/objects.ts';
-import { readText, type ExternalObjects } from '#stores/external-objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import { readText, type ExternalObjects } from '#aws/external-objects.ts';
 import type { BackfillItem, SubmitInput } from '../backfill-states.ts';
 import type { CaughtError } from '../states.ts';
 

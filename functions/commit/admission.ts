@@ -5,7 +5,7 @@ import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
 import { addsLittle } from '#core/retention/admission.ts';
 import type { PolicyContext } from '#core/retention/estimate-value.ts';
 import { bookOn } from '#core/pricing/prices.ts';
-import type { RetentionTable } from '#stores/retention-table.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
 import { gpuSecondUsd, type EvictSettings } from '../evict/evict-settings.ts';
 import { NO_STATE, readState, type EvictState } from '../evict/pass-state.ts';
 import { Pass } from '../evict/pass.ts';

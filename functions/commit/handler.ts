@@ -7,9 +7,9 @@ import type {
   UsageRecord,
 } from '#core/generation.ts';
 import { generationWork } from '#core/costs/ledger.ts';
-import { removeEntry, type RemovalStores } from '#stores/remove-entry.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import { usageName } from '#stores/table-items.ts';
+import { removeEntry, type RemovalStores } from '#ports/remove-entry.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import { usageName } from '#aws/table-items.ts';
 import { ENVIRONMENT } from '../environment.ts';
 import { deployedEvictSettings } from '../evict/deployed-evict-settings.ts';
 import {

@@ -13,7 +13,7 @@ import type {
 } from '#core/generation.ts';
 import { exactKey, partitionOf, promptKey } from '#core/requests/identity.ts';
 import { lineageAfter, lineageOf } from '#core/planning/lineage.ts';
-import { vectorRecordsOf } from '#stores/vector-records.ts';
+import { vectorRecordsOf } from '#ports/vector-records.ts';
 import { unheardWordsOf } from '#core/planning/verify-donor.ts';
 import type { Services } from '../services.ts';
 import type { CommitInput } from '../states.ts';

@@ -1,7 +1,7 @@
 import type { Pool } from '#core/generation.ts';
-import type { Fleet } from '#stores/fleet.ts';
-import type { GenerateMessage, WorkQueue } from '#stores/queue.ts';
-import type { Table } from '#stores/table.ts';
+import type { Fleet } from '#ports/fleet.ts';
+import type { GenerateMessage, WorkQueue } from '#ports/queue.ts';
+import type { Table } from '#ports/table.ts';
 import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { deployedTable, lazily } from '../services.ts';

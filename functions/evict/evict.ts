@@ -1,7 +1,7 @@
-import type { ObjectStore } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
-import type { RetentionTable } from '#stores/retention-table.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import { finishEvictions, type EvictionSummary } from './finish-evictions.ts';
 import {

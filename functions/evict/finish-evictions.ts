@@ -1,8 +1,8 @@
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
 import { inParallel } from '../in-parallel.ts';
 
 export interface EvictionStores {

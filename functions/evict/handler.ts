@@ -1,6 +1,6 @@
 import type { Context } from 'aws-lambda';
 import { EVICTION_REASONS, type RetentionRun } from '#core/retention/retention-run.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
 import { ENVIRONMENT } from '../environment.ts';

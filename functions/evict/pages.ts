@@ -1,6 +1,6 @@
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import { SEGMENTS } from '#stores/table-definition.ts';
-import type { Table, CandidatePage } from '#stores/table.ts';
+import { SEGMENTS } from '#aws/table-definition.ts';
+import type { Table, CandidatePage } from '#ports/table.ts';
 import type { Cursor } from './pass-state.ts';
 
 export interface Page {

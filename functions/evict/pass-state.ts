@@ -1,7 +1,7 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { ReuseModelRecord } from '#core/retention/reuse-model.ts';
 import type { Holdings, Verdict } from '#core/retention/retention-run.ts';
-import type { RetentionState } from '#stores/retention-table.ts';
+import type { RetentionState } from '#ports/retention-table.ts';
 import type { CacheStatsRecord } from './cache-stats.ts';
 import type { CutOff } from './density-histogram.ts';
 

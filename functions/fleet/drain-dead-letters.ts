@@ -1,9 +1,9 @@
 import type { Pool } from '#core/generation.ts';
 import { BACKFILL_ID_PATTERN } from '#core/requests/identity.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { DeadLetter, DeadLetterQueue } from '#stores/dead-letter-queue.ts';
-import type { GenerateMessage } from '#stores/queue.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { DeadLetter, DeadLetterQueue } from '#aws/dead-letter-queue.ts';
+import type { GenerateMessage } from '#ports/queue.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 import type { EndedBackfill } from '../backfill-states.ts';
 import type { EndedExecution } from '../states.ts';
 import type { Telemetry } from '../telemetry.ts';

@@ -1,8 +1,8 @@
 import type { Pool } from '#core/generation.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { WorkQueue } from '#stores/queue.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { WorkQueue } from '#ports/queue.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 
 export interface GiveUpServices {
   queues: Readonly<Record<Pool, Pick<WorkQueue, 'receive' | 'delete'>>>;

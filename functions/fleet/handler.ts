@@ -1,7 +1,7 @@
 import { POOLS, type Pool } from '#core/generation.ts';
-import type { Fleet } from '#stores/fleet.ts';
-import { SqsDeadLetterQueue } from '#stores/dead-letter-queue.ts';
-import { SfnTaskCallbacks } from '#stores/sfn-workflow.ts';
+import type { Fleet } from '#ports/fleet.ts';
+import { SqsDeadLetterQueue } from '#aws/dead-letter-queue.ts';
+import { SfnTaskCallbacks } from '#aws/sfn-workflow.ts';
 import { eventCaller } from '../call-function.ts';
 import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';

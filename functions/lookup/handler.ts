@@ -23,8 +23,8 @@ import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/planning/plan.ts';
 import { creditsOf, neighboursOf } from '#core/retention/credits.ts';
 import { partScore, verifyDonor, type Verification } from '#core/planning/verify-donor.ts';
-import type { LeaseRequest, Table } from '#stores/table.ts';
-import type { VectorIndex, VectorMatch } from '#stores/vector-index.ts';
+import type { LeaseRequest, Table } from '#ports/table.ts';
+import type { VectorIndex, VectorMatch } from '#ports/vector-index.ts';
 import {
   deployedIndexSize,
   deployedModel,

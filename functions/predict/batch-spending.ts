@@ -1,4 +1,4 @@
-import type { Reservation, TenantTable } from '#stores/tenants.ts';
+import type { Reservation, TenantTable } from '#ports/tenants.ts';
 
 type Spending = Pick<TenantTable, 'getSpending'>;
 

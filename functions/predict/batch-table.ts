@@ -1,8 +1,8 @@
 import type { Entry } from '#core/generation.ts';
 import { isSamePartition } from '#core/requests/identity.ts';
-import type { ObjectHead, ObjectStore } from '#stores/objects.ts';
-import type { LeaseRequest } from '#stores/table.ts';
-import type { VectorIndex, VectorMatch, VectorScope } from '#stores/vector-index.ts';
+import type { ObjectHead, ObjectStore } from '#ports/objects.ts';
+import type { LeaseRequest } from '#ports/table.ts';
+import type { VectorIndex, VectorMatch, VectorScope } from '#ports/vector-index.ts';
 import { cosine } from '#core/cosine.ts';
 import type { LookupServices } from '../lookup/handler.ts';
 

@@ -1,7 +1,7 @@
 import { addDays, dayAt } from '#core/day.ts';
 import { dayRange, daysOf, type DayRange } from '#core/reports/day-range.ts';
-import { reportSources } from '#stores/report-sources.ts';
-import { SfnWorkflowStarter } from '#stores/sfn-workflow.ts';
+import { reportSources } from '#aws/report-sources.ts';
+import { SfnWorkflowStarter } from '#aws/sfn-workflow.ts';
 import { eventCaller } from '../call-function.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';

@@ -3,7 +3,7 @@ import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import { executionName } from '#core/requests/identity.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
-import type { WorkflowLooker } from '#stores/workflow.ts';
+import type { WorkflowLooker } from '#ports/workflow.ts';
 import type { EndedExecution } from '../states.ts';
 
 export interface ReapServices {

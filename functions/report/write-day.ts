@@ -2,7 +2,7 @@ import type { PriceBook } from '#core/pricing/prices.ts';
 import { bookOn } from '#core/pricing/prices.ts';
 import { reportCsv } from '#core/reports/csv.ts';
 import { reportVideos, type ReportSources } from '#core/reports/report.ts';
-import type { ObjectStore } from '#stores/objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
 
 export interface ReportStores {
   sources: ReportSources;

@@ -1,5 +1,5 @@
 import type { Context } from 'aws-lambda';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
 import { ENVIRONMENT } from '../environment.ts';

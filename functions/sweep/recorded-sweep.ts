@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RetentionTable } from '#stores/retention-table.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
 import { sweep, type SweepOptions, type SweepStores, type SweepSummary } from './sweep.ts';
 
 export interface RecordedSweepStores extends SweepStores {

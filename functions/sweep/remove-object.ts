@@ -1,4 +1,4 @@
-import type { ObjectHead } from '#stores/objects.ts';
+import type { ObjectHead } from '#ports/objects.ts';
 import type { Sweep } from './sweep.ts';
 
 /** Deletes an orphan and counts it. */

@@ -1,6 +1,6 @@
 import type { Entry } from '#core/generation.ts';
-import type { ObjectHead } from '#stores/objects.ts';
-import { vectorRecordsOf } from '#stores/vector-records.ts';
+import type { ObjectHead } from '#ports/objects.ts';
+import { vectorRecordsOf } from '#ports/vector-records.ts';
 import { inParallel } from '../in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';
 import { ownerOfKey } from './owner-of-key.ts';

@@ -1,6 +1,6 @@
 import type { Entry, Job } from '#core/generation.ts';
 import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
-import type { ObjectHead } from '#stores/objects.ts';
+import type { ObjectHead } from '#ports/objects.ts';
 import { inParallel } from '../in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';
 import { ownerOfKey } from './owner-of-key.ts';

@@ -1,7 +1,7 @@
 import { ORPHAN_AGE_MILLISECONDS } from '#core/retention/retention.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
 import { sweepEntries } from './sweep-entries.ts';
 import { sweepJobObjects } from './sweep-job-objects.ts';
 

@@ -1,7 +1,7 @@
 import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { DynamoDeliveryLog } from '#stores/deliveries.ts';
-import { parseNotification } from '#stores/notifications.ts';
+import { DynamoDeliveryLog } from '#aws/deliveries.ts';
+import { parseNotification } from '#ports/notifications.ts';
 import { deployedPrices } from '../deployed-prices.ts';
 import { deployedTelemetry } from '../deployed-telemetry.ts';
 import { ENVIRONMENT } from '../environment.ts';

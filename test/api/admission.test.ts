@@ -3,7 +3,7 @@ import { ASSUMED_TIMING, estimateCost } from '#core/costs/cost.ts';
 import { exactKey } from '#core/requests/identity.ts';
 import { PICO_USD_PER_USD } from '#core/pricing/money.ts';
 import { errorSchema } from '#functions/api/schemas/service.ts';
-import { sampleEntry, unique } from '../stores/samples.ts';
+import { sampleEntry, unique } from '../aws/samples.ts';
 import { useApi, type ApiFixture } from './fixture.ts';
 
 const api = useApi();

@@ -7,7 +7,7 @@ import {
   predictionSchema,
 } from '#functions/api/schemas/backfill.ts';
 import type { PredictionQuestion } from '#functions/predict/prediction.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
 import { useApi, type Answer, type CallOptions } from './fixture.ts';
 
 const api = useApi();

@@ -18,15 +18,15 @@ import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { loadCalibration } from '#models/package-calibration.ts';
-import { DynamoDeliveryLog } from '#stores/deliveries.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
-import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { Notification } from '#stores/notifications.ts';
-import type { Table } from '#stores/table.ts';
-import type { TenantTable } from '#stores/tenants.ts';
+import { DynamoDeliveryLog } from '#aws/deliveries.ts';
+import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';
+import { DynamoTenantTable } from '#aws/dynamo-tenants.ts';
+import type { Notification } from '#ports/notifications.ts';
+import type { Table } from '#ports/table.ts';
+import type { TenantTable } from '#ports/tenants.ts';
 import { DocumentConformance } from './document-conformance.ts';
 import { FakeVectors } from '../functions/fixture.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 
 export const DEMO_PACKAGE = new URL('../../containers/demo-model/package', import.meta.url)
   .pathname;

@@ -9,8 +9,8 @@ import {
   type WireVideo,
 } from '#functions/api/schemas/video.ts';
 import { createApi } from '#functions/api/app.ts';
-import type { Table } from '#stores/table.ts';
-import { sampleEntry, sampleJob } from '../stores/samples.ts';
+import type { Table } from '#ports/table.ts';
+import { sampleEntry, sampleJob } from '../aws/samples.ts';
 import { sampleResult, useApi } from './fixture.ts';
 
 const api = useApi();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Notification } from '#stores/notifications.ts';
+import type { Notification } from '#ports/notifications.ts';
 import { backfillSchema } from '#functions/api/schemas/backfill.ts';
 import { videoSchema } from '#functions/api/schemas/video.ts';
 import { deliver } from '#functions/webhook/deliver.ts';

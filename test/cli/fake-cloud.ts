@@ -19,13 +19,13 @@ import type {
   GenerateInput,
   Progress,
 } from '#local/embedded-cloud.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
-import type { ExternalObjects } from '#stores/external-objects.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
-import type { TenantTable } from '#stores/tenants.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
-import { SAMPLE_CAPABILITIES, SAMPLE_FACTS } from '../stores/samples.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
+import type { ExternalObjects } from '#aws/external-objects.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
+import type { TenantTable } from '#ports/tenants.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
+import { SAMPLE_CAPABILITIES, SAMPLE_FACTS } from '../aws/samples.ts';
 
 const DEFINITION = JSON.parse(
   readFileSync(new URL('../../local/backfill.asl.json', import.meta.url), 'utf8'),

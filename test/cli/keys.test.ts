@@ -3,10 +3,10 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { hashApiKey } from '#core/requests/api-key.ts';
 import { openStateFolder } from '#local/state-folder.ts';
 import { openTenants } from '#local/open-tenants.ts';
-import { tableDefinition } from '#stores/table-definition.ts';
+import { tableDefinition } from '#aws/table-definition.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { motoClientOptions } from '../moto.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 import { inProcess } from './harness.ts';
 import { withEmptyState } from './state-fixture.ts';
 

@@ -4,9 +4,9 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { formatUsd, parseUsd } from '#core/pricing/money.ts';
 import { openTenants } from '#local/open-tenants.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
 import { worked } from '../core/reports/sample-sources.ts';
-import { sampleJob } from '../stores/samples.ts';
+import { sampleJob } from '../aws/samples.ts';
 import { inProcess, type InProcess } from './harness.ts';
 
 /** See samples/README.md. */

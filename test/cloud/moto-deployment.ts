@@ -16,10 +16,10 @@ import {
 import { CreateStateMachineCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { ENVIRONMENT } from '#functions/environment.ts';
-import { tableDefinition } from '#stores/table-definition.ts';
+import { tableDefinition } from '#aws/table-definition.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 import { motoClientOptions } from '../moto.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 
 /** What a deployment has, by the names that moto gave it. */
 export interface MotoDeployment {

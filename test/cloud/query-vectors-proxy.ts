@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { S3VectorsClient } from '@aws-sdk/client-s3vectors';
 import { motoClientOptions } from '../moto.ts';
-import { answerQueryVectors } from '../stores/query-vectors-stand-in.ts';
+import { answerQueryVectors } from '../aws/query-vectors-stand-in.ts';
 
 /**
  * S3 Vectors as moto has it, and QueryVectors, which it lacks: an address for clients that are made

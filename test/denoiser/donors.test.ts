@@ -9,7 +9,7 @@ import { standardNormalNoise } from '#core/latents/noise.ts';
 import { renoise } from '#core/latents/schedule.ts';
 import { donorParts, donorReading, loadDonors } from '#denoiser/donors.ts';
 import { SampleRun } from '#models/sample-run.ts';
-import { UsageMeter } from '#stores/usage-meter.ts';
+import { UsageMeter } from '#ports/usage-meter.ts';
 import { COMPATIBILITY_KEY, movingObject } from '../codec/latents.ts';
 import { MemoryObjects } from './fakes.ts';
 

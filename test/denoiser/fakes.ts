@@ -22,7 +22,7 @@ import type {
   VelocityRequest,
   VideoModel,
 } from '#models/model.ts';
-import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
+import { nothingThere, ObjectExistsError, refuseLongObject } from '#ports/errors.ts';
 import type { DenoiseWork } from '#denoiser/denoise-clock.ts';
 import type { DroppedDonor } from '#denoiser/donors.ts';
 import type {
@@ -30,10 +30,10 @@ import type {
   GenerationControl,
   StopReason,
 } from '#denoiser/generation-control.ts';
-import type { GetObjectOptions, ObjectRange } from '#stores/objects.ts';
-import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#stores/queue.ts';
-import { meterUse } from '#stores/usage-meter.ts';
-import type { TaskCallbacks } from '#stores/workflow.ts';
+import type { GetObjectOptions, ObjectRange } from '#ports/objects.ts';
+import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#ports/queue.ts';
+import { meterUse } from '#ports/usage-meter.ts';
+import type { TaskCallbacks } from '#ports/workflow.ts';
 
 export const SHAPE = [2, 3, 4, 4] as const;
 export const COMPATIBILITY_KEY = 'c'.repeat(64);

@@ -13,7 +13,7 @@ import { fetchModel } from '#denoiser/fetch-model.ts';
 import { describeOnMoto } from '../describe-on-moto.ts';
 import { writePackage } from '../models/package-fixture.ts';
 import { motoClientOptions } from '../moto.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
 describeOnMoto('fetchModel from moto', (endpoint) => {

@@ -7,8 +7,8 @@ import { backgroundPart, objectPart } from '#core/latents/compose.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Donor, Plan } from '#core/generation.ts';
 import { requestCompatibilityKey } from '#core/requests/identity.ts';
-import { UsageMeter } from '#stores/usage-meter.ts';
-import { ObjectCorruptError } from '#stores/errors.ts';
+import { UsageMeter } from '#ports/usage-meter.ts';
+import { ObjectCorruptError } from '#ports/errors.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import {
   COMPATIBILITY_KEY,

@@ -10,7 +10,7 @@ import { dayAt } from '#core/day.ts';
 import { readDenoiserEnvironment } from '#denoiser/environment.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { startTableServer } from '#local/table-server.ts';
-import { DynamoIdleTable } from '#stores/dynamo-idle-table.ts';
+import { DynamoIdleTable } from '#aws/dynamo-idle-table.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 
 const MAIN = new URL('../../containers/denoiser/main.ts', import.meta.url).pathname;

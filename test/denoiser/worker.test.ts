@@ -4,8 +4,8 @@ import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { GenerationResult, Plan } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/requests/identity.ts';
 import { ledgerOf } from '#core/costs/ledger.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import { fruitlessDeliveries, type GenerateMessage } from '#stores/queue.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import { fruitlessDeliveries, type GenerateMessage } from '#ports/queue.ts';
 import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
 import {
   COMPATIBILITY_KEY,

@@ -1,10 +1,10 @@
 import type { Backfill } from '#core/requests/backfill.ts';
 import { randomBackfillId } from '#core/requests/identity.ts';
 import type { BackfillItem, ReadableItem } from '#functions/backfill-states.ts';
-import type { ExternalObjects } from '#stores/external-objects.ts';
-import type { BackfillTable } from '#stores/backfills.ts';
+import type { ExternalObjects } from '#aws/external-objects.ts';
+import type { BackfillTable } from '#ports/backfills.ts';
 import { MemoryObjects } from '../denoiser/fakes.ts';
-import { sampleBackfill, unique } from '../stores/samples.ts';
+import { sampleBackfill, unique } from '../aws/samples.ts';
 
 /** Objects in memory that can be listed, in the order in which they were put. */
 export class ListedObjects extends MemoryObjects implements ExternalObjects {

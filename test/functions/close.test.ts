@@ -3,7 +3,7 @@ import type { Backfill } from '#core/requests/backfill.ts';
 import { videoIdForKey } from '#core/requests/identity.ts';
 import { createCloseHandler } from '#functions/close/handler.ts';
 import { collect } from '../collect.ts';
-import { sampleJob, sampleResult } from '../stores/samples.ts';
+import { sampleJob, sampleResult } from '../aws/samples.ts';
 import { BROKEN_ITEM, ListedObjects, readableItem, storedBackfill } from './backfill-fixture.ts';
 import { servicesOn, useTable } from './fixture.ts';
 

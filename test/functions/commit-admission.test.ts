@@ -3,7 +3,7 @@ import type { Entry } from '#core/generation.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
 import { admissionRule, type AdmissionRule } from '#functions/commit/admission.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
-import type { RetentionState } from '#stores/retention-table.ts';
+import type { RetentionState } from '#ports/retention-table.ts';
 import {
   commitInput,
   FakeVectors,

@@ -5,9 +5,9 @@ import { ledgerOf } from '#core/costs/ledger.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import type { CommitInput } from '#functions/states.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 import { collect } from '../collect.ts';
-import { sampleBackfill, unique } from '../stores/samples.ts';
+import { sampleBackfill, unique } from '../aws/samples.ts';
 import {
   commitInput,
   FakeVectors,

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { createDispatchHandler } from '#functions/dispatch/handler.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
-import type { Table } from '#stores/table.ts';
+import type { Table } from '#ports/table.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
-import { sampleMessage, sampleRequest } from '../stores/samples.ts';
+import { sampleMessage, sampleRequest } from '../aws/samples.ts';
 import { submit, tableWith, useTable } from './fixture.ts';
 
 const table = useTable();

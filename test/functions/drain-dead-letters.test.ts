@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { drainDeadLetters, type DeadLetterServices } from '#functions/fleet/drain-dead-letters.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { DeadLetter, DeadLetterQueue } from '#stores/dead-letter-queue.ts';
-import { sampleMessage } from '../stores/samples.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { DeadLetter, DeadLetterQueue } from '#aws/dead-letter-queue.ts';
+import { sampleMessage } from '../aws/samples.ts';
 
 /** A queue whose letters are hidden once they were taken. */
 class MemoryQueue implements DeadLetterQueue {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
-import { sampleJob, sampleRequest } from '../stores/samples.ts';
+import { sampleJob, sampleRequest } from '../aws/samples.ts';
 import { FakeEmbedder, servicesOn, submit, useTable } from './fixture.ts';
 
 describe('Embed', () => {

@@ -8,14 +8,14 @@ import {
   type EvictionPassResult,
   type EvictionPassOptions,
 } from '#functions/evict/run-eviction-pass.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import { segmentOf } from '#stores/entry-items.ts';
-import { vectorRecordsOf } from '#stores/vector-records.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import { segmentOf } from '#aws/entry-items.ts';
+import { vectorRecordsOf } from '#ports/vector-records.ts';
 import { MemoryDynamo } from '../memory-stores/memory-dynamo.ts';
 import { MemoryObjects } from '../memory-stores/memory-objects.ts';
 import { MemoryVectors } from '../memory-stores/memory-vectors.ts';
-import { sampleEntry, unique } from '../stores/samples.ts';
+import { sampleEntry, unique } from '../aws/samples.ts';
 import { SETTINGS, type Stores } from './retention-fixture.ts';
 
 /** When the cache is evaluated in these tests. */

@@ -4,7 +4,7 @@ import { randomVideoId } from '#core/requests/identity.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { explainEntry } from '#functions/evict/explain-entry.ts';
 import type { Explanation } from '#functions/evict/explanation.ts';
-import { sampleJob, sampleResult } from '../stores/samples.ts';
+import { sampleJob, sampleResult } from '../aws/samples.ts';
 import { SETTINGS } from './retention-fixture.ts';
 import {
   add,

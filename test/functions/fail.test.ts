@@ -4,7 +4,7 @@ import { randomVideoId } from '#core/requests/identity.ts';
 import { explainFailure } from '#functions/fail/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { collect } from '../collect.ts';
-import { sampleBackfill, sampleResult, unique } from '../stores/samples.ts';
+import { sampleBackfill, sampleResult, unique } from '../aws/samples.ts';
 import { commitInput, lookupInput, servicesOn, storedEntry, submit, useTable } from './fixture.ts';
 
 function lambdaCause(errorType: string, errorMessage: string): string {

@@ -10,16 +10,16 @@ import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';
 import type { PromptReader } from '#models/tokenizer.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
-import { DynamoPaceTable } from '#stores/dynamo-pace-table.ts';
-import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { Notification, NotificationQueue } from '#stores/notifications.ts';
-import type { ObjectHead } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
-import { meterUse } from '#stores/usage-meter.ts';
-import { meterVectorPut } from '#stores/vector-records.ts';
-import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
-import { SAMPLE_FACTS, sampleEntry, sampleJob, sampleRequest } from '../stores/samples.ts';
+import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';
+import { DynamoPaceTable } from '#aws/dynamo-pace-table.ts';
+import { DynamoTenantTable } from '#aws/dynamo-tenants.ts';
+import type { Notification, NotificationQueue } from '#ports/notifications.ts';
+import type { ObjectHead } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
+import { meterUse } from '#ports/usage-meter.ts';
+import { meterVectorPut } from '#ports/vector-records.ts';
+import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#ports/vector-index.ts';
+import { SAMPLE_FACTS, sampleEntry, sampleJob, sampleRequest } from '../aws/samples.ts';
 
 export const COMPATIBILITY_KEY = 'compatible';
 

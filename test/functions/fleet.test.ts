@@ -3,9 +3,9 @@ import { POOLS, type Pool } from '#core/generation.ts';
 import { createFleetHandler } from '#functions/fleet/handler.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { DeadLetterQueue } from '#stores/dead-letter-queue.ts';
-import { sampleMessage } from '../stores/samples.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { DeadLetterQueue } from '#aws/dead-letter-queue.ts';
+import { sampleMessage } from '../aws/samples.ts';
 
 function prepare({ deserted = [] as Pool[], broken = [] as Pool[], minute = 1 } = {}) {
   const queues = { interactive: new EmbeddedQueue(), backfill: new EmbeddedQueue() };

@@ -12,7 +12,7 @@ import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { TelemetryEvent } from '#functions/telemetry.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 import {
   commitInput,
   FakeEmbedder,

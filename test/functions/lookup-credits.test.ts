@@ -4,8 +4,8 @@ import type { Entry, GenerationRequest } from '#core/generation.ts';
 import { decayedTo } from '#core/retention/decay.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
-import type { Table } from '#stores/table.ts';
-import { unique } from '../stores/samples.ts';
+import type { Table } from '#ports/table.ts';
+import { unique } from '../aws/samples.ts';
 import {
   FakeVectors,
   lookupInput,

@@ -9,7 +9,7 @@ import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { Services } from '#functions/services.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
 import { calibrationFile } from '../core/planning/calibration-fixture.ts';
-import { unique } from '../stores/samples.ts';
+import { unique } from '../aws/samples.ts';
 import {
   FakeVectors,
   lookupInput,

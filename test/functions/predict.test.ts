@@ -10,7 +10,7 @@ import {
 import type { Prediction, PredictionQuestion } from '#functions/predict/prediction.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import { LineKeys, STANDARD_DEFAULTS } from '#readers/line-key.ts';
-import { SAMPLE_CAPABILITIES, sampleEntry, sampleJob, unique } from '../stores/samples.ts';
+import { SAMPLE_CAPABILITIES, sampleEntry, sampleJob, unique } from '../aws/samples.ts';
 import { COMPATIBILITY_KEY, FakeVectors, halves, servicesOn, useTable } from './fixture.ts';
 
 const table = useTable();

@@ -8,7 +8,7 @@ import { createPrepareHandler, type PrepareServices } from '#functions/prepare/h
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';
 import { ListedObjects, storedBackfill } from './backfill-fixture.ts';
-import { SAMPLE_CAPABILITIES } from '../stores/samples.ts';
+import { SAMPLE_CAPABILITIES } from '../aws/samples.ts';
 import { servicesOn, useTable } from './fixture.ts';
 
 const FILES: Record<BackfillFormat, string> = {

@@ -7,7 +7,7 @@ import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { endReporter, type ReportServices } from '#functions/report-end.ts';
 import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
-import { sampleJob, sampleResult } from '../stores/samples.ts';
+import { sampleJob, sampleResult } from '../aws/samples.ts';
 import { commitInput, servicesOn, submit, useTable } from './fixture.ts';
 
 const table = useTable();

@@ -17,8 +17,8 @@ import {
   worked,
   type SampleSources,
 } from '../core/reports/sample-sources.ts';
-import type { WorkflowLooker } from '#stores/workflow.ts';
-import { sampleJob } from '../stores/samples.ts';
+import type { WorkflowLooker } from '#ports/workflow.ts';
+import { sampleJob } from '../aws/samples.ts';
 
 const NOW = Date.parse('2026-11-23T02:00:00Z');
 const BOOK = priceBookOf('us-east-1');

@@ -8,13 +8,13 @@ import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { ExactVectorIndex } from '#local/exact-vector-index.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
-import type { RetentionTable } from '#stores/retention-table.ts';
-import type { Table } from '#stores/table.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
-import { vectorRecordsOf } from '#stores/vector-records.ts';
-import { sampleEntry } from '../stores/samples.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
+import type { Table } from '#ports/table.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
+import { vectorRecordsOf } from '#ports/vector-records.ts';
+import { sampleEntry } from '../aws/samples.ts';
 
 export const HOUR = 3_600_000;
 

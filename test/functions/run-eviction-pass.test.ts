@@ -5,11 +5,11 @@ import { priceBookOf } from '#core/pricing/prices.ts';
 import { rentOfHoldings } from '#core/costs/storage-cost.ts';
 import { evict } from '#functions/evict/evict.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
-import { DynamoRetentionTable } from '#stores/dynamo-retention-table.ts';
+import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { collect } from '../collect.ts';
 import { MemoryObjects } from '../memory-stores/memory-objects.ts';
 import { MemoryVectors } from '../memory-stores/memory-vectors.ts';
-import { sampleEntry } from '../stores/samples.ts';
+import { sampleEntry } from '../aws/samples.ts';
 import { killedAt, SETTINGS, survives, type Stores } from './retention-fixture.ts';
 import {
   add,

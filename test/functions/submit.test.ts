@@ -5,7 +5,7 @@ import { newTenant } from '#core/requests/tenant.ts';
 import type { BackfillItem } from '#functions/backfill-states.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { collect } from '../collect.ts';
-import { SAMPLE_FACTS, sampleResult } from '../stores/samples.ts';
+import { SAMPLE_FACTS, sampleResult } from '../aws/samples.ts';
 import { BROKEN_ITEM, readableItem, storedBackfill } from './backfill-fixture.ts';
 import { COMPATIBILITY_KEY, servicesOn, useTable } from './fixture.ts';
 

@@ -6,7 +6,7 @@ import { recordedSweep } from '#functions/sweep/recorded-sweep.ts';
 import { EVERYTHING, isIn, split } from '#functions/sweep/shares.ts';
 import { sweep, type SweepSummary } from '#functions/sweep/sweep.ts';
 import type { Telemetry } from '#functions/telemetry.ts';
-import { sampleJob, sampleResult, unique } from '../stores/samples.ts';
+import { sampleJob, sampleResult, unique } from '../aws/samples.ts';
 import {
   HOUR,
   isIndexed,

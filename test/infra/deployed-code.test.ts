@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { EmbedOutput } from '#functions/states.ts';
 import { createApp } from '#infra/create-app.ts';
 import { startTableServer } from '#local/table-server.ts';
-import { sampleJob, sampleRequest } from '../stores/samples.ts';
+import { sampleJob, sampleRequest } from '../aws/samples.ts';
 import { STACKS, templateOf } from './stack-template.ts';
 
 /** AWS takes no more of a function and its layers together, unpacked. */

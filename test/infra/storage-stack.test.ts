@@ -2,7 +2,7 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '#infra/create-app.ts';
 import type { StorageStack } from '#infra/storage-stack.ts';
-import { tableDefinition } from '#stores/table-definition.ts';
+import { tableDefinition } from '#aws/table-definition.ts';
 
 const STATEFUL = [
   'AWS::DynamoDB::GlobalTable',

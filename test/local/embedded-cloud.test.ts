@@ -14,7 +14,7 @@ import {
   type EmbeddedParts,
   type Progress,
 } from '#local/embedded-cloud.ts';
-import type { Notification } from '#stores/notifications.ts';
+import type { Notification } from '#ports/notifications.ts';
 import { FakeVideoModel } from '../denoiser/fakes.ts';
 import { DEMO_PACKAGE, writePackage } from '../models/package-fixture.ts';
 import { collect } from '../collect.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
-import { sampleMessage, sampleRequest } from '../stores/samples.ts';
-import { workQueueContract } from '../stores/work-queue.contract.ts';
+import { sampleMessage, sampleRequest } from '../aws/samples.ts';
+import { workQueueContract } from '../ports/work-queue.contract.ts';
 
 describe('EmbeddedQueue', () => {
   workQueueContract(async () => new EmbeddedQueue());

@@ -8,9 +8,9 @@ import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import type { FunctionHandler } from '#local/embedded-machine.ts';
 import { EmbeddedEngine } from '#local/engine.ts';
-import { TaskGoneError } from '#stores/errors.ts';
-import type { GenerateMessage } from '#stores/queue.ts';
-import { sampleRequest } from '../stores/samples.ts';
+import { TaskGoneError } from '#ports/errors.ts';
+import type { GenerateMessage } from '#ports/queue.ts';
+import { sampleRequest } from '../aws/samples.ts';
 
 const DEFINITION = JSON.parse(
   readFileSync(new URL('../../local/generate.asl.json', import.meta.url), 'utf8'),

@@ -6,11 +6,11 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, beforeAll, afterAll } from 'vitest';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import type { VectorRecord, VectorScope } from '#stores/vector-index.ts';
+import type { VectorRecord, VectorScope } from '#ports/vector-index.ts';
 import { ExactVectorIndex, type ExactVectorIndexOptions } from '#local/exact-vector-index.ts';
 import { collect } from '../collect.ts';
-import { sampleEntry } from '../stores/samples.ts';
-import { vectorIndexContract } from '../stores/vector-index.contract.ts';
+import { sampleEntry } from '../aws/samples.ts';
+import { vectorIndexContract } from '../ports/vector-index.contract.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onSmallDisk } from './small-disk.ts';
 

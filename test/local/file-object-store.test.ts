@@ -10,11 +10,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { InvalidInputError, ObjectMissingError } from '#core/errors.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
-import { contentDisposition } from '#stores/content-disposition.ts';
-import { ObjectCorruptError } from '#stores/errors.ts';
-import type { PresignOptions } from '#stores/objects.ts';
+import { contentDisposition } from '#aws/content-disposition.ts';
+import { ObjectCorruptError } from '#ports/errors.ts';
+import type { PresignOptions } from '#ports/objects.ts';
 import { collect } from '../collect.ts';
-import { objectStoreContract } from '../stores/object-store.contract.ts';
+import { objectStoreContract } from '../ports/object-store.contract.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onSmallDisk } from './small-disk.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startTableServer } from '#local/table-server.ts';
 import { collect } from '../collect.ts';
-import { sampleEntry, sampleJob } from '../stores/samples.ts';
+import { sampleEntry, sampleJob } from '../aws/samples.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onSmallDisk } from './small-disk.ts';
 

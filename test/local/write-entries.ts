@@ -1,5 +1,5 @@
 import { startTableServer } from '#local/table-server.ts';
-import { sampleEntry } from '../stores/samples.ts';
+import { sampleEntry } from '../aws/samples.ts';
 
 /** Puts entries, and says so after each, until it is killed. */
 const { table } = await startTableServer({ path: process.argv[2]! });

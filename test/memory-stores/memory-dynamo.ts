@@ -9,7 +9,7 @@ import {
   UpdateItemCommand,
   type DynamoDBClient,
 } from '@aws-sdk/client-dynamodb';
-import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES } from '#stores/table-definition.ts';
+import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES } from '#aws/table-definition.ts';
 import { fulfils, updated, type Item, type Placeholders } from './expressions.ts';
 
 /** Items in one page of a query or scan, when the request does not say. */

@@ -1,8 +1,8 @@
 import { ObjectMissingError } from '#core/errors.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
-import { nothingThere, ObjectExistsError, refuseLongObject } from '#stores/errors.ts';
-import { sha256Of, validateObjectKey } from '#stores/object-key.ts';
-import { meterObjectRead } from '#stores/object-requests.ts';
+import { nothingThere, ObjectExistsError, refuseLongObject } from '#ports/errors.ts';
+import { sha256Of, validateObjectKey } from '#ports/object-key.ts';
+import { meterObjectRead } from '#ports/object-requests.ts';
 import type {
   GetObjectOptions,
   ObjectHead,
@@ -10,8 +10,8 @@ import type {
   ObjectStore,
   PresignOptions,
   PutObjectOptions,
-} from '#stores/objects.ts';
-import { meterUse } from '#stores/usage-meter.ts';
+} from '#ports/objects.ts';
+import { meterUse } from '#ports/usage-meter.ts';
 
 export interface MemoryObjectsOptions {
   /** Epoch milliseconds: the store's own clock. */

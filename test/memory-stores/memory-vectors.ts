@@ -1,7 +1,7 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { LOOKUP_PARTS } from '#core/generation.ts';
-import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#stores/vector-index.ts';
-import { lastOfEachKey, validateVector, vectorKey } from '#stores/vector-records.ts';
+import type { VectorIndex, VectorMatch, VectorRecord, VectorScope } from '#ports/vector-index.ts';
+import { lastOfEachKey, validateVector, vectorKey } from '#ports/vector-records.ts';
 
 /** Vectors in memory, all compared; each call has its effect at once and whole. */
 export class MemoryVectors implements VectorIndex {

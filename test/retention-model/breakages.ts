@@ -1,6 +1,6 @@
 import { UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import type { ObjectHead } from '#stores/objects.ts';
-import type { Table } from '#stores/table.ts';
+import type { ObjectHead } from '#ports/objects.ts';
+import type { Table } from '#ports/table.ts';
 import { evictor } from './cast.ts';
 import { without, WRITER, writing } from './beginnings.ts';
 import { scenarioNamed } from './scenarios.ts';

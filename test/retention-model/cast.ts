@@ -4,7 +4,7 @@ import { evict } from '#functions/evict/evict.ts';
 import type { EvictSettings } from '#functions/evict/evict-settings.ts';
 import { finishEvictions } from '#functions/evict/finish-evictions.ts';
 import { sweep } from '#functions/sweep/sweep.ts';
-import { removeEntry } from '#stores/remove-entry.ts';
+import { removeEntry } from '#ports/remove-entry.ts';
 import type { Actor } from './scenario.ts';
 import { VECTORS } from './videos.ts';
 import type { World } from './world.ts';

@@ -11,7 +11,7 @@ import type { EndJobServices } from '#functions/end-job.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
 import type { CommitInput, LookupInput, LookupOutput } from '#functions/states.ts';
-import { sha256Of } from '#stores/object-key.ts';
+import { sha256Of } from '#ports/object-key.ts';
 import type { Actor } from './scenario.ts';
 import {
   answerOf,

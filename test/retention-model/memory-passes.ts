@@ -1,6 +1,6 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import type { EvictState } from '#functions/evict/pass-state.ts';
-import type { RetentionState, RetentionTable } from '#stores/retention-table.ts';
+import type { RetentionState, RetentionTable } from '#ports/retention-table.ts';
 import { canonical } from './fold.ts';
 
 /** Turns and progress of passes in memory, answered at once: they are no part of what races. */

@@ -2,16 +2,16 @@ import { encodeLatent } from '#codec/encode-latent.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
 import { exactKey, latentObjectKey, promptKey, videoObjectKeys } from '#core/requests/identity.ts';
 import { standardNormalNoise } from '#core/latents/noise.ts';
-import { segmentOf } from '#stores/entry-items.ts';
-import { sha256Of } from '#stores/object-key.ts';
-import { vectorRecordsOf } from '#stores/vector-records.ts';
+import { segmentOf } from '#aws/entry-items.ts';
+import { sha256Of } from '#ports/object-key.ts';
+import { vectorRecordsOf } from '#ports/vector-records.ts';
 import {
   SAMPLE_FACTS,
   sampleEntry,
   sampleJob,
   sampleRequest,
   sampleResult,
-} from '../stores/samples.ts';
+} from '../aws/samples.ts';
 import { SEGMENT, type World } from './world.ts';
 
 export const COMPATIBILITY_KEY = 'c'.repeat(64);

@@ -1,11 +1,11 @@
 import { QueryCommand, type AttributeValue } from '@aws-sdk/client-dynamodb';
-import { DynamoTable } from '#stores/dynamo-table.ts';
-import { segmentKey } from '#stores/entry-items.ts';
-import type { ObjectStore } from '#stores/objects.ts';
-import type { RetentionTable } from '#stores/retention-table.ts';
-import { STATE_INDEX } from '#stores/table-definition.ts';
-import type { Table } from '#stores/table.ts';
-import type { VectorIndex } from '#stores/vector-index.ts';
+import { DynamoTable } from '#aws/dynamo-table.ts';
+import { segmentKey } from '#aws/entry-items.ts';
+import type { ObjectStore } from '#ports/objects.ts';
+import type { RetentionTable } from '#ports/retention-table.ts';
+import { STATE_INDEX } from '#aws/table-definition.ts';
+import type { Table } from '#ports/table.ts';
+import type { VectorIndex } from '#ports/vector-index.ts';
 import { clientOf, MemoryDynamo } from '../memory-stores/memory-dynamo.ts';
 import { MemoryObjects } from '../memory-stores/memory-objects.ts';
 import { MemoryVectors } from '../memory-stores/memory-vectors.ts';

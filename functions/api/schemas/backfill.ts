@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HIT_KINDS } from '#core/generation.ts';
 import { BACKFILL_FORMATS } from '#core/requests/backfill.ts';
-import { OBJECT_KEY } from '#stores/object-key.ts';
+import { OBJECT_KEY } from '#ports/object-key.ts';
 import {
   backfillIdField,
   boundedNumber,

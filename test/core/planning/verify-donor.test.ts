@@ -7,10 +7,10 @@ import { verifyDonor } from '#core/planning/verify-donor.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';
 import { ModelPromptSplitter } from '#models/prompt-splitter.ts';
-import { itemToEntry, entryToItem } from '#stores/table-items.ts';
+import { itemToEntry, entryToItem } from '#aws/table-items.ts';
 import { OTHER_MEANING, SAME_MEANING } from '../../../bench/prompt-pairs.ts';
 import { DEMO_PACKAGE } from '../../models/package-fixture.ts';
-import { sampleEntry } from '../../stores/samples.ts';
+import { sampleEntry } from '../../aws/samples.ts';
 
 describe('a donor of the demo package', () => {
   let modelPackage: ModelPackage;

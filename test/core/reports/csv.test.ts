@@ -5,7 +5,7 @@ import { parseUsd } from '#core/pricing/money.ts';
 import { CSV_COLUMNS, csvText, reportCsv } from '#core/reports/csv.ts';
 import { GROUPINGS, type Grouping } from '#core/reports/grouping.ts';
 import { makeReport, reportVideos } from '#core/reports/report.ts';
-import { sampleJob, sampleResult } from '../../stores/samples.ts';
+import { sampleJob, sampleResult } from '../../aws/samples.ts';
 import { measured, questionOf, sourcesOf, worked, type SampleSources } from './sample-sources.ts';
 
 const RANGE = { from: '2026-11-01', to: '2026-11-03' };

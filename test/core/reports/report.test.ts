@@ -8,7 +8,7 @@ import { GROUPINGS } from '#core/reports/grouping.ts';
 import { makeReport } from '#core/reports/report.ts';
 import { SumsOf, type Sums } from '#core/reports/sums.ts';
 import type { VideoLine } from '#core/reports/video-line.ts';
-import { sampleJob, sampleResult } from '../../stores/samples.ts';
+import { sampleJob, sampleResult } from '../../aws/samples.ts';
 import { questionOf, sourcesOf, worked } from './sample-sources.ts';
 
 const BOOK = priceBookOf('us-east-1');

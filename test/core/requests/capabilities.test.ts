@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { choiceOf, seedOfVideo, videosOf, type Choice } from '#core/requests/capabilities.ts';
-import { SAMPLE_CAPABILITIES } from '../../stores/samples.ts';
+import { SAMPLE_CAPABILITIES } from '../../aws/samples.ts';
 
 const NEGATIVE = 'blurry, low quality';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { VIDEO_ID_PATTERN, videoIdForKey } from '#core/requests/identity.ts';
 import { newJob, requestOf } from '#core/requests/new-job.ts';
 import { newRequest, newRequests } from '#core/requests/new-request.ts';
-import { SAMPLE_FACTS } from '../../stores/samples.ts';
+import { SAMPLE_FACTS } from '../../aws/samples.ts';
 
 const DEFAULTS = { steps: 12 };
 

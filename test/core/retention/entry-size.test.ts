@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { entryBytes } from '#core/costs/entry-rent.ts';
 import type { Entry } from '#core/generation.ts';
-import { entryToItem } from '#stores/table-items.ts';
-import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX, STATE_INDEX } from '#stores/table-definition.ts';
-import { vectorKey, vectorRecordsOf } from '#stores/vector-records.ts';
+import { entryToItem } from '#aws/table-items.ts';
+import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX, STATE_INDEX } from '#aws/table-definition.ts';
+import { vectorKey, vectorRecordsOf } from '#ports/vector-records.ts';
 
 const DIGEST = 'f'.repeat(64);
 const ID = 'vid_01kaj3w1q2x8f5m7n9p0r4s6tv';

@@ -2,8 +2,8 @@ import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { deliver } from '#functions/webhook/deliver.ts';
 import { MOST_DELIVERIES, pauseAfter } from '#functions/webhook/delivery-schedule.ts';
-import type { Notification } from '#stores/notifications.ts';
-import { sampleBackfill, unique } from '../../stores/samples.ts';
+import type { Notification } from '#ports/notifications.ts';
+import { sampleBackfill, unique } from '../../aws/samples.ts';
 import { endedJob, useDeliveries } from './deliveries.ts';
 import { startReceiver } from './receiver.ts';
 

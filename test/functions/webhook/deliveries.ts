@@ -4,11 +4,11 @@ import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
 import { newTenant, type Tenant } from '#core/requests/tenant.ts';
 import type { DeliveryServices } from '#functions/webhook/deliver.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
-import { DynamoDeliveryLog } from '#stores/deliveries.ts';
-import { DynamoBackfillTable } from '#stores/dynamo-backfills.ts';
-import { DynamoTenantTable } from '#stores/dynamo-tenants.ts';
-import type { Table } from '#stores/table.ts';
-import { sampleJob, sampleResult, unique } from '../../stores/samples.ts';
+import { DynamoDeliveryLog } from '#aws/deliveries.ts';
+import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';
+import { DynamoTenantTable } from '#aws/dynamo-tenants.ts';
+import type { Table } from '#ports/table.ts';
+import { sampleJob, sampleResult, unique } from '../../aws/samples.ts';
 
 export interface DeliveryFixture extends DeliveryServices {
   table: Table;

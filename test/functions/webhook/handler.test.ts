@@ -3,11 +3,11 @@ import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import { createWebhookHandler, hideIn } from '#functions/webhook/handler.ts';
-import { parseNotification, type Notification } from '#stores/notifications.ts';
-import { SqsNotificationQueue } from '#stores/sqs-notification-queue.ts';
+import { parseNotification, type Notification } from '#ports/notifications.ts';
+import { SqsNotificationQueue } from '#aws/sqs-notification-queue.ts';
 import { describeOnMoto } from '../../describe-on-moto.ts';
 import { motoClientOptions } from '../../moto.ts';
-import { unique } from '../../stores/samples.ts';
+import { unique } from '../../aws/samples.ts';
 import { endedJob, useDeliveries } from './deliveries.ts';
 import { startReceiver } from './receiver.ts';
 
