@@ -6,7 +6,6 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, objectPart } from '#core/latents/compose.ts';
 import { startPoint } from '#core/planning/calibration.ts';
 import { compatibilityKey } from '#core/requests/identity.ts';
 import { newRequest } from '#core/requests/new-request.ts';
@@ -95,7 +94,7 @@ async function measureModel(): Promise<void> {
     'VAE decode': () => model.decode(latent),
     segmenter: () => model.segment(latent),
     'video tower, whole and parts': () =>
-      model.embedVideos([latent, objectPart(latent, mask), backgroundPart(latent, mask)]),
+      model.embedParts(latent, mask, ['whole', 'object', 'background']),
     judge: () => model.recognise(latent),
     encodeLatent: () => encodeLatent({ latent, mask, compatibilityKey: 'bench' }),
     'object puts, four files': () =>

@@ -256,7 +256,7 @@ async function videos(fullSteps: number): Promise<Record<string, unknown>> {
     encode: (video) => model.encode(video),
     encodeImage: (image) => model.encodeImage(image),
     segment: () => Promise.resolve(mask),
-    embedVideos: (latents) => Promise.resolve(latents.map(() => Float32Array.of(1))),
+    embedParts: (_, __, parts) => Promise.resolve(parts.map(() => Float32Array.of(1))),
     recognise: () => Promise.resolve({}),
     close: () => Promise.resolve(),
   };

@@ -37,7 +37,7 @@ export function withFaults(
   return {
     ...models,
     embedder: failing(models.embedder, ['embedText']),
-    video: failing(models.video, ['encodeText', 'velocity', 'decode', 'embedVideos']),
+    video: failing(models.video, ['encodeText', 'velocity', 'decode', 'embedParts']),
   };
 }
 

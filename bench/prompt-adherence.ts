@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { startPoint } from '#core/planning/calibration.ts';
-import { backgroundPart, objectPart } from '#core/latents/compose.ts';
+import { LOOKUP_PARTS } from '#core/generation.ts';
 import { cosine } from '#core/cosine.ts';
 import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
 import { generateTrace } from '#simulation/traces/generate-trace.ts';
@@ -54,10 +54,8 @@ const latents = await sampleBatch(model, samples, { guidance, batch: Number(valu
 const rows: number[][] = [];
 for (const [index, latent] of latents.entries()) {
   const [mask] = await reader.segment([latent]);
-  const [whole, object, background] = await reader.embed([
-    latent,
-    objectPart(latent, mask!),
-    backgroundPart(latent, mask!),
+  const [whole, object, background] = await reader.embedParts([
+    { latent, mask: mask!, parts: LOOKUP_PARTS },
   ]);
   const { whole: askedWhole, object: askedObject, background: askedBackground } = asked[index]!;
   // What a prompt does not name, its video shows as it likes.

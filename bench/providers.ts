@@ -82,7 +82,7 @@ async function finish(model: OnnxVideoModel, latent: Tensor): Promise<void> {
   if (flags['denoiser-only']) return;
   await model.decode(latent);
   await model.segment(latent);
-  await model.embedVideos([latent]);
+  await model.embedParts(latent, null, ['whole']);
 }
 
 function secondsSince(start: number): number {

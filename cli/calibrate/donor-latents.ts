@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { decodeLatent, type DecodedLatent } from '#codec/decode-latent.ts';
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, dilate, objectPart } from '#core/latents/compose.ts';
+import { shownParts } from '#core/latents/compose.ts';
 import type { LookupPart } from '#core/generation.ts';
 import type { NoiseSchedule } from '#core/latents/schedule.ts';
 import type { AttendedTensor } from '#core/latents/tensor.ts';
@@ -49,26 +49,22 @@ export class DonorLatents {
   /** Containers and part vectors of finished latents. */
   async store(latents: readonly AttendedTensor[], reader: LatentReader): Promise<StoredLatent[]> {
     const masks = await reader.segment(latents);
-    const parts = latents.map((latent, index) => {
+    const videos = latents.map((latent, index) => {
       const mask = masks[index]!;
-      const hasObject = mask.data.some((value) => value > 0);
-      const hasBackground = dilate(mask).data.some((value) => value === 0);
+      return { latent, mask, parts: shownParts(mask).filter((part) => part !== 'whole') };
+    });
+    const vectors = (await reader.embedParts(videos)).values();
+    const compatibilityKey = this.#compatibilityKey;
+    return videos.map(({ latent, mask, parts }) => {
+      const ofParts = new Map(parts.map((part) => [part, vectors.next().value!]));
       return {
-        object: hasObject ? objectPart(latent, mask) : null,
-        background: hasBackground ? backgroundPart(latent, mask) : null,
+        container: encodeLatent({ latent, mask, compatibilityKey }),
+        vectors: {
+          object: ofParts.get('object') ?? null,
+          background: ofParts.get('background') ?? null,
+        },
       };
     });
-    const embedAll = async (part: 'object' | 'background'): Promise<(Float32Array | null)[]> => {
-      const there = parts.flatMap(({ [part]: latent }) => (latent === null ? [] : [latent]));
-      const vectors = (await reader.embed(there)).values();
-      return parts.map(({ [part]: latent }) => (latent === null ? null : vectors.next().value!));
-    };
-    const [objects, backgrounds] = [await embedAll('object'), await embedAll('background')];
-    const compatibilityKey = this.#compatibilityKey;
-    return latents.map((latent, index) => ({
-      container: encodeLatent({ latent, mask: masks[index]!, compatibilityKey }),
-      vectors: { object: objects[index]!, background: backgrounds[index]! },
-    }));
   }
 
   /** What donors lend to a run of a plan, as the worker reads it. */

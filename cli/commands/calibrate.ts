@@ -262,8 +262,17 @@ function fingerprintOf(
   provider: string,
 ): string {
   const { full, referenceSteps, seed } = settings;
-  const { objectMask } = manifest;
-  const decisive = { revision, full, referenceSteps, seed, prompts, provider, objectMask };
+  const { objectMask, videoVectors } = manifest;
+  const decisive = {
+    revision,
+    full,
+    referenceSteps,
+    seed,
+    prompts,
+    provider,
+    objectMask,
+    videoVectors,
+  };
   const content = JSON.stringify(decisive);
   return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }

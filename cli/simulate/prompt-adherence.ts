@@ -14,6 +14,8 @@ const DECIDING_FILES = [
   'segmenter',
   'textTower',
   'videoTower',
+  'frameSegmenter',
+  'imageTower',
 ] as const;
 
 /** Of the package whose videos were measured, `keyOf`. */

@@ -1,6 +1,6 @@
 import { encodeLatent } from '#codec/encode-latent.ts';
-import { backgroundPart, dilate, objectPart } from '#core/latents/compose.ts';
-import type { GenerationResult, LookupPart } from '#core/generation.ts';
+import { shownParts } from '#core/latents/compose.ts';
+import type { GenerationResult } from '#core/generation.ts';
 import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
 import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
 import type { ModelManifest } from '#models/manifest.ts';
@@ -9,7 +9,7 @@ import { encodeMedia, type VideoMedia } from './media.ts';
 
 /** What finishing a latent needs. */
 export interface FinishingModel {
-  model: Pick<VideoModel, 'decode' | 'segment' | 'embedVideos' | 'recognise'>;
+  model: Pick<VideoModel, 'decode' | 'segment' | 'embedParts' | 'recognise'>;
   manifest: Pick<ModelManifest, 'video'>;
   /** Of the package. */
   compatibilityKey: string;
@@ -62,7 +62,7 @@ async function describeLatent(
     encodeLatent({ latent, mask: mask ?? emptyMask(latent), compatibilityKey });
   // The networks are told first: packing keeps this thread busy.
   const [description, shown, container] = await Promise.all([
-    describeParts(model, latent, mask),
+    describeParts(model, latent, mask, decoded),
     model.recognise(latent),
     pack(),
   ]);
@@ -79,19 +79,11 @@ async function describeParts(
   model: FinishingModel['model'],
   latent: Tensor,
   mask: Tensor | null,
+  decoded: () => Promise<Tensor>,
 ): Promise<StoredLatent['description']> {
-  const parts: LookupPart[] = ['whole'];
-  const latents = [latent];
-  if (mask?.data.some((value) => value > 0)) {
-    parts.push('object');
-    latents.push(objectPart(latent, mask));
-  }
-  if (mask !== null && dilate(mask).data.some((value) => value === 0)) {
-    parts.push('background');
-    latents.push(backgroundPart(latent, mask));
-  }
+  const parts = shownParts(mask);
   const vectors: GenerationResult['vectors'] = { whole: null, object: null, background: null };
-  const embedded = await model.embedVideos(latents);
+  const embedded = await model.embedParts(latent, mask, parts, decoded);
   if (embedded === null) return { vectors, describedByPrompt: parts };
   for (const [index, part] of parts.entries()) vectors[part] = asText(embedded[index]!);
   return { vectors };

@@ -6,6 +6,7 @@ import { pickOutput } from './network-call.ts';
 import { NetworkThread } from './network-thread.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
 import { OnnxObjectMasks } from './onnx-object-masks.ts';
+import { OnnxVideoVectors, type VideoParts } from './onnx-video-vectors.ts';
 
 /** What a package's judge says of one latent. */
 export interface Judgement {
@@ -17,6 +18,16 @@ export interface Judgement {
   features: Float32Array;
 }
 
+const LOOKING_NETWORKS = [
+  'segmenter',
+  'frameSegmenter',
+  'videoTower',
+  'imageTower',
+  'judge',
+  // Of those that look at frames.
+  'vaeDecoder',
+] as const;
+
 /**
  * The networks of a package that look at finished latents, for many latents at once and in a thread
  * of their own: measuring goes on beside denoising.
@@ -25,21 +36,20 @@ export class LatentReader {
   readonly #networks: NetworkRunner;
   readonly #manifest: ModelManifest;
   readonly #masks: OnnxObjectMasks;
+  readonly #vectors: OnnxVideoVectors;
 
   constructor(networks: NetworkRunner, manifest: ModelManifest) {
     this.#networks = networks;
     this.#manifest = manifest;
     this.#masks = new OnnxObjectMasks(networks, manifest);
+    this.#vectors = new OnnxVideoVectors(networks, manifest);
   }
 
   static open(modelPackage: ModelPackage, options: OnnxOptions = {}): LatentReader {
-    const { segmenter, frameSegmenter, vaeDecoder, videoTower, judge } = networkPaths(modelPackage);
-    const paths = {
-      ...(segmenter !== undefined && { segmenter }),
-      ...(frameSegmenter !== undefined && { frameSegmenter, vaeDecoder: vaeDecoder! }),
-      ...(videoTower !== undefined && { videoTower }),
-      ...(judge !== undefined && { judge }),
-    };
+    const all = networkPaths(modelPackage);
+    const paths = Object.fromEntries(
+      LOOKING_NETWORKS.flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])),
+    );
     return new LatentReader(new NetworkThread(paths, options), modelPackage.manifest);
   }
 
@@ -48,17 +58,23 @@ export class LatentReader {
     return this.#manifest.judge !== undefined && this.#manifest.files.judge !== undefined;
   }
 
+  /** Unit vectors of whole videos, as `embedParts` has them. */
+  embed(latents: readonly Tensor[]): Promise<Float32Array[]> {
+    return this.embedParts(latents.map((latent) => ({ latent, mask: null, parts: ['whole'] })));
+  }
+
   /**
-   * Unit vectors in the space of the text tower.
+   * Unit vectors in the space of the package's prompts: of all parts of the first video, then of the next.
    *
-   * @throws FlexCacheError `model_missing` when the package brings no video tower.
+   * @throws FlexCacheError `model_missing` when the package makes no vectors of videos.
    */
-  async embed(latents: readonly Tensor[]): Promise<Float32Array[]> {
-    if (latents.length === 0) return [];
-    const { dimensions } = this.#manifest.embedding;
-    const outputs = await this.#networks.run('videoTower', { latent: stack(latents) });
-    const shape = [latents.length, dimensions];
-    return rowsOf(pickOutput(outputs, 'videoTower', 'embedding', shape));
+  async embedParts(videos: readonly VideoParts[]): Promise<Float32Array[]> {
+    const vectors = await this.#vectors.vectorsOf(videos);
+    if (vectors !== null) return vectors;
+    throw new FlexCacheError('model_missing', 'the model package makes no vectors of videos', {
+      field: 'videoVectors',
+      fix: 'use a package with a video tower, or one whose videoVectors says what looks at videos',
+    });
   }
 
   /**

@@ -2,6 +2,7 @@ import type { SimilarityThresholds } from '#core/planning/calibration.ts';
 import type { VectorTraits } from '#core/planning/verify-donor.ts';
 import type { ModelManifest } from './manifest.ts';
 import { objectMaskOf, type ObjectMaskSource } from './object-mask.ts';
+import { videoVectorsOf, type VideoVectors } from './video-vectors.ts';
 
 /** How requests of a package are looked up: what it brings, and what stands in for what it does not. */
 export interface LookupTraits extends VectorTraits {
@@ -13,6 +14,8 @@ export interface LookupTraits extends VectorTraits {
   dimensions: number;
   /** What finds the phrases of a prompt: the text tower's labels of each token, or a parser of English. */
   splitter: 'labels' | 'parser';
+  /** What the vectors of entries are made of; null where the vectors of prompts stand in. */
+  videoVectors: VideoVectors | null;
   /** What tells objects from backgrounds; null where nothing does. */
   objectMask: ObjectMaskSource | null;
   thresholds: SimilarityThresholds;
@@ -23,7 +26,7 @@ export interface LookupTraits extends VectorTraits {
 /** What of a manifest decides how requests are looked up. */
 export type LookupManifest = Pick<
   ModelManifest,
-  'embedding' | 'splitter' | 'lookup' | 'objectMask'
+  'embedding' | 'splitter' | 'lookup' | 'objectMask' | 'videoVectors'
 > & {
   files: Pick<ModelManifest['files'], 'segmenter' | 'textTower' | 'videoTower' | 'embedder'>;
 };
@@ -46,7 +49,8 @@ export function lookupTraits(manifest: LookupManifest): LookupTraits {
         : 'lexical';
   const objectMask = objectMaskOf(manifest)?.source ?? null;
   const separatesParts = objectMask !== null;
-  const describesVideos = files.videoTower !== undefined;
+  const videoVectors = videoVectorsOf(manifest);
+  const describesVideos = videoVectors !== null;
   const scale = describesVideos ? 'video' : embedder === 'lexical' ? 'lexical' : 'network';
   return {
     embedder,
@@ -54,6 +58,7 @@ export function lookupTraits(manifest: LookupManifest): LookupTraits {
     describe: !describesVideos ? 'prompt' : separatesParts ? 'parts' : 'video',
     knowsMeaning: embedder !== 'lexical',
     splitter: splitter === undefined ? 'parser' : 'labels',
+    videoVectors,
     objectMask,
     separatesParts,
     thresholds: lookup?.thresholds ?? samePartThresholds(DEFAULT_THRESHOLDS[scale]),
@@ -74,7 +79,7 @@ const EMBEDDER_WORDS = {
 const DESCRIBED_WORDS = {
   parts: 'videos and their parts',
   video: 'whole videos',
-  prompt: 'the prompts of videos: what they show is not verified (no videoTower)',
+  prompt: 'the prompts of videos: what they show is not verified (no videoTower, no videoVectors)',
 } as const;
 
 const MASK_WORDS = {
@@ -86,13 +91,20 @@ const MASK_WORDS = {
 /** The same in words, for whoever runs the package: one line each. */
 export function describeLookup(traits: LookupTraits): string[] {
   const { embedder, dimensions, describe, splitter, objectMask, hasThresholds } = traits;
+  const { videoVectors } = traits;
   const { whole, object, background } = traits.thresholds;
   return [
-    `prompts by ${EMBEDDER_WORDS[embedder]}, ${dimensions} dimensions; compared with ${DESCRIBED_WORDS[describe]}`,
+    `prompts by ${EMBEDDER_WORDS[embedder]}, ${dimensions} dimensions; compared with ${DESCRIBED_WORDS[describe]}${describeVectors(videoVectors)}`,
     `phrases by ${splitter === 'labels' ? 'labels of the text tower' : 'a parser of English'}`,
     objectMask === null
       ? 'no object and no background is reused, whole videos alone (no segmenter, no objectMask)'
       : `objects and backgrounds are reused by themselves; told apart by ${MASK_WORDS[objectMask]}`,
     `thresholds ${whole} whole, ${object} object, ${background} background${hasThresholds ? '' : ', by default'}`,
   ];
+}
+
+function describeVectors(videoVectors: VideoVectors | null): string {
+  if (videoVectors === null) return '';
+  if (videoVectors.source === 'latent') return ', by the tower on latents';
+  return `, by an image encoder on ${videoVectors.frames} decoded frames`;
 }

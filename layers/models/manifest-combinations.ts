@@ -13,6 +13,27 @@ const COMBINATIONS: readonly {
     message: 'expected textTower beside it: its vectors are compared with those of prompts',
   },
   {
+    path: ['videoVectors', 'source'],
+    isRight: ({ files, videoVectors }) =>
+      videoVectors?.source !== 'latent' || files.videoTower !== undefined,
+    message: 'expected files.videoTower beside "latent"',
+  },
+  {
+    path: ['files', 'imageTower'],
+    isRight: ({ files, videoVectors }) =>
+      (videoVectors?.source === 'frames') === (files.imageTower !== undefined),
+    message: 'expected videoVectors.source "frames" and imageTower, or neither',
+  },
+  {
+    path: ['files', 'imageTower'],
+    isRight: ({ files }) =>
+      files.imageTower === undefined ||
+      files.textTower !== undefined ||
+      files.embedder !== undefined,
+    message:
+      'expected textTower or embedder beside it, the text encoder of its own space: its vectors are compared with those of prompts',
+  },
+  {
     path: ['files', 'embedder'],
     isRight: ({ files }) => files.embedder === undefined || files.textTower === undefined,
     message: 'expected textTower or embedder, not both',

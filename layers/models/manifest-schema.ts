@@ -14,6 +14,7 @@ export const NETWORK_NAMES = [
   'frameSegmenter',
   'textTower',
   'videoTower',
+  'imageTower',
   'embedder',
   'judge',
 ] as const;
@@ -23,6 +24,7 @@ export type NetworkName = (typeof NETWORK_NAMES)[number];
 
 const extent = z.int().positive();
 const cosine = z.number().min(-1).max(1);
+const colour = z.tuple([z.number(), z.number(), z.number()]);
 const packageFile = z.strictObject({
   // Absolute paths and `..` would let a package name files that are not its own.
   path: z
@@ -191,9 +193,35 @@ const fields = z.strictObject({
     })
     .optional()
     .describe('How objects are found; by segmenter unless given, and not at all without it'),
+  videoVectors: z
+    .discriminatedUnion('source', [
+      z
+        .strictObject({ source: z.literal('latent') })
+        .describe('By videoTower, on the clean latent and its parts'),
+      z
+        .strictObject({
+          source: z.literal('frames'),
+          frames: extent.default(4).describe('Frames that are looked at, spread evenly'),
+          height: extent.describe('Pixels that imageTower takes'),
+          width: extent.describe('Pixels that imageTower takes'),
+          mean: colour.describe('Of red, green and blue in 0..1; what images are less'),
+          std: colour
+            .refine((values) => values.every((value) => value > 0), {
+              error: 'expected numbers above 0',
+            })
+            .describe('Of red, green and blue; what images are divided by after that'),
+        })
+        .describe('By imageTower, on decoded frames and their parts'),
+    ])
+    .optional()
+    .describe(
+      'How videos become vectors; by videoTower unless given. Without it the vectors of prompts stand in',
+    ),
   embedding: z
     .strictObject({
-      dimensions: extent.describe('Of the vectors of textTower and videoTower, or of embedder'),
+      dimensions: extent.describe(
+        'Of the vectors of textTower and videoTower, or of embedder; and of imageTower',
+      ),
       maxTokens: extent
         .min(3)
         .optional()
@@ -274,6 +302,9 @@ const fields = z.strictObject({
       frameSegmenter: networkFiles('Video to the mask of its object').optional(),
       textTower: networkFiles('Prompt to its vector, in the space of videoTower').optional(),
       videoTower: networkFiles('Latent to its vector, in the space of textTower').optional(),
+      imageTower: networkFiles(
+        'Image to its vector, in the space of textTower or embedder',
+      ).optional(),
       embedder: networkFiles('Sentence to its vector, in the place of textTower').optional(),
       embedderTokenizer: tokenizerFile.optional().describe('Hugging Face tokenizer of embedder'),
       judge: networkFiles('Latent to logits of the attributes of judge').optional(),

@@ -1,9 +1,7 @@
-import type { ModelManifest } from './manifest.ts';
 import { objectMaskOf, type ObjectMaskManifest } from './object-mask.ts';
+import { videoVectorsOf, type VideoVectorsManifest } from './video-vectors.ts';
 
-type MeasuringManifest = ObjectMaskManifest & {
-  files: Pick<ModelManifest['files'], 'videoTower'>;
-};
+type MeasuringManifest = ObjectMaskManifest & VideoVectorsManifest;
 
 /** Something that hits are measured with. */
 export interface MeasuringPart {
@@ -18,10 +16,10 @@ const MEASURING_PARTS: readonly (MeasuringPart & {
   isThere: (manifest: MeasuringManifest) => boolean;
 })[] = [
   {
-    name: 'videoTower',
-    field: 'files.videoTower',
+    name: 'videoTower or videoVectors',
+    field: 'videoVectors',
     purpose: 'to compare videos with their prompts and with other videos',
-    isThere: ({ files }) => files.videoTower !== undefined,
+    isThere: (manifest) => videoVectorsOf(manifest) !== null,
   },
   {
     name: 'segmenter or objectMask',
@@ -36,7 +34,7 @@ export function missingToMeasure(manifest: MeasuringManifest): MeasuringPart[] {
   return MEASURING_PARTS.filter(({ isThere }) => !isThere(manifest));
 }
 
-/** The same in words: `videoTower (to ...) and segmenter or objectMask (to ...)`. */
+/** The same in words: `videoTower or videoVectors (to ...), and segmenter or objectMask (to ...)`. */
 export function describeMissing(parts: readonly MeasuringPart[]): string {
-  return parts.map(({ name, purpose }) => `${name} (${purpose})`).join(' and ');
+  return parts.map(({ name, purpose }) => `${name} (${purpose})`).join(', and ');
 }

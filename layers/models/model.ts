@@ -1,4 +1,5 @@
 import type { TokenPatch } from '#core/latents/region.ts';
+import type { LookupPart } from '#core/generation.ts';
 import type { ShownAttributes } from '#core/planning/shown-attributes.ts';
 import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
 
@@ -148,10 +149,19 @@ export interface VideoModel {
    */
   segment(latent: AttendedTensor, decoded?: () => Promise<Tensor>): Promise<Tensor | null>;
   /**
-   * Unit vectors of latents (whole, object-only or background-only) in the space of the text tower, in one
-   * run of the network; null where the package has no network for it.
+   * Unit vectors of a video and its parts, in their order and in the space of the package's prompts, from what its
+   * `videoVectors` says; null where the package makes none.
+   *
+   * @param latent clean
+   * @param mask `[T,H,W]`, object where > 0; null where the whole alone is wanted
+   * @param decoded the same as a video, `[F,3,H,W]` in 0..1; where it is needed it is decoded here unless given
    */
-  embedVideos(latents: readonly Tensor[]): Promise<Float32Array[] | null>;
+  embedParts(
+    latent: Tensor,
+    mask: Tensor | null,
+    parts: readonly LookupPart[],
+    decoded?: () => Promise<Tensor>,
+  ): Promise<Float32Array[] | null>;
   /** What the package's judge sees in a latent; nothing where the package has no judge. */
   recognise(latent: Tensor): Promise<ShownAttributes>;
   close(): Promise<void>;

@@ -75,6 +75,17 @@ export function expectedSignature(network: NetworkName, manifest: ModelManifest)
     }
     case 'videoTower':
       return { inputs: [latent], outputs: [embedding] };
+    case 'imageTower': {
+      const { videoVectors } = manifest;
+      const size =
+        videoVectors?.source === 'frames'
+          ? [videoVectors.height, videoVectors.width]
+          : ['height', 'width'];
+      return {
+        inputs: [float32('image', 3, ...size)],
+        outputs: [float32('vector', manifest.embedding.dimensions)],
+      };
+    }
     case 'judge': {
       const logits = float32('logits', logitCount(manifest.judge?.attributes ?? []));
       return { inputs: [latent], outputs: [logits, float32('features', 'features')] };

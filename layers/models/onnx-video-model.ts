@@ -1,10 +1,10 @@
+import { LOOKUP_PARTS, type LookupPart } from '#core/generation.ts';
 import {
   logitCount,
   shownAttributes,
   type ShownAttributes,
 } from '#core/planning/shown-attributes.ts';
 import { elementCount, type AttendedTensor, type Tensor } from '#core/latents/tensor.ts';
-import { concatenate } from './concatenate.ts';
 import { decodeVideo } from './decode-video.ts';
 import { planThisGpu } from './gpu-memory.ts';
 import { asBatch, callNetwork, withoutBatch } from './network-call.ts';
@@ -22,6 +22,7 @@ import { OnnxDenoiser } from './onnx-denoiser.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
 import { OnnxObjectMasks } from './onnx-object-masks.ts';
 import { OnnxTextEmbedder } from './onnx-text-embedder.ts';
+import { OnnxVideoVectors } from './onnx-video-vectors.ts';
 import { promptSplitter } from './prompt-models.ts';
 import { objectWords, type WordLabeller } from './prompt-splitter.ts';
 import { PromptTokenizer } from './tokenizer.ts';
@@ -43,6 +44,7 @@ export class OnnxVideoModel implements VideoModel {
   readonly #manifest: ModelManifest;
   readonly #denoiser: OnnxDenoiser;
   readonly #masks: OnnxObjectMasks;
+  readonly #vectors: OnnxVideoVectors;
   /** Null where the denoiser does not ask which words name the object. */
   readonly #labeller: WordLabeller | null;
   readonly #latentShape: readonly number[];
@@ -57,6 +59,7 @@ export class OnnxVideoModel implements VideoModel {
     this.#manifest = manifest;
     this.#denoiser = new OnnxDenoiser(networks, manifest);
     this.#masks = new OnnxObjectMasks(networks, manifest);
+    this.#vectors = new OnnxVideoVectors(networks, manifest);
     this.#labeller =
       objectMaskOf(manifest)?.source === 'attention'
         ? promptSplitter(manifest, tokenizer, new OnnxTextEmbedder(networks, tokenizer, manifest))
@@ -98,7 +101,9 @@ export class OnnxVideoModel implements VideoModel {
     const { objectMap } = await this.velocity(latent, 1, unconditional, unconditional, guidance);
     const video = await this.decode(latent);
     await this.segment({ ...latent, ...(objectMap && { objectMap }) }, async () => video);
-    await this.embedVideos([latent, latent, latent]);
+    const mask = { data: new Float32Array(elementCount(shape.slice(1))), shape: shape.slice(1) };
+    const parts = objectMaskOf(this.#manifest) === null ? (['whole'] as const) : LOOKUP_PARTS;
+    await this.embedParts(latent, mask, parts, async () => video);
     await this.recognise(latent);
   }
 
@@ -202,24 +207,13 @@ export class OnnxVideoModel implements VideoModel {
     return mask ?? null;
   }
 
-  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[] | null> {
-    const { files, embedding } = this.#manifest;
-    if (files.videoTower === undefined) return null;
-    const { dimensions } = embedding;
-    const batch = latents.length;
-    const { data } = await callNetwork(
-      this.#networks,
-      'videoTower',
-      {
-        latent: {
-          data: concatenate(latents.map((latent) => latent.data)),
-          shape: [batch, ...this.#latentShape],
-        },
-      },
-      'embedding',
-      [batch, dimensions],
-    );
-    return latents.map((_, index) => data.slice(index * dimensions, (index + 1) * dimensions));
+  embedParts(
+    latent: Tensor,
+    mask: Tensor | null,
+    parts: readonly LookupPart[],
+    decoded?: () => Promise<Tensor>,
+  ): Promise<Float32Array[] | null> {
+    return this.#vectors.vectorsOf([{ latent, mask, parts, decoded }]);
   }
 
   async recognise(latent: Tensor): Promise<ShownAttributes> {

@@ -123,7 +123,7 @@ const CALIBRATE = 'run `npx flexcache calibrate` on the package';
 function adviceFor(manifest: ModelManifest): string {
   const missing = missingToMeasure(manifest);
   if (missing.length === 0) return CALIBRATE;
-  return `it cannot be calibrated without ${missing.map(({ name }) => name).join(' and ')}: set lookup.thresholds in model.json where the thresholds are wrong`;
+  return `it cannot be calibrated without ${missing.map(({ name }) => name).join(', and ')}: set lookup.thresholds in model.json where the thresholds are wrong`;
 }
 
 export function defaultCalibration({ manifest }: Pick<ModelPackage, 'manifest'>): Calibration {

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#core/errors.ts';
-import type { AttendedTensor, Tensor } from '#core/latents/tensor.ts';
+import type { AttendedTensor } from '#core/latents/tensor.ts';
 import type { TextCondition, VelocityRequest, VideoModel } from './model.ts';
 import { RunAnswers, type Denoiser } from './run-answers.ts';
 import type { SampleRun } from './sample-run.ts';
@@ -49,7 +49,7 @@ export async function sampleBatch(
   model: BatchDenoiser,
   samples: Iterable<BatchSample>,
   { guidance, batch, onResult }: BatchOptions,
-): Promise<Tensor[]> {
+): Promise<AttendedTensor[]> {
   if (!Number.isInteger(batch) || batch < 1) {
     throw new InvalidInputError(
       'batch',
@@ -58,7 +58,7 @@ export async function sampleBatch(
     );
   }
   const unconditional = await model.encodeText(null);
-  const latents: Tensor[] = [];
+  const latents: AttendedTensor[] = [];
   const waiting = samples[Symbol.iterator]();
   let index = 0;
   let hasFailed = false;

@@ -58,7 +58,7 @@ describe('the process', () => {
       /phrases by a parser of English/,
       /no object and no background is reused, whole videos alone \(no segmenter, no objectMask\)/,
       /thresholds 0\.9 whole, .*, by default/,
-      /calibration .*cannot be calibrated without videoTower and segmenter or objectMask/,
+      /calibration .*cannot be calibrated without videoTower or videoVectors, and segmenter or objectMask/,
     ]) {
       expect(stdout).toMatch(said);
     }

@@ -1,4 +1,5 @@
 import { startPoint } from '#core/planning/calibration.ts';
+import { backgroundPart, objectPart } from '#core/latents/compose.ts';
 import { standardNormalNoise } from '#core/latents/noise.ts';
 import type {
   CacheMode,
@@ -6,6 +7,7 @@ import type {
   GenerationRequest,
   GenerationResult,
   Job,
+  LookupPart,
   Plan,
   Pool,
   UsageRecord,
@@ -143,11 +145,15 @@ export class FakeVideoModel implements VideoModel {
     return { data, shape: [3, 4, 4] };
   }
 
-  async embedVideos(latents: readonly Tensor[]): Promise<Float32Array[]> {
-    return latents.map(({ data }) => {
-      const vector = data.slice(0, 8);
-      const length = Math.hypot(...vector);
-      return vector.map((value) => value / length);
+  async embedParts(
+    latent: Tensor,
+    mask: Tensor | null,
+    parts: readonly LookupPart[],
+  ): Promise<Float32Array[]> {
+    return parts.map((part) => {
+      if (part === 'whole') return vectorOf(latent);
+      const shown = part === 'object' ? objectPart(latent, mask!) : backgroundPart(latent, mask!);
+      return vectorOf(shown);
     });
   }
 
@@ -156,6 +162,13 @@ export class FakeVideoModel implements VideoModel {
   }
 
   async close(): Promise<void> {}
+}
+
+/** What the fake model makes of a latent, a unit vector. */
+export function vectorOf({ data }: Tensor): Float32Array {
+  const vector = data.slice(0, 8);
+  const length = Math.hypot(...vector);
+  return vector.map((value) => value / length);
 }
 
 /** A flow whose velocity changes on the way: no two solvers end in the same latent. */

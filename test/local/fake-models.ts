@@ -1,14 +1,13 @@
 import type { EmbeddedModels } from '#local/embedded-models.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { defaultCalibration } from '#models/package-calibration.ts';
-import { FakeVideoModel, MANIFEST, targetOf, THRESHOLDS } from '../denoiser/fakes.ts';
+import { FakeVideoModel, MANIFEST, targetOf, THRESHOLDS, vectorOf } from '../denoiser/fakes.ts';
 import { halves, TAKES_ALL } from '../functions/fixture.ts';
 
 /** The vector of the video that is made of the text: a video shows its prompt, and no other text. */
 async function embedText(text: string) {
-  const [vector] = await new FakeVideoModel().embedVideos([targetOf(text)]);
   return {
-    vector: vector!,
+    vector: vectorOf(targetOf(text)),
     partLogits: { data: new Float32Array(0), shape: [0, 3] },
   };
 }

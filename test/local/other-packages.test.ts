@@ -2,7 +2,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { cosine } from '#core/cosine.ts';
 import { PARTS, type Job } from '#core/generation.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
-import { writeTinyPackage } from '../models/tiny-package.ts';
+import {
+  findInFrames,
+  lookAtFrames,
+  writeTinyPackage,
+  type TinyChange,
+} from '../models/tiny-package.ts';
 import { leaveOutLookup, linkedDemoPackage } from '../models/package-fixture.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
@@ -24,12 +29,23 @@ async function generate(cloud: EmbeddedCloud, prompt: string, seed: number): Pro
   return job;
 }
 
-describe('a package that finds objects by the attention of its denoiser', () => {
+const EYES: [string, TinyChange][] = [
+  ['finds objects by the attention of its denoiser', () => {}],
+  [
+    'finds objects in decoded frames, and makes vectors of them',
+    (...all) => {
+      findInFrames('pixels')(...all);
+      lookAtFrames(...all);
+    },
+  ],
+];
+
+describe.each(EYES)('a package that %s', (_, change) => {
   it('reuses objects and backgrounds by themselves', async () => {
     // Prepare
     const cloud = await openEmbeddedCloud({
       stateDirectory: await temporaryFolder(),
-      modelDirectory: await writeTinyPackage(),
+      modelDirectory: await writeTinyPackage(change),
     });
     onTestFinished(() => cloud.close());
     const make = async (prompt: string, seed: number): Promise<Job> =>

@@ -20,7 +20,7 @@ import { inProcess } from '../cli/harness.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { onnxFile, type OnnxGraph } from './onnx-writer.ts';
 import { DEMO_PACKAGE, leaveOutLookup, linkedDemoPackage } from './package-fixture.ts';
-import { findInFrames, writeTinyPackage } from './tiny-package.ts';
+import { findInFrames, lookAtFrames, writeTinyPackage } from './tiny-package.ts';
 
 const LATENT = [16, 8, 16, 16];
 const MASK = [8, 16, 16];
@@ -219,7 +219,7 @@ describe('flexcache model check', () => {
       vaeEncoder: expect.stringContaining('into a latent'),
       'segmenter or objectMask': expect.stringContaining('exact or whole'),
       'textTower or embedder': expect.stringContaining('hashed words'),
-      videoTower: expect.stringContaining('not compared with prompts'),
+      'videoTower or videoVectors': expect.stringContaining('not compared with prompts'),
       splitter: expect.stringContaining('parser of English'),
       'lookup.thresholds': expect.stringContaining('not measured'),
       judge: expect.stringContaining('similarity alone'),
@@ -459,16 +459,23 @@ describe('a denoiser', () => {
   });
 });
 
-test('a segmenter of frames passes, by itself and in the worker', async () => {
+test('networks that look at frames pass, by themselves and in the worker', async () => {
   const { flexcache } = await inProcess();
-  const folder = await writeTinyPackage(findInFrames('pixels'));
+  const folder = await writeTinyPackage((...all) => {
+    findInFrames('pixels')(...all);
+    lookAtFrames(...all);
+  });
 
   const { exitCode, stdout } = await flexcache('model', 'check', folder, '--json');
 
   const { checks } = JSON.parse(stdout) as { checks: Finding[] };
   expect(exitCode).toBe(0);
   expect(checks.map(({ check, result }) => `${check} ${result}`)).toEqual(
-    expect.arrayContaining(['network frameSegmenter passed', 'worker passed']),
+    expect.arrayContaining([
+      'network frameSegmenter passed',
+      'network imageTower passed',
+      'worker passed',
+    ]),
   );
 });
 

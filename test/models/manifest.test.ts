@@ -13,6 +13,14 @@ import {
 
 const DENOISER_PATH = ['files', 'denoiser', '0', 'path'];
 
+const OF_FRAMES = {
+  source: 'frames',
+  height: 8,
+  width: 8,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+};
+
 const SEGMENTED_ABOVE = { source: 'segmenter', threshold: 0.5 };
 
 describe('loadManifest', () => {
@@ -115,6 +123,27 @@ describe('loadManifest', () => {
     [
       'objectMask.extents',
       (m: never) => setField(m, ['objectMask'], { source: 'attention', extents: 'latent' }),
+    ],
+    ['files.imageTower', (m: never) => setField(m, ['videoVectors'], OF_FRAMES)],
+    [
+      'videoVectors.std',
+      (m: never) => setField(m, ['videoVectors'], { ...OF_FRAMES, std: [1, 0, 1] }),
+    ],
+    [
+      'videoVectors.source',
+      (m: never) => {
+        setField(m, ['videoVectors'], { source: 'latent' });
+        setField(m, ['files', 'videoTower'], undefined);
+      },
+    ],
+    [
+      'files.imageTower',
+      (m: never) => {
+        setField(m, ['videoVectors'], OF_FRAMES);
+        setField(m, ['files', 'imageTower'], [{ path: 'i', sha256: 'a'.repeat(64), bytes: 1 }]);
+        removeTowers(m);
+        setField(m, ['embedding'], undefined);
+      },
     ],
     ['files.embedder', addEmbedder],
     [

@@ -87,7 +87,7 @@ describe('loadCalibration', () => {
 
     expect(calibrationEvent(loaded)).toMatchObject({
       fix: expect.stringMatching(
-        /cannot be calibrated without videoTower and segmenter or objectMask/,
+        /cannot be calibrated without videoTower or videoVectors, and segmenter or objectMask/,
       ),
     });
     expect(loaded.thresholds).toEqual({ whole: 0.9, object: 0.9, background: 0.9 });

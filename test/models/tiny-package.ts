@@ -18,20 +18,23 @@ const VIDEO = [PIXELS.frames * FRAMES, 3, PIXELS.rows * HEIGHT, PIXELS.columns *
 
 const TOKENS = 16;
 
-/** States of the words that the model knows: of an object, of a background, a colour of either. */
-const WORDS: Readonly<Record<string, readonly number[]>> = {
-  '[PAD]': [0, 0, 0, 0],
-  '[UNK]': [0, 0, 0, 0],
-  a: [0, 0, 0, 0],
-  the: [0, 0, 0, 0],
-  in: [0, 0, 0, 0],
-  over: [0, 0, 0, 0],
-  red: [3, 0, 2, 0],
-  blue: [3, 0, -2, 0],
-  ball: [3, 0, 0, 1],
-  star: [3, 0, 0, -1],
-  meadow: [0, 3, 1, 1],
-  desert: [0, 3, -1, -1],
+/**
+ * Words that the model knows: their states, of an object, of a background, a colour of either; and their place in the
+ * space of sentences and images.
+ */
+const WORDS: Readonly<Record<string, { state: readonly number[]; meaning: readonly number[] }>> = {
+  ...Object.fromEntries(
+    ['[PAD]', '[UNK]', 'a', 'the', 'in', 'over'].map((word) => [
+      word,
+      { state: [0, 0, 0, 0], meaning: [0, 0, 0] },
+    ]),
+  ),
+  red: { state: [3, 0, 4, 0], meaning: [1, 0, 2] },
+  blue: { state: [3, 0, -4, 0], meaning: [1, 0, -2] },
+  ball: { state: [3, 0, 0, 1], meaning: [1, 0, 0] },
+  star: { state: [3, 0, 0, -1], meaning: [1, 0, 0] },
+  meadow: { state: [0, 3, 0.3, 1], meaning: [0, 1, 0.8] },
+  desert: { state: [0, 3, -0.3, -1], meaning: [0, 1, -0.8] },
 };
 
 /** `[T, H, W]`, 1 where the model shows objects: a square that moves from left to right. */
@@ -61,7 +64,7 @@ const TEXT_ENCODER: OnnxGraph = {
   outputs: [{ name: 'states', shape: ['B', TOKENS, CHANNELS] }],
   weights: {
     table: {
-      data: Float32Array.from(Object.values(WORDS).flat()),
+      data: Float32Array.from(Object.values(WORDS).flatMap(({ state }) => state)),
       shape: [Object.keys(WORDS).length, CHANNELS],
     },
   },
@@ -204,6 +207,67 @@ export function findInFrames(extents: 'pixels' | 'latent', dilation = 0): TinyCh
   };
 }
 
+/** Vectors of images and of sentences: three colours, of which the latter are those that the words ask for. */
+const COLOURS = 3;
+
+const LITTLE: Tensor = { data: new Float32Array(COLOURS).fill(0.01), shape: [1, COLOURS] };
+
+const IMAGE_TOWER: OnnxGraph = {
+  inputs: [{ name: 'image', shape: ['B', COLOURS, 16, 16] }],
+  outputs: [{ name: 'vector', shape: ['B', COLOURS] }],
+  // What shows nothing has a vector, too.
+  weights: { little: LITTLE },
+  constants: { pixels: [2, 3] },
+  nodes: [
+    node('ReduceMean', 'image pixels', 'colour', { keepdims: 0 }),
+    node('Add', 'colour little', 'vector'),
+  ],
+};
+
+const EMBEDDER: OnnxGraph = {
+  inputs: [
+    { name: 'input_ids', type: 'int64', shape: ['B', 'tokens'] },
+    { name: 'attention_mask', type: 'int64', shape: ['B', 'tokens'] },
+  ],
+  outputs: [{ name: 'embedding', shape: ['B', COLOURS] }],
+  weights: {
+    table: {
+      data: Float32Array.from(Object.values(WORDS).flatMap(({ meaning }) => meaning)),
+      shape: [Object.keys(WORDS).length, COLOURS],
+    },
+    // What has no words at all has a vector, too.
+    little: LITTLE,
+  },
+  constants: { last: [2], words: [1] },
+  nodes: [
+    node('Gather', 'table input_ids', 'states'),
+    node('Cast', 'attention_mask', 'mask', { to: 1 }),
+    node('Unsqueeze', 'mask last', 'there'),
+    node('Mul', 'states there', 'heard'),
+    node('ReduceSum', 'heard words', 'sum', { keepdims: 0 }),
+    node('Add', 'sum little', 'asked'),
+    node('LpNormalization', 'asked', 'embedding', { axis: 1, p: 2 }),
+  ],
+};
+
+/** How the image encoder of tiny packages is shown frames. */
+export const TINY_SAMPLING = {
+  source: 'frames',
+  frames: 4,
+  height: 16,
+  width: 16,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.25, 0.25, 0.25],
+} as const;
+
+/** Makes a tiny package one whose videos are looked at by an image encoder, beside its text encoder. */
+export const lookAtFrames: TinyChange = (manifest, networks) => {
+  manifest.videoVectors = { ...TINY_SAMPLING, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
+  manifest.embedding = { dimensions: COLOURS, maxTokens: 16 };
+  manifest.lookup = { thresholds: { whole: 0.9, object: 0.45, background: 0.8 } };
+  Object.assign(networks, { imageTower: IMAGE_TOWER, embedder: EMBEDDER });
+};
+
 /** A denoiser that tells nothing of the object. */
 function withoutMap(graph: OnnxGraph): OnnxGraph {
   return {
@@ -266,8 +330,11 @@ export async function writeTinyPackage(change: TinyChange = () => {}): Promise<s
     files: {},
   };
   change(manifest, networks);
-  const contents: [name: string, path: string, content: Buffer][] = [
+  const contents: (readonly [name: string, path: string, content: Buffer])[] = [
     ['tokenizer', 'tokenizer.json', Buffer.from(JSON.stringify(TOKENIZER))],
+    ...('embedder' in networks
+      ? [['embedderTokenizer', 'words.json', Buffer.from(JSON.stringify(TOKENIZER))] as const]
+      : []),
     ...Object.entries(networks).map(([name, graph]): [string, string, Buffer] => [
       name,
       `${name}.onnx`,

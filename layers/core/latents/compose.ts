@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../errors.ts';
+import type { LookupPart } from '../generation.ts';
 import { elementCount, type Tensor } from './tensor.ts';
 
 /** Extents of a latent `[C, T, H, W]`. */
@@ -185,6 +186,23 @@ export function latentInside(latent: Tensor, inside: Tensor): Tensor {
 /** The background alone: the latent with its object's place filled. See `fillHoles`. */
 export function backgroundPart(latent: Tensor, mask: Tensor): Tensor {
   return fillHoles(latent, mask);
+}
+
+/**
+ * The whole of a video and the parts that it has: an object where its mask has one, a background where the dilated mask
+ * leaves one.
+ *
+ * @param mask `[T, H, W]`, object where > 0; null where nobody looked for an object
+ */
+export function shownParts(mask: Tensor | null): LookupPart[] {
+  if (mask === null) return ['whole'];
+  const hasObject = mask.data.some((value) => value > 0);
+  const hasBackground = dilate(mask).data.some((value) => value === 0);
+  return [
+    'whole',
+    ...(hasObject ? ['object' as const] : []),
+    ...(hasBackground ? ['background' as const] : []),
+  ];
 }
 
 /** An object donor, as `decodeLatent` yields it. */

@@ -107,11 +107,20 @@ function workerBatch(network: NetworkName, manifest: ModelManifest): number {
     case 'textTower':
       return 2;
     case 'videoTower':
-      // The whole, and its object and its background where they are told apart.
-      return objectMaskOf(manifest) === null ? 1 : 3;
+      return shownViews(manifest);
+    case 'imageTower': {
+      const { videoVectors, video } = manifest;
+      const frames = videoVectors?.source === 'frames' ? videoVectors.frames : 1;
+      return shownViews(manifest) * Math.min(frames, video.frames);
+    }
     default:
       return 1;
   }
+}
+
+/** The whole of a video, and its object and its background where they are told apart. */
+function shownViews(manifest: ModelManifest): number {
+  return objectMaskOf(manifest) === null ? 1 : 3;
 }
 
 function regionalInputs(

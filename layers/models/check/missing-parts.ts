@@ -1,5 +1,6 @@
 import type { ModelManifest } from '../manifest.ts';
 import { objectMaskOf } from '../object-mask.ts';
+import { videoVectorsOf } from '../video-vectors.ts';
 import { remark, type Finding } from './finding.ts';
 
 /** What a package may do without, and what then does not happen. */
@@ -25,8 +26,8 @@ const OPTIONAL_PARTS: readonly {
       'prompts are looked up by hashed words: only prompts of the same words are taken for the same',
   },
   {
-    name: 'videoTower',
-    isThere: ({ files }) => files.videoTower !== undefined,
+    name: 'videoTower or videoVectors',
+    isThere: (manifest) => videoVectorsOf(manifest) !== null,
     without:
       'what a video shows is not compared with prompts: entries are found by the prompts that they were made for',
   },

@@ -174,14 +174,15 @@ export function requireSoundValues(network: NetworkName, output: string, tensor:
       'export the network again with its range brought to 0 to 1 and clamped',
     );
   }
-  if (output !== 'embedding') return;
+  if (output !== 'embedding' && output !== 'vector') return;
   const dimensions = elementCount(shape.slice(1));
   for (let start = 0; start < data.length; start += dimensions) {
     const length = Math.hypot(...data.subarray(start, start + dimensions));
+    if (output === 'vector' && length > 0) continue;
     if (Math.abs(length - 1) <= LENGTH_TOLERANCE) continue;
     throw corruptNetwork(
       network,
-      `network ${network} gave a vector of length ${length}, expected 1`,
+      `network ${network} gave a vector of length ${length}, expected ${output === 'vector' ? 'more than 0' : '1'}`,
       'export the network again with its vectors divided by their length',
     );
   }

@@ -120,7 +120,7 @@ describe('flexcache calibrate', () => {
 
     expect(exitCode).toBe(EXIT.failed);
     expect(stderr).toMatch(
-      /model_missing: .* has no videoTower \(to compare .*\) and segmenter \(/,
+      /model_missing: .* has no videoTower or videoVectors \(to compare .*\), and segmenter or objectMask \(/,
     );
   });
 });

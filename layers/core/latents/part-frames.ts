@@ -1,0 +1,88 @@
+import { averageAxis, evenEdges, frameEdges } from './area-average.ts';
+import { dilate, fillDilatedHoles } from './compose.ts';
+import type { LookupPart } from '../generation.ts';
+import { elementCount, type Tensor } from './tensor.ts';
+
+/** How an image encoder is shown a video. */
+export interface FrameSampling {
+  /** Frames that are looked at, spread evenly over the video; all of a shorter one. */
+  frames: number;
+  /** Pixels */
+  height: number;
+  width: number;
+}
+
+/** Some frames of a video, smaller. */
+export interface SampledFrames {
+  /** `[3, N, h, w]` in 0..1 */
+  pixels: Tensor;
+  /** Their places in the video, and how many frames it has. */
+  at: readonly number[];
+  of: number;
+}
+
+/** @param video `[F, 3, Hp, Wp]` in 0..1; each pixel of the smaller frames is the mean of those that it stands for */
+export function sampleFrames(
+  { data, shape }: Tensor,
+  { frames, height, width }: FrameSampling,
+): SampledFrames {
+  const [of, , rows, columns] = shape as [number, number, number, number];
+  const count = Math.min(frames, of);
+  const at = Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * of) / count));
+  const plane = rows * columns;
+  const chosen = new Float32Array(3 * count * plane);
+  for (const [index, frame] of at.entries()) {
+    for (let channel = 0; channel < 3; channel++) {
+      const start = (frame * 3 + channel) * plane;
+      chosen.set(data.subarray(start, start + plane), (channel * count + index) * plane);
+    }
+  }
+  const whole = { data: chosen, shape: [3, count, rows, columns] };
+  const narrow = averageAxis(whole, 3, evenEdges(columns, width));
+  return { pixels: averageAxis(narrow, 2, evenEdges(rows, height)), at, of };
+}
+
+/**
+ * What frames show of a part, as `objectPart` and `backgroundPart` have it of a latent: the object inside its dilated mask,
+ * with one colour around it; the background with the object's place filled.
+ *
+ * @param mask `[T, H, W]` of the latent, object where > 0; it is dilated here. Not read for the whole
+ * @param blank the colour, red, green and blue in 0..1
+ * @returns `[3, N, h, w]`
+ */
+export function partOfFrames(
+  frames: SampledFrames,
+  mask: Tensor,
+  part: LookupPart,
+  blank: readonly number[],
+): Tensor {
+  const { pixels } = frames;
+  if (part === 'whole') return pixels;
+  const inside = maskOfFrames(frames, dilate(mask));
+  if (part === 'background') return fillDilatedHoles(pixels, inside);
+  const positions = inside.data.length;
+  const data = pixels.data.map((value, index) =>
+    inside.data[index % positions]! > 0 ? value : blank[Math.floor(index / positions)]!,
+  );
+  return { data, shape: pixels.shape };
+}
+
+/** The mask of a latent at the pixels of some frames, `[N, h, w]`. */
+function maskOfFrames({ pixels, at, of }: SampledFrames, mask: Tensor): Tensor {
+  const [, , height, width] = pixels.shape as [number, number, number, number];
+  const [latentFrames, rows, columns] = mask.shape as [number, number, number];
+  const edges = frameEdges(of, latentFrames);
+  const shape = [at.length, height, width];
+  const data = new Float32Array(elementCount(shape));
+  let index = 0;
+  for (const frame of at) {
+    const latentFrame = edges.findLastIndex((edge) => edge <= frame);
+    for (let y = 0; y < height; y++) {
+      const row = latentFrame * rows + Math.floor(((y + 0.5) * rows) / height);
+      for (let x = 0; x < width; x++) {
+        data[index++] = mask.data[row * columns + Math.floor(((x + 0.5) * columns) / width)]!;
+      }
+    }
+  }
+  return { data, shape };
+}
