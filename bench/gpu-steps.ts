@@ -170,7 +170,6 @@ async function openPackage(folder: string): Promise<ModelPackage> {
   const { vaeDecoder } = json.files;
   const filled = {
     embedding: { dimensions: 1 },
-    splitter: { labels: ['object', 'background'] },
     lookup: { thresholds: { whole: 0, object: 0, background: 0 } },
     ...json,
     scheduler: { referenceSteps: json.scheduler.steps, ...json.scheduler },

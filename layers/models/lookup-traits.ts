@@ -99,8 +99,13 @@ export function describeLookup(traits: LookupTraits): string[] {
     objectMask === null
       ? 'no object and no background is reused, whole videos alone (no segmenter, no objectMask)'
       : `objects and backgrounds are reused by themselves; told apart by ${MASK_WORDS[objectMask]}`,
-    `thresholds ${whole} whole, ${object} object, ${background} background${hasThresholds ? '' : ', by default'}`,
+    `thresholds ${whole} whole, ${object} object, ${background} background${hasThresholds ? '' : byDefault(videoVectors)}`,
   ];
+}
+
+function byDefault(videoVectors: VideoVectors | null): string {
+  if (videoVectors?.source !== 'frames') return ', by default';
+  return ', by default: more than most image encoders give a video that shows its prompt';
 }
 
 function describeVectors(videoVectors: VideoVectors | null): string {

@@ -309,7 +309,9 @@ const fields = z.strictObject({
       embedderTokenizer: tokenizerFile.optional().describe('Hugging Face tokenizer of embedder'),
       judge: networkFiles('Latent to logits of the attributes of judge').optional(),
     })
-    .describe('The model revision is the sha256 over these names and hashes'),
+    .describe(
+      'The model revision is the sha256 over these names and hashes, and over videoVectors of frames',
+    ),
 });
 
 /** Of `model.json`. */

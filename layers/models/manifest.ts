@@ -118,11 +118,21 @@ function wrongField(path: string, issue: z.core.$ZodIssue): FlexCacheError {
   });
 }
 
-/** Hexadecimal sha256 over the files' names and hashes in name order. */
-export function modelRevision({ files }: Pick<ModelManifest, 'files'>): string {
+/**
+ * Hexadecimal sha256 over the files' names and hashes in name order, and over how an image encoder is shown frames, where
+ * one is: shown them otherwise it makes vectors that are not compared with these.
+ */
+export function modelRevision({
+  files,
+  videoVectors,
+}: Pick<ModelManifest, 'files' | 'videoVectors'>): string {
   const digest = createHash('sha256');
   for (const name of (Object.keys(files) as PackageFileName[]).sort()) {
     for (const { sha256 } of files[name] ?? []) digest.update(`${name} ${sha256}\n`);
+  }
+  if (videoVectors?.source === 'frames') {
+    const { frames, height, width, mean, std } = videoVectors;
+    digest.update(`videoVectors ${[frames, height, width, ...mean, ...std].join(' ')}\n`);
   }
   return digest.digest('hex');
 }

@@ -3,6 +3,7 @@ import { decodeLatent } from '#codec/decode-latent.ts';
 import { dilate, grow } from '#core/latents/compose.ts';
 import type { Plan } from '#core/generation.ts';
 import { compatibilityKey, checkpointObjectKey } from '#core/requests/identity.ts';
+import { standardNormalNoise } from '#core/latents/noise.ts';
 import { generateVideo } from '#denoiser/generate-video.ts';
 import { compatibilityOf, loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
@@ -72,6 +73,34 @@ describe('an object mask that is read from attention', () => {
     const { objectTokens } = await model.encodeText('in the desert');
 
     expect(objectTokens).toEqual(new Float32Array(16));
+  });
+
+  it('has a map of each of several requests, with guidance and without', async () => {
+    const shape = [...TINY_LATENT];
+    const free = await model.encodeText(null);
+    const requests = await Promise.all(
+      ['a red ball over the meadow', 'in the desert', 'the desert over a blue star'].map(
+        async (prompt, seed) => ({
+          latent: standardNormalNoise(shape, seed, 'x'),
+          time: 0.5,
+          condition: await model.encodeText(prompt),
+        }),
+      ),
+    );
+
+    for (const guidance of [1, 2]) {
+      const together = await model.velocities(requests, free, guidance);
+      for (const [index, { latent, time, condition }] of requests.entries()) {
+        const alone = await model.velocity(latent, time, condition, free, guidance);
+        const differences = alone.objectMap!.data.map((value, position) =>
+          Math.abs(value - together[index]!.objectMap!.data[position]!),
+        );
+        expect(alone.objectMap!.shape).toEqual(TINY_PLACE.shape);
+        expect(Math.max(...differences)).toBeLessThan(1e-5);
+      }
+      // Nothing is marked of a prompt without an object.
+      expect(Math.max(...together[1]!.objectMap!.data)).toBe(0);
+    }
   });
 
   it('is the same, to the bit, when the video is finished by another worker', async () => {

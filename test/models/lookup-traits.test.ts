@@ -29,6 +29,32 @@ describe('what stands in for what in look-ups', () => {
     expect(ofPrompts).toMatch(/told apart by what the denoiser attends to/);
     expect(ofFrames).toMatch(/videos and their parts, by an image encoder on 4 decoded frames/);
     expect(ofFrames).toMatch(/told apart by a segmenter of decoded frames/);
+    expect(ofFrames).not.toMatch(/by default/);
+  });
+
+  it('warns of thresholds by default that an image encoder hardly reaches', async () => {
+    const manifest = await manifestOf((...all) => {
+      lookAtFrames(...all);
+      delete all[0].lookup;
+    });
+
+    expect(describeLookup(lookupTraits(manifest)).at(-1)).toMatch(
+      /^thresholds 0\.9 whole, .*, by default: more than most image encoders give/,
+    );
+  });
+
+  it('is another model revision where an image encoder is shown other frames', async () => {
+    const revisions = await Promise.all(
+      [4, 5].map(async (frames) => {
+        const folder = await writeTinyPackage((...all) => {
+          lookAtFrames(...all);
+          Object.assign(all[0].videoVectors!, { frames });
+        });
+        return (await loadManifest(folder)).revision;
+      }),
+    );
+
+    expect(revisions[0]).not.toBe(revisions[1]);
   });
 });
 

@@ -16,13 +16,16 @@ export function averageAxis(
   const outer = data.length / (extent * inner);
   const count = edges.length - 1;
   const means = new Float32Array(outer * count * inner);
+  const intervals = Array.from({ length: count }, (_, interval) =>
+    sharesOf(edges[interval]!, edges[interval + 1]!),
+  );
   for (let block = 0; block < outer; block++) {
     for (let interval = 0; interval < count; interval++) {
-      const [from, to] = [edges[interval]!, edges[interval + 1]!];
+      const { first, shares } = intervals[interval]!;
       const target = (block * count + interval) * inner;
-      for (let position = Math.floor(from); position < to; position++) {
-        const share = (Math.min(to, position + 1) - Math.max(from, position)) / (to - from);
-        const source = (block * extent + position) * inner;
+      for (let offset = 0; offset < shares.length; offset++) {
+        const share = shares[offset]!;
+        const source = (block * extent + first + offset) * inner;
         for (let index = 0; index < inner; index++) {
           means[target + index]! += share * data[source + index]!;
         }
@@ -30,6 +33,16 @@ export function averageAxis(
     }
   }
   return { data: means, shape: shape.with(axis, count) };
+}
+
+/** The first position of an interval, and the share of the interval that each of its positions has. */
+function sharesOf(from: number, to: number): { first: number; shares: Float64Array } {
+  const first = Math.floor(from);
+  const shares = Float64Array.from({ length: Math.ceil(to) - first }, (_, offset) => {
+    const position = first + offset;
+    return (Math.min(to, position + 1) - Math.max(from, position)) / (to - from);
+  });
+  return { first, shares };
 }
 
 /** Edges that divide an axis into intervals of one length. */
