@@ -84,6 +84,10 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--steps <n>', "network evaluations of a full generation (default: the model's)")
     .option('--negative-prompt <text>', "what the video should not show (default: the model's)")
     .option('--guidance-scale <n>', "scale of classifier-free guidance (default: the model's)")
+    .option(
+      '--image <file>',
+      'first frame of the video: PNG, JPEG or WebP, where the model takes one',
+    )
     .option('--size <size>', 'WIDTHxHEIGHT, one that the model supports')
     .option('--num-frames <n>', 'number of frames, as the model supports')
     .option('--fps <n>', 'frames per second, as the model supports')

@@ -25,6 +25,8 @@ export interface VideoReport {
   /** Null where they are the model's own. */
   guidanceScale: number | null;
   negativePrompt: string | null;
+  /** sha256 of the file of its first image; null where it begins with none. */
+  image: string | null;
   /** Absolute path of the written file. */
   video: string;
   cache: {
@@ -89,6 +91,7 @@ export function videoReport(
     seed: job.seed,
     guidanceScale: job.guidanceScale ?? null,
     negativePrompt: job.negativePrompt ?? null,
+    image: job.image ?? null,
     video,
     cache: {
       hit: result.hit,

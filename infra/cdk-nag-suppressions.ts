@@ -62,7 +62,7 @@ export const ACKNOWLEDGED_FINDINGS: readonly AcknowledgedFinding[] = [
   },
   {
     finding:
-      /^AwsSolutions-IAM5\[Resource::.*\/(latents|checkpoints|videos|backfills|uploads|reports)\/\*\]$/,
+      /^AwsSolutions-IAM5\[Resource::.*\/(latents|checkpoints|inputs|videos|backfills|uploads|reports)\/\*\]$/,
     path: /Role\/DefaultPolicy\//,
     reason: 'Objects under one prefix of one bucket; they get their names when they are written.',
   },

@@ -1,6 +1,6 @@
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
+import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import { ENVIRONMENT } from '#functions/environment.ts';
 import { DAY_INDEX, STATE_INDEX } from '#aws/table-definition.ts';
 import { AppFunction } from './app-function.ts';
@@ -113,7 +113,7 @@ export class RetentionStack extends Stack {
       's3vectors:ListVectors',
       's3vectors:PutVectors',
     );
-    for (const prefix of ['latents/', CHECKPOINT_PREFIX, 'videos/']) {
+    for (const prefix of ['latents/', CHECKPOINT_PREFIX, INPUT_PREFIX, 'videos/']) {
       storage.allowObjects(sweep, prefix, 's3:GetObject', 's3:DeleteObject');
     }
 

@@ -14,7 +14,7 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as s3vectors from 'aws-cdk-lib/aws-s3vectors';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
+import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
@@ -36,10 +36,10 @@ export interface QueuePair {
 const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
 
 /** Of no use once the longest job has ended. */
-const CHECKPOINTS = {
-  prefix: CHECKPOINT_PREFIX,
-  expiration: Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds),
-};
+const OF_JOBS = [
+  { id: 'checkpoints', prefix: CHECKPOINT_PREFIX },
+  { id: 'inputs', prefix: INPUT_PREFIX },
+].map((rule) => ({ ...rule, expiration: Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds) }));
 
 /** Pages read files where the API sends them; browsers name no origin after that, and the address is the key. */
 const SIGNED_DOWNLOADS: s3.CorsRule = {
@@ -88,7 +88,7 @@ export class StorageStack extends Stack {
     const { stage, videosExpireAfterDays, apiCorsOrigins } = settingsOf(this);
     this.#isKept = stage === 'production';
     this.table = this.#createTable();
-    this.latents = this.#createBucket('Latents', [{ id: 'checkpoints', ...CHECKPOINTS }]);
+    this.latents = this.#createBucket('Latents', OF_JOBS);
     this.videos = this.#createBucket(
       'Videos',
       videosExpireAfterDays === null

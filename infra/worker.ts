@@ -4,7 +4,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
+import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import type { Pool } from '#core/generation.ts';
 import { DENOISER_VARIABLES } from '#denoiser/variables.ts';
 import { appLogGroup } from './app-function.ts';
@@ -63,6 +63,7 @@ export class Worker extends Construct {
       's3:PutObject',
       's3:DeleteObject',
     );
+    storage.allowObjects(this.role, INPUT_PREFIX, 's3:GetObject');
     storage.allowObjects(this.role, 'videos/', 's3:PutObject');
     allow(
       this.role,

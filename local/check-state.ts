@@ -1,6 +1,7 @@
 import { decodeLatent } from '#codec/decode-latent.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry, Job } from '#core/generation.ts';
+import { imageObjectKey } from '#core/requests/identity.ts';
 import { sha256Of } from '#ports/object-key.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import type { ObjectStore } from '#ports/objects.ts';
@@ -129,7 +130,8 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
     }
   };
   for (const entry of entries.values()) await checkVideo(entry.entryId, entry);
-  for (const { videoId, status, result } of jobs) {
+  for (const { videoId, status, result, image } of jobs) {
+    if (image !== undefined) owned.add(imageObjectKey(videoId, image));
     if (status === 'queued' || status === 'running') {
       find('remark', 'job_unfinished', videoId, `it was left ${status}`);
     }

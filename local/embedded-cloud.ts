@@ -16,9 +16,10 @@ import { choiceOf, type Choice } from '#core/requests/capabilities.ts';
 import { estimateCost } from '#core/costs/cost.ts';
 import { dayOf } from '#core/day.ts';
 import { ConditionFailedError, FlexCacheError, InvalidInputError } from '#core/errors.ts';
+import { imageOfFile } from '#core/requests/first-image.ts';
 import type { GenerationRequest, Job, VideoFacts } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
-import { executionName, requestCompatibilityKey } from '#core/requests/identity.ts';
+import { executionName, imageObjectKey, requestCompatibilityKey } from '#core/requests/identity.ts';
 import { newJob, requestOf } from '#core/requests/new-job.ts';
 import { newRequest, type RequestInput } from '#core/requests/new-request.ts';
 import { NO_LIMITS } from '#core/requests/tenant.ts';
@@ -82,7 +83,20 @@ export interface NotificationParts extends NotificationStores {
 }
 
 /** What a person asks for of one video, before validation; the tenant is this machine's unless said. */
-export type GenerateInput = Omit<RequestInput, 'tenant'> & Omit<Choice, 'n'> & { tenant?: string };
+export type GenerateInput = Omit<RequestInput, 'tenant' | 'image'> &
+  Omit<Choice, 'n' | 'image'> & {
+    tenant?: string;
+    /** File of the first image: PNG, JPEG or WebP. */
+    imageFile?: Uint8Array;
+  };
+
+/** The same, with what its image is named by. */
+type NamedInput = GenerateInput & Pick<GenerationRequest, 'image'>;
+
+function named(input: GenerateInput): NamedInput {
+  const { imageFile } = input;
+  return imageFile === undefined ? input : { ...input, image: imageOfFile(imageFile) };
+}
 
 export interface Progress {
   videoId: string;
@@ -146,6 +160,7 @@ const IDENTIFYING_FIELDS = [
   'steps',
   'guidanceScale',
   'negativePrompt',
+  'image',
   'scope',
   'minSimilarity',
   'maxReuse',
@@ -416,14 +431,18 @@ class LocalCloud implements EmbeddedCloud {
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
   }
 
-  async generate(input: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
+  async generate(asked: GenerateInput, onProgress?: (progress: Progress) => void): Promise<Job> {
     this.#requireOpen();
+    const input = named(asked);
     const wanted = newJob(this.#requestOf(input), this);
     const { videoId } = wanted;
     const present = await this.table.getJob(videoId);
     if (present !== null) this.#requireSame(present, input);
     if (present === null || (hasEnded(present) && present.status !== 'completed')) {
       await this.#reserve(present ?? wanted, present === null ? 1 : present.attempt + 1);
+    }
+    if (input.imageFile !== undefined && present?.status !== 'completed') {
+      await this.objects.put(imageObjectKey(videoId, input.image!), input.imageFile);
     }
     const job = present ?? (await this.table.createJob(wanted)).job;
     // Somebody may have used the same key at the same time.
@@ -535,12 +554,12 @@ class LocalCloud implements EmbeddedCloud {
     throw new FlexCacheError('not_found', `there is no job ${videoId}`, { field: 'videoId' });
   }
 
-  #requestOf(input: GenerateInput): GenerationRequest {
-    const guidance = choiceOf(input, capabilitiesOf(this.manifest));
-    const { guidanceScale: _scale, negativePrompt: _prompt, ...asked } = input;
+  #requestOf(input: NamedInput): GenerationRequest {
+    const condition = choiceOf(input, capabilitiesOf(this.manifest));
+    const { guidanceScale: _scale, negativePrompt: _prompt, image: _image, ...asked } = input;
     const { steps } = this.manifest.scheduler;
     const tenant = input.tenant ?? DEFAULT_TENANT;
-    return newRequest({ ...asked, ...guidance, tenant }, { steps });
+    return newRequest({ ...asked, ...condition, tenant }, { steps });
   }
 
   /** Money of the day, where the tenant was given a budget. */
@@ -558,7 +577,7 @@ class LocalCloud implements EmbeddedCloud {
   }
 
   /** The key of another request must not be answered with that one's video. */
-  #requireSame(job: Job, input: GenerateInput): void {
+  #requireSame(job: Job, input: NamedInput): void {
     const asked: Partial<Job> = { ...this.#requestOf({ ...input, seed: input.seed ?? job.seed }) };
     for (const field of IDENTIFYING_FIELDS) {
       if (input[field] === undefined || asked[field] === job[field]) continue;

@@ -1,6 +1,9 @@
 import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
+import { InvalidInputError } from '#core/errors.ts';
 import { seedOfVideo, videosOf } from '#core/requests/capabilities.ts';
+import { imageOfFile } from '#core/requests/first-image.ts';
 import { validatePrompt } from '#core/requests/prompt.ts';
 import {
   MAX_SEED,
@@ -28,6 +31,7 @@ export interface GenerateOptions extends GlobalOptions, ReuseOptions, ChoiceOpti
   n: string;
   cache?: string;
   steps?: string;
+  image?: string;
   out?: string;
   json?: boolean;
 }
@@ -67,6 +71,7 @@ async function makeVideos(
   const seed =
     options.seed === undefined ? randomInt(MAX_SEED + 1) : validateSeed(fromDigits(options.seed));
   const input = {
+    ...(options.image !== undefined && { imageFile: await readImage(context, options.image) }),
     prompt: validatePrompt(prompt),
     ...(options.cache === undefined ? {} : { cache: validateCacheMode(options.cache) }),
     ...(options.steps === undefined ? {} : { steps: validateSteps(fromDigits(options.steps)) }),
@@ -148,6 +153,23 @@ async function makeVideos(
 function numbered(path: string, number: number): string {
   const { dir, name, ext } = parse(path);
   return join(dir, `${name}-${number}${ext}`);
+}
+
+/** @throws InvalidInputError `image` */
+async function readImage({ workingDirectory }: CliContext, path: string): Promise<Uint8Array> {
+  let file: Uint8Array;
+  try {
+    file = await readFile(resolve(workingDirectory, path));
+  } catch (error) {
+    throw new InvalidInputError(
+      'image',
+      `the file ${path} cannot be read: ${(error as Error).message}`,
+      'give the path of a PNG, JPEG or WebP file',
+    );
+  }
+  // Before the models are opened, which takes a while.
+  imageOfFile(file);
+  return file;
 }
 
 const VARIETY_WORDS: Readonly<Record<Variety, string>> = {

@@ -21,6 +21,7 @@ import { degradePlan } from './degrade-plan.ts';
 import { DenoiseClock, type DenoiseWork } from './denoise-clock.ts';
 import { donorParts, donorReading, loadDonors, type LoadedDonor } from './donors.ts';
 import { finishLatent } from './finish-latent.ts';
+import { firstFrameOf } from './first-image.ts';
 import type { GenerationControl } from './generation-control.ts';
 import { putNew } from './put-new.ts';
 import { Resumption } from './resumption.ts';
@@ -72,6 +73,7 @@ export async function generateVideo(
   const subject = { compatibilityKey, request, plan: actual, mapsObject };
   const resumption = new Resumption(objects, subject, control);
   const from = await resumption.load(shape);
+  const firstFrame = await firstFrameOf(dependencies, request);
   const denoiser = new DenoiseClock(model);
   let latent: AttendedTensor;
   let equivalents = from?.equivalents ?? 0;
@@ -82,6 +84,7 @@ export async function generateVideo(
       prompt: request.prompt,
       guidance: request.guidanceScale ?? manifest.scheduler.guidance,
       ...(request.negativePrompt !== undefined && { negativePrompt: request.negativePrompt }),
+      ...(firstFrame && { firstFrame }),
       ...(from && { from }),
       shouldStop: () => control.shouldStop(),
       onStep: (done, equivalentsDone) => {

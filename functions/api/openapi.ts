@@ -31,7 +31,7 @@ type JsonObject = Record<string, unknown>;
 
 /** The OpenAPI 3.1 document, made of the schemas that check requests and of what the model makes. */
 export function openApiDocument(
-  manifest: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text'>,
+  manifest: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text' | 'files'>,
 ): JsonObject {
   const schemas = new Components();
   const paths: Record<string, JsonObject> = {};

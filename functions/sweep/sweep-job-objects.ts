@@ -1,5 +1,5 @@
 import type { Entry, Job } from '#core/generation.ts';
-import { CHECKPOINT_PREFIX } from '#core/requests/identity.ts';
+import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import type { ObjectHead } from '#ports/objects.ts';
 import { inParallel } from '../in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';
@@ -10,14 +10,15 @@ import type { Sweep } from './sweep.ts';
 const VIDEO_PREFIX = 'videos/';
 const CHECKS_AT_ONCE = 16;
 
-/** Deletes checkpoints of jobs that have ended, and videos that no job and no entry names any more. */
+/** Deletes checkpoints and inputs of jobs that have ended, and videos that no job and no entry names any more. */
 export async function sweepJobObjects(turn: Sweep): Promise<void> {
-  await sweepCheckpoints(turn);
+  for (const prefix of [CHECKPOINT_PREFIX, INPUT_PREFIX]) await sweepUnfinished(turn, prefix);
   await sweepVideos(turn);
 }
 
-async function sweepCheckpoints(turn: Sweep): Promise<void> {
-  await inParallel(oldObjects(turn, CHECKPOINT_PREFIX), CHECKS_AT_ONCE, async (object) => {
+/** What only unfinished jobs need. */
+async function sweepUnfinished(turn: Sweep, prefix: string): Promise<void> {
+  await inParallel(oldObjects(turn, prefix), CHECKS_AT_ONCE, async (object) => {
     const job = await turn.stores.table.getJob(ownerOfKey(object.key));
     if (!isUnfinished(job)) await removeObject(turn, object);
   });

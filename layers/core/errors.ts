@@ -60,8 +60,9 @@ export function messageWithFix({ message, fix }: FlexCacheError): string {
   return fix === undefined ? message : `${message}: ${fix}`;
 }
 
-/** A field's name in requests and files: `minSimilarity` is `min_similarity`. */
+/** A field's name in requests and files: `minSimilarity` is `min_similarity`; the first image has that of the dialect. */
 export function fieldOnTheWire(field: string): string {
+  if (field === 'image') return 'input_reference';
   return field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 

@@ -65,6 +65,8 @@ export interface GenerationRequest {
   guidanceScale?: number;
   /** What guidance leads away from; absent where it is the package's own. Empty is the empty prompt. */
   negativePrompt?: string;
+  /** sha256 of the file of its first image, hexadecimal; absent where the video begins with none. */
+  image?: string;
   tenant: string;
   scope: Scope;
   /** Least similarity of a donor, 0..1; the package's own thresholds hold beside it. 0 adds nothing. */

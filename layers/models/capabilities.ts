@@ -8,7 +8,8 @@ export function capabilitiesOf({
   video,
   scheduler,
   text,
-}: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text'>): Capabilities {
+  files,
+}: Pick<ModelManifest, 'name' | 'video' | 'scheduler' | 'text' | 'files'>): Capabilities {
   return {
     model: name,
     ...shownSize(video),
@@ -16,5 +17,6 @@ export function capabilitiesOf({
     framesPerSecond: video.framesPerSecond,
     guidanceScale: scheduler.guidance,
     negativePrompt: text.negativePrompt,
+    firstImage: files.imageEncoder !== undefined,
   };
 }

@@ -45,6 +45,7 @@ export const SAMPLE_CAPABILITIES: Capabilities = {
   framesPerSecond: 8,
   guidanceScale: 3,
   negativePrompt: '',
+  firstImage: false,
 };
 
 export function sampleJob(changes: Partial<Job> = {}): Job {

@@ -59,6 +59,7 @@ test('--json prints one object of the documented shape', async () => {
     seed: 5,
     guidanceScale: null,
     negativePrompt: null,
+    image: null,
     video: join(folder, 'v/b.mp4'),
     cache: {
       hit: 'object',
@@ -155,6 +156,24 @@ test('options of the request and of the machine reach the cloud', async () => {
     numFrames: 16,
   });
   expect(clouds[0]!.stateDirectory).toBe(join(folder, 'elsewhere'));
+});
+
+test('--image gives the cloud the file that the video begins with', async () => {
+  const { flexcache, clouds, folder } = await inProcess();
+  const png = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1]);
+  await writeFile(join(folder, 'first.png'), png);
+  await writeFile(join(folder, 'first.txt'), 'no image');
+
+  await flexcache('generate', 'a ball', '--image', 'first.png');
+  const missing = await flexcache('generate', 'a ball', '--image', 'second.png');
+  const text = await flexcache('generate', 'a ball', '--image', 'first.txt');
+
+  expect(clouds).toHaveLength(1);
+  expect(clouds[0]!.inputs[0]!.imageFile).toEqual(png);
+  expect(missing.exitCode).toBe(2);
+  expect(missing.stderr).toMatch(/^flexcache: invalid_input: the file second\.png cannot be read/);
+  expect(text.exitCode).toBe(2);
+  expect(text.stderr).toMatch(/no PNG, JPEG or WebP file/);
 });
 
 test.each([

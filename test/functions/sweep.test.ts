@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry, Job } from '#core/generation.ts';
-import { checkpointObjectKey } from '#core/requests/identity.ts';
+import { checkpointObjectKey, imageObjectKey } from '#core/requests/identity.ts';
 import { createSweepHandler } from '#functions/sweep/handler.ts';
 import { recordedSweep } from '#functions/sweep/recorded-sweep.ts';
 import { EVERYTHING, isIn, split } from '#functions/sweep/shares.ts';
@@ -220,10 +220,13 @@ describe('sweep', () => {
     expect(await exists(entry.videoKey)).toBe(true);
   });
 
-  test('checkpoints go once nobody will resume from them', async () => {
-    const ended = await putObject(checkpointObjectKey(unique('vid_')));
+  test.each([
+    ['checkpoints', checkpointObjectKey],
+    ['first images', (videoId: string) => imageObjectKey(videoId, 'a'.repeat(64))],
+  ])('%s go once no worker will read them', async (_, keyOf) => {
+    const ended = await putObject(keyOf(unique('vid_')));
     const running = unique('vid_');
-    const needed = await putObject(checkpointObjectKey(running));
+    const needed = await putObject(keyOf(running));
     await stores().table.createJob(sampleJob({ videoId: running, status: 'running' }));
 
     const summary = await sweep(stores(), { now: tomorrow });

@@ -43,6 +43,7 @@ const worker = (queue: string): Permissions => ({
   Latents: LIST,
   'Latents/latents/*': OBJECTS('Get', 'Put'),
   'Latents/checkpoints/*': OBJECTS('Delete', 'Get', 'Put'),
+  'Latents/inputs/*': OBJECTS('Get'),
   'Videos/videos/*': OBJECTS('Put'),
   [queue]: ['ChangeMessageVisibility', 'DeleteMessage', 'ReceiveMessage', 'SendMessage'].map(
     (action) => `sqs:${action}`,
@@ -153,6 +154,7 @@ const EXPECTED: Record<string, Permissions> = {
     Latents: LIST,
     'Latents/latents/*': OBJECTS('Delete', 'Get'),
     'Latents/checkpoints/*': OBJECTS('Delete', 'Get'),
+    'Latents/inputs/*': OBJECTS('Delete', 'Get'),
     Videos: LIST,
     'Videos/videos/*': OBJECTS('Delete', 'Get'),
   },

@@ -93,7 +93,7 @@ describe('the storage stack', () => {
     }
   });
 
-  it('lets checkpoints go after a week, and nothing else unless told to', () => {
+  it('lets checkpoints and inputs go after a week, and nothing else unless told to', () => {
     // Prepare
     const rulesOf = (found: Template): { Prefix?: string; ExpirationInDays?: number }[] =>
       Object.values(found.findResources('AWS::S3::Bucket'))
@@ -102,9 +102,13 @@ describe('the storage stack', () => {
     const { storage } = createApp({ context: { bundle: 'false', videosExpireAfterDays: '30' } });
 
     // Assess
-    expect(rulesOf(template)).toMatchObject([{ Prefix: 'checkpoints/', ExpirationInDays: 7 }]);
-    expect(rulesOf(Template.fromStack(storage))).toMatchObject([
+    const ofJobs = [
       { Prefix: 'checkpoints/', ExpirationInDays: 7 },
+      { Prefix: 'inputs/', ExpirationInDays: 7 },
+    ];
+    expect(rulesOf(template)).toMatchObject(ofJobs);
+    expect(rulesOf(Template.fromStack(storage))).toMatchObject([
+      ...ofJobs,
       { ExpirationInDays: 30 },
     ]);
   });

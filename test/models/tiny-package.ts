@@ -303,6 +303,40 @@ type Manifest = Omit<WrittenManifest, 'files'> & { files: Record<string, object[
 /** Changes the manifest and the networks of a tiny package before it is written. */
 export type TinyChange = (manifest: Manifest, networks: Record<string, OnnxGraph>) => void;
 
+/** Colours of an image, in squares of the positions; the fourth channel has the first colour again. */
+const IMAGE_ENCODER: OnnxGraph = {
+  inputs: [{ name: 'image', shape: ['B', 3, PIXELS.rows * HEIGHT, PIXELS.columns * WIDTH] }],
+  outputs: [{ name: 'latent', shape: ['B', CHANNELS, 1, HEIGHT, WIDTH] }],
+  constants: { from: [0], to: [1], axis: [1], frame: [2] },
+  nodes: [
+    node('AveragePool', 'image', 'colours', {
+      kernel_shape: [PIXELS.rows, PIXELS.columns],
+      strides: [PIXELS.rows, PIXELS.columns],
+    }),
+    node('Slice', 'colours from to axis', 'fourth'),
+    node('Concat', 'colours fourth', 'channels', { axis: 1 }),
+    node('Unsqueeze', 'channels frame', 'latent'),
+  ],
+};
+
+/** Makes of a tiny package one that takes first images: its denoiser reads the time of each latent frame. */
+export function takeFirstImages(_: Manifest, networks: Record<string, OnnxGraph>): void {
+  networks['imageEncoder'] = { ...IMAGE_ENCODER };
+  networks['denoiser'] = {
+    ...DENOISER,
+    inputs: DENOISER.inputs.map((input) =>
+      input.name === 'time' ? { name: 'time', shape: ['B', FRAMES] } : input,
+    ),
+    constants: { ...DENOISER.constants, all: [1, 3, 4] },
+    weights: { ...DENOISER.weights, least: { data: Float32Array.of(1e-3), shape: [1] } },
+    nodes: DENOISER.nodes.flatMap((each) =>
+      each.outputs[0] === 'level'
+        ? [node('Unsqueeze', 'time all', 'times'), node('Max', 'times least', 'level')]
+        : [each],
+    ),
+  };
+}
+
 /**
  * A package of a model of a few hundred weights, which nobody trained: its objects are where `TINY_PLACE` is, its
  * colours follow the prompt. It finds objects by the attention of its denoiser.

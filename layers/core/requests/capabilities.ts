@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../errors.ts';
-import type { GuidanceChoice } from './guidance.ts';
+import type { Condition } from './condition.ts';
 import { normalisePrompt } from './prompt.ts';
 import { MAX_SEED, shown, validateGuidance } from './request.ts';
 
@@ -17,10 +17,12 @@ export interface Capabilities {
   guidanceScale: number;
   /** What guidance leads away from; empty is the empty prompt. */
   negativePrompt: string;
+  /** Whether a video may begin with an image that its request brings. */
+  firstImage: boolean;
 }
 
 /** What a request asks for of what packages differ in; what is left out is as the package has it. */
-export interface Choice extends GuidanceChoice {
+export interface Choice extends Condition {
   /** `{width}x{height}`, pixels of the file. */
   size?: string;
   width?: number;
@@ -40,12 +42,12 @@ export function hasGuidance({ guidanceScale }: Pick<Capabilities, 'guidanceScale
 }
 
 /**
- * What a request chooses of a package's guidance, without what the package has anyway: a request that
+ * What a request gives the denoiser beside its prompt, without what the package has anyway: a request that
  * names the package's own values is the same as one that leaves them out.
  *
  * @throws InvalidInputError naming the first field that the package cannot make, what it makes, and the fix.
  */
-export function choiceOf(asked: Choice, capabilities: Capabilities): GuidanceChoice {
+export function choiceOf(asked: Choice, capabilities: Capabilities): Condition {
   requireMakeable(asked, capabilities);
   const { model } = capabilities;
   const own = {
@@ -53,7 +55,7 @@ export function choiceOf(asked: Choice, capabilities: Capabilities): GuidanceCho
     negativePrompt: normalisePrompt(capabilities.negativePrompt),
   };
   const wanted = { ...own, ...validateGuidance(asked) };
-  const chosen: GuidanceChoice = {};
+  const chosen: Condition = {};
   if (wanted.guidanceScale !== own.guidanceScale) {
     if (!hasGuidance(own)) {
       throw new InvalidInputError(
@@ -68,7 +70,19 @@ export function choiceOf(asked: Choice, capabilities: Capabilities): GuidanceCho
     if (!hasGuidance(wanted)) throw withoutEffect(own, model);
     chosen.negativePrompt = wanted.negativePrompt;
   }
+  if (asked.image !== undefined) {
+    if (!capabilities.firstImage) throw withoutFirstImage(model);
+    chosen.image = asked.image;
+  }
   return chosen;
+}
+
+function withoutFirstImage(model: string): InvalidInputError {
+  return new InvalidInputError(
+    'image',
+    `first images are not possible: ${model} makes videos of a prompt alone`,
+    'leave the image out, or use a model package with an imageEncoder',
+  );
 }
 
 function withoutEffect(own: { guidanceScale: number }, model: string): InvalidInputError {

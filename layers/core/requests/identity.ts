@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { FlexCacheError, InvalidInputError } from '../errors.ts';
 import type { Scope } from '../generation.ts';
-import type { GuidanceChoice } from './guidance.ts';
 import { hashFields } from '../hash.ts';
+import type { Condition } from './condition.ts';
 import { promptForKeys } from './prompt.ts';
 import type { NoiseSchedule } from '../latents/schedule.ts';
 
@@ -144,20 +144,24 @@ const PACKAGE_DIGITS = 16;
 
 /**
  * The compatibility key of a request: the package's own, unless the request departs from the package in
- * what guides its denoising. Latents of other guidance are no donors of each other.
+ * what its denoiser reads beside the prompt. Latents of other guidance, or of another first image, are no donors of
+ * each other.
  *
  * @param packageKey of `compatibilityKey`; its first digits stay, so that all of a package's are told by them
  */
 export function requestCompatibilityKey(
   packageKey: string,
-  { guidanceScale, negativePrompt }: GuidanceChoice,
+  { guidanceScale, negativePrompt, image }: Condition,
 ): string {
-  if (guidanceScale === undefined && negativePrompt === undefined) return packageKey;
+  if (guidanceScale === undefined && negativePrompt === undefined && image === undefined) {
+    return packageKey;
+  }
   const hash = hashFields([
     'request compatibility',
     packageKey,
     ...(guidanceScale === undefined ? [] : ['guidance scale', guidanceScale]),
     ...(negativePrompt === undefined ? [] : ['negative prompt', negativePrompt]),
+    ...(image === undefined ? [] : ['image', image]),
   ]);
   return `${packageDigits(packageKey)}${hash.slice(PACKAGE_DIGITS)}`;
 }
@@ -190,7 +194,7 @@ export interface CachePartition {
  */
 export function partitionOf(
   packageKey: string,
-  request: GuidanceChoice & Pick<CachePartition, 'scope' | 'tenant'>,
+  request: Condition & Pick<CachePartition, 'scope' | 'tenant'>,
 ): CachePartition {
   const { scope, tenant } = request;
   return { compatibilityKey: requestCompatibilityKey(packageKey, request), scope, tenant };
@@ -262,6 +266,14 @@ export function videoObjectKeys(videoId: string, mp4: Uint8Array): VideoObjectKe
     posterKey: `${stem}.png`,
     spritesheetKey: `${stem}.jpg`,
   };
+}
+
+/** What requests bring along: of no use once their jobs have ended. */
+export const INPUT_PREFIX = 'inputs/';
+
+/** `inputs/{videoId}/{sha256 of the file}`: the first image of a video. */
+export function imageObjectKey(videoId: string, image: string): string {
+  return `${INPUT_PREFIX}${videoId}/${image}`;
 }
 
 /** Where workers that are told to stop leave what they have done; what lies here long is of no use. */

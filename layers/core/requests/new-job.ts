@@ -1,5 +1,5 @@
 import type { GenerationRequest, Job } from '../generation.ts';
-import { guidanceOf } from './guidance.ts';
+import { conditionOf } from './condition.ts';
 import { requestCompatibilityKey } from './identity.ts';
 
 /** What of the model stands in a job's record; `compatibilityKey` is the package's. */
@@ -49,7 +49,7 @@ export function requestOf(job: Job): GenerationRequest {
     seed,
     cache,
     steps,
-    ...guidanceOf(job),
+    ...conditionOf(job),
     tenant,
     scope,
     minSimilarity,

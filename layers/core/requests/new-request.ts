@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { seedOfVideo } from './capabilities.ts';
 import type { GenerationRequest } from '../generation.ts';
-import { guidanceOf } from './guidance.ts';
+import { conditionOf } from './condition.ts';
 import { randomVideoId, videoIdForKey } from './identity.ts';
 import { MAX_SEED, validateRequest, validateTenant } from './request.ts';
 
@@ -40,7 +40,7 @@ export function newRequest(input: RequestInput, defaults: { steps: number }): Ge
     seed: asked.seed ?? randomInt(MAX_SEED + 1),
     cache: asked.cache ?? REQUEST_DEFAULTS.cache,
     steps: asked.steps ?? defaults.steps,
-    ...guidanceOf(asked),
+    ...conditionOf(asked),
     tenant,
     scope: asked.scope ?? REQUEST_DEFAULTS.scope,
     minSimilarity: asked.minSimilarity ?? REQUEST_DEFAULTS.minSimilarity,

@@ -9,6 +9,7 @@ import {
   type Pool,
   type Scope,
 } from '../generation.ts';
+import { validateImage } from './first-image.ts';
 import { VIDEO_ID_PATTERN } from './identity.ts';
 import type { GuidanceChoice } from './guidance.ts';
 import { validateNegativePrompt, validatePrompt } from './prompt.ts';
@@ -43,6 +44,7 @@ export function validateRequest(raw: RawRequest): GenerationRequest {
     cache: validateCacheMode(raw.cache),
     steps: validateSteps(raw.steps),
     ...validateGuidance(raw),
+    ...(raw.image !== undefined && { image: validateImage(raw.image) }),
     tenant: validateTenant(raw.tenant),
     scope: validateScope(raw.scope),
     minSimilarity: validateShare('minSimilarity', raw.minSimilarity),

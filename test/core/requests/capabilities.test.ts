@@ -53,6 +53,19 @@ describe('choiceOf', () => {
     );
     expect(choiceOf({ guidanceScale: 1, negativePrompt: '' }, unguided)).toEqual({});
   });
+
+  it('keeps a first image where the package takes one, and refuses it by name elsewhere', () => {
+    const image = 'a'.repeat(64);
+
+    expect(choiceOf({ image }, { ...SAMPLE_CAPABILITIES, firstImage: true })).toEqual({ image });
+    expect(() => choiceOf({ image }, SAMPLE_CAPABILITIES)).toThrow(
+      expect.objectContaining({
+        field: 'image',
+        message: expect.stringContaining('sample-world makes videos of a prompt alone'),
+        fix: expect.stringContaining('leave the image out'),
+      }),
+    );
+  });
 });
 
 describe('videosOf', () => {

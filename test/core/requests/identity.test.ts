@@ -128,8 +128,11 @@ describe('requestCompatibilityKey', () => {
       { negativePrompt: '' },
       { negativePrompt: 'blurry' },
       { guidanceScale: 4, negativePrompt: 'blurry' },
+      { image: 'a'.repeat(64) },
+      { image: 'b'.repeat(64) },
+      { image: 'a'.repeat(64), negativePrompt: 'blurry' },
     ].map((choice) => requestCompatibilityKey(own, choice));
-    expect(new Set([own, ...keys]).size).toBe(6);
+    expect(new Set([own, ...keys]).size).toBe(9);
     for (const key of keys) {
       expect(key).toMatch(/^[0-9a-f]{64}$/);
       expect(packageDigits(key)).toBe(packageDigits(own));
