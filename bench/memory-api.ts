@@ -4,12 +4,12 @@ import type { Job } from '#core/generation.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
 import { newTenant, NO_LIMITS } from '#core/requests/tenant.ts';
 import type { ApiServices } from '#functions/api/services.ts';
-import { noHits } from '#functions/predict/prediction.ts';
+import { noHits } from '#functions/shared/prediction.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { defaultCalibration } from '#models/package-calibration.ts';
 import { ObjectExistsError } from '#ports/errors.ts';
 import { sha256Of } from '#ports/object-key.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 
 const DEMO_PACKAGE = new URL('../containers/demo-model/package', import.meta.url).pathname;
 

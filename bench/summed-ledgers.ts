@@ -11,7 +11,7 @@ import type { Job } from '#core/generation.ts';
 import { formatUsd, parseUsd } from '#core/pricing/money.ts';
 import { createRandomSource } from '#core/random.ts';
 import { GROUPINGS, type Grouping } from '#core/reports/grouping.ts';
-import { embeddedPrices } from '#functions/deployed-prices.ts';
+import { embeddedPrices } from '#functions/shared/deployed-prices.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { openTenants } from '#local/open-tenants.ts';
 import { DynamoBackfillTable } from '#aws/dynamo-backfills.ts';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { FlexCacheError, type ErrorCode } from '#core/errors.ts';
 import type { Job, JobResult } from '#core/generation.ts';
 import { videoIdForKey } from '#core/requests/identity.ts';
-import type { ReadableItem } from '#functions/backfill-states.ts';
+import type { ReadableItem } from '#functions/shared/backfill-states.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import type { LineEnd } from '#local/embedded-backfills.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';

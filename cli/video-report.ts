@@ -12,7 +12,7 @@ import type {
 } from '#core/generation.ts';
 import type { PromptWarning } from '#core/requests/prompt-warnings.ts';
 import { varietyOf, type Variety } from '#core/planning/variety.ts';
-import { embeddedPrices } from '#functions/deployed-prices.ts';
+import { embeddedPrices } from '#functions/shared/deployed-prices.ts';
 import { objectMaskOf, type ObjectMaskManifest } from '#models/object-mask.ts';
 import type { ErrorReport } from './error-line.ts';
 

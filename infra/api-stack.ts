@@ -6,7 +6,7 @@ import * as acm from 'aws-cdk-lib/aws-certificatemanager';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#aws/table-definition.ts';
 import { AppFunction, appLogGroup } from './app-function.ts';
 import { MODEL_DIRECTORY, modelLayers } from './model-layers.ts';

@@ -1,5 +1,5 @@
 import type { Construct } from 'constructs';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 

@@ -7,8 +7,8 @@ import {
   type PriceBook,
   type PurchaseOption,
 } from '#core/pricing/prices.ts';
-import { bookRegionOf } from '#functions/deployed-prices.ts';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { bookRegionOf } from '#functions/shared/deployed-prices.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import type { Settings } from './settings.ts';
 
 type PriceSettings = Pick<Settings, 'region' | 'priceRegion' | 'priceOverrides'>;

@@ -1,7 +1,7 @@
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { DAY_INDEX, STATE_INDEX } from '#aws/table-definition.ts';
 import { AppFunction } from './app-function.ts';
 import { AppSchedule } from './app-schedule.ts';

@@ -1,6 +1,6 @@
 import { ArnFormat, Duration, type Stack } from 'aws-cdk-lib';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { POOLS } from '#core/generation.ts';
 import { EXACT_KEY_INDEX, PROMPT_KEY_INDEX } from '#aws/table-definition.ts';
 import type { FleetResources } from './fleet-resources.ts';

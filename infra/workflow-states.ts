@@ -3,7 +3,7 @@ import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { TRANSIENT_ERROR } from '#functions/task-error.ts';
+import { TRANSIENT_ERROR } from '#functions/shared/task-error.ts';
 
 /** Errors that the same call may not meet again: ours, and those of the Lambda service itself. */
 const TRANSIENT_ERRORS = [

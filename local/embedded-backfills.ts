@@ -8,8 +8,8 @@ import {
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { attemptOfExecution } from '#core/requests/identity.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
-import type { BackfillItem, CloseInput, SubmitInput } from '#functions/backfill-states.ts';
-import { explainFailure } from '#functions/fail/explain-failure.ts';
+import type { BackfillItem, CloseInput, SubmitInput } from '#functions/shared/backfill-states.ts';
+import { explainFailure } from '#functions/shared/explain-failure.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import type { ObjectStore } from '#ports/objects.ts';
 import type { BackfillStarter } from '#ports/workflow.ts';

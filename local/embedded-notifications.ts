@@ -1,6 +1,6 @@
 import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
-import { isUndelivered } from '#functions/webhook/announcement.ts';
+import { isUndelivered } from '#functions/shared/webhooks/announcement.ts';
 import { deliver, type DeliveryServices } from '#functions/webhook/deliver.ts';
 import { pauseAfter } from '#functions/webhook/delivery-schedule.ts';
 import type { Notification, NotificationQueue } from '#ports/notifications.ts';

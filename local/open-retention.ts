@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
-import type { EvictOutcome } from '#functions/evict/evict.ts';
-import type { SweepSummary } from '#functions/sweep/sweep.ts';
+import type { EvictOutcome } from '#retention/evict.ts';
+import type { SweepSummary } from '#retention/sweep/sweep.ts';
 import { openState } from './check-state.ts';
 import { EmbeddedRetention, type EvictRequest, type SweepRequest } from './embedded-retention.ts';
 import { callOwner } from './owner-calls.ts';

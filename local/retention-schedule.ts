@@ -1,4 +1,4 @@
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 
 /** Something that is done again and again. */
 export interface ScheduledPass {

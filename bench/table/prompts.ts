@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { PromptEmbedding } from '#core/generation.ts';
-import { embedPrompt } from '#functions/embed/embed-prompt.ts';
+import { embedPrompt } from '#functions/shared/embed-prompt.ts';
 import type { ModelPackage } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import { writeFileAtomically } from '#files/write-file-atomically.ts';

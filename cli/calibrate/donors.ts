@@ -7,7 +7,7 @@ import {
 } from '#core/planning/calibration.ts';
 import { cosine } from '#core/cosine.ts';
 import { LOOKUP_PARTS, type LookupPart, type Plan, type SolverName } from '#core/generation.ts';
-import { makePlan, type Candidate } from '#core/planning/plan.ts';
+import { CANDIDATES_PER_PART, makePlan, type Candidate } from '#core/planning/plan.ts';
 import { promptForKeys } from '#core/requests/prompt.ts';
 import { shownAttributes, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import {
@@ -39,9 +39,6 @@ export interface DonorChoice {
   /** Of the less similar one. */
   similarity: number;
 }
-
-/** As many as the look-up asks the index for. */
-export const CANDIDATES_PER_PART = 8;
 
 export function donorOf(
   stored: StoredDonor,

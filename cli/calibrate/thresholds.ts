@@ -5,7 +5,8 @@ import { promptForKeys } from '#core/requests/prompt.ts';
 import { judgements, type JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import { quantileOf } from '#core/statistics/intervals.ts';
 import { verifyDonor } from '#core/planning/verify-donor.ts';
-import { CANDIDATES_PER_PART, type Donor } from './donors.ts';
+import type { Donor } from './donors.ts';
+import { CANDIDATES_PER_PART } from '#core/planning/plan.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
 /** How thresholds were found. */

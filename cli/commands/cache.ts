@@ -1,7 +1,7 @@
 import { LOOKUP_PARTS } from '#core/generation.ts';
 import type { Entry } from '#core/generation.ts';
 import { validateVideoId } from '#core/requests/request.ts';
-import type { Explanation } from '#functions/evict/explanation.ts';
+import type { Explanation } from '#retention/explanation.ts';
 import type { EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { removeEntry } from '#ports/remove-entry.ts';
 import { EXIT } from '../context.ts';

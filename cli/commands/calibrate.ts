@@ -13,7 +13,7 @@ import { FlexCacheError, InvalidInputError } from '#core/errors.ts';
 import { compatibilityKey } from '#core/requests/identity.ts';
 import { validateSeed } from '#core/requests/request.ts';
 import { elementCount } from '#core/latents/tensor.ts';
-import { embedPrompt } from '#functions/embed/embed-prompt.ts';
+import { embedPrompt } from '#functions/shared/embed-prompt.ts';
 import type { ExecutionProvider } from '#models/execution-provider.ts';
 import { LatentReader } from '#models/latent-reader.ts';
 import {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { InvalidInputError } from '#core/errors.ts';
 import { parseMeasuredPrices, withMeasuredPrices } from '#core/pricing/measured-prices.ts';
 import { DEFAULT_PRICE_REGION, bookOn, priceBookOf } from '#core/pricing/prices.ts';
-import { embeddedPrices } from '#functions/deployed-prices.ts';
+import { embeddedPrices } from '#functions/shared/deployed-prices.ts';
 import { reportCsv } from '#core/reports/csv.ts';
 import { dayRange } from '#core/reports/day-range.ts';
 import { validateGrouping } from '#core/reports/grouping.ts';

@@ -4,7 +4,7 @@ import { newApiKey } from '#core/requests/api-key.ts';
 import { isCorsOrigin } from '#core/requests/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { newTenant } from '#core/requests/tenant.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { parseCacheBudget } from '#local/cache-budget.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { fromDigits } from '#readers/request-line.ts';

@@ -1,4 +1,4 @@
-import type { SweepSummary } from '#functions/sweep/sweep.ts';
+import type { SweepSummary } from '#retention/sweep/sweep.ts';
 import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { line, size } from '../retention/amounts.ts';

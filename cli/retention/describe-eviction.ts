@@ -1,7 +1,7 @@
-import type { EvictOutcome } from '#functions/evict/evict.ts';
-import { EVICTED_COST } from '#functions/evict/pass.ts';
-import type { EvictionSummary } from '#functions/evict/finish-evictions.ts';
-import type { EvictionPassResult } from '#functions/evict/run-eviction-pass.ts';
+import type { EvictOutcome } from '#retention/evict.ts';
+import { EVICTED_COST } from '#retention/pass.ts';
+import type { EvictionSummary } from '#retention/finish-evictions.ts';
+import type { EvictionPassResult } from '#retention/run-eviction-pass.ts';
 import { EVICTION_GRACE_MILLISECONDS } from '#core/retention/retention.ts';
 import {
   EVICTION_REASONS,

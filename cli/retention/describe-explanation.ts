@@ -1,4 +1,4 @@
-import type { EntryNumbers, Explanation } from '#functions/evict/explanation.ts';
+import type { EntryNumbers, Explanation } from '#retention/explanation.ts';
 import { dollars, duration, line, rounded } from './amounts.ts';
 
 const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
-import type { Explanation } from '#functions/evict/explanation.ts';
+import type { Explanation } from '#retention/explanation.ts';
 import type { OpenedTable } from '../open-tenants.ts';
 
 /** Says why entries keep or leave, by what the last pass has learned. */
@@ -17,7 +17,7 @@ export async function explainerOf({ connection }: OpenedTable): Promise<Explaine
     await Promise.all([
       import('#aws/dynamo-table.ts'),
       import('#aws/dynamo-retention-table.ts'),
-      import('#functions/evict/explain-entry.ts'),
+      import('#retention/explain-entry.ts'),
       import('#local/embedded-retention.ts'),
     ]);
   const table = new DynamoTable(connection);

@@ -7,7 +7,7 @@ import { hasEnded } from '#core/requests/has-ended.ts';
 import { requestOf } from '#core/requests/new-job.ts';
 import { executionName } from '#core/requests/identity.ts';
 import type { Reservation } from '#ports/tenants.ts';
-import { reserveMoney } from '../reserve-money.ts';
+import { reserveMoney } from '../shared/reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
 import { requireRoom } from './require-room.ts';

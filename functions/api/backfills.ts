@@ -4,11 +4,11 @@ import { FlexCacheError } from '#core/errors.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import { BACKFILL_ID_PATTERN } from '#core/requests/identity.ts';
 import { formatUsd } from '#core/pricing/money.ts';
-import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
+import type { Prediction, PredictionQuestion } from '../shared/prediction.ts';
 import { admitRequest } from './admission.ts';
 import { ApiError, notFound } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
-import { backfillObject, backfillSummary } from './backfill-object.ts';
+import { backfillObject, backfillSummary } from '../shared/resources/backfill-object.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { settingsOf, sourceOf, startBackfill } from './new-backfill.ts';
 import { pageObject } from './page-object.ts';
@@ -20,7 +20,7 @@ import {
   backfillPageQuerySchema,
   backfillSchema,
   createBackfillSchema,
-} from './schemas/backfill.ts';
+} from '../shared/resources/schemas/backfill.ts';
 import type { ApiServices } from './services.ts';
 
 /** A thousand prompts of the longest kind; below what a Lambda takes. */

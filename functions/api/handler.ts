@@ -5,10 +5,10 @@ import type { TenantLimits } from '#core/requests/tenant.ts';
 import { DynamoDeliveryLog } from '#aws/deliveries.ts';
 import { SfnBackfillStarter } from '#aws/sfn-backfill-starter.ts';
 import { SfnWorkflowStarter } from '#aws/sfn-workflow.ts';
-import { deployedPrices } from '../deployed-prices.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { endJob } from '../end-job.ts';
-import { ENVIRONMENT } from '../environment.ts';
+import { deployedPrices } from '../shared/deployed-prices.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { endJob } from '../shared/end-job.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
 import {
   deployedJobEnd,
   deployedModel,
@@ -21,8 +21,8 @@ import {
   lazily,
   numericVariable,
   variable,
-} from '../services.ts';
-import { traced } from '../telemetry.ts';
+} from '../shared/services.ts';
+import { traced } from '../shared/telemetry.ts';
 import { createApi } from './app.ts';
 import { LambdaPredictor } from './lambda-predictor.ts';
 import type { ApiServices } from './services.ts';

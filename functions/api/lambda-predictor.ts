@@ -1,8 +1,8 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { FlexCacheError } from '#core/errors.ts';
 import { fromAws } from '#aws/aws-errors.ts';
-import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
-import { TRANSIENT_ERROR } from '../task-error.ts';
+import type { Prediction, PredictionQuestion } from '../shared/prediction.ts';
+import { TRANSIENT_ERROR } from '../shared/task-error.ts';
 import { ApiError } from './api-error.ts';
 import type { Predictor } from './services.ts';
 

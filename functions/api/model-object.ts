@@ -7,7 +7,7 @@ import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';
 import type { modelSchema } from './schemas/service.ts';
-import { secondsOf, sizeOf } from './video-object.ts';
+import { secondsOf, sizeOf } from '../shared/resources/video-object.ts';
 
 /** What is known of a package without its networks. */
 export interface DescribedModel {

@@ -9,14 +9,14 @@ import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { parseRequestFields, type RequestFields } from '#readers/request-line.ts';
 import { ObjectExistsError } from '#ports/errors.ts';
 import { sha256Of, validateObjectKey } from '#ports/object-key.ts';
-import type { BackfillSource } from '../predict/prediction.ts';
-import { validateWebhookUrl } from '../webhook/webhook-url.ts';
+import type { BackfillSource } from '../shared/prediction.ts';
+import { validateWebhookUrl } from '../shared/webhooks/webhook-url.ts';
 import { ApiError, conflict } from './api-error.ts';
 import {
   DEFAULT_CONCURRENCY,
   DEFAULT_TOLERATED_FAILURE_PERCENTAGE,
   type CreateBackfillBody,
-} from './schemas/backfill.ts';
+} from '../shared/resources/schemas/backfill.ts';
 import type { ApiServices } from './services.ts';
 
 /** Where the lines of a backfill come from. @throws ApiError 400 or 403 */

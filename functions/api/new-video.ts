@@ -10,12 +10,12 @@ import { choiceFromWire } from '#core/requests/wire-choice.ts';
 import { capabilitiesOf } from '#models/capabilities.ts';
 import type { ModelManifest } from '#models/manifest.ts';
 import { videoFacts } from '#models/video-facts.ts';
-import { validateWebhookUrl } from '../webhook/webhook-url.ts';
+import { validateWebhookUrl } from '../shared/webhooks/webhook-url.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { findVideo } from './find-video.ts';
-import type { CreateVideoBody, RemixVideoBody } from './schemas/video.ts';
+import type { CreateVideoBody, RemixVideoBody } from '../shared/resources/schemas/video.ts';
 import type { ApiServices } from './services.ts';
-import { secondsOf } from './video-object.ts';
+import { secondsOf } from '../shared/resources/video-object.ts';
 
 type NewVideoServices = Pick<
   ApiServices,

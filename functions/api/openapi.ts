@@ -9,7 +9,7 @@ import type { ErrorStatus } from './api-error.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { MAX_IDEMPOTENCY_KEY } from './idempotency-key.ts';
-import { secondsOf, sizeOf } from './video-object.ts';
+import { secondsOf, sizeOf } from '../shared/resources/video-object.ts';
 import { errorSchema } from './schemas/service.ts';
 
 const DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {

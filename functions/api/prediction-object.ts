@@ -1,6 +1,6 @@
 import { formatUsd } from '#core/pricing/money.ts';
-import type { Prediction } from '../predict/prediction.ts';
-import type { WirePrediction } from './schemas/backfill.ts';
+import type { Prediction } from '../shared/prediction.ts';
+import type { WirePrediction } from '../shared/resources/schemas/backfill.ts';
 
 const REFUSALS: Readonly<Record<string, string>> = {
   condition_failed: 'their videos were deleted; ask for another seed to make others',

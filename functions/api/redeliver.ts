@@ -2,7 +2,7 @@ import type { Backfill } from '#core/requests/backfill.ts';
 import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import type { Notification } from '#ports/notifications.ts';
-import { eventIdOf } from '../webhook/announcement.ts';
+import { eventIdOf } from '../shared/webhooks/announcement.ts';
 import { conflict } from './api-error.ts';
 import type { ApiServices } from './services.ts';
 

@@ -12,9 +12,9 @@ import type { Table } from '#ports/table.ts';
 import type { TenantTable } from '#ports/tenants.ts';
 import type { VectorIndex } from '#ports/vector-index.ts';
 import type { BackfillStarter, WorkflowStarter } from '#ports/workflow.ts';
-import type { Prediction, PredictionQuestion } from '../predict/prediction.ts';
-import type { Telemetry } from '../telemetry.ts';
-import type { WebhookPolicy } from '../webhook/webhook-url.ts';
+import type { Prediction, PredictionQuestion } from '../shared/prediction.ts';
+import type { Telemetry } from '../shared/telemetry.ts';
+import type { WebhookPolicy } from '../shared/webhooks/webhook-url.ts';
 
 /** What the API works with. Deployed it comes from AWS, embedded from this machine. */
 export interface ApiServices {

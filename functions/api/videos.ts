@@ -8,7 +8,7 @@ import { endpoint, type Call, type Endpoint } from './endpoint.ts';
 import { findVideo, requirePlaceInList } from './find-video.ts';
 import { newRemixes, newVideos } from './new-video.ts';
 import { pageObject } from './page-object.ts';
-import { QueuePlaces } from './queue-places.ts';
+import { QueuePlaces } from '../shared/resources/queue-places.ts';
 import { redeliver } from './redeliver.ts';
 import {
   contentQuerySchema,
@@ -20,10 +20,10 @@ import {
   videoPageQuerySchema,
   videoSchema,
   type Variant,
-} from './schemas/video.ts';
-import { LINK_SECONDS } from './backfill-object.ts';
+} from '../shared/resources/schemas/video.ts';
+import { LINK_SECONDS } from '../shared/resources/backfill-object.ts';
 import type { ApiServices } from './services.ts';
-import { videoObject } from './video-object.ts';
+import { videoObject } from '../shared/resources/video-object.ts';
 
 /** A prompt of the longest kind, all labels, and the rest several times over. */
 const VIDEO_BODY_BYTES = 256 * 1024;

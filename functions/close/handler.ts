@@ -8,11 +8,11 @@ import { S3ForeignObjects, type ExternalObjects } from '#aws/external-objects.ts
 import type { NotificationQueue } from '#ports/notifications.ts';
 import type { ObjectStore } from '#ports/objects.ts';
 import type { Table } from '#ports/table.ts';
-import { lineOfJob, referenceOf } from '../backfill-line.ts';
-import type { CloseInput, CloseOutput } from '../backfill-states.ts';
-import { costBy, deployedPrices } from '../deployed-prices.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { explainFailure } from '../fail/explain-failure.ts';
+import { lineOfJob, referenceOf } from '../shared/backfill-line.ts';
+import type { CloseInput, CloseOutput } from '../shared/backfill-states.ts';
+import { costBy, deployedPrices } from '../shared/deployed-prices.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { explainFailure } from '../shared/explain-failure.ts';
 import {
   deployedBackfills,
   deployedNotifications,
@@ -21,10 +21,10 @@ import {
   lazily,
   variable,
   type Services,
-} from '../services.ts';
-import type { CaughtError } from '../states.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { traced } from '../telemetry.ts';
+} from '../shared/services.ts';
+import type { CaughtError } from '../shared/states.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { traced } from '../shared/telemetry.ts';
 import { latestManifest, readResults, type ItemResult } from './map-results.ts';
 
 export interface CloseServices extends Pick<Services, 'costOf'> {

@@ -1,7 +1,7 @@
 import type { ObjectStore } from '#ports/objects.ts';
 import { readText, type ExternalObjects } from '#aws/external-objects.ts';
-import type { BackfillItem, SubmitInput } from '../backfill-states.ts';
-import type { CaughtError } from '../states.ts';
+import type { BackfillItem, SubmitInput } from '../shared/backfill-states.ts';
+import type { CaughtError } from '../shared/states.ts';
 
 export type ItemResult =
   | { status: 'succeeded'; item: BackfillItem }

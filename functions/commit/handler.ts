@@ -10,8 +10,8 @@ import { generationWork } from '#core/costs/ledger.ts';
 import { removeEntry, type RemovalStores } from '#ports/remove-entry.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { usageName } from '#aws/table-items.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { deployedEvictSettings } from '../evict/deployed-evict-settings.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { deployedEvictSettings } from '../shared/deployed-evict-settings.ts';
 import {
   deployedModel,
   deployedPace,
@@ -20,16 +20,16 @@ import {
   packageKey,
   variable,
   type Services,
-} from '../services.ts';
-import type { CommitInput } from '../states.ts';
-import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
-import { requireJob } from '../require-job.ts';
-import { ofAttempt, StepMeter } from '../step-meter.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { admissionRule } from './admission.ts';
-import { storeOutcome, type StoringServices } from './store-outcome.ts';
-import { observed } from '../telemetry.ts';
+} from '../shared/services.ts';
+import type { CommitInput } from '../shared/states.ts';
+import { deployedEnding } from '../shared/deployed-ending.ts';
+import { endJob, leasesOf, releaseDonors, type EndingServices } from '../shared/end-job.ts';
+import { requireJob } from '../shared/require-job.ts';
+import { ofAttempt, StepMeter } from '../shared/step-meter.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { admissionRule } from './cache-admission.ts';
+import { storeOutcome, type StoringServices } from '../shared/store-outcome.ts';
+import { observed } from '../shared/telemetry.ts';
 
 type CommitServices = StoringServices & EndingServices & Partial<Pick<Services, 'pace'>>;
 

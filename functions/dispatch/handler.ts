@@ -2,12 +2,12 @@ import type { Pool } from '#core/generation.ts';
 import type { Fleet } from '#ports/fleet.ts';
 import type { GenerateMessage, WorkQueue } from '#ports/queue.ts';
 import type { Table } from '#ports/table.ts';
-import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { deployedTable, lazily } from '../services.ts';
-import { StepMeter } from '../step-meter.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { observed, type Telemetry } from '../telemetry.ts';
+import { deployedFleet, deployedQueues } from '../shared/deployed-fleet.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { deployedTable, lazily } from '../shared/services.ts';
+import { StepMeter } from '../shared/step-meter.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { observed, type Telemetry } from '../shared/telemetry.ts';
 
 export interface DispatchServices {
   table: Pick<Table, 'getJob' | 'recordUsage' | 'enterQueue'>;

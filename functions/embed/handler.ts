@@ -2,13 +2,13 @@ import { FlexCacheError } from '#core/errors.ts';
 import { negativePromptWarnings, promptWarnings } from '#core/requests/prompt-warnings.ts';
 import { EMBEDDER_FILES } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
-import { deployedModel, deployedTable, lazily, type Services } from '../services.ts';
-import type { EmbedInput, EmbedOutput } from '../states.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { StepMeter, type MeteringServices } from '../step-meter.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { observed } from '../telemetry.ts';
-import { embedPrompt } from './embed-prompt.ts';
+import { deployedModel, deployedTable, lazily, type Services } from '../shared/services.ts';
+import type { EmbedInput, EmbedOutput } from '../shared/states.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { StepMeter, type MeteringServices } from '../shared/step-meter.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { observed } from '../shared/telemetry.ts';
+import { embedPrompt } from '../shared/embed-prompt.ts';
 
 /**
  * Marks the job running and turns the prompt and its parts into vectors; what the model cannot take in is

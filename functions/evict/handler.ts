@@ -1,17 +1,27 @@
 import type { Context } from 'aws-lambda';
 import { EVICTION_REASONS, type RetentionRun } from '#core/retention/retention-run.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { deployedObjects, deployedTable, deployedVectors, lazily, variable } from '../services.ts';
-import { traced, type Telemetry } from '../telemetry.ts';
-import { deployedEvictSettings } from './deployed-evict-settings.ts';
-import { evict, type EvictOutcome, type EvictStores } from './evict.ts';
-import type { EvictSettings } from './evict-settings.ts';
-import { explainEntry } from './explain-entry.ts';
-import type { Explanation } from './explanation.ts';
-import type { EvictionPassOptions } from './run-eviction-pass.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import {
+  retentionInput,
+  type RetentionEvent,
+  type RetentionInput,
+} from '../shared/retention-input.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import {
+  deployedObjects,
+  deployedTable,
+  deployedVectors,
+  lazily,
+  variable,
+} from '../shared/services.ts';
+import { traced, type Telemetry } from '../shared/telemetry.ts';
+import { deployedEvictSettings } from '../shared/deployed-evict-settings.ts';
+import { evict, type EvictOutcome, type EvictStores } from '#retention/evict.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
+import { explainEntry } from '#retention/explain-entry.ts';
+import type { Explanation } from '#retention/explanation.ts';
+import type { EvictionPassOptions } from '#retention/run-eviction-pass.ts';
 
 export interface EvictInput
   extends RetentionInput, Pick<EvictionPassOptions, 'isForced' | 'holder'> {

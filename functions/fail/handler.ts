@@ -2,15 +2,15 @@ import { ConditionFailedError } from '#core/errors.ts';
 import type { Job, JobStatus } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import { attemptOfExecution, videoIdOfExecution } from '#core/requests/identity.ts';
-import { deployedEnding } from '../deployed-ending.ts';
-import { endJob, leasesOf, releaseDonors, type EndingServices } from '../end-job.ts';
-import { requireJob } from '../require-job.ts';
-import { lazily } from '../services.ts';
-import type { EndedExecution, FailInput } from '../states.ts';
-import { ofAttempt, StepMeter } from '../step-meter.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { observed } from '../telemetry.ts';
-import { explainFailure } from './explain-failure.ts';
+import { deployedEnding } from '../shared/deployed-ending.ts';
+import { endJob, leasesOf, releaseDonors, type EndingServices } from '../shared/end-job.ts';
+import { requireJob } from '../shared/require-job.ts';
+import { lazily } from '../shared/services.ts';
+import type { EndedExecution, FailInput } from '../shared/states.ts';
+import { ofAttempt, StepMeter } from '../shared/step-meter.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { observed } from '../shared/telemetry.ts';
+import { explainFailure } from '../shared/explain-failure.ts';
 
 export interface FailOutput {
   videoId: string;

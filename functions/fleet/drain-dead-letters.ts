@@ -4,9 +4,9 @@ import { TaskGoneError } from '#ports/errors.ts';
 import type { DeadLetter, DeadLetterQueue } from '#aws/dead-letter-queue.ts';
 import type { GenerateMessage } from '#ports/queue.ts';
 import type { TaskCallbacks } from '#ports/workflow.ts';
-import type { EndedBackfill } from '../backfill-states.ts';
-import type { EndedExecution } from '../states.ts';
-import type { Telemetry } from '../telemetry.ts';
+import type { EndedBackfill } from '../shared/backfill-states.ts';
+import type { EndedExecution } from '../shared/states.ts';
+import type { Telemetry } from '../shared/telemetry.ts';
 
 export interface DeadLetterServices {
   /** Requests that no worker could answer. */

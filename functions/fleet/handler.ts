@@ -2,12 +2,12 @@ import { POOLS, type Pool } from '#core/generation.ts';
 import type { Fleet } from '#ports/fleet.ts';
 import { SqsDeadLetterQueue } from '#aws/dead-letter-queue.ts';
 import { SfnTaskCallbacks } from '#aws/sfn-workflow.ts';
-import { eventCaller } from '../call-function.ts';
-import { deployedFleet, deployedQueues } from '../deployed-fleet.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { lazily, variable } from '../services.ts';
-import type { Telemetry } from '../telemetry.ts';
+import { eventCaller } from '../shared/call-function.ts';
+import { deployedFleet, deployedQueues } from '../shared/deployed-fleet.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { lazily, variable } from '../shared/services.ts';
+import type { Telemetry } from '../shared/telemetry.ts';
 import { drainDeadLetters, type DeadLetterServices } from './drain-dead-letters.ts';
 import { giveUp, type GiveUpServices } from './give-up.ts';
 

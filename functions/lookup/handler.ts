@@ -1,30 +1,7 @@
-import type { Calibration } from '#core/planning/calibration.ts';
-import { cosine } from '#core/cosine.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import {
-  LOOKUP_PARTS,
-  type Entry,
-  type GenerationRequest,
-  type LookupPart,
-  type Plan,
-  type PromptEmbedding,
-} from '#core/generation.ts';
-import {
-  exactKey,
-  executionName,
-  isSamePartition,
-  partitionOf,
-  promptKey,
-  type CachePartition,
-} from '#core/requests/identity.ts';
-import { limitReuse } from '#core/planning/limit-reuse.ts';
-import { lineageOf } from '#core/planning/lineage.ts';
-import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
-import { isAnswer, makePlan, type Candidate, type PlanInput } from '#core/planning/plan.ts';
-import { creditsOf, neighboursOf } from '#core/retention/credits.ts';
-import { partScore, verifyDonor, type Verification } from '#core/planning/verify-donor.ts';
-import type { LeaseRequest, Table } from '#ports/table.ts';
-import type { VectorIndex, VectorMatch } from '#ports/vector-index.ts';
+import { executionName } from '#core/requests/identity.ts';
+import { Lookup, type LookupStores } from '#lookup/lookup.ts';
+import type { Table } from '#ports/table.ts';
 import {
   deployedIndexSize,
   deployedModel,
@@ -33,52 +10,24 @@ import {
   deployedVectors,
   lazily,
   deployedRules,
-  type Services,
-} from '../services.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import type { LookupInput, LookupOutput } from '../states.ts';
-import { StepMeter } from '../step-meter.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { observed, type Telemetry } from '../telemetry.ts';
-
-/** Candidates asked for each part: enough to find one whose lease is granted. */
-export const CANDIDATES_PER_PART = 8;
+} from '../shared/services.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import type { LookupInput, LookupOutput } from '../shared/states.ts';
+import { StepMeter } from '../shared/step-meter.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { observed, type Telemetry } from '../shared/telemetry.ts';
 
 /** What is asked of the stores: a batch that is only asked about answers with stores of its own. */
-export interface LookupServices extends Pick<
-  Services,
-  'objects' | 'calibration' | 'compatibilityKey' | 'judged' | 'traits'
-> {
-  table: Pick<
-    Table,
-    | 'getJob'
-    | 'recordUsage'
-    | 'findExact'
-    | 'findSamePrompt'
-    | 'getEntry'
-    | 'leaseEntry'
-    | 'withdrawLease'
-  >;
-  vectors: Pick<VectorIndex, 'query'>;
+export interface LookupServices extends LookupStores {
+  table: LookupStores['table'] & Pick<Table, 'getJob' | 'recordUsage'>;
   /** Says nothing unless given. */
   telemetry?: Telemetry;
 }
 
-type Candidates = Record<LookupPart | 'near', Candidate[]>;
-
-const CANDIDATE_LISTS = [...LOOKUP_PARTS, 'near'] as const;
-
-/** What may be planned from; a remix has its video beside the candidates. */
-type Choice = Pick<PlanInput, 'exactVideoId' | 'remix'> & { candidates: Candidates };
-
 /**
  * Finds what a request may start from, leases it, and says what will be done.
  *
- * A remix starts from the video that it names and from no other: from its parts where they are
- * similar enough, as always, else from the whole of it at `REMIX_START_TIME`.
- *
- * @throws FlexCacheError `cancelled` when the job was; `not_found` when the video of a remix is not in
- * the request's part of the cache.
+ * @throws FlexCacheError `cancelled` when the job was; `not_found` as `Lookup.plan`.
  */
 export function createLookupHandler(
   services: LookupServices,
@@ -111,287 +60,6 @@ export function createLookupHandler(
         usage: meter.usage(),
       };
     }),
-  );
-}
-
-class Lookup {
-  readonly #services: LookupServices;
-  readonly #request: GenerationRequest;
-  readonly #embedding: PromptEmbedding;
-  /** Leases are held in the name of the execution: another attempt has others. */
-  readonly #holder: string;
-  /** The package's, within the bounds of the request. */
-  readonly #calibration: Calibration;
-  /** Entries that gave no lease: they are gone, or on their way. */
-  readonly #refused = new Set<string>();
-  /** Leases that were granted, as they were asked for, by entry id. */
-  readonly #leases = new Map<string, LeaseRequest>();
-  /** Entries that could be donors of the request; null where they were not looked for. */
-  neighbours: number | null = null;
-
-  constructor(
-    services: LookupServices,
-    request: GenerationRequest,
-    embedding: PromptEmbedding,
-    holder: string,
-  ) {
-    this.#services = services;
-    this.#request = request;
-    this.#embedding = embedding;
-    this.#holder = holder;
-    this.#calibration = limitReuse(services.calibration, request);
-  }
-
-  /** Donors that were wanted and not given. */
-  get conflicts(): number {
-    return this.#refused.size;
-  }
-
-  async plan(): Promise<Plan> {
-    const { cache, remixOf } = this.#request;
-    if (cache === 'off' || cache === 'refresh') return this.#makePlan(nothingFound());
-    const [exact, samePrompt] = await Promise.all([
-      this.#findExact(),
-      remixOf === null ? this.#findSamePrompt() : [],
-    ]);
-    if (exact !== null) {
-      const plan = await this.#leaseExact(exact, samePrompt);
-      if (plan !== null) return plan;
-    }
-    if (remixOf !== null) return this.#planRemix(remixOf);
-    const choice = { exactVideoId: null, candidates: await this.#findCandidates(samePrompt) };
-    this.neighbours = neighboursOf(this.#planInput(choice));
-    return this.#leaseDonors(choice);
-  }
-
-  /**
-   * What it saved is told by the entries of the same prompt, which are at hand: asking the vector index
-   * for a better donor would cost more than it would tell.
-   */
-  async #leaseExact(exact: Entry, samePrompt: readonly Entry[]): Promise<Plan | null> {
-    const candidates = noCandidates();
-    for (const entry of samePrompt) this.#propose(candidates, 'whole', entry);
-    const input = this.#planInput({ exactVideoId: exact.entryId, candidates });
-    const plan = makePlan(input);
-    const credit = creditsOf(input, plan).get(exact.entryId) ?? 0;
-    return (await this.#lease(exact.entryId, credit)) ? plan : null;
-  }
-
-  async #planRemix(videoId: string): Promise<Plan> {
-    const entry = await this.#services.table.getEntry(videoId);
-    if (entry === null || !this.#isUsable(entry)) throw remixNotFound(videoId);
-    const candidates = noCandidates();
-    for (const part of LOOKUP_PARTS) this.#propose(candidates, part, entry);
-    const remix = candidateOf(entry, cosine(this.#embedding.vectors.whole, entry.vectors.whole));
-    const plan = await this.#leaseDonors({ exactVideoId: null, candidates, remix });
-    if (plan.donors.length === 0 && this.#refused.has(videoId)) throw remixNotFound(videoId);
-    return plan;
-  }
-
-  /**
-   * Plans and leases until every donor of the plan is ours; a refused one is out of the game. A lease
-   * carries what its donor saves in the plan at hand. Where that came to nothing it is taken back,
-   * hit and credit included, so that what counts is the last plan.
-   */
-  async #leaseDonors(choice: Choice): Promise<Plan> {
-    for (;;) {
-      const input = this.#planInput(choice);
-      const plan = makePlan(input);
-      const credits = creditsOf(input, plan);
-      await this.#withdraw(
-        [...this.#leases.values()].filter(({ entryId, credit }) => credits.get(entryId) !== credit),
-      );
-      const granted = await this.#leaseAll(credits);
-      if (granted) return plan;
-      for (const list of CANDIDATE_LISTS) {
-        choice.candidates[list] = choice.candidates[list].filter(
-          ({ entryId }) => !this.#refused.has(entryId),
-        );
-      }
-      if (choice.remix && this.#refused.has(choice.remix.entryId)) choice.remix = null;
-    }
-  }
-
-  /** Whether all of them are ours now. */
-  async #leaseAll(credits: ReadonlyMap<string, number>): Promise<boolean> {
-    let isGranted = true;
-    for (const [entryId, credit] of credits) {
-      if (this.#leases.has(entryId) || (await this.#lease(entryId, credit))) continue;
-      this.#refused.add(entryId);
-      isGranted = false;
-    }
-    return isGranted;
-  }
-
-  #makePlan(choice: Choice): Plan {
-    return makePlan(this.#planInput(choice));
-  }
-
-  #planInput(choice: Choice): PlanInput {
-    const { calibration } = this.#services;
-    return { request: this.#request, calibration, ...choice };
-  }
-
-  async #withdraw(leases: readonly LeaseRequest[]): Promise<void> {
-    for (const lease of leases) {
-      await this.#services.table.withdrawLease(lease);
-      this.#leases.delete(lease.entryId);
-    }
-  }
-
-  async #lease(entryId: string, credit: number): Promise<boolean> {
-    const now = Date.now();
-    const lease: LeaseRequest = {
-      entryId,
-      holder: this.#holder,
-      now,
-      // A donor must not be evicted before the worker has read it.
-      leaseUntil: now + TASK_TIMEOUTS[this.#request.pool].totalSeconds * 1000,
-      partition: this.#partition,
-      credit,
-    };
-    if ((await this.#services.table.leaseEntry(lease)) === null) return false;
-    this.#leases.set(entryId, lease);
-    return true;
-  }
-
-  async #findExact(): Promise<Entry | null> {
-    if (this.#calibration.decide('exact', 1, this.#request.steps) === null) return null;
-    const { prompt, seed, steps, remixOf } = this.#request;
-    const exact = await this.#services.table.findExact(
-      exactKey({ prompt, seed, steps, remixOf, ...this.#partition }),
-    );
-    return exact !== null && (await this.#isAnswer(exact)) ? exact : null;
-  }
-
-  async #findSamePrompt(): Promise<Entry[]> {
-    const { prompt } = this.#request;
-    return this.#services.table.findSamePrompt(
-      promptKey({ prompt, ...this.#partition }),
-      CANDIDATES_PER_PART,
-    );
-  }
-
-  async #findCandidates(samePrompt: readonly Entry[]): Promise<Candidates> {
-    const matches = await Promise.all(LOOKUP_PARTS.map((part) => this.#query(part)));
-    const entries = new Map(samePrompt.map((entry) => [entry.entryId, entry]));
-    const proposed = new Set(matches.flat().map((match) => match.entryId));
-    await Promise.all(
-      [...proposed].map(async (entryId) => {
-        if (entries.has(entryId)) return;
-        const entry = await this.#services.table.getEntry(entryId);
-        if (entry !== null) entries.set(entryId, entry);
-      }),
-    );
-
-    const candidates = noCandidates();
-    for (const [index, part] of LOOKUP_PARTS.entries()) {
-      const similarities = new Map(
-        matches[index]!.map((match) => [match.entryId, match.similarity]),
-      );
-      const proposed = part === 'whole' ? samePrompt.map(({ entryId }) => entryId) : [];
-      for (const entryId of new Set([...similarities.keys(), ...proposed])) {
-        const entry = entries.get(entryId);
-        if (entry !== undefined) {
-          this.#propose(candidates, part, entry, similarities.get(entryId));
-        }
-      }
-    }
-    return candidates;
-  }
-
-  /** Matches that are similar enough to be worth reading their entries. */
-  async #query(part: LookupPart): Promise<VectorMatch[]> {
-    const vector = this.#embedding.vectors[part];
-    if (vector === null) return [];
-    const matches = await this.#services.vectors.query(
-      { ...this.#partition, part },
-      vector,
-      CANDIDATES_PER_PART,
-    );
-    const calibration = this.#calibration;
-    // Whether the judge was sure tells the entry.
-    const isJudged = (this.#services.judged ?? []).length > 0;
-    return matches.filter(
-      ({ similarity }) =>
-        calibration.admits(part, similarity, isJudged) ||
-        (part === 'whole' && calibration.decide('near', similarity, Infinity) !== null),
-    );
-  }
-
-  /**
-   * Adds a part of an entry to the candidates, unless the entry lacks it or must not be used.
-   *
-   * @param similarity of the request and the part, where the index has said it
-   */
-  #propose(candidates: Candidates, part: LookupPart, entry: Entry, similarity?: number): void {
-    const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
-    const measured = asked && stored && cosine(asked, stored);
-    const known = similarity ?? measured;
-    if (known === null || !this.#isUsable(entry)) return;
-    const { shows, doubts, isSure, isPlaced } = this.#verify(part, entry);
-    if (shows === 'other') return;
-    const score = partScore(part, this.#embedding, entry) ?? known;
-    const candidate = { ...candidateOf(entry, known), doubts, isSure, score, isPlaced };
-    candidates[shows === 'near' ? 'near' : part].push(candidate);
-  }
-
-  #verify(part: LookupPart, entry: Entry): Verification {
-    const { prompt } = this.#request;
-    const { calibration, judged = [], traits } = this.#services;
-    const isSamePrompt = entry.promptKey === promptKey({ prompt, ...this.#partition });
-    const question = {
-      prompt,
-      embedding: this.#embedding,
-      calibration,
-      judged,
-      ...(traits !== undefined && { traits }),
-    };
-    return verifyDonor(part, question, entry, isSamePrompt);
-  }
-
-  /** Videos may expire before their entries: one whose file is gone may be a donor still, but is no answer. */
-  async #isAnswer(entry: Entry): Promise<boolean> {
-    return (
-      entry.supersededBy === undefined &&
-      isAnswer(lineageOf(entry), this.#request) &&
-      (await this.#services.objects.head(entry.videoKey)) !== null
-    );
-  }
-
-  /** A run that crashed may have left the entry of this very video. */
-  #isUsable(entry: Entry): boolean {
-    return (
-      entry.state === 'READY' &&
-      entry.supersededBy === undefined &&
-      entry.entryId !== this.#request.videoId &&
-      isSamePartition(entry, this.#partition)
-    );
-  }
-
-  get #partition(): CachePartition {
-    return partitionOf(this.#services.compatibilityKey, this.#request);
-  }
-}
-
-function noCandidates(): Candidates {
-  return { whole: [], object: [], background: [], near: [] };
-}
-
-function nothingFound(): Choice {
-  return { exactVideoId: null, candidates: noCandidates() };
-}
-
-function candidateOf(entry: Entry, similarity: number): Candidate {
-  const { entryId, latentKey } = entry;
-  return { entryId, similarity, latentKey, ...lineageOf(entry) };
-}
-
-function remixNotFound(videoId: string): FlexCacheError {
-  return new FlexCacheError(
-    'not_found',
-    `the video ${videoId} to remix is not in this part of the cache`,
-    { field: 'remixOf', fix: 'remix a video that was made in the same scope and not yet evicted' },
   );
 }
 

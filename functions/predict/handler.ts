@@ -11,13 +11,13 @@ import type { ReadLine } from '#readers/request-line.ts';
 import { S3ForeignObjects, type ExternalObjects } from '#aws/external-objects.ts';
 import type { Table } from '#ports/table.ts';
 import type { TenantTable } from '#ports/tenants.ts';
-import type { BackfillTime } from '../backfill-time.ts';
-import type { BackfillItem } from '../backfill-states.ts';
-import { deployedPrices } from '../deployed-prices.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { embedPrompt } from '../embed/embed-prompt.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { askedOf } from '../commit/store-outcome.ts';
+import type { BackfillTime } from '../shared/backfill-time.ts';
+import type { BackfillItem } from '../shared/backfill-states.ts';
+import { deployedPrices } from '../shared/deployed-prices.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { embedPrompt } from '../shared/embed-prompt.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { askedOf } from '../shared/store-outcome.ts';
 import {
   admitLine,
   itemsOf,
@@ -25,7 +25,7 @@ import {
   type AdmittedLine,
   type LineAdmission,
   type LineModel,
-} from '../plan-lines.ts';
+} from '../shared/plan-lines.ts';
 import { createLookupHandler, type LookupServices } from '../lookup/handler.ts';
 import {
   deployedBackfillTime,
@@ -38,13 +38,13 @@ import {
   deployedRules,
   variable,
   type Services,
-} from '../services.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { observed } from '../telemetry.ts';
+} from '../shared/services.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { observed } from '../shared/telemetry.ts';
 import { limited } from '../prepare/handler.ts';
 import { BatchSpending } from './batch-spending.ts';
 import { BatchTable } from './batch-table.ts';
-import { noHits, type Prediction, type PredictionQuestion } from './prediction.ts';
+import { noHits, type Prediction, type PredictionQuestion } from '../shared/prediction.ts';
 
 export interface PredictServices
   extends

@@ -5,10 +5,10 @@ import { capabilitiesOf } from '#models/capabilities.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import { S3ForeignObjects, type ExternalObjects } from '#aws/external-objects.ts';
 import type { ObjectStore } from '#ports/objects.ts';
-import type { BackfillTime } from '../backfill-time.ts';
-import type { BackfillItem, PrepareInput, PrepareOutput } from '../backfill-states.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { itemsOf, type LineModel } from '../plan-lines.ts';
+import type { BackfillTime } from '../shared/backfill-time.ts';
+import type { BackfillItem, PrepareInput, PrepareOutput } from '../shared/backfill-states.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { itemsOf, type LineModel } from '../shared/plan-lines.ts';
 import {
   deployedBackfills,
   deployedBackfillTime,
@@ -16,9 +16,9 @@ import {
   deployedObjects,
   lazily,
   variable,
-} from '../services.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { traced } from '../telemetry.ts';
+} from '../shared/services.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { traced } from '../shared/telemetry.ts';
 
 export interface PrepareServices extends LineModel {
   backfills: BackfillTable;

@@ -2,12 +2,12 @@ import { addDays, dayAt } from '#core/day.ts';
 import { dayRange, daysOf, type DayRange } from '#core/reports/day-range.ts';
 import { reportSources } from '#aws/report-sources.ts';
 import { SfnWorkflowStarter } from '#aws/sfn-workflow.ts';
-import { eventCaller } from '../call-function.ts';
-import { deployedPrices } from '../deployed-prices.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { deployedObjects, deployedTable, lazily, variable } from '../services.ts';
-import { traced, type Telemetry } from '../telemetry.ts';
+import { eventCaller } from '../shared/call-function.ts';
+import { deployedPrices } from '../shared/deployed-prices.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import { deployedObjects, deployedTable, lazily, variable } from '../shared/services.ts';
+import { traced, type Telemetry } from '../shared/telemetry.ts';
 import { reapJobs, type ReapServices } from './reap-jobs.ts';
 import { writeDay, type ReportStores, type WrittenDay } from './write-day.ts';
 

@@ -4,7 +4,7 @@ import { hasEnded } from '#core/requests/has-ended.ts';
 import { executionName } from '#core/requests/identity.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import type { WorkflowLooker } from '#ports/workflow.ts';
-import type { EndedExecution } from '../states.ts';
+import type { EndedExecution } from '../shared/states.ts';
 
 export interface ReapServices {
   /** Jobs by the day of their creation. */

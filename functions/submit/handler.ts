@@ -11,11 +11,16 @@ import { videoFacts } from '#models/video-facts.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import type { Table } from '#ports/table.ts';
 import type { TenantTable } from '#ports/tenants.ts';
-import { lineOfJob, referenceOf } from '../backfill-line.ts';
-import type { BackfillItem, ItemError, SubmitInput, SubmitOutput } from '../backfill-states.ts';
-import { costBy, deployedPrices } from '../deployed-prices.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { ENVIRONMENT } from '../environment.ts';
+import { lineOfJob, referenceOf } from '../shared/backfill-line.ts';
+import type {
+  BackfillItem,
+  ItemError,
+  SubmitInput,
+  SubmitOutput,
+} from '../shared/backfill-states.ts';
+import { costBy, deployedPrices } from '../shared/deployed-prices.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
 import {
   deployedBackfills,
   deployedModel,
@@ -24,12 +29,12 @@ import {
   lazily,
   packageKey,
   type Services,
-} from '../services.ts';
-import { StepMeter, type MeteringServices } from '../step-meter.ts';
-import { settleAttempt } from '../end-job.ts';
-import { admitLine, requestOfItem } from '../plan-lines.ts';
-import { withTaskErrors } from '../task-error.ts';
-import { traced } from '../telemetry.ts';
+} from '../shared/services.ts';
+import { StepMeter, type MeteringServices } from '../shared/step-meter.ts';
+import { settleAttempt } from '../shared/end-job.ts';
+import { admitLine, requestOfItem } from '../shared/plan-lines.ts';
+import { withTaskErrors } from '../shared/task-error.ts';
+import { traced } from '../shared/telemetry.ts';
 
 export interface SubmitServices
   extends JobModel, Pick<Services, 'costOf'>, Pick<MeteringServices, 'telemetry'> {

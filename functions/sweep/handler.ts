@@ -1,12 +1,22 @@
 import type { Context } from 'aws-lambda';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { retentionInput, type RetentionEvent, type RetentionInput } from '../retention-input.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import { deployedObjects, deployedTable, deployedVectors, lazily, variable } from '../services.ts';
-import { traced, type Telemetry } from '../telemetry.ts';
-import { recordedSweep, type RecordedSweepStores } from './recorded-sweep.ts';
-import type { SweepSummary } from './sweep.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import {
+  retentionInput,
+  type RetentionEvent,
+  type RetentionInput,
+} from '../shared/retention-input.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
+import {
+  deployedObjects,
+  deployedTable,
+  deployedVectors,
+  lazily,
+  variable,
+} from '../shared/services.ts';
+import { traced, type Telemetry } from '../shared/telemetry.ts';
+import { recordedSweep, type RecordedSweepStores } from '#retention/sweep/recorded-sweep.ts';
+import type { SweepSummary } from '#retention/sweep/sweep.ts';
 
 /** Clears away what crashes have left, and says what it was. */
 export function createSweepHandler(

@@ -5,8 +5,12 @@ import type { WebhookDelivery } from '#core/requests/webhook-delivery.ts';
 import type { DeliveryLog } from '#aws/deliveries.ts';
 import type { Notification } from '#ports/notifications.ts';
 import type { TenantTable } from '#ports/tenants.ts';
-import type { Telemetry } from '../telemetry.ts';
-import { readAnnouncement, type Announcement, type AnnouncementServices } from './announcement.ts';
+import type { Telemetry } from '../shared/telemetry.ts';
+import {
+  readAnnouncement,
+  type Announcement,
+  type AnnouncementServices,
+} from '../shared/webhooks/announcement.ts';
 import { pauseAfter } from './delivery-schedule.ts';
 import { postWebhook, type PostOptions } from './post-webhook.ts';
 

@@ -2,9 +2,9 @@ import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { DynamoDeliveryLog } from '#aws/deliveries.ts';
 import { parseNotification } from '#ports/notifications.ts';
-import { deployedPrices } from '../deployed-prices.ts';
-import { deployedTelemetry } from '../deployed-telemetry.ts';
-import { ENVIRONMENT } from '../environment.ts';
+import { deployedPrices } from '../shared/deployed-prices.ts';
+import { deployedTelemetry } from '../shared/deployed-telemetry.ts';
+import { ENVIRONMENT } from '../shared/environment.ts';
 import {
   deployedBackfills,
   deployedObjects,
@@ -13,7 +13,7 @@ import {
   deployedTenants,
   lazily,
   variable,
-} from '../services.ts';
+} from '../shared/services.ts';
 import { deliver, type DeliveryServices } from './deliver.ts';
 
 export interface WebhookServices extends DeliveryServices {

@@ -4,8 +4,8 @@ import { request as requestPlain, type IncomingMessage, type OutgoingHttpHeaders
 import { request as requestSecure } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { InvalidInputError } from '#core/errors.ts';
-import { isLoopbackAddress, isPublicAddress } from './addresses.ts';
-import { validateWebhookUrl, type WebhookPolicy } from './webhook-url.ts';
+import { isLoopbackAddress, isPublicAddress } from '../shared/webhooks/addresses.ts';
+import { validateWebhookUrl, type WebhookPolicy } from '../shared/webhooks/webhook-url.ts';
 
 const CONNECT_MILLISECONDS = 5000;
 const WHOLE_MILLISECONDS = 15_000;

@@ -14,7 +14,6 @@ import {
   DAY_INDEX,
   EXACT_KEY_INDEX,
   PROMPT_KEY_INDEX,
-  SEGMENTS,
   STATE_INDEX,
   type TableIndex,
 } from './table-definition.ts';
@@ -43,14 +42,15 @@ import { decayWeight, LANDMARK } from '#core/retention/decay.ts';
 import type { LeavingReason } from '#core/retention/retention-run.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import type {
-  LeaseRequest,
-  ListJobsOptions,
-  MoveOptions,
-  Page,
-  Table,
-  CandidatePage,
-  EvictionPassOptions,
+import {
+  SEGMENTS,
+  type CandidatePage,
+  type CandidatePageOptions,
+  type LeaseRequest,
+  type ListJobsOptions,
+  type MoveOptions,
+  type Page,
+  type Table,
 } from '#ports/table.ts';
 
 const EXISTS = 'attribute_exists(#pk)';
@@ -524,7 +524,7 @@ export class DynamoTable implements Table {
 
   async listCandidates(
     segment: number,
-    { after, limit }: EvictionPassOptions = {},
+    { after, limit }: CandidatePageOptions = {},
   ): Promise<CandidatePage> {
     const range = { index: STATE_INDEX, key: segmentKey(segment), limit };
     const { items, hasMore } = await this.#items.indexPage(

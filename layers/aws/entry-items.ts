@@ -5,7 +5,8 @@ import { packageDigits } from '#core/requests/identity.ts';
 import { signatureOf } from '#core/retention/signature.ts';
 import { isStorageClass } from '#core/costs/storage-class.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import { SEGMENTS, STATE_INDEX } from './table-definition.ts';
+import { SEGMENTS } from '#ports/table.ts';
+import { STATE_INDEX } from './table-definition.ts';
 
 /** Digits of a hash that tell entries apart well enough to look closer. */
 const HASH_DIGITS = 16;

@@ -42,9 +42,6 @@ export const DAY_INDEX: TableIndex = {
   sortKey: 'daySort',
 };
 
-/** Entries are spread over so many segments, by their ids. */
-export const SEGMENTS = 16;
-
 /**
  * Every entry by its segment, and in it by state and id, with what decides whether it stays: no vectors
  * and no prompt, so that a pass over the cache reads half a kilobyte an entry. An index projects 20

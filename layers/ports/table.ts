@@ -36,12 +36,15 @@ export interface MoveOptions {
   reason?: LeavingReason;
 }
 
-export interface EvictionPassOptions {
+export interface CandidatePageOptions {
   /** Begin behind this entry. */
   after?: string;
   /** Entries of a page at most; all that fit into 1 MB of the index unless said. */
   limit?: number;
 }
+
+/** Entries are spread over so many segments, by their ids. */
+export const SEGMENTS = 16;
 
 /** One page of a segment, in the order of ids. */
 export interface CandidatePage {
@@ -161,7 +164,7 @@ export interface Table {
    * One page of the READY entries of a segment, 0 to `SEGMENTS` - 1, as an index has them: a hit or a
    * move of the last second may be missing, so what is decided from it is checked when it is written.
    */
-  listCandidates(segment: number, options?: EvictionPassOptions): Promise<CandidatePage>;
+  listCandidates(segment: number, options?: CandidatePageOptions): Promise<CandidatePage>;
   /** Every entry that is leaving, as an index has them, in no order. */
   leavingEntries(): AsyncIterable<EvictionCandidate>;
   /** Removes the record of an entry in state EVICTING or TOMBSTONE; idempotent. */

@@ -1,6 +1,11 @@
 import type { Calibration } from '#core/planning/calibration.ts';
 import { PARTS, type LookupPart, type Plan } from '#core/generation.ts';
-import { makePlan, type Candidate, type PlanInput } from '#core/planning/plan.ts';
+import {
+  CANDIDATES_PER_PART,
+  makePlan,
+  type Candidate,
+  type PlanInput,
+} from '#core/planning/plan.ts';
 import { creditsOf, neighboursOf } from '#core/retention/credits.ts';
 import { decayWeight } from '#core/retention/decay.ts';
 import { SAME_MEANING_SIMILARITY } from '#core/planning/verify-donor.ts';
@@ -17,9 +22,6 @@ import {
   type SimulatedHit,
   type SimulationOptions,
 } from './types.ts';
-
-/** Candidates asked for each part, as look-ups do. */
-const CANDIDATES_PER_PART = 8;
 
 const UNLIMITED = { entries: null, latentBytes: null };
 

@@ -5,8 +5,8 @@ import {
   backfillListSchema,
   backfillSchema,
   predictionSchema,
-} from '#functions/api/schemas/backfill.ts';
-import type { PredictionQuestion } from '#functions/predict/prediction.ts';
+} from '#functions/shared/resources/schemas/backfill.ts';
+import type { PredictionQuestion } from '#functions/shared/prediction.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import { useApi, type Answer, type CallOptions } from './fixture.ts';
 

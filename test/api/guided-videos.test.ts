@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { newApiKey } from '#core/requests/api-key.ts';
 import { newTenant } from '#core/requests/tenant.ts';
 import { modelListSchema } from '#functions/api/schemas/service.ts';
-import type { WireVideo } from '#functions/api/schemas/video.ts';
+import type { WireVideo } from '#functions/shared/resources/schemas/video.ts';
 import { startApiServer } from '#local/api-server.ts';
 import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { temporaryFolder } from '../temporary-folder.ts';

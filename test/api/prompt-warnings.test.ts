@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { videoSchema } from '#functions/api/schemas/video.ts';
+import { videoSchema } from '#functions/shared/resources/schemas/video.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { openPromptModels } from '#models/prompt-models.ts';

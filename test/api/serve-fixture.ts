@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import { onTestFinished } from 'vitest';
 import { newApiKey } from '#core/requests/api-key.ts';
 import { newTenant } from '#core/requests/tenant.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { startApiServer, type ApiServer, type ApiServerOptions } from '#local/api-server.ts';
 import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { DEMO_PACKAGE } from './fixture.ts';

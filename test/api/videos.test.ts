@@ -7,7 +7,7 @@ import {
   videoListSchema,
   videoSchema,
   type WireVideo,
-} from '#functions/api/schemas/video.ts';
+} from '#functions/shared/resources/schemas/video.ts';
 import { createApi } from '#functions/api/app.ts';
 import type { Table } from '#ports/table.ts';
 import { sampleEntry, sampleJob } from '../aws/samples.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Notification } from '#ports/notifications.ts';
-import { backfillSchema } from '#functions/api/schemas/backfill.ts';
-import { videoSchema } from '#functions/api/schemas/video.ts';
+import { backfillSchema } from '#functions/shared/resources/schemas/backfill.ts';
+import { videoSchema } from '#functions/shared/resources/schemas/video.ts';
 import { deliver } from '#functions/webhook/deliver.ts';
 import { startReceiver } from '../functions/webhook/receiver.ts';
 import { useApi } from './fixture.ts';

@@ -7,7 +7,7 @@ import type { Entry, HitKind, Job, JobResult } from '#core/generation.ts';
 import { randomVideoId, videoIdForKey } from '#core/requests/identity.ts';
 import { promptWarnings } from '#core/requests/prompt-warnings.ts';
 import { validatePrompt } from '#core/requests/prompt.ts';
-import type { SubmitInput } from '#functions/backfill-states.ts';
+import type { SubmitInput } from '#functions/shared/backfill-states.ts';
 import { createCloseHandler } from '#functions/close/handler.ts';
 import { createPrepareHandler } from '#functions/prepare/handler.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';

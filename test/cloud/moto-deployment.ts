@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-s3vectors';
 import { CreateStateMachineCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { ENVIRONMENT } from '#functions/environment.ts';
+import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { tableDefinition } from '#aws/table-definition.ts';
 import { DEMO_PACKAGE } from '../models/package-fixture.ts';
 import { motoClientOptions } from '../moto.ts';

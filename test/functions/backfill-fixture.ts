@@ -1,6 +1,6 @@
 import type { Backfill } from '#core/requests/backfill.ts';
 import { randomBackfillId } from '#core/requests/identity.ts';
-import type { BackfillItem, ReadableItem } from '#functions/backfill-states.ts';
+import type { BackfillItem, ReadableItem } from '#functions/shared/backfill-states.ts';
 import type { ExternalObjects } from '#aws/external-objects.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import { MemoryObjects } from '../denoiser/fakes.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '#core/generation.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
-import { admissionRule, type AdmissionRule } from '#functions/commit/admission.ts';
+import { admissionRule, type AdmissionRule } from '#functions/commit/cache-admission.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import type { RetentionState } from '#ports/retention-table.ts';
 import {

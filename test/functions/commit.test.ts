@@ -4,7 +4,7 @@ import { randomVideoId } from '#core/requests/identity.ts';
 import { ledgerOf } from '#core/costs/ledger.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
-import type { CommitInput } from '#functions/states.ts';
+import type { CommitInput } from '#functions/shared/states.ts';
 import type { Table } from '#ports/table.ts';
 import { collect } from '../collect.ts';
 import { sampleBackfill, unique } from '../aws/samples.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseUsd } from '#core/pricing/money.ts';
 import { priceBookOf, priceIn } from '#core/pricing/prices.ts';
-import { costBy, deployedPrices, embeddedPrices } from '#functions/deployed-prices.ts';
+import { costBy, deployedPrices, embeddedPrices } from '#functions/shared/deployed-prices.ts';
 
 describe('the prices of a deployed function', () => {
   test('are those of the region that the stack says', () => {

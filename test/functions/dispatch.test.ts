@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { createDispatchHandler } from '#functions/dispatch/handler.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import type { Table } from '#ports/table.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { sampleMessage, sampleRequest } from '../aws/samples.ts';

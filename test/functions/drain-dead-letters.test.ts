@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { drainDeadLetters, type DeadLetterServices } from '#functions/fleet/drain-dead-letters.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { FlexCacheError } from '#core/errors.ts';
 import { TaskGoneError } from '#ports/errors.ts';
 import type { DeadLetter, DeadLetterQueue } from '#aws/dead-letter-queue.ts';

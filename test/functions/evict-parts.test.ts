@@ -3,10 +3,10 @@ import { dollarRates } from '#core/costs/charges.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import { CacheStats } from '#functions/evict/cache-stats.ts';
-import { DensityHistogram } from '#functions/evict/density-histogram.ts';
-import { deployedEvictSettings } from '#functions/evict/deployed-evict-settings.ts';
-import { costOfPass, periodSeconds } from '#functions/evict/due.ts';
+import { CacheStats } from '#retention/cache-stats.ts';
+import { DensityHistogram } from '#retention/density-histogram.ts';
+import { deployedEvictSettings } from '#functions/shared/deployed-evict-settings.ts';
+import { costOfPass, periodSeconds } from '#retention/due.ts';
 import { DAY, NOW } from './eviction-fixture.ts';
 
 const MONTH_DAYS = 730 / 24;

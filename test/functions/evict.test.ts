@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
 import { createEvictHandler } from '#functions/evict/handler.ts';
-import { finishEvictions } from '#functions/evict/finish-evictions.ts';
-import type { EvictOutcome } from '#functions/evict/evict.ts';
-import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
+import { finishEvictions } from '#retention/finish-evictions.ts';
+import type { EvictOutcome } from '#retention/evict.ts';
+import type { Telemetry, TelemetryEvent } from '#functions/shared/telemetry.ts';
 import {
   HOUR,
   isIndexed,

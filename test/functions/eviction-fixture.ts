@@ -2,12 +2,12 @@ import type { Entry } from '#core/generation.ts';
 import { hashFields } from '#core/hash.ts';
 import { decayWeight } from '#core/retention/decay.ts';
 import type { RetentionRun } from '#core/retention/retention-run.ts';
-import type { EvictSettings } from '#functions/evict/evict-settings.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
 import {
   runEvictionPass,
   type EvictionPassResult,
   type EvictionPassOptions,
-} from '#functions/evict/run-eviction-pass.ts';
+} from '#retention/run-eviction-pass.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { DynamoTable } from '#aws/dynamo-table.ts';
 import { segmentOf } from '#aws/entry-items.ts';

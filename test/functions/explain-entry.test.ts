@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '#core/generation.ts';
 import { randomVideoId } from '#core/requests/identity.ts';
-import type { EvictSettings } from '#functions/evict/evict-settings.ts';
-import { explainEntry } from '#functions/evict/explain-entry.ts';
-import type { Explanation } from '#functions/evict/explanation.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
+import { explainEntry } from '#retention/explain-entry.ts';
+import type { Explanation } from '#retention/explanation.ts';
 import { sampleJob, sampleResult } from '../aws/samples.ts';
 import { SETTINGS } from './retention-fixture.ts';
 import {

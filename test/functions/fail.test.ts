@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startPoint } from '#core/planning/calibration.ts';
 import { randomVideoId } from '#core/requests/identity.ts';
-import { explainFailure } from '#functions/fail/explain-failure.ts';
+import { explainFailure } from '#functions/shared/explain-failure.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { collect } from '../collect.ts';
 import { sampleBackfill, sampleResult, unique } from '../aws/samples.ts';

@@ -1,11 +1,11 @@
-import { costBy } from '#functions/deployed-prices.ts';
+import { costBy } from '#functions/shared/deployed-prices.ts';
 import { afterAll, beforeAll } from 'vitest';
 import { DefaultCalibration, startPoint } from '#core/planning/calibration.ts';
 import type { Entry, GenerationRequest, GenerationResult, Job } from '#core/generation.ts';
 import { exactKey, promptKey } from '#core/requests/identity.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
-import type { Services } from '#functions/services.ts';
-import type { CommitInput, LookupInput } from '#functions/states.ts';
+import type { Services } from '#functions/shared/services.ts';
+import type { CommitInput, LookupInput } from '#functions/shared/states.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import type { PromptSplitter } from '#models/prompt-splitter.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { POOLS, type Pool } from '#core/generation.ts';
 import { createFleetHandler } from '#functions/fleet/handler.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { EmbeddedQueue } from '#local/embedded-queue.ts';
 import { TaskGoneError } from '#ports/errors.ts';
 import type { DeadLetterQueue } from '#aws/dead-letter-queue.ts';

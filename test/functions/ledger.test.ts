@@ -10,8 +10,8 @@ import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createEmbedHandler } from '#functions/embed/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
-import type { Services } from '#functions/services.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { Services } from '#functions/shared/services.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { unique } from '../aws/samples.ts';
 import {
   commitInput,

@@ -3,7 +3,7 @@ import { startPoint } from '#core/planning/calibration.ts';
 import type { Entry, GenerationRequest } from '#core/generation.ts';
 import { decayedTo } from '#core/retention/decay.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
-import type { Services } from '#functions/services.ts';
+import type { Services } from '#functions/shared/services.ts';
 import type { Table } from '#ports/table.ts';
 import { unique } from '../aws/samples.ts';
 import {

@@ -6,8 +6,8 @@ import { FlexCacheError } from '#core/errors.ts';
 import type { Entry } from '#core/generation.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
-import type { Services } from '#functions/services.ts';
-import type { Telemetry } from '#functions/telemetry.ts';
+import type { Services } from '#functions/shared/services.ts';
+import type { Telemetry } from '#functions/shared/telemetry.ts';
 import { calibrationFile } from '../core/planning/calibration-fixture.ts';
 import { unique } from '../aws/samples.ts';
 import {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { exactKey, promptKey, videoIdForKey } from '#core/requests/identity.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
-import { BackfillTime } from '#functions/backfill-time.ts';
+import { BackfillTime } from '#functions/shared/backfill-time.ts';
 import {
   createPredictHandler,
   MAX_LOOKED_AT,
   type PredictServices,
 } from '#functions/predict/handler.ts';
-import type { Prediction, PredictionQuestion } from '#functions/predict/prediction.ts';
+import type { Prediction, PredictionQuestion } from '#functions/shared/prediction.ts';
 import type { TextEmbedder } from '#models/model.ts';
 import { LineKeys, STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { SAMPLE_CAPABILITIES, sampleEntry, sampleJob, unique } from '../aws/samples.ts';

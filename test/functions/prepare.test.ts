@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Backfill, BackfillFormat } from '#core/requests/backfill.ts';
 import type { Pool } from '#core/generation.ts';
-import { BackfillTime } from '#functions/backfill-time.ts';
-import type { ReadableItem } from '#functions/backfill-states.ts';
-import { MAX_LINES } from '#functions/plan-lines.ts';
+import { BackfillTime } from '#functions/shared/backfill-time.ts';
+import type { ReadableItem } from '#functions/shared/backfill-states.ts';
+import { MAX_LINES } from '#functions/shared/plan-lines.ts';
 import { createPrepareHandler, type PrepareServices } from '#functions/prepare/handler.ts';
 import { STANDARD_DEFAULTS } from '#readers/line-key.ts';
 import { MAX_REQUESTS_BYTES } from '#readers/read-requests.ts';

@@ -5,8 +5,8 @@ import { priceBookOf } from '#core/pricing/prices.ts';
 import type { MetricDimensions } from '#core/metric-names.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
-import { endReporter, type ReportServices } from '#functions/report-end.ts';
-import type { Telemetry, TelemetryEvent } from '#functions/telemetry.ts';
+import { endReporter, type ReportServices } from '#functions/shared/report-end.ts';
+import type { Telemetry, TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { sampleJob, sampleResult } from '../aws/samples.ts';
 import { commitInput, servicesOn, submit, useTable } from './fixture.ts';
 

@@ -8,8 +8,8 @@ import { makeReport } from '#core/reports/report.ts';
 import { createReportHandler } from '#functions/report/handler.ts';
 import { writeDay } from '#functions/report/write-day.ts';
 import type { ReapServices } from '#functions/report/reap-jobs.ts';
-import type { EndedExecution } from '#functions/states.ts';
-import { SILENT_TELEMETRY } from '#functions/telemetry.ts';
+import type { EndedExecution } from '#functions/shared/states.ts';
+import { SILENT_TELEMETRY } from '#functions/shared/telemetry.ts';
 import {
   measured,
   questionOf,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Entry } from '#core/generation.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
-import type { EvictSettings } from '#functions/evict/evict-settings.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
 import { ExactVectorIndex } from '#local/exact-vector-index.ts';
 import { FileObjectStore } from '#local/file-object-store.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';

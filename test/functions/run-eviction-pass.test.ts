@@ -3,7 +3,7 @@ import type { Entry } from '#core/generation.ts';
 import { requestCompatibilityKey } from '#core/requests/identity.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
 import { rentOfHoldings } from '#core/costs/storage-cost.ts';
-import { evict } from '#functions/evict/evict.ts';
+import { evict } from '#retention/evict.ts';
 import { startTableServer, type TableServer } from '#local/table-server.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
 import { collect } from '../collect.ts';

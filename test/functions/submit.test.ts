@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Backfill } from '#core/requests/backfill.ts';
 import { videoIdForKey } from '#core/requests/identity.ts';
 import { newTenant } from '#core/requests/tenant.ts';
-import type { BackfillItem } from '#functions/backfill-states.ts';
+import type { BackfillItem } from '#functions/shared/backfill-states.ts';
 import { createSubmitHandler } from '#functions/submit/handler.ts';
 import { collect } from '../collect.ts';
 import { SAMPLE_FACTS, sampleResult } from '../aws/samples.ts';

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { Entry, Job } from '#core/generation.ts';
 import { checkpointObjectKey, imageObjectKey } from '#core/requests/identity.ts';
 import { createSweepHandler } from '#functions/sweep/handler.ts';
-import { recordedSweep } from '#functions/sweep/recorded-sweep.ts';
-import { EVERYTHING, isIn, split } from '#functions/sweep/shares.ts';
-import { sweep, type SweepSummary } from '#functions/sweep/sweep.ts';
-import type { Telemetry } from '#functions/telemetry.ts';
+import { recordedSweep } from '#retention/sweep/recorded-sweep.ts';
+import { EVERYTHING, isIn, split } from '#retention/sweep/shares.ts';
+import { sweep, type SweepSummary } from '#retention/sweep/sweep.ts';
+import type { Telemetry } from '#functions/shared/telemetry.ts';
 import { sampleJob, sampleResult, unique } from '../aws/samples.ts';
 import {
   HOUR,

@@ -6,10 +6,15 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FlexCacheError } from '#core/errors.ts';
-import { deployedTelemetry } from '#functions/deployed-telemetry.ts';
+import { deployedTelemetry } from '#functions/shared/deployed-telemetry.ts';
 import { METRIC_DIMENSIONS, METRIC_NAMESPACE, METRICS } from '#core/metric-names.ts';
-import { TaskError } from '#functions/task-error.ts';
-import { observed, traced, type Telemetry, type TelemetryEvent } from '#functions/telemetry.ts';
+import { TaskError } from '#functions/shared/task-error.ts';
+import {
+  observed,
+  traced,
+  type Telemetry,
+  type TelemetryEvent,
+} from '#functions/shared/telemetry.ts';
 
 const input = { request: { videoId: 'vid_1', prompt: 'a secret' } };
 

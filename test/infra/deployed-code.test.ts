@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { EmbedOutput } from '#functions/states.ts';
+import type { EmbedOutput } from '#functions/shared/states.ts';
 import { createApp } from '#infra/create-app.ts';
 import { startTableServer } from '#local/table-server.ts';
 import { sampleJob, sampleRequest } from '../aws/samples.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { packageKey } from '#functions/services.ts';
+import { packageKey } from '#functions/shared/services.ts';
 import { REPOSITORY_ROOT } from '#infra/repository-root.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { synthesizeStacks, templateOf } from './stack-template.ts';

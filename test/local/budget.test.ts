@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { dayOf } from '#core/day.ts';
 import { parseUsd } from '#core/pricing/money.ts';
 import { newTenant } from '#core/requests/tenant.ts';
-import { reserveMoney } from '#functions/reserve-money.ts';
+import { reserveMoney } from '#functions/shared/reserve-money.ts';
 import { DEFAULT_TENANT } from '#local/default-tenant.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { FakeVideoModel } from '../denoiser/fakes.ts';

@@ -1,7 +1,7 @@
 import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { checkState, openState } from '#local/check-state.ts';
 import { openEmbeddedCloud, type EmbeddedCloud } from '#local/embedded-cloud.ts';
 import { openRetention } from '#local/open-retention.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { TelemetryEvent } from '#functions/telemetry.ts';
+import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { RetentionSchedule, type ScheduledPass } from '#local/retention-schedule.ts';
 
 const HOUR = 3_600_000;

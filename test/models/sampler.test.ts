@@ -162,8 +162,8 @@ describe('a run with a first image', () => {
   const FIRST: Tensor = { data: new Float32Array(32).fill(9), shape: [2, 1, 4, 4] };
   /** First frame and the frames after it, of both channels. */
   const framesOf = ({ data }: Tensor) => ({
-    first: [...data.filter((_, index) => index % 48 < 16)],
-    rest: [...data.filter((_, index) => index % 48 >= 16)],
+    first: Array.from(data.filter((_, index) => index % 48 < 16)),
+    rest: Array.from(data.filter((_, index) => index % 48 >= 16)),
   });
 
   it.each(

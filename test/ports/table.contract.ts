@@ -4,8 +4,7 @@ import type { Entry } from '#core/generation.ts';
 import { HALF_LIFE_MILLISECONDS, LANDMARK } from '#core/retention/decay.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import { segmentOf } from '#aws/entry-items.ts';
-import { SEGMENTS } from '#aws/table-definition.ts';
-import type { MoveOptions, Table } from '#ports/table.ts';
+import { SEGMENTS, type MoveOptions, type Table } from '#ports/table.ts';
 import { collect } from '../collect.ts';
 import { sampleEntry, sampleJob, sampleResult, unique } from '../aws/samples.ts';
 

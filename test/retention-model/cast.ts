@@ -1,9 +1,9 @@
 import { ConditionFailedError } from '#core/errors.ts';
 import { DEFAULT_PRICE_REGION, priceBookOf } from '#core/pricing/prices.ts';
-import { evict } from '#functions/evict/evict.ts';
-import type { EvictSettings } from '#functions/evict/evict-settings.ts';
-import { finishEvictions } from '#functions/evict/finish-evictions.ts';
-import { sweep } from '#functions/sweep/sweep.ts';
+import { evict } from '#retention/evict.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
+import { finishEvictions } from '#retention/finish-evictions.ts';
+import { sweep } from '#retention/sweep/sweep.ts';
 import { removeEntry } from '#ports/remove-entry.ts';
 import type { Actor } from './scenario.ts';
 import { VECTORS } from './videos.ts';

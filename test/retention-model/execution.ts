@@ -7,10 +7,10 @@ import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { loadDonors } from '#denoiser/donors.ts';
 import { putNew } from '#denoiser/put-new.ts';
 import { createCommitHandler } from '#functions/commit/handler.ts';
-import type { EndJobServices } from '#functions/end-job.ts';
+import type { EndJobServices } from '#functions/shared/end-job.ts';
 import { createFailHandler } from '#functions/fail/handler.ts';
 import { createLookupHandler } from '#functions/lookup/handler.ts';
-import type { CommitInput, LookupInput, LookupOutput } from '#functions/states.ts';
+import type { CommitInput, LookupInput, LookupOutput } from '#functions/shared/states.ts';
 import { sha256Of } from '#ports/object-key.ts';
 import type { Actor } from './scenario.ts';
 import {

@@ -1,5 +1,5 @@
 import { ConditionFailedError } from '#core/errors.ts';
-import type { EvictState } from '#functions/evict/pass-state.ts';
+import type { EvictState } from '#retention/pass-state.ts';
 import type { RetentionState, RetentionTable } from '#ports/retention-table.ts';
 import { canonical } from './fold.ts';
 

@@ -4,8 +4,8 @@ import {
   ORPHAN_AGE_MILLISECONDS,
   TOMBSTONE_MILLISECONDS,
 } from '#core/retention/retention.ts';
-import { finishEvictions } from '#functions/evict/finish-evictions.ts';
-import { sweep } from '#functions/sweep/sweep.ts';
+import { finishEvictions } from '#retention/finish-evictions.ts';
+import { sweep } from '#retention/sweep/sweep.ts';
 import { onClock } from './model-clock.ts';
 import type { Scenario } from './scenario.ts';
 import type { Simulation } from './simulation.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { promptField } from '#functions/api/schemas/fields.ts';
+import { promptField } from '#functions/shared/resources/schemas/fields.ts';
 import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { PromptTokenizer } from '#models/tokenizer.ts';

@@ -16,7 +16,7 @@ import { REQUEST_DEFAULTS } from '#core/requests/new-request.ts';
 import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import { elementCount, type Tensor } from '#core/latents/tensor.ts';
 import { donorParts, donorReading, type DonorReading } from '#denoiser/donors.ts';
-import { askedOf, readingOf } from '#functions/commit/store-outcome.ts';
+import { askedOf, readingOf } from '#functions/shared/store-outcome.ts';
 import { createLookupHandler, type LookupServices } from '#functions/lookup/handler.ts';
 import type { LeaseRequest } from '#ports/table.ts';
 import type { VectorMatch, VectorScope } from '#ports/vector-index.ts';

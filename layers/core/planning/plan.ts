@@ -5,6 +5,9 @@ import { limitReuse, moveStart } from './limit-reuse.ts';
 import type { Lineage } from './lineage.ts';
 import { createRandomSource, type RandomSource } from '../random.ts';
 
+/** Candidates that are read for each part: enough to find one whose lease is granted. */
+export const CANDIDATES_PER_PART = 8;
+
 /** Donors this close to the best one, as a cosine, are equally good. */
 export const EQUALLY_GOOD_MARGIN = 0.005;
 

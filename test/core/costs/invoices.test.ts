@@ -375,10 +375,7 @@ describe('a month of a cache of 100,000 entries', () => {
 
 describe('a video is priced by the day, UTC, on which it was asked for', () => {
   async function bookWithChange() {
-    const path = new URL(
-      '../../../../../../layers/core/pricing/prices/us-east-1.json',
-      import.meta.url,
-    );
+    const path = new URL('../../../layers/core/pricing/prices/us-east-1.json', import.meta.url);
     const file = JSON.parse(await readFile(path, 'utf8')) as {
       prices: Record<string, Record<string, unknown>>;
     };

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DefaultCalibration } from '#core/planning/calibration.ts';
 import type { Entry } from '#core/generation.ts';
-import { embedPrompt } from '#functions/embed/embed-prompt.ts';
-import { readingOf } from '#functions/commit/store-outcome.ts';
+import { embedPrompt } from '#functions/shared/embed-prompt.ts';
+import { readingOf } from '#functions/shared/store-outcome.ts';
 import { verifyDonor } from '#core/planning/verify-donor.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import { OnnxTextEmbedder } from '#models/onnx-text-embedder.ts';

@@ -22,10 +22,7 @@ interface BookFile {
 }
 
 async function bookFile(): Promise<BookFile> {
-  const path = new URL(
-    '../../../../../../layers/core/pricing/prices/us-east-1.json',
-    import.meta.url,
-  );
+  const path = new URL('../../../layers/core/pricing/prices/us-east-1.json', import.meta.url);
   return JSON.parse(await readFile(path, 'utf8')) as BookFile;
 }
 

@@ -13,10 +13,7 @@ import {
 const usd = (text: string): bigint => parseUsd(text, 'expected');
 
 async function bookFile(changes: Record<string, Record<string, unknown>> = {}) {
-  const path = new URL(
-    '../../../../../../layers/core/pricing/prices/us-east-1.json',
-    import.meta.url,
-  );
+  const path = new URL('../../../layers/core/pricing/prices/us-east-1.json', import.meta.url);
   const file = JSON.parse(await readFile(path, 'utf8')) as PriceBookFile;
   for (const [id, change] of Object.entries(changes)) Object.assign(file.prices[id]!, change);
   return file;

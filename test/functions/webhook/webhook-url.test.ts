@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { isLoopbackAddress, isPublicAddress } from '#functions/webhook/addresses.ts';
-import { validateWebhookUrl } from '#functions/webhook/webhook-url.ts';
+import { isLoopbackAddress, isPublicAddress } from '#functions/shared/webhooks/addresses.ts';
+import { validateWebhookUrl } from '#functions/shared/webhooks/webhook-url.ts';
 
 test.each([
   'https://example.com',

@@ -15,9 +15,9 @@ import { exactKey, partitionOf, promptKey } from '#core/requests/identity.ts';
 import { lineageAfter, lineageOf } from '#core/planning/lineage.ts';
 import { vectorRecordsOf } from '#ports/vector-records.ts';
 import { unheardWordsOf } from '#core/planning/verify-donor.ts';
-import type { Services } from '../services.ts';
-import type { CommitInput } from '../states.ts';
-import type { AdmissionRule } from './admission.ts';
+import type { Services } from './services.ts';
+import type { CommitInput } from './states.ts';
+import type { AdmissionRule } from '../commit/cache-admission.ts';
 
 export interface StoringServices extends Pick<Services, 'table' | 'vectors' | 'compatibilityKey'> {
   /** Every entry is stored unless given. */

@@ -6,9 +6,9 @@ import { addsLittle } from '#core/retention/admission.ts';
 import type { PolicyContext } from '#core/retention/estimate-value.ts';
 import { bookOn } from '#core/pricing/prices.ts';
 import type { RetentionTable } from '#ports/retention-table.ts';
-import { gpuSecondUsd, type EvictSettings } from '../evict/evict-settings.ts';
-import { NO_STATE, readState, type EvictState } from '../evict/pass-state.ts';
-import { Pass } from '../evict/pass.ts';
+import { gpuSecondUsd, type EvictSettings } from '#retention/evict-settings.ts';
+import { NO_STATE, readState, type EvictState } from '#retention/pass-state.ts';
+import { Pass } from '#retention/pass.ts';
 
 /** What is asked about an entry before it is stored. */
 export interface AdmissionQuestion {

@@ -1,6 +1,5 @@
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import { SEGMENTS } from '#aws/table-definition.ts';
-import type { Table, CandidatePage } from '#ports/table.ts';
+import { SEGMENTS, type CandidatePage, type Table } from '#ports/table.ts';
 import type { Cursor } from './pass-state.ts';
 
 export interface Page {

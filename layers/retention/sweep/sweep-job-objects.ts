@@ -1,7 +1,7 @@
 import type { Entry, Job } from '#core/generation.ts';
 import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import type { ObjectHead } from '#ports/objects.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '#core/in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';
 import { ownerOfKey } from './owner-of-key.ts';
 import { removeObject } from './remove-object.ts';

@@ -6,7 +6,7 @@ import type { StorageClass } from '#core/costs/storage-class.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { ObjectStore } from '#ports/objects.ts';
 import type { Table } from '#ports/table.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '#core/in-parallel.ts';
 import { DensityHistogram } from './density-histogram.ts';
 import { doublesOf, unexplainedCost, type DuplicateGroups } from './duplicates.ts';
 import type { EvictSettings } from './evict-settings.ts';

@@ -1,6 +1,6 @@
 import type { Job } from '#core/generation.ts';
-import type { CaughtError } from '../states.ts';
-import { TRANSIENT_ERROR } from '../task-error.ts';
+import type { CaughtError } from './states.ts';
+import { TRANSIENT_ERROR } from './task-error.ts';
 
 type JobError = NonNullable<Job['error']>;
 

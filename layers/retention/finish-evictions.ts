@@ -3,7 +3,7 @@ import type { ObjectStore } from '#ports/objects.ts';
 import type { Table } from '#ports/table.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { VectorIndex } from '#ports/vector-index.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '#core/in-parallel.ts';
 
 export interface EvictionStores {
   table: Pick<Table, 'leavingEntries' | 'getEntry' | 'moveEntry' | 'deleteEntry'>;

@@ -1,7 +1,7 @@
 import type { Entry } from '#core/generation.ts';
 import type { ObjectHead } from '#ports/objects.ts';
 import { vectorRecordsOf } from '#ports/vector-records.ts';
-import { inParallel } from '../in-parallel.ts';
+import { inParallel } from '#core/in-parallel.ts';
 import { isUnfinished } from './is-unfinished.ts';
 import { ownerOfKey } from './owner-of-key.ts';
 import { removeObject } from './remove-object.ts';

@@ -4,7 +4,7 @@ import { formatUsd } from '#core/pricing/money.ts';
 import type { BackfillTable } from '#ports/backfills.ts';
 import type { ObjectStore } from '#ports/objects.ts';
 import type { WireBackfill, WireBackfillSummary } from './schemas/backfill.ts';
-import { noHits } from '../predict/prediction.ts';
+import { noHits } from '../prediction.ts';
 import { epochSeconds } from './epoch-seconds.ts';
 import { webhookDelivery } from './webhook-object.ts';
 import { wireStatus, workError } from './video-object.ts';

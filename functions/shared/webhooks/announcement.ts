@@ -5,10 +5,10 @@ import { isSettled, type WebhookDelivery } from '#core/requests/webhook-delivery
 import type { BackfillTable } from '#ports/backfills.ts';
 import type { Notification } from '#ports/notifications.ts';
 import type { Table } from '#ports/table.ts';
-import { backfillObject, type BackfillObjectServices } from '../api/backfill-object.ts';
-import type { WireBackfill } from '../api/schemas/backfill.ts';
-import type { WireVideo } from '../api/schemas/video.ts';
-import { videoObject, type VideoObjectServices } from '../api/video-object.ts';
+import { backfillObject, type BackfillObjectServices } from '../resources/backfill-object.ts';
+import type { WireBackfill } from '../resources/schemas/backfill.ts';
+import type { WireVideo } from '../resources/schemas/video.ts';
+import { videoObject, type VideoObjectServices } from '../resources/video-object.ts';
 
 export interface AnnouncementServices extends VideoObjectServices, BackfillObjectServices {
   table: Pick<Table, 'getJob' | 'readQueue'>;

@@ -1,9 +1,9 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { PURCHASE_OPTIONS } from '#core/pricing/prices.ts';
 import { isStorageClass, STORAGE_CLASSES } from '#core/costs/storage-class.ts';
-import { deployedPrices } from '../deployed-prices.ts';
-import { ENVIRONMENT } from '../environment.ts';
-import type { EvictSettings } from './evict-settings.ts';
+import { deployedPrices } from './deployed-prices.ts';
+import { ENVIRONMENT } from './environment.ts';
+import type { EvictSettings } from '#retention/evict-settings.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 

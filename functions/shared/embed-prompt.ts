@@ -1,6 +1,6 @@
 import type { PromptEmbedding } from '#core/generation.ts';
 import type { TextEmbedder } from '#models/model.ts';
-import type { Services } from '../services.ts';
+import type { Services } from './services.ts';
 
 /** Decimal digits that a float32 needs to survive as text. */
 const FLOAT32_DIGITS = 9;

@@ -3,10 +3,11 @@ import { isSamePartition } from '#core/requests/identity.ts';
 import { lineageOf } from '#core/planning/lineage.ts';
 import { decayedTo } from '#core/retention/decay.ts';
 import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
+import { CANDIDATES_PER_PART } from '#core/planning/plan.ts';
 import type { EvaluatedEntry } from './pass.ts';
 
-/** A look-up reads no more entries of one prompt (`CANDIDATES_PER_PART`). */
-export const MOST_OF_ONE_PROMPT = 8;
+/** A look-up reads no more entries of one prompt. */
+export const MOST_OF_ONE_PROMPT = CANDIDATES_PER_PART;
 
 /** Entries that one pass looks for duplicates among: some 20 MB of memory. */
 export const ENTRIES_OF_A_SHARE = 20_000;
