@@ -1,3 +1,4 @@
+import { mapAmounts } from '#core/costs/amounts.ts';
 import { formatUsd } from '#core/pricing/money.ts';
 import type { Report, ReportDay, ReportQuestion } from '#core/reports/report.ts';
 import type { Sums } from '#core/reports/sums.ts';
@@ -59,17 +60,7 @@ function sumsRow({ videos, statuses, ...sums }: Sums): object {
 
 function amounts(sums: Omit<Sums, 'videos' | 'statuses'>): object {
   return {
-    usd: {
-      gpu: formatUsd(sums.gpu),
-      requests: formatUsd(sums.requests),
-      total: formatUsd(sums.total),
-      wasted: formatUsd(sums.wasted),
-      idle: formatUsd(sums.idle),
-      coldStart: formatUsd(sums.coldStart),
-      loaded: formatUsd(sums.loaded),
-      full: formatUsd(sums.full),
-      saved: formatUsd(sums.saved),
-    },
+    usd: mapAmounts(sums, formatUsd),
     usdByService: Object.fromEntries(
       [...sums.services].map(([service, amount]) => [service, formatUsd(amount)]),
     ),

@@ -1,8 +1,8 @@
+import type { Amounts } from '#core/costs/amounts.ts';
 import Table from 'cli-table3';
 import { formatUsd } from '#core/pricing/money.ts';
 import { TopVideos } from '#core/reports/top-videos.ts';
 import type { Report } from '#core/reports/report.ts';
-import type { Sums } from '#core/reports/sums.ts';
 import type { VideoLine } from '#core/reports/video-line.ts';
 import { measuredShare, remarksOf } from './remarks.ts';
 
@@ -59,8 +59,6 @@ function rows(report: Report, topVideos: TopVideos): string {
     rest > 0 ? `the ${lines.length} that cost most; ${rest} more are in --format csv\n` : '';
   return `${table.toString()}\n${more}`;
 }
-
-type Amounts = Pick<Sums, 'gpu' | 'requests' | 'total' | 'wasted' | 'idle' | 'coldStart' | 'saved'>;
 
 function amounts({ gpu, requests, total, wasted, idle, coldStart, saved }: Amounts): string[] {
   return [gpu, requests, total, wasted, idle + coldStart, saved].map((amount) =>

@@ -1,20 +1,12 @@
 import type { CostBasis, JobCost } from './cost.ts';
+import { mapAmounts, type Amounts } from './amounts.ts';
 import { formatUsd } from '../pricing/money.ts';
 
-/** A video's cost in dollars as text: every digit, so that the parts add up exactly to their sum. */
-export interface CostReport {
-  /** Marginal: what was used for the video. The items add up to it. */
-  total: string;
-  /** The part of `total` that came to nothing. */
-  wasted: string;
-  /** Machines that waited for the video, and that started for it. */
-  idle: string;
-  coldStart: string;
-  /** `total`, `idle` and `coldStart` together. */
-  loaded: string;
-  /** What the same video would have cost without reuse; `total` and `saved` together. */
-  full: string;
-  saved: string;
+/**
+ * A video's `Amounts` in dollars as text: every digit, so that the parts add up exactly to their sum. Items add
+ * up to `total`.
+ */
+export interface CostReport extends Record<Exclude<keyof Amounts, 'gpu' | 'requests'>, string> {
   currency: 'USD';
   items: CostReportItem[];
   /** The machine that finished the video. */
@@ -34,15 +26,9 @@ export interface CostReportItem {
 
 /** @example costReport(costOfJob(job, book)).total // '0.002012' */
 export function costReport(cost: JobCost): CostReport {
-  const { total, wasted, idle, coldStart, loaded, full, saved } = cost;
+  const { gpu: _gpu, requests: _requests, ...amounts } = mapAmounts(cost, formatUsd);
   return {
-    total: formatUsd(total),
-    wasted: formatUsd(wasted),
-    idle: formatUsd(idle),
-    coldStart: formatUsd(coldStart),
-    loaded: formatUsd(loaded),
-    full: formatUsd(full),
-    saved: formatUsd(saved),
+    ...amounts,
     currency: 'USD',
     items: cost.items.map((item) => ({
       id: item.priceId,

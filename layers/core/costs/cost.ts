@@ -1,3 +1,4 @@
+import type { Amounts } from './amounts.ts';
 import { sumRounded } from './sum-rounded.ts';
 import { dayOf } from '../day.ts';
 import { equivalentsOf } from '../planning/equivalents.ts';
@@ -34,28 +35,12 @@ export interface JobCostItem extends CostItem {
   wasted: bigint;
 }
 
-/** What one video cost. All amounts are pico-dollars. */
-export interface JobCost {
-  /** Marginal: all that was used for this video, useful or not. Budgets are charged with it. */
-  total: bigint;
-  /** The part of `total` that came to nothing: repeated runs, failed attempts, machines taken away. */
-  wasted: bigint;
-  /** Machines that waited for this video without work. Not in `total`. */
-  idle: bigint;
-  /** Machines that started for this video. Not in `total`. */
-  coldStart: bigint;
-  /** `total`, `idle` and `coldStart` together. */
-  loaded: bigint;
+/** What one video cost. */
+export interface JobCost extends Amounts {
   /** Largest first; add up to `total`. */
   services: ServiceCost[];
   /** One for each price; add up to `total`. */
   items: JobCostItem[];
-  /** Seconds of machines in `total`. */
-  gpu: bigint;
-  /** What the same video would have cost without reuse; `total` when that is not known. */
-  full: bigint;
-  /** `full` less `total`: the GPU seconds of the evaluations that reuse skipped. Never negative. */
-  saved: bigint;
   /** The machine that finished the video. */
   basis: CostBasis;
   /** All machines that worked on it. */
@@ -83,12 +68,15 @@ export function costOfJob(job: PricedJob, book: PriceBook): JobCost {
   const lines = ledgerOf(job);
   const items = itemsOf(lines, prices);
   const total = sumOf(items);
+  const gpu = sumOf(items.filter(({ service }) => service === 'ec2'));
   const worked = lines.filter(({ record }) => record.gpuSeconds !== undefined);
   const idle = machineCost(worked, 'idleSeconds', prices);
   const coldStart = machineCost(worked, 'coldStartSeconds', prices);
   const useful = worked.filter(({ isUseful }) => isUseful).map(({ record }) => record);
   const saved = savedBy(job, useful, prices);
   return {
+    gpu,
+    requests: total - gpu,
     total,
     wasted: items.reduce((sum, { wasted }) => sum + wasted, 0n),
     idle,
@@ -96,7 +84,6 @@ export function costOfJob(job: PricedJob, book: PriceBook): JobCost {
     loaded: total + idle + coldStart,
     services: byService(items),
     items,
-    gpu: sumOf(items.filter(({ service }) => service === 'ec2')),
     full: total + saved,
     saved,
     basis: basisOf(useful.at(-1) ?? worked.at(-1)?.record, prices),

@@ -1,3 +1,4 @@
+import type { Amounts } from '../costs/amounts.ts';
 import { formatUsd } from '../pricing/money.ts';
 import type { Grouping } from './grouping.ts';
 import type { Report } from './report.ts';
@@ -120,23 +121,9 @@ function countsOf(statuses: Partial<Sums['statuses']>): Row {
   return { completed, failed, cancelled, under_way: queued + running };
 }
 
-type Amounts = Pick<
-  Sums,
-  | 'gpu'
-  | 'requests'
-  | 'total'
-  | 'wasted'
-  | 'idle'
-  | 'coldStart'
-  | 'loaded'
-  | 'full'
-  | 'saved'
-  | 'gpuMilliseconds'
-  | 'stepsRun'
-  | 'stepsFull'
->;
-
-function amountsOf(amounts: Amounts): Row {
+function amountsOf(
+  amounts: Amounts & Pick<Sums, 'gpuMilliseconds' | 'stepsRun' | 'stepsFull'>,
+): Row {
   return {
     gpu_usd: amounts.gpu,
     requests_usd: amounts.requests,

@@ -1,29 +1,12 @@
+import { AMOUNT_NAMES, type Amounts } from '../costs/amounts.ts';
 import type { JobStatus } from '../generation.ts';
 import type { VideoLine } from './video-line.ts';
 
-/** Amounts of a group of videos. Money is in pico-dollars. */
-export interface Sums {
+/** Amounts and counts of a group of videos. */
+export interface Sums extends Amounts {
   /** Asked for, whatever became of them. */
   videos: number;
   statuses: Readonly<Record<JobStatus, number>>;
-  /** Seconds of machines, useful and wasted. */
-  gpu: bigint;
-  /** Everything else that was billed by its use: functions, table, objects, vectors, queues. */
-  requests: bigint;
-  /** `gpu + requests`: what tenants are charged. */
-  total: bigint;
-  /** The part of `total` that came to nothing: retries, failures, machines that were taken away. */
-  wasted: bigint;
-  /** Machines that waited for these videos without work; not in `total`. */
-  idle: bigint;
-  /** Machines that started for these videos; not in `total`. */
-  coldStart: bigint;
-  /** `total + idle + coldStart`. */
-  loaded: bigint;
-  /** What the same videos would have cost without reuse. */
-  full: bigint;
-  /** `full - total`. */
-  saved: bigint;
   gpuMilliseconds: number;
   stepsRun: number;
   stepsFull: number;
@@ -61,15 +44,7 @@ export class SumsOf implements Sums {
   add(line: VideoLine): this {
     this.videos += 1;
     this.statuses[line.status] += 1;
-    this.gpu += line.gpu;
-    this.requests += line.requests;
-    this.total += line.total;
-    this.wasted += line.wasted;
-    this.idle += line.idle;
-    this.coldStart += line.coldStart;
-    this.loaded += line.loaded;
-    this.full += line.full;
-    this.saved += line.saved;
+    for (const name of AMOUNT_NAMES) this[name] += line[name];
     this.gpuMilliseconds += line.gpuMilliseconds;
     this.stepsRun += line.stepsRun;
     this.stepsFull += line.stepsFull;

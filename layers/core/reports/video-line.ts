@@ -1,11 +1,12 @@
+import { amountsOf, type Amounts } from '../costs/amounts.ts';
 import { costOfJob } from '../costs/cost.ts';
 import { dayOf } from '../day.ts';
 import type { HitKind, Job, JobStatus } from '../generation.ts';
 import { quantityOf } from '../pricing/money.ts';
 import type { PriceBook, PriceId } from '../pricing/prices.ts';
 
-/** One video of a report: who asked for it, what became of it, what it cost. Money is in pico-dollars. */
-export interface VideoLine {
+/** One video of a report: who asked for it, what became of it, what it cost. */
+export interface VideoLine extends Amounts {
   videoId: string;
   /** Of its creation, UTC. */
   day: string;
@@ -17,16 +18,6 @@ export interface VideoLine {
   status: JobStatus;
   /** Null unless it was completed. */
   hit: HitKind | null;
-  /** See `Sums`. */
-  gpu: bigint;
-  requests: bigint;
-  total: bigint;
-  wasted: bigint;
-  idle: bigint;
-  coldStart: bigint;
-  loaded: bigint;
-  full: bigint;
-  saved: bigint;
   gpuMilliseconds: number;
   stepsRun: number;
   stepsFull: number;
@@ -49,7 +40,6 @@ const MOST_GPU_SECONDS = 100 * 24 * 3600;
 export function videoLine(job: Job, book: PriceBook): VideoLine {
   const { videoId, createdAt, tenant, modelRevision, backfill, prompt, status, result } = job;
   const cost = costOfJob(job, book);
-  const { total, gpu, wasted, idle, coldStart, loaded, full, saved } = cost;
   const gpuSeconds = job.usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
   quantityOf(gpuSeconds, 'gpuSeconds', MOST_GPU_SECONDS);
   return {
@@ -62,15 +52,7 @@ export function videoLine(job: Job, book: PriceBook): VideoLine {
     prompt,
     status,
     hit: status === 'completed' ? (result?.hit ?? null) : null,
-    gpu,
-    requests: total - gpu,
-    total,
-    wasted,
-    idle,
-    coldStart,
-    loaded,
-    full,
-    saved,
+    ...amountsOf(cost),
     gpuMilliseconds: Math.round(gpuSeconds * 1000),
     stepsRun: result?.stepsRun ?? 0,
     stepsFull: result?.fullSteps ?? 0,
