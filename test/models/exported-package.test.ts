@@ -1,5 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { standardNormalNoise } from '#core/latents/noise.ts';
 import type { Tensor } from '#core/latents/tensor.ts';
@@ -12,47 +10,14 @@ import { OnnxNetworks } from '#models/onnx-networks.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
 import { sample } from '#models/sampler.ts';
 import { planFor } from '../denoiser/fakes.ts';
-import { onnxFile } from './onnx-writer.ts';
-import { EXPORTED_PACKAGE, linkedPackage, writeDeclared } from './package-fixture.ts';
+import { EXPORTED_PACKAGE, linkedPackage } from './package-fixture.ts';
 
 /** Of the package's latents; a token is a patch of [1,2,2] of their positions. */
 const SHAPE = [16, 3, 4, 6];
 const TOKENS = 18;
-/** One of the corners of each frame. */
-const LIVE = [0, 6, 12];
 
-/** Sees an object at the first position of each frame, whatever the latent. */
-const CORNER_SEGMENTER = onnxFile({
-  inputs: [{ name: 'latent', shape: ['batch', ...SHAPE] }],
-  outputs: [{ name: 'mask_logits', shape: ['batch', ...SHAPE.slice(1)] }],
-  constants: {
-    starts: [0, 0],
-    ends: [1, 1],
-    corner: [3, 4],
-    pads: [0, 0, 0, 0, 0, 0, 0, 0, 3, 5],
-    channels: [1],
-  },
-  nodes: [
-    { operator: 'Slice', inputs: ['latent', 'starts', 'ends', 'corner'], outputs: ['first'] },
-    { operator: 'Abs', inputs: ['first'], outputs: ['positive'] },
-    { operator: 'Pad', inputs: ['positive', 'pads'], outputs: ['everywhere'] },
-    {
-      operator: 'ReduceSum',
-      inputs: ['everywhere', 'channels'],
-      outputs: ['mask_logits'],
-      attributes: { keepdims: 0 },
-    },
-  ],
-});
-
-async function withSegmenter(): Promise<ModelPackage> {
-  const folder = await linkedPackage(EXPORTED_PACKAGE, () => {});
-  const path = join(folder, 'model.json');
-  const manifest = JSON.parse(await readFile(path, 'utf8'));
-  manifest.files.segmenter = [await writeDeclared(folder, 'segmenter.onnx', CORNER_SEGMENTER)];
-  await writeFile(path, JSON.stringify(manifest));
-  return loadManifest(folder);
-}
+/** An object map has to be above it, as a share of its range: few positions are. */
+const THRESHOLD = 0.95;
 
 /** Token of an index of a latent's data. */
 function tokenAt(index: number): number {
@@ -61,12 +26,15 @@ function tokenAt(index: number): number {
   return (frame * 2 + Math.floor(y / 2)) * 3 + Math.floor(x / 2);
 }
 
-describe('a package as the exporter writes it with regions', () => {
+describe('a package as the exporter writes it with regions and an object map', () => {
   let modelPackage: ModelPackage;
   let model: OnnxVideoModel;
 
   beforeAll(async () => {
-    modelPackage = await withSegmenter();
+    const folder = await linkedPackage(EXPORTED_PACKAGE, (manifest) => {
+      manifest['objectMask'] = { source: 'attention', threshold: THRESHOLD };
+    });
+    modelPackage = await loadManifest(folder);
     model = await OnnxVideoModel.open(modelPackage);
   });
 
@@ -92,6 +60,7 @@ describe('a package as the exporter writes it with regions', () => {
       ['network denoiser', 'passed'],
       ['denoiser repeats', 'passed'],
       ['guidance', 'passed'],
+      ['object map', 'passed'],
       ['regions', 'passed'],
     ]);
     expect(findings.at(-1)!.detail).toMatch(/^9 of 18 tokens alone/);
@@ -108,6 +77,7 @@ describe('a package as the exporter writes it with regions', () => {
       time: { data: Float32Array.of(0.5), shape: [1] },
       text_states: { data: states.data, shape: [1, ...states.shape] },
       text_mask: { data: mask, shape: [1, mask.length] },
+      object_tokens: { data: new Float32Array(mask.length), shape: [1, mask.length] },
       ...regions!.allTokens(1),
     };
 
@@ -140,14 +110,15 @@ describe('a package as the exporter writes it with regions', () => {
     );
 
     // Assess
-    const share = LIVE.length / TOKENS;
-    for (const [step, done] of [1, 2, 2 + share, 2 + 2 * share, 2 + 3 * share].entries()) {
-      expect(equivalents[step]).toBeCloseTo(done, 10);
-    }
     const changed = new Set<number>();
     for (const [index, value] of latent.data.entries()) {
       if (value !== background.data[index]) changed.add(tokenAt(index));
     }
-    expect([...changed].toSorted((one, other) => one - other)).toEqual(LIVE);
+    expect(changed.size).toBeGreaterThan(0);
+    expect(changed.size).toBeLessThan(TOKENS);
+    const share = changed.size / TOKENS;
+    for (const [step, done] of [1, 2, 2 + share, 2 + 2 * share, 2 + 3 * share].entries()) {
+      expect(equivalents[step]).toBeCloseTo(done, 10);
+    }
   });
 });

@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             shift=options.shift,
             dtype=DTYPES[options.dtype],
             regions=options.regions,
+            object_map=None if options.object_map is None else tuple(options.object_map),
         )
         naming = Naming(options.name, options.license, options.negative_prompt)
         export_package(Source(options.folder), options.out, request, naming, place, log=_log)
@@ -77,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=REGIONS,
         const="untrained",
         help="let the denoiser evaluate some of its tokens, too; trained: its weights read a clean context",
+    )
+    parser.add_argument(
+        "--object-map",
+        type=int,
+        nargs="*",
+        metavar="BLOCK",
+        help="let the denoiser tell where the prompt's object is, by the attention of these blocks (three in the middle)",
     )
     parser.add_argument("--steps", type=_positive, help="steps of a full generation")
     parser.add_argument("--guidance", type=float)

@@ -1,10 +1,12 @@
 """Inputs that networks are exported and checked with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from .model import Latent, Text, Video
+from .model import Inputs, Latent, Text, Video
+from .object_map import OBJECT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Examples:
             "text_states": self._rows(rows, lambda g: 0.5 * torch.randn(states, generator=g)),
             "text_mask": self._masks(rows),
         }
+
+    def with_object_tokens(self, example: Callable[[int], Inputs]) -> Callable[[int], Inputs]:
+        """The same inputs, with every other token of the prompt marked."""
+        alternate = torch.arange(self.text.max_tokens) % 2
+        return lambda rows: {**example(rows), OBJECT_TOKENS: (self._masks(rows) * alternate).float()}
 
     def of_vae_decoder(self, rows: int) -> dict[str, torch.Tensor]:
         latent = self.latent

@@ -13,7 +13,7 @@ import torch.nn as nn
 from torch.utils._pytree import tree_map
 
 from .errors import CheckFailed, ExportError
-from .model import Inputs, Network, given
+from .model import Inputs, Network, given, outputs_of
 from .operators import TRANSLATIONS
 from .source import SAVE_AGAIN
 
@@ -86,7 +86,7 @@ def export_network(network: Network, dtype: torch.dtype, path: Path, place: Plac
 
 
 def _computed(module: nn.Module, inputs: Inputs, device: str) -> list[np.ndarray]:
-    return [y.cpu().numpy() for y in _outputs(module(**tree_map(lambda x: x.to(device), inputs)))]
+    return [y.cpu().numpy() for y in outputs_of(module(**tree_map(lambda x: x.to(device), inputs)))]
 
 
 def _load(network: Network) -> nn.Module:
@@ -94,10 +94,6 @@ def _load(network: Network) -> nn.Module:
         return network.load().eval().requires_grad_(False)
     except OSError as error:
         raise ExportError(network.component, f"its weights cannot be read: {error}", SAVE_AGAIN) from error
-
-
-def _outputs(value) -> tuple[torch.Tensor, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _write(network: Network, module: nn.Module, inputs: Inputs, path: Path) -> None:

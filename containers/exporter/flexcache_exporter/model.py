@@ -27,6 +27,8 @@ class Request:
     dtype: torch.dtype = torch.float16
     #: Whether the denoiser is to evaluate some of its tokens, too, and how its weights were trained: one of ``REGIONS``.
     regions: str | None = None
+    #: Blocks whose attention tells where the object is, none for the family's choice; None for no object map.
+    object_map: tuple[int, ...] | None = None
 
 
 #: With a clean context, or as every released pipeline was.
@@ -94,6 +96,11 @@ class Regions:
 Inputs = dict[str, torch.Tensor | dict[str, torch.Tensor]]
 
 
+def outputs_of(value: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """What a network's module gave, be it one tensor or several."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 @dataclass(frozen=True)
 class Network:
     """One network to export.
@@ -131,6 +138,8 @@ class Model:
     networks: tuple[Network, ...]
     #: Of a denoiser that evaluates some of its tokens; None where it takes whole latents only.
     regions: Regions | None = None
+    #: Whether the denoiser tells where the prompt's object is.
+    maps_object: bool = False
 
 
 def given(asked, default):

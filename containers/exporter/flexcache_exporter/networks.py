@@ -8,6 +8,7 @@ import torch.nn as nn
 
 from .examples import Examples
 from .model import Network
+from .object_map import OBJECT_MAP
 
 
 def _as_it_is(module: nn.Module) -> nn.Module:
@@ -21,6 +22,7 @@ class Part:
     load: Callable[[], nn.Module]
     rewrite: Callable[[nn.Module], nn.Module] = _as_it_is
     settings: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+    maps_object: bool = False
 
 
 def networks_of(
@@ -44,10 +46,10 @@ def networks_of(
         Network(
             name=name,
             component=component,
-            outputs=(output,),
+            outputs=(output, OBJECT_MAP) if part.maps_object else (output,),
             load=part.load,
             rewrite=part.rewrite,
-            example=example,
+            example=examples.with_object_tokens(example) if part.maps_object else example,
             settings=part.settings,
         )
         for name, component, output, part, example in table

@@ -211,6 +211,7 @@ def _manifest(model: Model, source: Source, naming: Naming, special: dict, files
             **{name: value for name, value in asdict(model.scheduler).items() if value is not None},
         },
         **({} if model.regions is None else {"regions": _described(model.regions)}),
+        **({"objectMask": {"source": "attention"}} if model.maps_object else {}),
         **({"gpuBytes": gpu_bytes} if gpu_bytes else {}),
         "files": files,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn as nn
 
-from .model import Latent, Network, Regions
+from .model import Inputs, Latent, Network, Regions, outputs_of
 
 #: Of the tokens, how many are live and how many are the context where a graph is traced: neither all nor none.
 TRACED_LIVE, TRACED_CONTEXT = 1 / 2, 1 / 4
@@ -21,12 +21,6 @@ TRACED_LIVE, TRACED_CONTEXT = 1 / 2, 1 / 4
 def rows_of(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Tokens of x [B,N,D] at places int64 [B,n], each row its own -> [B,n,D]."""
     return x.flatten(0, 1).index_select(0, _flat(places, x.shape[1])).unflatten(0, places.shape)
-
-
-def everywhere(x: torch.Tensor, places: torch.Tensor, tokens: int) -> torch.Tensor:
-    """The reverse: tokens [B,n,D] put at their places among so many, and 0 elsewhere -> [B,N,D]."""
-    nothing = x.new_zeros(x.shape[0] * tokens, x.shape[2])
-    return nothing.index_put((_flat(places, tokens),), x.flatten(0, 1)).unflatten(0, (x.shape[0], tokens))
 
 
 def _flat(places: torch.Tensor, tokens: int) -> torch.Tensor:
@@ -38,12 +32,25 @@ def _flat(places: torch.Tensor, tokens: int) -> torch.Tensor:
 class Evaluation:
     """One evaluation: its live tokens, and the keys and values that they read and leave, block after block."""
 
-    def __init__(self, live: torch.Tensor, kept: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]):
+    def __init__(
+        self, live: torch.Tensor, kept: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]], tokens: int
+    ):
         #: int64 [B,n]: what each live token's position is looked up by.
         self.live = live
         self.left: list[torch.Tensor] = []
+        self._tokens = tokens
         self._kept = kept
         self._context = iter(context)
+
+    def of_live(self, x: torch.Tensor) -> torch.Tensor:
+        """Live tokens of all tokens [B,N,D] -> [B,n,D]."""
+        return rows_of(x, self.live)
+
+    def everywhere(self, x: torch.Tensor) -> torch.Tensor:
+        """The reverse: live tokens [B,n,D] in their places among all, and 0 elsewhere -> [B,N,D]."""
+        nothing = x.new_zeros(x.shape[0] * self._tokens, x.shape[2])
+        placed = nothing.index_put((_flat(self.live, self._tokens),), x.flatten(0, 1))
+        return placed.unflatten(0, (x.shape[0], self._tokens))
 
     def readable(self, key: torch.Tensor, value: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
         """All that the live tokens of the next block read: their own keys and values [B,n,heads*d], and the context's."""
@@ -73,45 +80,37 @@ class LivePatches(nn.Module):
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         tokens = self.convolution(latent).flatten(2).transpose(1, 2)
-        return rows_of(tokens, self.stage.evaluation.live).transpose(1, 2)
+        return self.stage.evaluation.of_live(tokens).transpose(1, 2)
 
 
 class LiveOutput(nn.Module):
     """The last layer of a transformer, which puts the live tokens in their places among all: [B,N,D]."""
 
-    def __init__(self, layer: nn.Module, stage: Stage, tokens: int):
+    def __init__(self, layer: nn.Module, stage: Stage):
         super().__init__()
         self.layer = layer
         self.stage = stage
-        self.tokens = tokens
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return everywhere(self.layer(x), self.stage.evaluation.live, self.tokens)
+        return self.stage.evaluation.everywhere(self.layer(x))
 
 
 class RegionDenoiser(nn.Module):
-    """A denoiser of live tokens: its inputs, ``live``, ``kept`` and the context -> velocity, and keys and values of each block."""
+    """A denoiser of live tokens: its inputs, ``live``, ``kept`` and the context -> its outputs, and keys and values of each block."""
 
-    def __init__(self, denoiser: nn.Module, stage: Stage, regions: Regions):
+    def __init__(self, denoiser: nn.Module, stage: Stage, regions: Regions, tokens: int):
         super().__init__()
         self.denoiser = denoiser
         self.stage = stage
         self.regions = regions
+        self.tokens = tokens
 
     def forward(
-        self,
-        latent: torch.Tensor,
-        time: torch.Tensor,
-        text_states: torch.Tensor,
-        text_mask: torch.Tensor,
-        live: torch.Tensor,
-        kept: torch.Tensor,
-        context: dict[str, torch.Tensor],
+        self, denoiser: Inputs, live: torch.Tensor, kept: torch.Tensor, context: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
         pairs = [(context[f"context_{key}"], context[f"context_{value}"]) for key, value in names_of(self.regions)]
-        evaluation = self.stage.evaluation = Evaluation(live, kept, pairs)
-        velocity = self.denoiser(latent, time, text_states, text_mask)
-        return velocity, *evaluation.left
+        evaluation = self.stage.evaluation = Evaluation(live, kept, pairs, self.tokens)
+        return *outputs_of(self.denoiser(**denoiser)), *evaluation.left
 
 
 class WholeLatents(nn.Module):
@@ -122,16 +121,9 @@ class WholeLatents(nn.Module):
         self.denoiser = denoiser
 
     def forward(
-        self,
-        latent: torch.Tensor,
-        time: torch.Tensor,
-        text_states: torch.Tensor,
-        text_mask: torch.Tensor,
-        live: torch.Tensor,
-        kept: torch.Tensor,
-        context: dict[str, torch.Tensor],
+        self, denoiser: Inputs, live: torch.Tensor, kept: torch.Tensor, context: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
-        return self.denoiser(latent, time, text_states, text_mask), *context.values()
+        return *outputs_of(self.denoiser(**denoiser)), *context.values()
 
 
 def names_of(regions: Regions) -> list[tuple[str, str]]:
@@ -155,7 +147,7 @@ def _regional(
 
     def rewrite(whole: WholeLatents) -> RegionDenoiser:
         stage = Stage()
-        return RegionDenoiser(fuse(whole.denoiser, stage), stage, regions)
+        return RegionDenoiser(fuse(whole.denoiser, stage), stage, regions, tokens)
 
     def context_of(rows: int, count: int) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(0)
@@ -164,14 +156,14 @@ def _regional(
 
     def whole(rows: int) -> dict[str, torch.Tensor]:
         every = torch.arange(tokens).expand(rows, -1).contiguous()
-        return {**network.example(rows), "live": every, "kept": every[:, :0], "context": context_of(rows, 0)}
+        return {"denoiser": network.example(rows), "live": every, "kept": every[:, :0], "context": context_of(rows, 0)}
 
     def traced(rows: int) -> dict[str, torch.Tensor]:
         live = int(tokens * TRACED_LIVE)
         chosen = [torch.randperm(tokens, generator=torch.Generator().manual_seed(row))[:live] for row in range(rows)]
         kept = torch.arange(1, live).flip(0).expand(rows, -1).contiguous()
         context = context_of(rows, int(tokens * TRACED_CONTEXT))
-        return {**network.example(rows), "live": torch.stack(chosen), "kept": kept, "context": context}
+        return {"denoiser": network.example(rows), "live": torch.stack(chosen), "kept": kept, "context": context}
 
     return replace(
         network,

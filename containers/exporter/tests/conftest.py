@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
 from flexcache_exporter.cli import main
+from flexcache_exporter.families import open_model
+from flexcache_exporter.model import Request
+from flexcache_exporter.source import Source
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,6 +51,22 @@ def saved(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "tiny-wan"
     tiny.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def regional(saved, export, tmp_path_factory) -> Path:
+    """The export once more, of a denoiser with regions and an object map: everything else is there already."""
+    out = shutil.copytree(export.out, tmp_path_factory.mktemp("regional") / "out")
+    assert main(arguments(saved, out, "--regions", "--object-map")) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def reference(saved):
+    """The tiny pipeline's denoiser in diffusers' own code."""
+    request = Request(tiny.WIDTH, tiny.HEIGHT, tiny.FRAMES, max_tokens=tiny.MAX_TOKENS, dtype=torch.float32)
+    model = open_model(Source(saved), request)
+    return next(network for network in model.networks if network.name == "denoiser").load().eval()
 
 
 @pytest.fixture(scope="session")

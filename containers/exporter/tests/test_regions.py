@@ -1,17 +1,13 @@
 """Evaluations of some tokens of an exported denoiser, against diffusers' transformer."""
 
-import shutil
-
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from conftest import arguments
 from diffusers.models.transformers import transformer_wan
 from reader import Package, operators_of
 from write_product_fixture import FOLDER as PRODUCT_FIXTURE
 
-from flexcache_exporter.cli import main
 from flexcache_exporter.families import open_model
 from flexcache_exporter.graph import PLACES, export_network, relative_difference
 from flexcache_exporter.model import Request
@@ -26,17 +22,8 @@ LIVE = np.array([[0, 1, 7, 9, 17], [16, 3, 2, 8, 11]])
 
 
 @pytest.fixture(scope="module")
-def package(saved, export, tmp_path_factory) -> Package:
-    """The tiny pipeline, exported once more with regions: everything but the denoiser is there already."""
-    out = shutil.copytree(export.out, tmp_path_factory.mktemp("regions") / "out")
-    assert main(arguments(saved, out, "--regions")) == 0
-    return Package(out)
-
-
-@pytest.fixture(scope="module")
-def reference(saved):
-    model = open_model(Source(saved), Request(width=48, height=32, frames=9, max_tokens=16, dtype=torch.float32))
-    return next(network for network in model.networks if network.name == "denoiser").load().eval()
+def package(regional) -> Package:
+    return Package(regional)
 
 
 def inputs(seed: int, time: float) -> dict[str, np.ndarray]:
@@ -65,7 +52,8 @@ def others(live: np.ndarray) -> np.ndarray:
 
 def run(package: Package, given: dict, live: np.ndarray, kept: np.ndarray, context: dict) -> dict[str, np.ndarray]:
     outputs = ["velocity", *NAMES]
-    found = package.sessions["denoiser"].run(outputs, {**given, "live": live, "kept": kept, **context})
+    feeds = {"object_tokens": np.zeros((2, 16), np.float32), **given, "live": live, "kept": kept, **context}
+    found = package.sessions["denoiser"].run(outputs, feeds)
     return dict(zip(outputs, found, strict=True))
 
 
@@ -150,15 +138,16 @@ def test_the_denoiser_takes_and_gives_what_the_package_promises(package, export)
     takes, gives = package.signature("denoiser")
     plain_takes, plain_gives = Package(export.out).signature("denoiser")
     regional = {"live": ["int64", "live"], "kept": ["int64", "kept"], **{f"context_{name}": context for name in NAMES}}
-    assert takes == {**plain_takes, **regional}
-    assert gives == {**plain_gives, **dict.fromkeys(NAMES, given)}
+    assert takes == {**plain_takes, "object_tokens": ["float", 16], **regional}
+    assert gives == {**plain_gives, "object_map": ["float", 3, 4, 6], **dict.fromkeys(NAMES, given)}
     used = operators_of(package.folder / "denoiser.onnx")
-    assert used.count("MultiHeadAttention") == 2 * BLOCKS
+    # To themselves, to the prompt, and to its marked tokens.
+    assert used.count("MultiHeadAttention") == 3 * BLOCKS
     assert used.count("RotaryEmbedding") == 2 * BLOCKS
     assert "Softmax" not in used
 
 
-def test_the_manifest_describes_regions_and_nothing_else_changes(package, export):
+def test_the_manifest_describes_them_and_nothing_else_changes(package, export):
     manifest = {**package.manifest}
     assert manifest.pop("regions") == {
         "patch": [1, 2, 2],
@@ -169,20 +158,26 @@ def test_the_manifest_describes_regions_and_nothing_else_changes(package, export
         "contextType": "float32",
         "readsKept": True,
     }
+    assert manifest.pop("objectMask") == {"source": "attention"}
     for name, files in export.manifest["files"].items():
         assert (manifest["files"][name] == files) == (name != "denoiser")
     assert {**manifest, "files": None} == {**export.manifest, "files": None}
 
 
 def test_keys_and_values_of_16_bits_stay_so(saved, tmp_path):
-    request = Request(48, 32, 9, max_tokens=16, dtype=torch.float16, regions="trained")
+    request = Request(48, 32, 9, max_tokens=16, dtype=torch.float16, regions="trained", object_map=())
     model = open_model(Source(saved), request)
     assert model.regions.is_trained
     (denoiser,) = (network for network in model.networks if network.name == "denoiser")
     export_network(denoiser, request.dtype, tmp_path / "denoiser.onnx", PLACES["cpu"])
-    session = onnxruntime.InferenceSession(tmp_path / "denoiser.onnx")
-    types = {value.name: value.type for value in (*session.get_inputs(), *session.get_outputs())}
+
+    def signature(path) -> dict[str, tuple]:
+        session = onnxruntime.InferenceSession(path)
+        return {value.name: (value.type, value.shape) for value in (*session.get_inputs(), *session.get_outputs())}
+
+    found = signature(tmp_path / "denoiser.onnx")
+    types = {name: kind for name, (kind, _) in found.items()}
     assert {types[name] for name in (*NAMES, *(f"context_{name}" for name in NAMES))} == {"tensor(float16)"}
     assert types["latent"] == types["velocity"] == "tensor(float)"
     # The product's tests run a package that was made so: tests/write_product_fixture.py makes it again.
-    assert operators_of(PRODUCT_FIXTURE / "denoiser.onnx") == operators_of(tmp_path / "denoiser.onnx")
+    assert signature(PRODUCT_FIXTURE / "denoiser.onnx") == found

@@ -191,7 +191,20 @@ def test_with_regions_it_takes_no_first_image(ti2v):
     assert "imageEncoder" in networks(None)
     assert networks(None)["denoiser"]["time"].shape == (1, 3)
     assert "imageEncoder" not in networks("untrained")
-    assert networks("untrained")["denoiser"]["time"].shape == (1,)
+    assert networks("untrained")["denoiser"]["denoiser"]["time"].shape == (1,)
+
+
+def test_it_tells_where_the_object_is_with_a_time_for_each_frame(ti2v):
+    model = open_model(Source(ti2v), Request(**SIZES, dtype=torch.float32, object_map=(0,)))
+    (denoiser,) = (network for network in model.networks if network.name == "denoiser")
+    inputs = denoiser.example(2)
+    with torch.no_grad():
+        reference = denoiser.load().eval()
+        expected = reference(**inputs)
+        found = denoiser.rewrite(reference)(**inputs)
+    assert expected[1].std() > 1e-4
+    for one, other in zip(found, expected, strict=True):
+        assert relative_difference(one.numpy(), other.numpy()) < TOLERANCE
 
 
 @pytest.mark.parametrize(

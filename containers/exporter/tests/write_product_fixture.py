@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python tests/write_product_fixture.py
 
-``test_regions.py`` says when it is due: when the denoiser of an export is another one than the package's.
+``test_regions.py`` says when it is due: when the denoiser of an export takes or gives something else than the package's.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from flexcache_exporter.cli import main
 
 FOLDER = Path(__file__).parents[3] / "test/models/exported-package"
 #: Of the tiny pipeline; weights of 16 bits, as packages for a GPU have them.
-OPTIONS = ("--dtype", "fp16", "--regions", "--steps", "6", "--guidance", "3", "--name", "tiny-wan", "--license", "MIT")
+OPTIONS = ("--dtype", "fp16", "--regions", "--object-map", "--steps", "6", "--guidance", "3", "--name", "tiny-wan", "--license", "MIT")
 
 
 def arguments(saved: Path, out: Path) -> list[str]:

@@ -27,4 +27,8 @@ def open_model(source: Source, request: Request) -> Model:
         raise ExportError(
             "--regions", f"denoisers of the family {module} are exported for whole latents alone", "leave the option out"
         )
+    if request.object_map is not None and not model.maps_object:
+        raise ExportError(
+            "--object-map", f"denoisers of the family {module} are exported without it", "leave the option out"
+        )
     return model

@@ -22,6 +22,7 @@ from ..errors import ExportError
 from ..examples import Examples
 from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
 from ..networks import Part, networks_of, to_pixels, to_video
+from ..object_map import MapDenoiser, Marks, ObservedDenoiser, blocks_of
 from ..regions import LiveOutput, LivePatches, Stage, with_regions
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
@@ -59,13 +60,6 @@ def open_model(source: Source, request: Request) -> Model:
             denoiser.timesteps = timesteps_of_tokens(latent, EXPANDED_PATCH)
         return denoiser
 
-    def rewrite_denoiser(denoiser: Denoiser) -> Denoiser:
-        fuse_denoiser(denoiser, latent)
-        if has_frame_times:
-            split_frames(denoiser.transformer, latent.frames)
-            denoiser.timesteps = timesteps_of_rows
-        return denoiser
-
     def load_vae() -> AutoencoderKLWan:
         return AutoencoderKLWan.from_pretrained(source.component("vae"), **weights)
 
@@ -80,10 +74,11 @@ def open_model(source: Source, request: Request) -> Model:
         lambda module: ImageEncoder(WholeEncoder(module.encoder.vae, whole)),
     )
     examples = Examples(video, latent, texts, text["vocab_size"], has_frame_times)
+    mapped = None if request.object_map is None else blocks_of(request.object_map, transformer["num_layers"])
     networks = networks_of(
         examples,
         text_encoder=Part(load_text_encoder),
-        denoiser=Part(load_denoiser, rewrite_denoiser, {"frame_times": 1.0} if has_frame_times else {}),
+        denoiser=_denoiser_of(load_denoiser, latent, mapped, has_frame_times),
         vae_decoder=Part(
             lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
         ),
@@ -95,9 +90,7 @@ def open_model(source: Source, request: Request) -> Model:
     regions = None
     if request.regions is not None:
         regions = _regions_of(transformer, request)
-        networks = with_regions(
-            networks, regions, latent, lambda module, stage: fuse_denoiser(module, latent, stage)
-        )
+        networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
     return Model(
         family="wan",
         video=video,
@@ -111,6 +104,29 @@ def open_model(source: Source, request: Request) -> Model:
         tokenizer=source.component("tokenizer"),
         networks=networks,
         regions=regions,
+        maps_object=mapped is not None,
+    )
+
+
+def _denoiser_of(
+    load: Callable[[], nn.Module], latent: Latent, mapped: tuple[int, ...] | None, has_frame_times: bool
+) -> Part:
+    """The denoiser; with the blocks whose attention tells where the object is, one that tells it."""
+
+    def observed() -> ObservedDenoiser:
+        denoiser = load()
+        transformer = denoiser.transformer
+        attentions = [transformer.blocks[block].attn2 for block in mapped]
+        return ObservedDenoiser(denoiser, attentions, latent, transformer.config.patch_size)
+
+    return Part(
+        load if mapped is None else observed,
+        lambda module: fuse(module, latent, has_frame_times=has_frame_times),
+        {
+            **({"frame_times": 1.0} if has_frame_times else {}),
+            **({} if mapped is None else {"object_map": tuple(map(float, mapped))}),
+        },
+        maps_object=mapped is not None,
     )
 
 
@@ -237,10 +253,14 @@ class FixedRotation(nn.Module):
 
 
 class FusedProcessor:
-    """Attention of WanAttention by the fused operators: of all tokens or, with a stage, of its live ones."""
+    """Attention of WanAttention by the fused operators: of all tokens or, with a stage, of its live ones.
 
-    def __init__(self, stage: Stage | None = None):
+    With marks it notes what share of cross-attention the marked tokens get.
+    """
+
+    def __init__(self, stage: Stage | None = None, marks: Marks | None = None):
         self.stage = stage
+        self.marks = marks
 
     def __call__(
         self,
@@ -262,7 +282,24 @@ class FusedProcessor:
             query = operators.rotate_at(query, evaluation.live, *rotary_emb, attn.heads)
             key = operators.rotate_at(key, evaluation.live, *rotary_emb, attn.heads)
             key, value = evaluation.readable(key, value, attn.heads)
+        if self.marks is not None:
+            self.marks.observe(query, key, attn.heads)
         return attn.to_out[0](operators.attention(query, key, value, attn.heads))
+
+
+def fuse(
+    denoiser: Denoiser | ObservedDenoiser, latent: Latent, stage: Stage | None = None, has_frame_times: bool = False
+) -> nn.Module:
+    """The same denoiser as it is exported: ``fuse_denoiser``, and the rest of what it does."""
+    is_observed = isinstance(denoiser, ObservedDenoiser)
+    fused, marks = fuse_denoiser(denoiser.denoiser if is_observed else denoiser, latent, stage), Marks()
+    if is_observed:
+        for attention in denoiser.attentions:
+            attention.set_processor(FusedProcessor(stage, marks))
+    if has_frame_times:
+        split_frames(fused.transformer, latent.frames)
+        fused.timesteps = timesteps_of_rows
+    return MapDenoiser(fused, marks, latent, denoiser.patch, stage) if is_observed else fused
 
 
 def fuse_denoiser(denoiser: Denoiser, latent: Latent, stage: Stage | None = None) -> Denoiser:
@@ -272,7 +309,7 @@ def fuse_denoiser(denoiser: Denoiser, latent: Latent, stage: Stage | None = None
     transformer.rope = FixedRotation(transformer.rope, latent, dtype)
     if stage is not None:
         transformer.patch_embedding = LivePatches(transformer.patch_embedding, stage)
-        transformer.proj_out = LiveOutput(transformer.proj_out, stage, len(transformer.rope.cos))
+        transformer.proj_out = LiveOutput(transformer.proj_out, stage)
     operators.fuse_transformer(transformer, WanAttention, FusedProcessor(stage))
     return denoiser
 
