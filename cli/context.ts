@@ -25,6 +25,8 @@ export interface GlobalOptions {
   state: string;
   model: string;
   provider?: ExecutionProvider;
+  /** Of commands that make videos. */
+  batch?: string;
 }
 
 export const EXIT = { success: 0, failed: 1, usage: 2, interrupted: 130 } as const;

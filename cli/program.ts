@@ -26,6 +26,7 @@ const DEFAULT_MODEL = join(import.meta.dirname, '..', 'containers', 'demo-model'
 
 const MAX_REUSE_HELP =
   'largest share of the denoising that reuse may skip, from 0 (no reuse) to 1 (default)';
+const BATCH_HELP = 'number of videos that the worker generates concurrently (default: 1)';
 const MIN_SIMILARITY_HELP =
   'minimum similarity of a donor, 0 to 1 (default: the thresholds of the model)';
 
@@ -93,6 +94,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .option('--fps <n>', 'frames per second, as the model supports')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
     .option('--min-similarity <share>', MIN_SIMILARITY_HELP)
+    .option('--batch <n>', BATCH_HELP)
     .option(
       '--out <file>',
       'output file (default: flexcache-<id>.mp4); of several, FILE-1, FILE-2, ...',
@@ -106,6 +108,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .command('backfill')
     .description('generate a video for each line of a file; run again to resume')
     .argument('<file>', 'one prompt a line (.txt), or prompt, seed and other fields (.jsonl, .csv)')
+    .option('--batch <n>', BATCH_HELP)
     .option('--out <dir>', 'output folder', 'flexcache-videos')
     .option('--concurrency <n>', 'number of concurrent videos', '1')
     .option('--max-reuse <share>', MAX_REUSE_HELP)
@@ -127,6 +130,7 @@ function buildProgram(context: CliContext, exitWith: (code: ExitCode) => void): 
     .command('serve')
     .description('serve the HTTP API with an embedded worker; the first start prints an API key')
     .option('--port <n>', 'port; 0 picks a free one', String(DEFAULT_PORT))
+    .option('--batch <n>', BATCH_HELP)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'URL under which clients reach the server, where it differs')
     .option('--allow-local-webhooks', 'allow webhooks to addresses of this machine', false)

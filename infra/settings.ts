@@ -4,6 +4,7 @@ import { isCorsOrigin } from '#core/requests/cors-origin.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { parseMeasuredPrices } from '#core/pricing/measured-prices.ts';
 import { PRICE_REGIONS } from '#core/pricing/prices.ts';
+import { MAX_BATCH } from '#models/step-batches.ts';
 
 /** Days for which CloudWatch can keep a log, those of them that make sense here. */
 const LOG_RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 731, 1827];
@@ -205,6 +206,12 @@ const SETTING_SPECS = {
     100,
     'a whole number of GiB, 40 to 2000',
     'Disk of a worker machine: its system, the image, and the model package when it is fetched.',
+  ),
+  workerBatch: setting(
+    integer(1, MAX_BATCH),
+    1,
+    `a whole number, 1 to ${MAX_BATCH}`,
+    'Videos that a worker makes at once, as far as they fit its GPU, their steps in one call. Above 1 it pays for small models alone (docs/architecture.md), needs memory for as many decoded videos, and numbers then differ in the last bits by which videos met.',
   ),
   storageClass: setting(
     z.enum(['INTELLIGENT_TIERING', 'STANDARD']),

@@ -85,7 +85,7 @@ export class Worker extends Construct {
   }
 
   #environment(storage: StorageStack, pool: Pool): Record<string, string> {
-    const { storageClass, modelSource } = settingsOf(this);
+    const { storageClass, modelSource, workerBatch } = settingsOf(this);
     const names = DENOISER_VARIABLES;
     return {
       // Tasks on EC2 machines are not told their region.
@@ -95,6 +95,7 @@ export class Worker extends Construct {
       [names.videosBucket]: storage.videos.bucketName,
       [names.storageClass]: storageClass,
       [names.queueUrl]: storage.work[pool].queue.queueUrl,
+      ...(workerBatch > 1 && { [names.batch]: String(workerBatch) }),
       ...(modelSource !== null && {
         [names.modelSource]: modelSource,
         [names.modelRevision]: deployedModel(this).revision,

@@ -16,7 +16,7 @@ import { serveObject } from './serve-object.ts';
 
 export interface ApiServerOptions extends Pick<
   EmbeddedCloudOptions,
-  'stateDirectory' | 'modelDirectory' | 'executionProvider' | 'log' | 'cacheBudgetUsd'
+  'stateDirectory' | 'modelDirectory' | 'executionProvider' | 'batch' | 'log' | 'cacheBudgetUsd'
 > {
   open: (options: EmbeddedCloudOptions) => Promise<EmbeddedCloud>;
   host: string;
@@ -69,11 +69,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const prices = embeddedPrices();
   let notifications: EmbeddedNotifications | undefined;
   const { open, stateDirectory, modelDirectory, executionProvider, log, telemetry } = options;
-  const { cacheBudgetUsd = null } = options;
+  const { cacheBudgetUsd = null, batch } = options;
   const cloud = await open({
     stateDirectory,
     modelDirectory,
     ...(executionProvider !== undefined && { executionProvider }),
+    ...(batch !== undefined && { batch }),
     ...(log !== undefined && { log }),
     cacheBudgetUsd,
     presign: (key, presigning) => `${url}${links.sign(key, presigning)}`,

@@ -63,6 +63,8 @@ export interface EmbeddedCloudOptions {
   modelDirectory: string;
   /** onnxruntime execution provider of the worker. */
   executionProvider?: ExecutionProvider;
+  /** Videos that the worker makes at once, as far as they fit the GPU; 1 unless said. */
+  batch?: number;
   /** What the worker and the state folder have to say; nothing is written unless asked for. */
   log?: (event: WorkerEvent) => void;
   /** Dollars a month that the cache may cost in rent; null, as unless said, for whatever pays its rent. */
@@ -198,7 +200,15 @@ export async function openEmbeddedCloud(
   const models = await (parts.openModels ?? openModels)(
     options.modelDirectory,
     options.executionProvider ?? 'cpu',
+    options.batch,
   );
+  if (models.batch !== undefined && models.batch < (options.batch ?? 1)) {
+    options.log?.({
+      level: 'warn',
+      event: 'batch_reduced',
+      message: `the GPU has memory for ${models.batch} videos at once, not for ${options.batch}`,
+    });
+  }
   opened.defer(() => models.embedder.close());
   opened.defer(() => models.video.close());
   const state = await openStateFolder(options.stateDirectory, options.stateUse);
@@ -425,7 +435,7 @@ class LocalCloud implements EmbeddedCloud {
       },
       machine: { instanceType: 'embedded', purchaseOption: 'embedded' },
       ...(options.log && { log: options.log }),
-      ...(parts.worker && { settings: parts.worker }),
+      settings: { ...(models.batch !== undefined && { batch: models.batch }), ...parts.worker },
     }).run(this.#shutdown.signal);
     this.#worker.catch((error: unknown) => this.#ended.reject(error));
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);

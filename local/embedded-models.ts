@@ -16,6 +16,8 @@ export interface EmbeddedModels {
   splitter: PromptSplitter;
   reader: PromptReader;
   video: VideoModel;
+  /** Videos that are made at once; 1 unless said. */
+  batch?: number;
 }
 
 /**
@@ -26,11 +28,15 @@ export interface EmbeddedModels {
 export async function openModels(
   directory: string,
   executionProvider: ExecutionProvider,
+  batch?: number,
 ): Promise<EmbeddedModels> {
   const modelPackage = await loadManifest(directory);
   await verifyPackage(modelPackage);
   const calibration = await loadCalibration(modelPackage);
   const prompts = await openPromptModels(modelPackage);
-  const video = await OnnxVideoModel.open(modelPackage, { executionProvider });
-  return { modelPackage, calibration, ...prompts, video };
+  const video = await OnnxVideoModel.open(modelPackage, {
+    executionProvider,
+    ...(batch !== undefined && { batch }),
+  });
+  return { modelPackage, calibration, ...prompts, video, batch: video.batch };
 }

@@ -13,7 +13,7 @@ import { EXIT } from '../context.ts';
 import type { CliContext, ExitCode, GlobalOptions } from '../context.ts';
 import { errorReport } from '../error-line.ts';
 import { parsePeriod } from '../retention/periods.ts';
-import { remark } from '../with-cloud.ts';
+import { parseBatch, remark } from '../with-cloud.ts';
 
 export interface ServeOptions extends GlobalOptions {
   host: string;
@@ -57,6 +57,7 @@ export async function serve(context: CliContext, options: ServeOptions): Promise
       stateDirectory: resolve(workingDirectory, options.state),
       modelDirectory: resolve(workingDirectory, options.model),
       ...(options.provider !== undefined && { executionProvider: options.provider }),
+      ...(options.batch !== undefined && { batch: parseBatch(options.batch) }),
       log: (event) => remark(context, event),
       host: options.host,
       port,

@@ -12,12 +12,15 @@ export type DenoiseWork = Required<Pick<UsageRecord, 'networkEvaluations' | 'den
 export class DenoiseClock implements Denoiser {
   readonly regions: RegionDenoiser | null;
   readonly #model: Denoiser;
+  readonly #now: () => number;
   #milliseconds = 0;
   #evaluations = 0;
   #equivalents = 0;
 
-  constructor(model: Denoiser) {
+  /** @param now milliseconds of the machine that the run has had */
+  constructor(model: Denoiser, now = (): number => performance.now()) {
     this.#model = model;
+    this.#now = now;
     this.regions = model.regions && this.#timedRegions(model.regions);
   }
 
@@ -63,9 +66,9 @@ export class DenoiseClock implements Denoiser {
   }
 
   async #time<T>(evaluations: number, equivalents: number, call: () => Promise<T>): Promise<T> {
-    const start = performance.now();
+    const start = this.#now();
     const answer = await call();
-    this.#milliseconds += performance.now() - start;
+    this.#milliseconds += this.#now() - start;
     this.#evaluations += evaluations;
     this.#equivalents += equivalents;
     return answer;

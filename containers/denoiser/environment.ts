@@ -2,6 +2,7 @@ import { StorageClass } from '@aws-sdk/client-s3';
 import { InvalidInputError } from '#core/errors.ts';
 import type { UsageRecord } from '#core/generation.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '#models/execution-provider.ts';
+import { isBatch, MAX_BATCH } from '#models/step-batches.ts';
 import { DEFAULT_HEALTH_FILE, DENOISER_VARIABLES } from './variables.ts';
 
 /** Address of the instance metadata service on every EC2 instance. */
@@ -34,6 +35,8 @@ export interface DenoiserEnvironment {
   stopWhenEmpty: boolean;
   /** How long a drained queue must stay empty; null is the worker's own default. */
   idleSeconds: number | null;
+  /** Messages that are worked on at once; 1 unless said. */
+  batch: number;
   /** Of the ECS agent, which says so itself; null where the worker is no task of ECS. */
   agentUri: string | null;
   /** Touched while the worker gets on; `health.ts` looks at its age. */
@@ -71,6 +74,15 @@ export function readDenoiserEnvironment(
       'give whole seconds, 1 to 99999',
     );
   };
+  const batch = (name: string): number => {
+    const given = optional(name) ?? '1';
+    if (/^\d{1,3}$/.test(given) && isBatch(Number(given))) return Number(given);
+    throw new InvalidInputError(
+      name,
+      `environment variable ${name} is "${given}"`,
+      `give a whole number, 1 to ${MAX_BATCH}`,
+    );
+  };
   const names = DENOISER_VARIABLES;
   return {
     tableName: required(names.tableName),
@@ -88,6 +100,7 @@ export function readDenoiserEnvironment(
     visibilitySeconds: seconds(names.visibilitySeconds),
     stopWhenEmpty: oneOf(names.stopWhenEmpty, ['true', 'false']) === 'true',
     idleSeconds: seconds(names.idleSeconds),
+    batch: batch(names.batch),
     agentUri: optional(names.agentUri),
     healthFile: optional(names.healthFile) ?? DEFAULT_HEALTH_FILE,
   };

@@ -74,7 +74,7 @@ export async function generateVideo(
   const resumption = new Resumption(objects, subject, control);
   const from = await resumption.load(shape);
   const firstFrame = await firstFrameOf(dependencies, request);
-  const denoiser = new DenoiseClock(model);
+  const denoiser = new DenoiseClock(model, control.now && (() => control.now!()));
   let latent: AttendedTensor;
   let equivalents = from?.equivalents ?? 0;
   try {

@@ -23,6 +23,8 @@ export type CheckpointEvent =
 export interface GenerationControl {
   /** Names this worker's part in the ledger of the video. */
   readonly run: string;
+  /** Milliseconds of the machine that the generation has had: all that go by, unless it shares them. */
+  now?(): number;
   /** True ends the generation before its next step or write. */
   shouldStop(): boolean | Promise<boolean>;
   /** Null while it may go on. A shutdown alone leaves a checkpoint: another worker goes on. */

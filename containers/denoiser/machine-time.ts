@@ -35,6 +35,6 @@ export class MachineTime {
   /** A video has taken what there was, and its own work until then. */
   takenUntil(time: number): void {
     this.#coldStartSeconds = 0;
-    this.#workedUntil = time;
+    this.#workedUntil = Math.max(this.#workedUntil, time);
   }
 }

@@ -54,7 +54,8 @@ async function main(): Promise<void> {
   const modelPackage = await loadManifest(modelDirectory);
   if (modelSource === null) await verifyPackage(modelPackage);
   const { calibration, file } = await loadCalibration(modelPackage);
-  const model = await OnnxVideoModel.open(modelPackage, { executionProvider });
+  const { batch } = environment;
+  const model = await OnnxVideoModel.open(modelPackage, { executionProvider, batch });
   try {
     // Loads a network before the first message is taken: a machine without its GPU must not take any.
     await model.warmUp();
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
       modelRevision: revision,
       calibration: file?.digest ?? NOT_CALIBRATED,
       executionProvider,
+      batch: model.batch,
       ...machine,
       startSeconds,
       workerId,
@@ -101,7 +103,7 @@ async function main(): Promise<void> {
         writeLine(videoMetrics({ request, plan, result, model: manifest.name, ...cold }));
       },
       onAlive: () => health.alive(),
-      settings: settingsOf(environment),
+      settings: { ...settingsOf(environment), batch: model.batch },
     });
     await worker.run(shutdown.signal);
   } finally {

@@ -11,6 +11,7 @@ import type { DroppedDonor } from './donors.ts';
 import type { CheckpointEvent, GenerationControl, StopReason } from './generation-control.ts';
 import type { UnworkedTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
+import type { SharedTime } from './shared-time.ts';
 import type { WorkerEvent, WorkerSettings } from './worker.ts';
 
 /** The part of the table that a worker touches. */
@@ -30,7 +31,9 @@ export interface HoldLedger {
   untaken: UnworkedTime;
   /** Counts what the stores are asked for on behalf of this message. */
   meter: UsageMeter;
-  /** `performance.now()` when the message was there. */
+  /** Of the machine, shared with the messages beside this one. */
+  time: Pick<SharedTime, 'now'>;
+  /** By `time`, when the message was there. */
   receivedAt: number;
 }
 
@@ -38,7 +41,7 @@ export interface HoldLedger {
 const LAST_QUEUE_REQUESTS = { deleted: 1, givenBack: 2 };
 
 /** Renewals within one visibility period: two may fail before the message is lost. */
-const RENEWALS_PER_VISIBILITY = 3;
+export const RENEWALS_PER_VISIBILITY = 3;
 
 /**
  * Keeps one message ours while its video is made: renews its visibility, and asks whether the
@@ -112,6 +115,10 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
     }
   }
 
+  now(): number {
+    return this.#ledger.time.now();
+  }
+
   /** Null while the generation may go on. */
   get stopReason(): StopReason | null {
     return this.#reason ?? (this.#shutdown.aborted ? 'shutdown' : null);
@@ -134,7 +141,7 @@ export class MessageHold implements GenerationControl, AsyncDisposable {
       ...(this.#continues.length > 0 && { continues: [...this.#continues] }),
       ...machine,
       ...untaken,
-      gpuSeconds: Math.round(this.#measuredUntil - receivedAt) / 1000,
+      gpuSeconds: Math.round(this.now() - receivedAt) / 1000,
       ...work,
       ...meter.usage,
     };

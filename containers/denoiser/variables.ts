@@ -15,6 +15,7 @@ export const DENOISER_VARIABLES = {
   visibilitySeconds: 'FLEXCACHE_VISIBILITY_SECONDS',
   stopWhenEmpty: 'FLEXCACHE_STOP_WHEN_EMPTY',
   idleSeconds: 'FLEXCACHE_IDLE_SECONDS',
+  batch: 'FLEXCACHE_BATCH',
   healthFile: 'FLEXCACHE_HEALTH_FILE',
   agentUri: 'ECS_AGENT_URI',
 } as const;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlexCacheError } from '#core/errors.ts';
 import type { GenerationRequest, GenerationResult, Plan } from '#core/generation.ts';
+import { inStepBatches } from '#models/step-batches.ts';
 import { fruitlessDeliveries, type ReceivedMessage, type WorkQueue } from '#ports/queue.ts';
 import { UsageMeter } from '#ports/usage-meter.ts';
 import type { TaskCallbacks } from '#ports/workflow.ts';
@@ -9,7 +10,8 @@ import { backoffSeconds, isTransient, messageOf } from './failures.ts';
 import { generateVideo, type GenerationDependencies } from './generate-video.ts';
 import { MachineTime } from './machine-time.ts';
 import type { Machine } from './machine.ts';
-import { MessageHold, type JobTable } from './message-hold.ts';
+import { MessageHold, RENEWALS_PER_VISIBILITY, type JobTable } from './message-hold.ts';
+import { SharedTime } from './shared-time.ts';
 import { UNPROTECTED, type TaskProtection } from './task-protection.ts';
 
 export interface WorkerDependencies extends GenerationDependencies {
@@ -42,6 +44,8 @@ export interface WorkerSettings {
   maximumDeliveries: number;
   /** Between two writes of a job's progress. */
   progressMilliseconds: number;
+  /** Messages that are worked on at once, their steps in one network call; 1 is one after the other. */
+  batch: number;
   /** Return when no message came for `idleSeconds`: a batch job drains the queue and ends. */
   stopWhenEmpty: boolean;
   idleSeconds: number;
@@ -52,6 +56,7 @@ export const DEFAULT_SETTINGS: WorkerSettings = {
   visibilitySeconds: 60,
   maximumDeliveries: 5,
   progressMilliseconds: 500,
+  batch: 1,
   stopWhenEmpty: false,
   idleSeconds: 60,
 };
@@ -66,8 +71,8 @@ export interface WorkerEvent {
 
 export interface Worker {
   /**
-   * Takes and answers messages until the signal aborts. A generation in progress stops before its
-   * next step, leaves a checkpoint, and its message goes back to the queue at once.
+   * Takes and answers messages until the signal aborts. Generations in progress stop before their
+   * next step, leave a checkpoint each, and their messages go back to the queue at once.
    */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -78,9 +83,11 @@ export interface Worker {
  * @example
  * await createWorker(dependencies).run(controller.signal);
  */
-export function createWorker(dependencies: WorkerDependencies): Worker {
-  const settings = { ...DEFAULT_SETTINGS, ...dependencies.settings };
-  const log = dependencies.log ?? (() => {});
+export function createWorker(given: WorkerDependencies): Worker {
+  const settings = { ...DEFAULT_SETTINGS, ...given.settings };
+  const log = given.log ?? (() => {});
+  const dependencies =
+    settings.batch === 1 ? given : { ...given, model: inStepBatches(given.model, settings.batch) };
 
   return {
     async run(signal) {
@@ -94,45 +101,116 @@ export function createWorker(dependencies: WorkerDependencies): Worker {
   };
 }
 
+/** What a worker is busy with. */
+interface Busy {
+  messages: Set<Promise<void>>;
+  /** A message is worked on that stopped its worker before: none of the others is to be stopped with it. */
+  isAlone: boolean;
+}
+
 async function takeMessages(
   dependencies: WorkerDependencies,
   settings: WorkerSettings,
   log: (event: WorkerEvent) => void,
   time: MachineTime,
-  signal: AbortSignal,
+  shutdown: AbortSignal,
 ): Promise<void> {
   const { protection = UNPROTECTED } = dependencies;
+  const shared = new SharedTime();
+  const busy: Busy = { messages: new Set(), isAlone: false };
+  const broken = new AbortController();
+  const signal = AbortSignal.any([shutdown, broken.signal]);
   let failures = 0;
   let idleSince = performance.now();
-  while (!signal.aborted) {
-    dependencies.onAlive?.();
-    // What a message takes is counted from the request that brings it.
-    const meter = new UsageMeter();
-    let received: ReceivedMessage | null;
-    try {
-      received = await meter.run(() =>
-        dependencies.queue.receive(
-          receiveWaitSeconds(settings, idleSince),
-          settings.visibilitySeconds,
+  try {
+    while (!signal.aborted) {
+      if (busy.messages.size >= (busy.isAlone ? 1 : settings.batch)) {
+        await Promise.race(busy.messages);
+        continue;
+      }
+      // A worker gets on with the messages that it has; looking for more does not hide that one hangs.
+      if (busy.messages.size === 0) dependencies.onAlive?.();
+      // What a message takes is counted from the request that brings it.
+      const meter = new UsageMeter();
+      let received: ReceivedMessage | null;
+      try {
+        received = await meter.run(() =>
+          dependencies.queue.receive(
+            receiveWaitSeconds(settings, idleSince),
+            settings.visibilitySeconds,
+            signal,
+          ),
+        );
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        if (!isTransient(error)) {
+          broken.abort(error);
+          break;
+        }
+        log({ level: 'warn', event: 'receive_failed', message: messageOf(error) });
+        await pause(backoffSeconds(++failures), signal);
+        continue;
+      }
+      if (received !== null) {
+        const hasStoppedAWorker = fruitlessDeliveries(received) > 0;
+        if (hasStoppedAWorker && busy.messages.size > 0) {
+          await meter.run(() => waitForTurn(dependencies, settings, log, received, busy.messages));
+        }
+        await protection.protect();
+        busy.isAlone = hasStoppedAWorker;
+        const work = handleMessage(
+          dependencies,
+          settings,
+          log,
+          received,
+          time,
+          shared,
+          meter,
           signal,
-        ),
-      );
-      failures = 0;
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!isTransient(error)) throw error;
-      log({ level: 'warn', event: 'receive_failed', message: messageOf(error) });
-      await pause(backoffSeconds(++failures), signal);
-      continue;
+        )
+          .catch((error: unknown) => broken.abort(error))
+          .finally(() => {
+            busy.messages.delete(work);
+            idleSince = performance.now();
+          });
+        busy.messages.add(work);
+        continue;
+      }
+      if (busy.messages.size > 0) {
+        idleSince = performance.now();
+        continue;
+      }
+      await protection.release();
+      if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) break;
     }
-    if (received !== null) {
-      await protection.protect();
-      await handleMessage(dependencies, settings, log, received, time, meter, signal);
-      idleSince = performance.now();
-      continue;
-    }
-    await protection.release();
-    if (settings.stopWhenEmpty && idleSecondsLeft(settings, idleSince) === 0) return;
+  } finally {
+    await Promise.all(busy.messages);
+  }
+  broken.signal.throwIfAborted();
+}
+
+/** Keeps a message ours until those that are worked on are done. */
+async function waitForTurn(
+  { queue }: WorkerDependencies,
+  { visibilitySeconds }: WorkerSettings,
+  log: (event: WorkerEvent) => void,
+  { receipt, message }: ReceivedMessage,
+  before: Iterable<Promise<void>>,
+): Promise<void> {
+  const { videoId } = message.request;
+  log({ level: 'info', event: 'waits_to_be_alone', videoId });
+  // Whoever has lost it learns so when its turn comes.
+  const renew = (): void =>
+    void queue.extend(receipt, visibilitySeconds).catch((error: unknown) => {
+      log({ level: 'warn', event: 'renewal_failed', videoId, message: messageOf(error) });
+    });
+  const timer = setInterval(renew, (visibilitySeconds * 1000) / RENEWALS_PER_VISIBILITY);
+  try {
+    await Promise.all(before);
+    renew();
+  } finally {
+    clearInterval(timer);
   }
 }
 
@@ -168,21 +246,29 @@ async function handleMessage(
   log: (event: WorkerEvent) => void,
   received: ReceivedMessage,
   time: MachineTime,
+  shared: SharedTime,
   meter: UsageMeter,
   signal: AbortSignal,
 ): Promise<void> {
-  const receivedAt = performance.now();
+  // A machine that works on another message has not waited for this one.
+  const untaken = shared.messages > 0 ? {} : time.untakenAt(performance.now());
+  shared.begin();
   const ledger = {
     machine: dependencies.machine,
-    untaken: time.untakenAt(receivedAt),
+    untaken,
     meter,
-    receivedAt,
+    time: shared,
+    receivedAt: shared.now(),
   };
-  await meter.run(async () => {
-    await using hold = new MessageHold(dependencies, received, settings, log, signal, ledger);
-    await answer(dependencies, settings, log, received, hold);
-    if (hold.enteredUntil !== null) time.takenUntil(hold.enteredUntil);
-  });
+  try {
+    await meter.run(async () => {
+      await using hold = new MessageHold(dependencies, received, settings, log, signal, ledger);
+      await answer(dependencies, settings, log, received, hold);
+      if (hold.enteredUntil !== null) time.takenUntil(hold.enteredUntil);
+    });
+  } finally {
+    shared.end();
+  }
 }
 
 async function answer(

@@ -23,6 +23,8 @@ export interface MemoryPlan extends NetworkMemory {
   fitsAtOnce: boolean;
   /** Networks that took more than there is where they were measured; with less they may do. */
   doubtful: NetworkName[];
+  /** Requests of one denoiser call: those that were asked for, as far as they fit. */
+  batch: number;
 }
 
 /** Free bytes of the GPU that CUDA takes first; null where NVIDIA's tool does not tell. */
@@ -42,9 +44,10 @@ export async function freeGpuBytes(): Promise<number | null> {
  * How a package's networks share a GPU. One that took more than there is gets all of it.
  *
  * @param freeBytes of the GPU
+ * @param wanted requests of one denoiser call; more of them than were measured take as much more each
  * @throws FlexCacheError `gpu_missing` naming the networks of which the weights of one alone are too large.
  */
-export function planGpuMemory(manifest: ModelManifest, freeBytes: number): MemoryPlan {
+export function planGpuMemory(manifest: ModelManifest, freeBytes: number, wanted = 1): MemoryPlan {
   const bytes = Math.max(0, freeBytes - CUDA_BYTES);
   const needs: MemoryPlan['needs'] = {};
   const tooLarge: [NetworkName, number][] = [];
@@ -59,13 +62,30 @@ export function planGpuMemory(manifest: ModelManifest, freeBytes: number): Memor
   }
   if (tooLarge.length > 0) throw doesNotFit(tooLarge, bytes);
   const isMeasured = manifest.gpuBytes !== undefined;
-  return { bytes, needs, isMeasured, fitsAtOnce: sum <= bytes, doubtful };
+  const fitsAtOnce = sum <= bytes;
+  const more = requestBytes(manifest);
+  // What was not measured is for whoever asks to know.
+  const fitting = more === null ? wanted : 1 + Math.floor(Math.max(0, bytes - sum) / more);
+  const batch = Math.min(wanted, fitting);
+  if (more !== null) needs.denoiser = Math.min(needs.denoiser! + (batch - 1) * more, bytes);
+  return { bytes, needs, isMeasured, fitsAtOnce, doubtful, batch };
+}
+
+/** What each further request of a denoiser call takes: as much as the first beside the weights. Null where that was not measured. */
+function requestBytes(manifest: ModelManifest): number | null {
+  const measured = manifest.gpuBytes?.denoiser;
+  if (measured === undefined) return null;
+  const bytes = measured - (networkBytes(manifest).denoiser ?? 0);
+  return bytes > 0 ? bytes : null;
 }
 
 /** The plan for the GPU of this machine; null where its memory is not known. */
-export async function planThisGpu(manifest: ModelManifest): Promise<MemoryPlan | null> {
+export async function planThisGpu(
+  manifest: ModelManifest,
+  wanted?: number,
+): Promise<MemoryPlan | null> {
   const free = await freeGpuBytes();
-  return free === null ? null : planGpuMemory(manifest, free);
+  return free === null ? null : planGpuMemory(manifest, free, wanted);
 }
 
 function doesNotFit(tooLarge: readonly [NetworkName, number][], bytes: number): FlexCacheError {

@@ -120,7 +120,7 @@ export interface VideoModel {
     guidance: number,
   ): Promise<AttendedTensor>;
   /**
-   * `velocity` of several latents in one network call, in their order. Sums are taken in another order
+   * `velocity` of several latents in one network call, in their order. Sums may be taken in another order
    * than alone: the numbers agree to about 1e-4 of their size, not to the bit.
    */
   velocities(

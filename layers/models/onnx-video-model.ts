@@ -52,8 +52,16 @@ export class OnnxVideoModel implements VideoModel {
   readonly #mostConditions: number;
   /** Every video needs it: it is kept whatever other prompts come. */
   #unconditional: Promise<TextCondition> | null = null;
+  /** Most requests of one denoiser call: those that were asked for, as far as they fit the GPU. */
+  readonly batch: number;
 
-  constructor(networks: NetworkRunner, tokenizer: PromptTokenizer, manifest: ModelManifest) {
+  constructor(
+    networks: NetworkRunner,
+    tokenizer: PromptTokenizer,
+    manifest: ModelManifest,
+    batch = 1,
+  ) {
+    this.batch = batch;
     this.#networks = networks;
     this.#tokenizer = tokenizer;
     this.#manifest = manifest;
@@ -69,23 +77,25 @@ export class OnnxVideoModel implements VideoModel {
   }
 
   /**
+   * @param options `batch`: requests of one denoiser call that are wanted
    * @throws FlexCacheError `model_corrupt` when the tokenizer is none; `gpu_missing` when one of the networks is
    * larger than the GPU's free memory.
    */
   static async open(
     modelPackage: ModelPackage,
-    options: OnnxOptions = {},
+    { batch = 1, ...options }: OnnxOptions & { batch?: number } = {},
   ): Promise<OnnxVideoModel> {
     const { executionProvider } = options;
     const [tokenizer, memory] = await Promise.all([
       PromptTokenizer.open(modelPackage),
-      executionProvider === 'cuda' ? planThisGpu(modelPackage.manifest) : null,
+      executionProvider === 'cuda' ? planThisGpu(modelPackage.manifest, batch) : null,
     ]);
     const networks = new NetworkThread(networkPaths(modelPackage), {
       ...options,
       ...(memory && { memory }),
     });
-    return new OnnxVideoModel(networks, tokenizer, modelPackage.manifest);
+    const fitting = memory?.batch ?? batch;
+    return new OnnxVideoModel(networks, tokenizer, modelPackage.manifest, fitting);
   }
 
   /**

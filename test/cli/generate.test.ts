@@ -197,6 +197,7 @@ test.each([
   [['backfill', 'missing.txt'], 'invalid_input'],
   [['backfill', 'prompts.pdf'], 'invalid_input'],
   [['backfill', 'prompts.txt', '--concurrency', '0'], 'invalid_input'],
+  [['generate', 'a', '--batch', '0'], 'invalid_input'],
 ])('%j is refused with one line and exit code 2 before anything is opened', async (args, code) => {
   const { flexcache, clouds } = await inProcess();
 

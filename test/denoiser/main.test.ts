@@ -68,6 +68,7 @@ describe('readDenoiserEnvironment', () => {
       visibilitySeconds: null,
       stopWhenEmpty: false,
       idleSeconds: null,
+      batch: 1,
       agentUri: null,
       healthFile: '/tmp/flexcache-worker-health',
     });
@@ -86,6 +87,8 @@ describe('readDenoiserEnvironment', () => {
     ['FLEXCACHE_IDLE_SECONDS', '0'],
     ['FLEXCACHE_IDLE_SECONDS', '1.5'],
     ['FLEXCACHE_VISIBILITY_SECONDS', 'long'],
+    ['FLEXCACHE_BATCH', '0'],
+    ['FLEXCACHE_BATCH', '65'],
   ])('names the variable %s whose value is "%s"', (name, value) => {
     expect(() => readDenoiserEnvironment({ ...VARIABLES, [name]: value })).toThrow(
       `environment variable ${name} is "${value}"`,

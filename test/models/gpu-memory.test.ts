@@ -46,6 +46,23 @@ describe('planGpuMemory', () => {
     expect(describeMemory(plan)).toContain('denoiser took more where the model was exported');
   });
 
+  it('takes as many requests of a denoiser call as were asked for and fit, and gives it their memory', async () => {
+    // Prepare: weights of some 20 bytes, so that a request takes 3 GiB.
+    const manifest = await manifestOf({ textEncoder: 4, denoiser: 3, vaeDecoder: 5 });
+
+    // Act: 12 GiB for one of each, and the rest for more requests.
+    const plans = [12, 17.9, 18, 100].map((gib) =>
+      planGpuMemory(manifest, gib * GIB + CUDA_BYTES + 2 ** 20, 8),
+    );
+    const [unmeasured] = [planGpuMemory(await manifestOf({}), 12 * GIB, 8)];
+
+    // Assess
+    expect(plans.map(({ batch }) => batch)).toEqual([1, 2, 3, 8]);
+    expect(plans[2]!.needs.denoiser! / GIB).toBeCloseTo(9, 3);
+    expect(unmeasured.batch).toBe(8);
+    expect(planGpuMemory(manifest, 100 * GIB).batch).toBe(1);
+  });
+
   it('refuses a GPU that cannot hold the weights of a network, by its name', async () => {
     // Prepare: networks of some 20 bytes.
     const { manifest } = await loadManifest(await writePackage());

@@ -4,6 +4,7 @@ import type { Tensor } from '#core/latents/tensor.ts';
 import { loadManifest, type ModelPackage } from '#models/manifest.ts';
 import type { TextCondition, VelocityRequest } from '#models/model.ts';
 import { OnnxVideoModel } from '#models/onnx-video-model.ts';
+import { StepBatches } from '#models/step-batches.ts';
 import { DEMO_PACKAGE } from './package-fixture.ts';
 
 const SHAPE = [16, 8, 16, 16];
@@ -83,6 +84,43 @@ describe('the denoiser of the demo package', { timeout: 60_000 }, () => {
       expect(together[index]!.data).toEqual((await velocityOf(latent)).data);
     }
     expect(together[0]!.data).not.toEqual(together[1]!.data);
+  });
+
+  it('gives steps of several runs in one call what each has alone', async () => {
+    // Prepare
+    const steps = await Promise.all(
+      ['a red ball over a meadow', 'a blue star', 'a red ball over a meadow'].map(
+        async (prompt, index) => ({
+          latent: standardNormalNoise(SHAPE, 5 + index, 'start'),
+          time: 1 - index / 4,
+          condition: await model.encodeText(prompt),
+        }),
+      ),
+    );
+    let calls = 0;
+    const batches = new StepBatches(
+      {
+        velocities: (...given) => {
+          calls += 1;
+          return model.velocities(...given);
+        },
+      },
+      3,
+    );
+
+    // Act
+    const together = await Promise.all(
+      steps.map(({ latent, time, condition }) =>
+        batches.velocity(latent, time, condition, unconditional, GUIDANCE),
+      ),
+    );
+
+    // Assess
+    expect(calls).toBe(1);
+    for (const [index, { latent, time, condition }] of steps.entries()) {
+      const alone = await model.velocity(latent, time, condition, unconditional, GUIDANCE);
+      expect(difference(together[index]!, alone, ALL)).toBeLessThan(1e-4);
+    }
   });
 
   it('never reads what the latent has outside the live tokens', async () => {
