@@ -1,6 +1,6 @@
 import { decodeLatent } from '#codec/decode-latent.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type { Entry, Job } from '#core/generation.ts';
+import { mediaKeysOf, type Entry, type Job, type MediaFiles } from '#core/generation.ts';
 import { imageObjectKey } from '#core/requests/identity.ts';
 import { sha256Of } from '#ports/object-key.ts';
 import { DynamoRetentionTable } from '#aws/dynamo-retention-table.ts';
@@ -117,8 +117,8 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
   }
 
   const checked = new Set<string>();
-  const checkVideo = async (id: string, video: StoredVideoKeys): Promise<void> => {
-    for (const key of [video.videoKey, video.posterKey, video.animationKey, video.spritesheetKey]) {
+  const checkVideo = async (id: string, video: MediaFiles): Promise<void> => {
+    for (const key of mediaKeysOf(video)) {
       owned.add(key);
       if (checked.has(key)) continue;
       checked.add(key);
@@ -154,11 +154,6 @@ export async function checkState({ table, objects, vectors }: OpenedState): Prom
 function isOfBackfill(key: string): boolean {
   return key.startsWith('backfills/') || key.startsWith('uploads/');
 }
-
-type StoredVideoKeys = Pick<
-  Entry,
-  'videoKey' | 'posterKey' | 'animationKey' | 'spritesheetKey' | 'videoBytes'
->;
 
 async function faultOf(check: () => Promise<void>): Promise<string | null> {
   try {

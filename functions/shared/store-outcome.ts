@@ -1,15 +1,16 @@
 import { equivalentsRun } from '#core/planning/equivalents.ts';
 import { FlexCacheError } from '#core/errors.ts';
-import type {
-  Admission,
-  Entry,
-  GenerationRequest,
-  GenerationResult,
-  LookupPart,
-  JobResult,
-  Plan,
-  PromptEmbedding,
-  ReplacedWork,
+import {
+  mediaFilesOf,
+  type Admission,
+  type Entry,
+  type GenerationRequest,
+  type GenerationResult,
+  type JobResult,
+  type LookupPart,
+  type Plan,
+  type PromptEmbedding,
+  type ReplacedWork,
 } from '#core/generation.ts';
 import { exactKey, partitionOf, promptKey } from '#core/requests/identity.ts';
 import { lineageAfter, lineageOf } from '#core/planning/lineage.ts';
@@ -111,11 +112,7 @@ function entryOf(
     latentKey,
     latentBytes: generation.latentBytes,
     latentSha256,
-    videoKey: generation.videoKey,
-    posterKey: generation.posterKey,
-    animationKey: generation.animationKey,
-    spritesheetKey: generation.spritesheetKey,
-    videoBytes: generation.videoBytes,
+    ...mediaFilesOf(generation),
     facts: generation.facts,
     vectors: { ...vectors, whole: vectors.whole },
     ...(generation.shown && { shown: generation.shown }),
@@ -240,18 +237,14 @@ function exactAdmission({ entryId }: Entry, { videoId }: GenerationRequest): Adm
 }
 
 function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
-  const { entryId, latentKey, videoKey, posterKey, animationKey, spritesheetKey } = entry;
+  const { entryId, latentKey } = entry;
   return {
     hit: 'exact',
     donors: [{ entryId, part: 'whole', similarity: 1, latentKey }],
     startTime: 0,
     anchor: 'none',
     stepsRun: 0,
-    videoKey,
-    posterKey,
-    animationKey,
-    spritesheetKey,
-    videoBytes: entry.videoBytes,
+    ...mediaFilesOf(entry),
     ...(entry.facts !== undefined && { facts: entry.facts }),
     latentBytes: entry.latentBytes,
     replaced: {
@@ -265,8 +258,7 @@ function exactOutcome(entry: Entry): Omit<JobResult, 'seconds' | 'fullSteps'> {
 function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | 'fullSteps'> {
   const { hit, donors, startTime, anchor, stepsRun } = made;
   const equivalents = equivalentsRun(made);
-  const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes, latentBytes } = made;
-  const { facts } = made;
+  const { facts, latentBytes } = made;
   return {
     hit,
     donors,
@@ -274,11 +266,7 @@ function generatedOutcome(made: GenerationResult): Omit<JobResult, 'seconds' | '
     anchor,
     stepsRun,
     ...(equivalents !== stepsRun && { equivalentsRun: equivalents }),
-    videoKey,
-    posterKey,
-    animationKey,
-    spritesheetKey,
-    videoBytes,
+    ...mediaFilesOf(made),
     facts,
     latentBytes,
   };

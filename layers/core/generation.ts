@@ -233,13 +233,33 @@ export interface VideoFacts {
   madeAt?: string;
 }
 
-/** What the GPU worker hands back for one video. Keys only, never tensors. */
-export interface GenerationResult {
+/** Object keys of a finished video's files. */
+export interface MediaKeys {
   videoKey: string;
   posterKey: string;
   animationKey: string;
   spritesheetKey: string;
+}
+
+/** A finished video's files. */
+export interface MediaFiles extends MediaKeys {
+  /** Of the MP4. */
   videoBytes: number;
+}
+
+/** The files alone, of something that has more to it. */
+export function mediaFilesOf(source: MediaFiles): MediaFiles {
+  const { videoKey, posterKey, animationKey, spritesheetKey, videoBytes } = source;
+  return { videoKey, posterKey, animationKey, spritesheetKey, videoBytes };
+}
+
+/** Keys of all files. */
+export function mediaKeysOf(source: MediaKeys): string[] {
+  return [source.videoKey, source.posterKey, source.animationKey, source.spritesheetKey];
+}
+
+/** What the GPU worker hands back for one video. Keys only, never tensors. */
+export interface GenerationResult extends MediaFiles {
   facts: VideoFacts;
   /** Null when the cache mode forbids storing. */
   latentKey: string | null;
@@ -319,7 +339,7 @@ export interface Job extends GenerationRequest {
 }
 
 /** What a completed job says of its video; the `--json` object is made from it. */
-export interface JobResult {
+export interface JobResult extends MediaFiles {
   hit: HitKind;
   donors: Donor[];
   startTime: number;
@@ -329,11 +349,6 @@ export interface JobResult {
   /** Their compute, in evaluations of all tokens; absent where each was one. */
   equivalentsRun?: number;
   fullSteps: number;
-  videoKey: string;
-  posterKey: string;
-  animationKey: string;
-  spritesheetKey: string;
-  videoBytes: number;
   /** Of the file; absent in what was completed before this was recorded. */
   facts?: VideoFacts;
   latentBytes: number;
@@ -372,7 +387,7 @@ export interface ReplacedWork {
 export type EntryState = 'READY' | 'EVICTING' | 'TOMBSTONE';
 
 /** A cached video: what makes it a donor. */
-export interface Entry {
+export interface Entry extends MediaFiles {
   /** Equals the id of the video it was made for. */
   entryId: string;
   state: EntryState;
@@ -396,11 +411,6 @@ export interface Entry {
   latentKey: string;
   latentBytes: number;
   latentSha256: string;
-  videoKey: string;
-  posterKey: string;
-  animationKey: string;
-  spritesheetKey: string;
-  videoBytes: number;
   /** Absent in entries from before this was recorded. */
   facts?: VideoFacts;
   vectors: {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { FlexCacheError, InvalidInputError } from '../errors.ts';
-import type { Scope } from '../generation.ts';
+import type { MediaKeys, Scope } from '../generation.ts';
 import { hashFields } from '../hash.ts';
 import type { Condition } from './condition.ts';
 import { promptForKeys } from './prompt.ts';
@@ -246,19 +246,11 @@ export function latentObjectKey(videoId: string, content: Uint8Array): string {
   return `latents/${videoId}/${contentHash(content)}.fcl`;
 }
 
-/** Object keys of a finished video. */
-export interface VideoObjectKeys {
-  videoKey: string;
-  animationKey: string;
-  posterKey: string;
-  spritesheetKey: string;
-}
-
 /**
  * `videos/{videoId}/{16 hex of the MP4's sha256}.mp4`, with `.webp`, `.png` and `.jpg` (the
  * spritesheet) beside it under the same name.
  */
-export function videoObjectKeys(videoId: string, mp4: Uint8Array): VideoObjectKeys {
+export function videoObjectKeys(videoId: string, mp4: Uint8Array): MediaKeys {
   const stem = `videos/${videoId}/${contentHash(mp4)}`;
   return {
     videoKey: `${stem}.mp4`,

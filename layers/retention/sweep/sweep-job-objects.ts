@@ -1,4 +1,4 @@
-import type { Entry, Job } from '#core/generation.ts';
+import { mediaKeysOf, type Entry, type Job } from '#core/generation.ts';
 import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import type { ObjectHead } from '#ports/objects.ts';
 import { inParallel } from '#core/in-parallel.ts';
@@ -55,7 +55,8 @@ async function isNamedByItsOwn(turn: Sweep, { key }: ObjectHead): Promise<boolea
   const job = await table.getJob(videoId);
   if (isUnfinished(job) || keysOfJob(job).includes(key)) return true;
   const entry = await table.getEntry(videoId);
-  if (entry === null || entry.state === 'TOMBSTONE' || !keysOf(entry).includes(key)) return false;
+  if (entry === null || entry.state === 'TOMBSTONE' || !mediaKeysOf(entry).includes(key))
+    return false;
   if (job?.deletedAt !== undefined && entry.videoKey === key) await letGo(turn, entry);
   return true;
 }
@@ -75,13 +76,7 @@ async function letGo({ stores, summary, now, change }: Sweep, entry: Entry): Pro
 
 /** A deleted job gives up its video. */
 function keysOfJob(job: Job | null): string[] {
-  return job?.result === undefined || job.deletedAt !== undefined ? [] : keysOf(job.result);
-}
-
-function keysOf(
-  owner: Pick<Entry, 'videoKey' | 'posterKey' | 'animationKey' | 'spritesheetKey'>,
-): string[] {
-  return [owner.videoKey, owner.posterKey, owner.animationKey, owner.spritesheetKey];
+  return job?.result === undefined || job.deletedAt !== undefined ? [] : mediaKeysOf(job.result);
 }
 
 async function* oldObjects(turn: Sweep, prefix: string): AsyncIterable<ObjectHead> {
