@@ -6,6 +6,7 @@ import * as acm from 'aws-cdk-lib/aws-certificatemanager';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import { INPUT_PREFIX } from '#core/requests/identity.ts';
 import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { EXACT_KEY_INDEX, OWNER_INDEX, PROMPT_KEY_INDEX } from '#aws/table-definition.ts';
 import { AppFunction, appLogGroup } from './app-function.ts';
@@ -130,6 +131,7 @@ export class ApiStack extends Stack {
     );
     storage.allowQuery(api, OWNER_INDEX, EXACT_KEY_INDEX);
     storage.allowVectors(api, 's3vectors:DeleteVectors');
+    storage.allowObjects(api, INPUT_PREFIX, 's3:PutObject');
     // An address that is signed may do what its signer may.
     storage.allowObjects(api, 'videos/', 's3:GetObject');
     storage.allowObjects(api, 'backfills/', 's3:GetObject', 's3:PutObject');

@@ -5,17 +5,18 @@ import { FlexCacheError, messageWithFix } from '#core/errors.ts';
 import type { GenerationRequest, Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 import { requestOf } from '#core/requests/new-job.ts';
-import { executionName } from '#core/requests/identity.ts';
+import { executionName, imageObjectKey } from '#core/requests/identity.ts';
 import type { Reservation } from '#ports/tenants.ts';
 import { reserveMoney } from '../shared/reserve-money.ts';
 import { ApiError, conflict } from './api-error.ts';
 import type { Caller } from './authenticate.ts';
+import type { NewVideos } from './new-video.ts';
 import { requireRoom } from './require-room.ts';
 import type { ApiServices } from './services.ts';
 
 type AdmissionServices = Pick<
   ApiServices,
-  'table' | 'tenants' | 'workflow' | 'endJob' | 'prices' | 'pace' | 'interactiveWorkers'
+  'table' | 'tenants' | 'objects' | 'workflow' | 'endJob' | 'prices' | 'pace' | 'interactiveWorkers'
 >;
 
 const MINUTE_MILLISECONDS = 60_000;
@@ -57,13 +58,13 @@ export async function admitRequest(
  * them gives back what was taken before. A job that is there already under its id is returned when it was
  * made of the same request, so that sent again under its key a request goes on where a crash left it.
  *
- * @param asked the first one first: its id tells requests of one key for other numbers of videos apart
+ * @param videos the first one first: its id tells requests of one key for other numbers of videos apart
  * @throws ApiError 400, 402, 409 or 429.
  */
 export async function admitJobs(
   services: AdmissionServices,
   caller: Caller,
-  asked: readonly Job[],
+  { jobs: asked, imageFile }: NewVideos,
 ): Promise<Job[]> {
   const { table } = services;
   const wanted = await Promise.all(
@@ -93,7 +94,7 @@ export async function admitJobs(
     jobs.push(
       own === undefined
         ? await startAgain(services, present!)
-        : await take(services, own, job, present),
+        : await take(services, own, { job, imageFile }, present),
     );
   }
   return jobs;
@@ -126,10 +127,14 @@ async function hold(
 async function take(
   services: AdmissionServices,
   held: AsyncDisposableStack,
-  asked: Job,
+  { job: asked, imageFile }: { job: Job } & Pick<NewVideos, 'imageFile'>,
   present: Job | null,
 ): Promise<Job> {
-  const { table } = services;
+  const { table, objects } = services;
+  // Before the record: a worker that reads one finds the other.
+  if (imageFile !== null) {
+    await objects.put(imageObjectKey(asked.videoId, asked.image!), imageFile);
+  }
   const { job, created } =
     present === null
       ? await table.createJob(asked)

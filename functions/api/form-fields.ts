@@ -5,6 +5,9 @@ interface Fields {
   [name: string]: string | string[] | Fields;
 }
 
+/** What stands for a file that was sent as a field; null where the field is none of files. */
+export type FileField = (name: string, file: File) => Promise<Record<string, string> | null>;
+
 const NAME = /^([^[\]]+)((?:\[[^[\]]*\])*)$/;
 
 /** Deeper than any field of ours. */
@@ -14,18 +17,19 @@ const MAX_DEPTH = 4;
  * A form as the object that was meant: clients write the field `cache` of the object `extra_params`
  * as `extra_params[cache]`, and the elements of a list `names` as `names[]`.
  *
- * @throws ApiError 400 for a file, and for names that contradict each other.
+ * @throws ApiError 400 for a file in a field of texts, and for names that contradict each other.
  */
-export function objectFromForm(form: Iterable<[string, string | File]>): Fields {
+export async function objectFromForm(
+  form: Iterable<[string, string | File]>,
+  fileField: FileField,
+): Promise<Fields> {
   const fields: Fields = Object.create(null) as Fields;
-  for (const [name, value] of form) {
-    if (typeof value !== 'string') {
-      throw new ApiError(
-        400,
-        'unsupported_parameter',
-        `${JSON.stringify(name)} is a file: videos are made from a prompt alone`,
-        { param: name },
-      );
+  for (const [name, sent] of form) {
+    const value = typeof sent === 'string' ? sent : await fileField(name, sent);
+    if (value === null) {
+      throw new ApiError(400, 'unsupported_parameter', `${JSON.stringify(name)} is a file`, {
+        param: name,
+      });
     }
     const [, first, rest] = NAME.exec(name) ?? [];
     const path = first === undefined ? [name] : [first, ...insideBrackets(rest ?? '')];
@@ -39,7 +43,12 @@ function insideBrackets(brackets: string): string[] {
   return brackets === '' ? [] : brackets.slice(1, -1).split('][');
 }
 
-function set(fields: Fields, path: readonly string[], value: string, name: string): void {
+function set(
+  fields: Fields,
+  path: readonly string[],
+  value: string | Record<string, string>,
+  name: string,
+): void {
   const [key, ...rest] = path;
   const present = fields[key!];
   if (rest.length === 0) {
@@ -47,6 +56,7 @@ function set(fields: Fields, path: readonly string[], value: string, name: strin
     fields[key!] = value;
   } else if (rest.length === 1 && rest[0] === '') {
     if (present !== undefined && !Array.isArray(present)) throw contradiction(name);
+    if (typeof value !== 'string') throw contradiction(name);
     fields[key!] = [...(present ?? []), value];
   } else {
     const inner = present ?? (Object.create(null) as Fields);

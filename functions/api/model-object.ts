@@ -53,6 +53,7 @@ export function modelObject({
     supports: {
       guidance_scale: isGuided,
       negative_prompt: isGuided,
+      input_reference: capabilities.firstImage,
       regions: regions !== undefined,
     },
     hits: possibleHits(calibration, scheduler.steps),

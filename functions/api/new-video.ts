@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { choiceOf, videosOf } from '#core/requests/capabilities.ts';
 import { fieldOnTheWire } from '#core/errors.ts';
 import type { Job } from '#core/generation.ts';
+import { imageOfFile } from '#core/requests/first-image.ts';
 import { guidanceOf } from '#core/requests/guidance.ts';
 import { requestCompatibilityKey } from '#core/requests/identity.ts';
 import { newJob } from '#core/requests/new-job.ts';
@@ -13,6 +14,8 @@ import { videoFacts } from '#models/video-facts.ts';
 import { validateWebhookUrl } from '../shared/webhooks/webhook-url.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { findVideo } from './find-video.ts';
+import { fileOf } from './input-reference.ts';
+import { INPUT_REFERENCE } from '../shared/resources/schemas/input-reference.ts';
 import type { CreateVideoBody, RemixVideoBody } from '../shared/resources/schemas/video.ts';
 import type { ApiServices } from './services.ts';
 import { secondsOf } from '../shared/resources/video-object.ts';
@@ -27,18 +30,26 @@ export interface Requester {
   idempotencyKey: string | undefined;
 }
 
-/** The jobs of a request for videos of a prompt, `n` of them. @throws ApiError 400 */
+/** The videos of a request, before they are taken in. */
+export interface NewVideos {
+  /** `n` of them. */
+  jobs: Job[];
+  /** The file that each of them begins with; null where they begin with none. */
+  imageFile: Uint8Array | null;
+}
+
+/** What a request for videos of a prompt asks for. @throws ApiError 400 */
 export function newVideos(
   services: NewVideoServices,
   asker: Requester,
   body: CreateVideoBody,
-): Job[] {
+): NewVideos {
   requireModel(services.manifest, body);
-  return jobsOf(services, asker, body, {});
+  return videosOfBody(services, asker, body, {});
 }
 
 /**
- * The jobs of a request for a new prompt on an old video, `n` of them.
+ * What a request for a new prompt on an old video asks for.
  *
  * @throws ApiError 400, 404, or 409 when that video left nothing to start from.
  */
@@ -47,7 +58,7 @@ export async function newRemixes(
   asker: Requester,
   videoId: string,
   body: RemixVideoBody,
-): Promise<Job[]> {
+): Promise<NewVideos> {
   const { table } = services;
   const source = await findVideo(table, asker.tenant, videoId);
   if (source.status !== 'completed') {
@@ -69,11 +80,13 @@ export async function newRemixes(
     );
   }
   const kept = { scope: entry.scope, ...guidanceOf(maker) };
-  const jobs = jobsOf(services, asker, body, { remixOf, ...kept });
+  const videos = videosOfBody(services, asker, body, { remixOf, ...kept });
+  const [job] = videos.jobs;
   for (const field of ['scope', 'guidanceScale', 'negativePrompt'] as const) {
-    if (jobs[0]![field] !== kept[field]) throw notKept(videoId, field);
+    if (job![field] !== kept[field]) throw notKept(videoId, field);
   }
-  return jobs;
+  if (job!.image !== maker.image) throw imageNotKept(videoId, maker);
+  return videos;
 }
 
 /** Nothing is reused across scopes, nor across guidance. */
@@ -87,20 +100,39 @@ function notKept(videoId: string, field: 'scope' | 'guidanceScale' | 'negativePr
   );
 }
 
-function jobsOf(
+/** The file of an image is gone when its video is there: whoever has it sends it again. */
+function imageNotKept(videoId: string, { image }: Job): ApiError {
+  return new ApiError(
+    400,
+    'invalid_input',
+    image === undefined
+      ? `video ${videoId} begins with no image: leave the ${INPUT_REFERENCE} of its remix out`
+      : `video ${videoId} begins with an image: send the same ${INPUT_REFERENCE} for its remix`,
+    { param: INPUT_REFERENCE },
+  );
+}
+
+function videosOfBody(
   services: NewVideoServices,
   { tenant, idempotencyKey }: Requester,
   body: Omit<CreateVideoBody, 'model' | 'seconds'>,
   defaults: Pick<RequestInput, 'remixOf' | 'scope' | 'guidanceScale' | 'negativePrompt'>,
-): Job[] {
+): NewVideos {
   const fields = flatten(body);
   const { seed = idempotencyKey === undefined ? undefined : seedOf(tenant, idempotencyKey) } =
     fields;
   const { cache, steps, scope = defaults.scope } = fields;
   const { min_similarity: minSimilarity, max_reuse: maxReuse } = fields;
   const { modelRevision, compatibilityKey, manifest } = services;
+  const { input_reference: reference } = body;
+  const imageFile = reference === undefined ? null : fileOf(reference);
+  const image = imageFile === null ? undefined : imageOfFile(imageFile);
   const chosen = choiceOf(
-    { ...defaults, ...choiceFromWire({ ...fields, size: body.size }) },
+    {
+      ...defaults,
+      ...choiceFromWire({ ...fields, size: body.size }),
+      ...(image !== undefined && { image }),
+    },
     capabilitiesOf(manifest),
   );
   const input: RequestInput = {
@@ -120,7 +152,7 @@ function jobsOf(
     ...(videos > 1 && { videosOfRequest: videos }),
   };
   const now = Date.now();
-  return requests.map((request) => newJob(request, model, origin, now));
+  return { jobs: requests.map((request) => newJob(request, model, origin, now)), imageFile };
 }
 
 type Extensions = NonNullable<CreateVideoBody['extra_params']>;

@@ -1,6 +1,8 @@
 import { ApiError } from './api-error.ts';
 import type { BodyRule } from './endpoint.ts';
 import { objectFromForm } from './form-fields.ts';
+import { INPUT_REFERENCE } from '../shared/resources/schemas/input-reference.ts';
+import { asInputReference } from './input-reference.ts';
 
 /** A body as it arrived, before validation. */
 export interface RawBody {
@@ -79,7 +81,9 @@ async function parseForm(bytes: Uint8Array<ArrayBuffer>, contentType: string): P
       'the body is not the multipart form that its content type announces: check the boundary',
     );
   }
-  return objectFromForm(form);
+  return objectFromForm(form, async (name, file) =>
+    name === INPUT_REFERENCE ? asInputReference(file) : null,
+  );
 }
 
 function tooLarge(limitBytes: number): ApiError {

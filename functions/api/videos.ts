@@ -6,7 +6,8 @@ import { admitJobs, admitRequest } from './admission.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { endpoint, type Call, type Endpoint } from './endpoint.ts';
 import { findVideo, requirePlaceInList } from './find-video.ts';
-import { newRemixes, newVideos } from './new-video.ts';
+import { MAX_INPUT_CHARACTERS } from './input-reference.ts';
+import { newRemixes, newVideos, type NewVideos } from './new-video.ts';
 import { pageObject } from './page-object.ts';
 import { QueuePlaces } from '../shared/resources/queue-places.ts';
 import { redeliver } from './redeliver.ts';
@@ -25,15 +26,15 @@ import { LINK_SECONDS } from '../shared/resources/backfill-object.ts';
 import type { ApiServices } from './services.ts';
 import { videoObject } from '../shared/resources/video-object.ts';
 
-/** A prompt of the longest kind, all labels, and the rest several times over. */
-const VIDEO_BODY_BYTES = 256 * 1024;
+/** The largest first image; a prompt of the longest kind, all labels, and the rest several times over. */
+const VIDEO_BODY_BYTES = MAX_INPUT_CHARACTERS + 256 * 1024;
 
 async function admit(
   { services, caller }: Call<unknown, unknown>,
-  makeJobs: () => Job[] | Promise<Job[]>,
+  makeVideos: () => NewVideos | Promise<NewVideos>,
 ): Promise<unknown> {
   await admitRequest(services.tenants, caller);
-  const jobs = await admitJobs(services, caller, await makeJobs());
+  const jobs = await admitJobs(services, caller, await makeVideos());
   for (const { videoId, tenant } of jobs) {
     services.telemetry.log({ level: 'info', event: 'video_taken_in', videoId, tenant });
   }

@@ -183,7 +183,12 @@ describe('models and health', () => {
         negative_prompt: '',
         max_prompt_tokens: 32,
         max_n: 10,
-        supports: { guidance_scale: true, negative_prompt: true, regions: true },
+        supports: {
+          guidance_scale: true,
+          negative_prompt: true,
+          input_reference: false,
+          regions: true,
+        },
         hits: possibleHits(services.calibration, steps),
       },
     ]);

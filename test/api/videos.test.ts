@@ -167,14 +167,13 @@ describe('creating a video', () => {
     expect((await create({ model: 'demo-world', seconds: 2, size: '384x384' })).status).toBe(200);
   });
 
-  test('refuses a file: there is nothing to make of a picture', async () => {
+  test('refuses a file in a field of texts', async () => {
     const { call } = api();
     const form = new FormData();
-    form.set('prompt', 'a red ball');
-    form.set('input_reference', new File(['x'], 'a.png'));
+    form.set('prompt', new File(['a red ball'], 'prompt.txt'));
     const { status, body } = await call('POST', '/v1/videos', { form });
     expect(status).toBe(400);
-    expect(body.error).toMatchObject({ param: 'input_reference', code: 'unsupported_parameter' });
+    expect(body.error).toMatchObject({ param: 'prompt', code: 'unsupported_parameter' });
   });
 });
 

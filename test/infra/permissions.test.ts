@@ -116,6 +116,7 @@ const EXPECTED: Record<string, Permissions> = {
     VectorIndex: VECTORS('DeleteVectors'),
     Latents: LIST,
     'Latents/backfills/*': OBJECTS('Get', 'Put'),
+    'Latents/inputs/*': OBJECTS('Put'),
     Videos: LIST,
     'Videos/videos/*': OBJECTS('Get'),
     WebhooksQueue: SEND,

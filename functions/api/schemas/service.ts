@@ -48,6 +48,9 @@ export const modelSchema = z
       .strictObject({
         guidance_scale: z.boolean(),
         negative_prompt: z.boolean(),
+        input_reference: z.boolean().meta({
+          description: 'Whether a video may begin with an image that its request brings.',
+        }),
         regions: z.boolean().meta({
           description: 'Whether the object alone can be denoised, over a background that stays.',
         }),

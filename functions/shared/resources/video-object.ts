@@ -51,6 +51,7 @@ export async function videoObject(
     seed: job.seed,
     guidance_scale: job.guidanceScale ?? null,
     negative_prompt: job.negativePrompt ?? null,
+    input_reference_sha256: job.image ?? null,
     scope: job.scope,
     min_similarity: job.minSimilarity,
     max_reuse: job.maxReuse,

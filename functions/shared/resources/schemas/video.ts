@@ -9,6 +9,7 @@ import {
   SCOPES,
 } from '#core/generation.ts';
 import { VARIETIES } from '#core/planning/variety.ts';
+import { inputReferenceSchema } from './input-reference.ts';
 import {
   backfillIdField,
   costSchema,
@@ -35,6 +36,7 @@ const extensionsSchema = z
   });
 
 const optional = {
+  input_reference: inputReferenceSchema.optional(),
   ...z.strictObject({ seed: seedField, ...extensionFields }).partial().shape,
   extra_params: extensionsSchema.optional(),
 };
@@ -172,6 +174,9 @@ export const videoSchema = z
       .nullable()
       .meta({ description: "Null where it is the model's own; so is `negative_prompt`." }),
     negative_prompt: z.string().nullable(),
+    input_reference_sha256: z.string().nullable().meta({
+      description: 'Of the file of the first image; null where the video begins with none.',
+    }),
     scope: z.enum(SCOPES),
     min_similarity: share,
     max_reuse: share,
