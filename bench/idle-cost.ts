@@ -5,7 +5,7 @@ import { createApp } from '#infra/create-app.ts';
 import { ASSUMPTIONS, standingUse, type Template } from './monthly-usage.ts';
 
 /**
- * Writes what a deployment costs a month with nothing stored and nobody asking, as Markdown:
+ * Prints the monthly cost of an idle, empty deployment as Markdown:
  * `node bench/idle-cost.ts`.
  */
 const { app } = createApp({ context: { bundle: false } });
@@ -21,14 +21,14 @@ const rows = [
   ['what', 'list price', 'after free allowances'],
   ['---', '---:', '---:'],
   ...[...byWhat].map(([what, lines]) => [what, sum(lines, 'listed'), sum(lines, 'paid')]),
-  ['**together**', `**${dollars(cost.listed)}**`, `**${dollars(cost.paid)}**`],
+  ['**total**', `**${dollars(cost.listed)}**`, `**${dollars(cost.paid)}**`],
 ];
 process.stdout.write(
   [
     ...rows.map((cells) => `| ${cells.join(' | ')} |`),
     '',
-    `List prices of ${book.region}, ${book.asOf}. Free allowances are those of one account that has nothing else.`,
-    `Assumed of a scheduled call: ${ASSUMPTIONS.secondsPerCall} s and ${ASSUMPTIONS.logBytesPerCall} bytes of log.`,
+    `List prices of ${book.region}, ${book.asOf}. Free allowances assume an account that runs nothing else.`,
+    `Each scheduled call is assumed to take ${ASSUMPTIONS.secondsPerCall} s and to write ${ASSUMPTIONS.logBytesPerCall} bytes of logs.`,
     '',
   ].join('\n'),
 );

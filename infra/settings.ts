@@ -6,13 +6,13 @@ import { parseMeasuredPrices } from '#core/pricing/measured-prices.ts';
 import { PRICE_REGIONS } from '#core/pricing/prices.ts';
 import { MAX_BATCH } from '#models/step-batches.ts';
 
-/** Days for which CloudWatch can keep a log, those of them that make sense here. */
+/** Log retention periods of CloudWatch, in days; a subset of those it accepts. */
 const LOG_RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 731, 1827];
 
-/** Families with NVIDIA processors beside x86 ones: what the worker's image runs on. */
+/** Instance families with x86 CPUs and NVIDIA GPUs, as the worker image requires. */
 const GPU_FAMILIES = ['g4dn', 'g5', 'g6', 'g6e', 'g7e', 'gr6'];
 
-/** Virtual processors by size, the same in every family of the list above. */
+/** vCPUs by size, the same for all `GPU_FAMILIES`. */
 const VCPUS_BY_SIZE: Readonly<Record<string, number>> = {
   xlarge: 4,
   '2xlarge': 8,
@@ -26,11 +26,11 @@ const VCPUS_BY_SIZE: Readonly<Record<string, number>> = {
 
 interface Knob<Schema extends z.ZodType = z.ZodType> {
   schema: Schema;
-  /** As `cdk.json` has it. */
+  /** Default, as in `cdk.json`. */
   standard: unknown;
-  /** What it decides, for docs/deploy.md. */
+  /** Description in docs/deploy.md. */
   meaning: string;
-  /** What is taken, for docs/deploy.md and for whoever gave something else. */
+  /** Accepted values, for docs/deploy.md and error messages. */
   expected: string;
 }
 
@@ -43,7 +43,7 @@ function setting<Schema extends z.ZodType>(
   return { schema, standard, meaning, expected };
 }
 
-/** The command line's `-c name=value` gives text where `cdk.json` gives numbers and null. */
+/** Accepts the text of `-c name=value` where `cdk.json` has numbers and null. */
 function optional<Schema extends z.ZodType>(schema: Schema) {
   const isNone = (value: unknown): boolean => value === '' || value === 'null' || value === null;
   return z.preprocess((value) => (isNone(value) ? null : value), z.nullable(schema));
@@ -67,7 +67,7 @@ function list<Schema extends z.ZodType>(element: Schema) {
   return z.preprocess(split, z.array(element).min(1));
 }
 
-/** Whether they parse; what is wrong with them is said when they are used. */
+/** Returns whether the prices parse. `parseMeasuredPrices` reports the details where they are used. */
 function areMeasuredPrices(text: string): boolean {
   try {
     return parseMeasuredPrices(text, 'priceOverrides').size > 0;
@@ -81,7 +81,7 @@ const gpuInstanceType = z.string().refine((type) => {
   return GPU_FAMILIES.includes(family!) && size !== undefined && size in VCPUS_BY_SIZE;
 });
 const instanceTypes = list(gpuInstanceType);
-const INSTANCE_TYPES_EXPECTED = `types of ${GPU_FAMILIES.join(', ')}, separated by commas, first choice first`;
+const INSTANCE_TYPES_EXPECTED = `types of ${GPU_FAMILIES.join(', ')}, separated by commas, by preference`;
 
 const schedule = z.string().regex(/^(rate|cron)\(.+\)$/);
 const SCHEDULE_EXPECTED = 'a schedule of EventBridge Scheduler, rate(...) or cron(...), UTC';
@@ -90,92 +90,92 @@ const SETTING_SPECS = {
   account: setting(
     optional(z.string().regex(/^\d{12}$/)),
     null,
-    'an account number of 12 digits, or null',
-    'The account. Null: the one whose credentials deploy.',
+    'an account id of 12 digits, or null',
+    'AWS account. Null: the account of your credentials.',
   ),
   region: setting(
     optional(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/)),
     null,
     'a region such as us-east-1, or null',
-    'The region. Null: the one whose credentials deploy. It needs S3 Vectors.',
+    'AWS region; it must offer S3 Vectors. Null: the region of your credentials.',
   ),
   priceRegion: setting(
     optional(z.enum(PRICE_REGIONS)),
     null,
     `${PRICE_REGIONS.join(', ')}, or null`,
-    'Region of the price book for cost estimates. Null: `region`; where that is null too, the region in which a function runs, or us-east-1 where that has no price book.',
+    'Region of the price book for cost estimates. Null: `region`; if that is null too, the region in which a function runs, or us-east-1 if that region has no price book.',
   ),
   priceOverrides: setting(
     optional(z.string().refine(areMeasuredPrices)),
     null,
     'measured prices such as ec2.g6.xlarge.spot=0.31, separated by commas, or null',
-    'Prices that were read off a bill or the Spot market; they come before those of the price book.',
+    'Prices from a bill or the Spot market; they override the price book.',
   ),
   stage: setting(
     z.enum(['production', 'trial']),
     'production',
     'production or trial',
-    '`production` keeps table, buckets and vectors when stacks are deleted and refuses to delete the storage stack; `trial` deletes everything with its stack.',
+    '`production` protects the storage stack from deletion and retains its table, buckets and vectors; `trial` deletes everything with its stack.',
   ),
   model: setting(
     z.string().min(1),
     'containers/demo-model/package',
     'a folder with a model.json, relative to the repository',
-    'The model package. Its tokenizer and text tower go into a layer; all of it goes into the worker image unless `modelSource` is given.',
+    'Model package. Its tokenizer and text tower go into a layer; the whole package goes into the worker image unless `modelSource` is set.',
   ),
   modelSource: setting(
     optional(z.string().regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_.=-]+)+\/?$/)),
     null,
     's3://bucket/prefix, or null',
-    'Where workers fetch the model package when they start. Null: it is in their image. It must be the one of `model`: workers refuse another revision.',
+    'Where workers download the model package at startup. Null: from their image. It must match `model`: workers refuse another revision.',
   ),
   vpcId: setting(
     optional(z.string().regex(/^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/)),
     null,
     'a VPC such as vpc-0a1b2c3d, or null',
-    'An existing VPC for the workers, with `subnetIds` and `availabilityZones`. Null: one of their own, with public subnets, no inbound rule and no NAT.',
+    'Existing VPC for the workers, with `subnetIds` and `availabilityZones`. Null: a new VPC with public subnets, no inbound rule and no NAT.',
   ),
   subnetIds: setting(
     optional(list(z.string().regex(/^subnet-([0-9a-f]{8}|[0-9a-f]{17})$/))),
     null,
     'subnets such as subnet-0a1b2c3d, separated by commas, or null',
-    'Subnets of `vpcId` from which the internet can be reached.',
+    'Subnets of `vpcId` with internet access.',
   ),
   availabilityZones: setting(
     optional(list(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/))),
     null,
-    'one zone such as us-east-1a for each subnet, in their order, or null',
+    'one zone such as us-east-1a per subnet, in the same order, or null',
     'Zones of `subnetIds`.',
   ),
   zones: setting(
     integer(1, 6),
     3,
     'a whole number, 1 to 6',
-    'Availability zones of our own VPC. GPU machines are short: more zones find more. us-west-1 has 2.',
+    'Number of availability zones of the new VPC. GPU capacity is scarce: more zones find more machines. us-west-1 has 2.',
   ),
   interactiveInstanceTypes: setting(
     instanceTypes,
     ['g6.xlarge', 'g5.xlarge'],
     INSTANCE_TYPES_EXPECTED,
-    'Instance types of the interactive pool, first choice first.',
+    'Instance types of the interactive pool, by preference.',
   ),
   interactivePurchase: setting(
     z.enum(['on-demand', 'spot']),
     'on-demand',
     'on-demand or spot',
-    'How those machines are bought.',
+    'Purchase option of those machines.',
   ),
   interactiveMax: setting(
     integer(1, 100),
     2,
     'a whole number, 1 to 100',
-    'Maximum workers of the interactive pool; each takes a machine.',
+    'Maximum workers of the interactive pool, one machine each.',
   ),
   idleMinutes: setting(
     integer(1, 720),
     5,
     'a whole number of minutes, 1 to 720',
-    'How long these workers stay after the last video. Longer: fewer cold starts, more idle GPU hours.',
+    'Minutes that an idle worker of this pool waits before it stops. Longer: fewer cold starts, more idle GPU hours.',
   ),
   backfillInstanceTypes: setting(
     instanceTypes,
@@ -187,7 +187,7 @@ const SETTING_SPECS = {
     z.enum(['spot-then-on-demand', 'spot', 'on-demand']),
     'spot-then-on-demand',
     'spot-then-on-demand, spot or on-demand',
-    'How those machines are bought.',
+    'Purchase option of those machines.',
   ),
   backfillMax: setting(
     integer(1, 1000),
@@ -199,19 +199,19 @@ const SETTING_SPECS = {
     integer(2048, 1_048_576),
     12_288,
     'a whole number of MiB, 2048 or more',
-    'Memory of one worker; the smallest of the machines must have it to spare.',
+    'Memory of one worker; the smallest instance type must have that much free.',
   ),
   workerDiskGibibytes: setting(
     integer(40, 2000),
     100,
     'a whole number of GiB, 40 to 2000',
-    'Disk of a worker machine: its system, the image, and the model package when it is fetched.',
+    'Disk of a worker machine: operating system, image, and the model package if downloaded.',
   ),
   workerBatch: setting(
     integer(1, MAX_BATCH),
     1,
     `a whole number, 1 to ${MAX_BATCH}`,
-    'Videos that a worker makes at once, as far as they fit its GPU, their steps in one call. Above 1 it pays for small models alone (docs/architecture.md), needs memory for as many decoded videos, and numbers then differ in the last bits by which videos met.',
+    'Maximum videos that a worker generates in one batch, as far as they fit its GPU. Above 1 it pays off only for small models (docs/architecture.md), needs memory for that many decoded videos, and results differ in the last bits with the composition of the batch.',
   ),
   storageClass: setting(
     z.enum(['INTELLIGENT_TIERING', 'STANDARD']),
@@ -223,43 +223,43 @@ const SETTING_SPECS = {
     optional(integer(1, 3650)),
     null,
     'a whole number of days, 1 to 3650, or null',
-    'When videos are deleted, counted from when each was made; the API says it as expires_at. A request whose exact answer is gone is made again. Null: never.',
+    'Days after which a video is deleted, `expires_at` in the API. A repeated request for a deleted video generates it again. Null: never.',
   ),
   defaultRequestsPerMinute: setting(
     optional(integer(1, 1_000_000)),
     60,
     'a whole number, or null for no limit',
-    'Requests a minute of a tenant that was given no limit of its own.',
+    'Requests per minute of a tenant without its own limit.',
   ),
   defaultConcurrentJobs: setting(
     optional(integer(1, 1_000_000)),
     20,
     'a whole number, or null for no limit',
-    'Videos under way at once of such a tenant.',
+    'Concurrent videos of such a tenant.',
   ),
   defaultBudgetPerDayUsd: setting(
     optional(number(z.number().positive().max(1_000_000))),
     25,
     'dollars, or null for no limit',
-    'Dollars a day (UTC) of such a tenant.',
+    'Dollars per day (UTC) of such a tenant.',
   ),
   apiRequestsPerSecond: setting(
     integer(1, 10_000),
     50,
     'a whole number, 1 to 10000',
-    'Requests a second that the API takes from everybody together.',
+    'Requests per second to the API, over all callers.',
   ),
   apiBurst: setting(
     integer(1, 5000),
     100,
     'a whole number, 1 to 5000',
-    'Requests at once above that rate.',
+    'Burst capacity above that rate.',
   ),
   apiReservedConcurrency: setting(
     optional(integer(1, 10_000)),
     null,
     'a whole number, or null for none',
-    "Calls of the API's function that may always run at once, and at most: a backfill cannot take them. AWS leaves 100 of an account's calls unreserved, so a new account cannot reserve any. Null: none are reserved.",
+    "Reserved concurrency of the API function, which is also its maximum; a backfill cannot use it. AWS keeps 100 of an account's concurrent executions unreserved, so a new account cannot reserve any. Null: none.",
   ),
   apiCorsOrigins: setting(
     optional(list(z.string().refine(isCorsOrigin))),
@@ -271,7 +271,7 @@ const SETTING_SPECS = {
     optional(z.string().regex(/^([a-z0-9-]+\.)+[a-z]{2,}$/)),
     null,
     'a host name such as api.example.com, or null',
-    'Name of the API, with `apiCertificateArn`. Null: the name that AWS gives it.',
+    'Custom domain of the API, with `apiCertificateArn`. Null: the domain that AWS assigns.',
   ),
   apiCertificateArn: setting(
     optional(z.string().regex(/^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[0-9a-f-]+$/)),
@@ -279,17 +279,12 @@ const SETTING_SPECS = {
     'the ARN of an ACM certificate, or null',
     'Certificate of `apiDomain`, in the same region.',
   ),
-  evictSchedule: setting(
-    schedule,
-    'rate(1 hour)',
-    SCHEDULE_EXPECTED,
-    'When entries that no longer pay their rent are let go.',
-  ),
+  evictSchedule: setting(schedule, 'rate(1 hour)', SCHEDULE_EXPECTED, 'When eviction runs.'),
   sweepSchedule: setting(
     schedule,
     'cron(0 3 ? * SUN *)',
     SCHEDULE_EXPECTED,
-    'When orphaned objects, vectors and records are deleted.',
+    'When the sweep deletes orphaned objects, vectors and records.',
   ),
   reportSchedule: setting(
     schedule,
@@ -301,49 +296,49 @@ const SETTING_SPECS = {
     optional(number(z.number().positive().max(1_000_000))),
     null,
     'dollars, or null for no budget',
-    'Dollars a month that the cache may cost in rent: latents, vectors and records. What pays least for its rent leaves first. Null: whatever pays its rent stays.',
+    'Maximum rent of the cache in dollars per month: latents, vectors and records. Above it, the entries that save least per dollar of rent are evicted first. Null: entries stay while they save more than they cost.',
   ),
   moveStorageClasses: setting(
     flag,
     'false',
     'true or false',
-    'True lets a latent move to a cheaper storage class where what that costs and saves pays.',
+    'True moves a latent to a cheaper storage class when that saves more than it costs.',
   ),
   evictOtherModels: setting(
     flag,
     'false',
     'true or false',
-    'True evicts entries of other model packages. False: they are kept or evicted like the rest.',
+    'True evicts all entries of other model packages. False: they are evicted by the same rules as the rest.',
   ),
   alarmEmail: setting(
     optional(z.email()),
     null,
-    'an e-mail address, or null',
+    'an email address, or null',
     'Email address for alarms and the budget. Null: none; alarms are visible in CloudWatch only.',
   ),
   monthlyBudgetUsd: setting(
     optional(number(z.number().positive().max(10_000_000))),
     100,
     'dollars, or null for no budget',
-    'Monthly budget of what is tagged `project=flexcache`; `alarmEmail` is notified at 80 % and at a forecast of 100 %.',
+    'Monthly budget for resources tagged `project=flexcache`; `alarmEmail` is notified at 80 % and at a forecast of 100 %.',
   ),
   idleGpuHoursAlarm: setting(
     integer(1, 10_000),
     4,
-    'a whole number of hours a day',
-    'GPU hours a day without a video to make that raise an alarm.',
+    'a whole number of hours per day',
+    'Idle GPU hours per day that fire an alarm.',
   ),
   dashboard: setting(
     flag,
     'false',
     'true or false',
-    'True makes the dashboard of docs/deploy.md, $3 a month from the fourth dashboard of an account on.',
+    'True creates the dashboard of docs/deploy.md; from the fourth dashboard of an account on it costs $3 a month.',
   ),
   logRetentionDays: setting(
     number(z.number().refine((days) => LOG_RETENTION_DAYS.includes(days))),
     30,
     `one of ${LOG_RETENTION_DAYS.join(', ')} days`,
-    'How long logs are kept. They hold ids, never prompts.',
+    'Days that logs are kept. They contain ids, never prompts.',
   ),
   telemetryLayerArn: setting(
     optional(
@@ -357,21 +352,21 @@ const SETTING_SPECS = {
     flag,
     'true',
     'true or false',
-    'False leaves the code of functions and workers out: templates alone, quickly.',
+    'False synthesizes templates without the code of functions and workers, which is quicker.',
   ),
 } as const satisfies Record<string, Knob>;
 
 type KnobName = keyof typeof SETTING_SPECS;
 
-/** Everything about a deployment that is not decided in code; docs/deploy.md has the table. */
+/** Configuration of a deployment; docs/deploy.md lists it. */
 export type Settings = { [Name in KnobName]: z.infer<(typeof SETTING_SPECS)[Name]['schema']> };
 
-/** The defaults as `cdk.json` lists them. */
+/** Defaults, as listed in `cdk.json`. */
 export const DEFAULT_SETTINGS = Object.fromEntries(
   Object.entries(SETTING_SPECS).map(([name, { standard }]) => [name, standard]),
 ) as Record<KnobName, unknown>;
 
-/** The table of docs/deploy.md, Markdown. */
+/** Renders the settings table of docs/deploy.md as Markdown. */
 export function settingsTable(): string {
   const show = (value: unknown): string =>
     value === null ? 'null' : `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
@@ -379,16 +374,18 @@ export function settingsTable(): string {
     ([name, { standard, expected, meaning }]) =>
       `| \`${name}\` | ${show(standard)} | ${expected} | ${meaning} |`,
   );
-  return ['| knob | default | takes | decides |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  return ['| setting | default | accepts | meaning |', '| --- | --- | --- | --- |', ...rows].join(
+    '\n',
+  );
 }
 
 const settingsByApp = new WeakMap<IConstruct, Settings>();
 
 /**
- * The settings of the app that a construct is in, from the context: `cdk.json`, and `-c name=value`
- * before it.
+ * Returns the settings of a construct's app from the context: `cdk.json`, overridden by
+ * `-c name=value`.
  *
- * @throws InvalidInputError naming the setting, what it was given, and what it takes.
+ * @throws InvalidInputError with the setting, its value and the accepted values.
  */
 export function settingsOf(scope: IConstruct): Settings {
   const app = scope.node.root;
@@ -418,7 +415,7 @@ function readKnob(name: string, { schema, standard, expected }: Knob, given: unk
   );
 }
 
-/** Context of the CDK itself has a colon in its name, but for these. */
+/** Context keys of the CDK itself that have no colon in their name. */
 const CDK_CONTEXT = ['cli-telemetry'];
 
 function refuseUnknownKnobs(names: readonly string[]): void {
@@ -428,12 +425,12 @@ function refuseUnknownKnobs(names: readonly string[]): void {
   if (unknown === undefined) return;
   throw new InvalidInputError(
     unknown,
-    `there is no setting ${unknown}`,
+    `unknown setting ${unknown}`,
     `use one of ${Object.keys(SETTING_SPECS).join(', ')}`,
   );
 }
 
-/** Settings that mean nothing without each other. */
+/** Requires settings that depend on each other to be set together. */
 function refuseHalves(settings: Settings): void {
   requireTogether(settings, ['vpcId', 'subnetIds', 'availabilityZones']);
   requireTogether(settings, ['apiDomain', 'apiCertificateArn']);
@@ -442,7 +439,7 @@ function refuseHalves(settings: Settings): void {
     throw new InvalidInputError(
       'availabilityZones',
       `there are ${subnetIds.length} subnetIds and ${availabilityZones!.length} availabilityZones`,
-      'give the zone of each subnet, in the order of the subnets',
+      'give one zone per subnet, in the same order',
     );
   }
 }
@@ -453,12 +450,12 @@ function requireTogether(settings: Settings, names: readonly KnobName[]): void {
   if (missing === undefined || given === undefined) return;
   throw new InvalidInputError(
     missing,
-    `the setting ${given} is given and ${missing} is not`,
-    `give all of ${names.join(', ')}, or none of them`,
+    `the setting ${given} is set but ${missing} is not`,
+    `set all of ${names.join(', ')}, or none of them`,
   );
 }
 
-/** Virtual processors of an instance type that `readSettings` has let through. */
+/** Returns the vCPUs of an instance type that `settingsOf` has validated. */
 export function vcpusOf(instanceType: string): number {
   return VCPUS_BY_SIZE[instanceType.split('.')[1]!]!;
 }

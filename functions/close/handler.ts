@@ -31,7 +31,7 @@ export interface CloseServices extends Pick<Services, 'costOf'> {
   table: Pick<Table, 'getJob'>;
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'list'>;
-  /** Where the map wrote its results. */
+  /** Store of the map's results. */
   results: ExternalObjects;
   notifications: NotificationQueue;
 }
@@ -39,8 +39,8 @@ export interface CloseServices extends Pick<Services, 'costOf'> {
 const TOO_MANY_FAILED = 'States.ExceedToleratedFailureThreshold';
 
 /**
- * Ends a backfill: every line that was begun has its end written down, the backfill its status, and
- * whoever asked is told. One that has ended keeps its end.
+ * Ends a backfill: records the result of every started line, sets the status and sends the webhook event. A
+ * backfill that has ended keeps its status.
  */
 export function createCloseHandler(
   services: CloseServices,
@@ -61,7 +61,7 @@ export function createCloseHandler(
       if (manifestKey !== null) await recordMissingLines(services, backfill, manifestKey);
       status = await end(backfills, backfill, manifestKey, error);
     }
-    // Told again when an earlier run ended the backfill and stopped here: better twice than never.
+    // Also when an earlier run ended the backfill and crashed before this line: at least once.
     if (backfill.webhook !== null) await notifications.send({ kind: 'backfill', id: backfillId });
     return { backfillId, status };
   });
@@ -102,8 +102,8 @@ function explain(
 }
 
 /**
- * The end of a job writes down its line. That misses the lines whose job was another backfill's, or
- * which failed before they had one.
+ * Records lines without a result. The end of a job records its line, except for lines whose job belongs to another
+ * backfill and lines that failed before they had a job.
  */
 async function recordMissingLines(
   services: CloseServices,

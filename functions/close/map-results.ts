@@ -9,12 +9,12 @@ export type ItemResult =
 
 const MANIFEST = 'manifest.json';
 
-/** What the result writer of a distributed map says of a run. */
+/** Manifest of a distributed map's result writer. */
 interface Manifest {
   ResultFiles: Partial<Record<'SUCCEEDED' | 'FAILED' | 'PENDING', { Key: string }[]>>;
 }
 
-/** One child in a result file. */
+/** A child execution in a result file. */
 interface ChildExecution {
   Status: string;
   /** JSON. */
@@ -23,7 +23,7 @@ interface ChildExecution {
   Cause?: string;
 }
 
-/** Object key of the manifest of the latest run below this prefix; null when no run ended. */
+/** Returns the object key of the latest run's manifest under a prefix; null if no run has ended. */
 export async function latestManifest(
   objects: Pick<ObjectStore, 'list'>,
   prefix: string,
@@ -36,7 +36,7 @@ export async function latestManifest(
   return latest?.key ?? null;
 }
 
-/** What became of each item that a child was started for. */
+/** Reads the result of each item that has a child execution. */
 export async function* readResults(
   objects: ExternalObjects,
   manifestKey: string,
@@ -50,7 +50,7 @@ export async function* readResults(
   }
 }
 
-/** Null when the input was too large to be written down. */
+/** Returns null if the input was too large for the result file. */
 function resultOf(child: ChildExecution): ItemResult | null {
   if (child.Input === undefined) return null;
   const { item } = JSON.parse(child.Input) as SubmitInput;

@@ -18,11 +18,11 @@ export interface FailOutput {
 }
 
 /**
- * Ends the job with a reason that its user understands, and does what follows the end of a job. A
- * job that has ended keeps its end.
+ * Fails or cancels a job with a user-readable reason, then releases, settles and announces it. A job that has
+ * ended keeps its status.
  *
- * Called by the state machine, and once more for every execution that did not succeed: some end
- * without having called it. What is told of such an execution says nothing of a later attempt.
+ * The state machine calls it, and an event rule calls it again for every execution that did not succeed,
+ * because some end without reaching the Fail state. Such an event does not affect a later attempt.
  */
 export function createFailHandler(
   services: EndingServices,
@@ -46,11 +46,11 @@ async function fail(
   if (isFromOutside && attemptOfExecution(input.execution) !== job.attempt) {
     return { videoId, status: job.status };
   }
-  // Nothing is known to be leased where Lookup was not reached.
+  // Without a Lookup result there are no known leases.
   const lookedUp = isFromOutside ? undefined : input.lookup;
   const leases = lookedUp && leasesOf(videoId, lookedUp);
   if (lookedUp !== undefined && (lookedUp.attempt ?? 1) < job.attempt) {
-    // An earlier run of this state ended the job, which was submitted again since.
+    // An earlier run of this state ended the job, and the job was resubmitted.
     await releaseDonors(services, leases!);
     return { videoId, status: job.status };
   }
@@ -62,7 +62,7 @@ async function fail(
   meter.attempt = job.attempt;
   const leased = leases && (await releaseDonors(services, leases));
   const { embed, lookup, generation }: Partial<FailInput> = isFromOutside ? {} : input;
-  // No state is entered for what is told from outside.
+  // A call by the event rule enters no state.
   const usage = meter.usage(isFromOutside ? { stateTransitions: 0 } : {});
   const records = [embed?.usage, lookup?.usage, generation?.usage, usage].flatMap((record) =>
     record === undefined ? [] : [ofAttempt(record, job.attempt)],
@@ -74,7 +74,7 @@ async function fail(
     ended = await table.failJob(videoId, reason, isCancelled, records);
     services.reportEnd?.(ended);
   } catch (conflict) {
-    // Completed since we looked: a finished video is never taken back.
+    // Completed in the meantime: a completed video stays completed.
     if (!(conflict instanceof ConditionFailedError)) throw conflict;
     ended = await requireJob(services, videoId);
   }

@@ -9,19 +9,19 @@ import type { EndedExecution } from '../shared/states.ts';
 import type { Telemetry } from '../shared/telemetry.ts';
 
 export interface DeadLetterServices {
-  /** Requests that no worker could answer. */
+  /** Requests that crashed every worker. */
   deadLetters: Readonly<Record<Pool, DeadLetterQueue>>;
-  /** Ends of executions that Fail or Close could not take. */
+  /** End events of executions that Fail or Close did not handle. */
   lostEnds: DeadLetterQueue;
-  /** Announcements that were given up: counted, and left to a person. */
+  /** Undelivered webhook events: counted and kept for an operator. */
   givenUpWebhooks: Pick<DeadLetterQueue, 'count'>;
-  /** Tells the functions of the workflow once more. */
+  /** Calls the functions again for lost ends. */
   ends: EndFunctions;
   callbacks: Pick<TaskCallbacks, 'sendTaskFailure'>;
   telemetry: Pick<Telemetry, 'log' | 'measure'>;
 }
 
-/** Calls Fail and Close without waiting for them. */
+/** Calls Fail and Close asynchronously. */
 export interface EndFunctions {
   fail(ended: EndedExecution): Promise<void>;
   close(ended: EndedBackfill): Promise<void>;
@@ -29,17 +29,16 @@ export interface EndFunctions {
 
 const CODE = 'internal';
 const REASON =
-  'every worker that took up the request ended before it could say why: submit the request again, and look at the logs of the workers for this video id when it happens again';
+  'every worker that received the request crashed: submit the request again; if it happens again, check the worker logs for this video id';
 
-/** The rest is left to the next look: a function has no more than a minute. */
+/** Time limit per queue, within the one-minute timeout of the function; the next run continues. */
 const LONGEST_MILLISECONDS = 20_000;
 
 /**
- * Looks into the queues of what went wrong. Requests that no worker could answer are failed, and ends of
- * executions that were not taken are told again; what is none of ours is dropped, for nobody waits for
- * it. How much there was is a metric, on which there is an alarm.
+ * Drains the dead-letter queues: fails requests that crashed every worker, resends lost ends of executions, and
+ * drops unreadable messages. Publishes the number of messages as a metric with an alarm.
  *
- * @throws the first error of a queue that could not be looked into, after the others were.
+ * @throws the first error of a queue, after all queues were tried.
  */
 export async function drainDeadLetters(services: DeadLetterServices): Promise<void> {
   const { deadLetters, lostEnds, givenUpWebhooks, telemetry } = services;
@@ -61,7 +60,7 @@ export async function drainDeadLetters(services: DeadLetterServices): Promise<vo
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** What cannot be dealt with shows again after the visibility of its queue. */
+/** Processes all messages of a queue. A failed message reappears after the visibility timeout. */
 async function empty(
   queue: DeadLetterQueue,
   { telemetry }: DeadLetterServices,
@@ -110,7 +109,7 @@ async function failRequest(
   }
 }
 
-/** What EventBridge says of an execution, where it could not hand it over. */
+/** An undelivered EventBridge event about an execution. */
 interface StatusChange {
   detail: { name: string; status: string };
 }

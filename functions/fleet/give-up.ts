@@ -11,20 +11,20 @@ export interface GiveUpServices {
 
 const CODE = 'gpu_missing';
 
-/** The rest is left to the next look: a function has no more than a minute. */
+/** Time limit, within the one-minute timeout of the function; the next run continues. */
 const LONGEST_MILLISECONDS = 30_000;
 
-/** Without any wait a queue looks at some of its servers only. */
+/** Long polling; short polling queries only some of the servers of a queue. */
 const WAIT_SECONDS = 1;
 
-/** Until the message is deleted. */
+/** Visibility timeout until the message is deleted. */
 const HIDDEN_SECONDS = 60;
 
-/** Fails everything that waits in a queue whose messages nobody takes; how many that were. */
+/** Fails every request in the queue of a pool without workers; returns how many. */
 export async function giveUp({ queues, callbacks }: GiveUpServices, pool: Pool): Promise<number> {
   const queue = queues[pool];
   const minutes = TASK_TIMEOUTS[pool].withoutWorkerSeconds / 60;
-  const cause = `no GPU worker has taken up a request for ${minutes} minutes: there was no machine, or none got ready; submit the request again later`;
+  const cause = `no GPU worker has received a request for ${minutes} minutes: no machine was available or became ready; submit the request again later`;
   const until = performance.now() + LONGEST_MILLISECONDS;
   let givenUp = 0;
   while (performance.now() < until) {

@@ -18,13 +18,12 @@ export interface FleetServices extends GiveUpServices, DeadLetterServices {
   now?: () => number;
 }
 
-/** Each look is paid for, and nobody waits for a dead letter that took hours to get there. */
+/** Polls cost money, and dead letters, which are hours old, are not urgent. */
 const DRAIN_MINUTES = 10;
 
 /**
- * Brings the workers in line with what waits for them, gives up what nobody takes, and now and then
- * deals with what went wrong; a schedule calls it every minute. Looks at everything, even when
- * something cannot be looked at.
+ * Scales the workers to the queues, fails requests of pools without workers, and drains the dead-letter queues
+ * every `DRAIN_MINUTES`. A schedule calls it every minute. One failure does not stop the other tasks.
  */
 export function createFleetHandler(services: FleetServices): () => Promise<void> {
   const { now = Date.now } = services;

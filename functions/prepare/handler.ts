@@ -23,15 +23,14 @@ import { traced } from '../shared/telemetry.ts';
 export interface PrepareServices extends LineModel {
   backfills: BackfillTable;
   objects: Pick<ObjectStore, 'put'>;
-  /** Where the file is, as its owner put it. */
+  /** Store of uploaded files. */
   uploads: ExternalObjects;
-  /** Any number of lines has time unless given. */
+  /** Checks that the backfill can finish in time; no check if absent. */
   time?: BackfillTime;
 }
 
 /**
- * Reads a backfill's file and writes down what each line asks for, those that ask for nothing with
- * the reason. The same file gives the same requests, so it may be run again.
+ * Reads a backfill's file and stores the request of each line, or its error. Deterministic, so it can be rerun.
  */
 export function createPrepareHandler(
   services: PrepareServices,
@@ -65,7 +64,7 @@ async function startedBackfill(backfills: BackfillTable, backfillId: string): Pr
     });
   }
   if (backfill.cancelRequested) {
-    throw new FlexCacheError('cancelled', 'the backfill was cancelled before it began');
+    throw new FlexCacheError('cancelled', 'the backfill was canceled before it started');
   }
   return backfills.updateBackfill(backfillId, {
     status: 'running',
@@ -83,7 +82,7 @@ async function readItems(
   return items;
 }
 
-/** The bytes of a file, up to what is read of one. @throws InvalidInputError */
+/** Passes a file's bytes through. @throws InvalidInputError above `MAX_REQUESTS_BYTES` */
 export async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const piece of source) {
@@ -91,7 +90,7 @@ export async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerato
     if (bytes > MAX_REQUESTS_BYTES) {
       throw new InvalidInputError(
         'file',
-        `the file has more than ${MAX_REQUESTS_BYTES} bytes`,
+        `the file is larger than ${MAX_REQUESTS_BYTES} bytes`,
         'split it into smaller files',
       );
     }

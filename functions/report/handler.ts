@@ -11,13 +11,13 @@ import { traced, type Telemetry } from '../shared/telemetry.ts';
 import { reapJobs, type ReapServices } from './reap-jobs.ts';
 import { writeDay, type ReportStores, type WrittenDay } from './write-day.ts';
 
-/** How the function is called: by its schedule, or by hand with days to write again. */
+/** Input: empty from the schedule, or days to rewrite. */
 export interface ReportEvent {
   from?: unknown;
   to?: unknown;
 }
 
-/** A video belongs to the day on which it was asked for and may end days later: so many are written again. */
+/** Days that each run writes: a video belongs to the day of its request and may end days later. */
 const DAYS_WRITTEN = 3;
 
 export interface ReportServices extends ReportStores {
@@ -25,11 +25,10 @@ export interface ReportServices extends ReportStores {
 }
 
 /**
- * Writes the reports of some days, of the last three before today unless others are named. Writing a day
- * again replaces what was written. Before its own three days it ends jobs whose end was lost, so that
- * nothing of them is open.
+ * Writes the reports of the given days; default: the last three days before today. Rewriting a day replaces its
+ * report. A default run first fails jobs whose end was lost, so that its report has no open jobs.
  *
- * @throws InvalidInputError when `from` or `to` is no day or lies in the future.
+ * @throws InvalidInputError when `from` or `to` is not a day or is in the future.
  */
 export function createReportHandler(
   services: ReportServices,
@@ -83,7 +82,7 @@ const run = lazily(async () => {
   );
 });
 
-/** Schedules and whoever calls it by hand may say more than is read here. */
+/** Ignores other fields of the event. */
 export function handler(event: ReportEvent | null): Promise<WrittenDay[]> {
   const { from, to } = event ?? {};
   return run({ ...(from !== undefined && { from }), ...(to !== undefined && { to }) });

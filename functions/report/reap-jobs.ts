@@ -7,25 +7,25 @@ import type { WorkflowLooker } from '#ports/workflow.ts';
 import type { EndedExecution } from '../shared/states.ts';
 
 export interface ReapServices {
-  /** Jobs by the day of their creation. */
+  /** Lists the jobs created on a day. */
   jobsOf: (day: string) => AsyncIterable<Job>;
   workflow: WorkflowLooker;
-  /** Ends the job of an execution; what it says of an earlier attempt changes nothing. */
+  /** Fails the job of an execution; no effect for an earlier attempt. */
   fail: (ended: EndedExecution) => Promise<void>;
 }
 
-/** No execution lasts longer than these days; one more for those that began before midnight. */
+/** Maximum duration of an execution in days, plus one for those that started before midnight. */
 const DAYS_LOOKED_AT = Math.ceil(TASK_TIMEOUTS.backfill.totalSeconds / 86_400) + 1;
 
-/** Much longer than an execution takes to begin after its job was written, or the end of one to be told. */
+/** Well above the delay between creating a job and its execution, or between an end and its event. */
 const SETTLED_MILLISECONDS = 3_600_000;
 
 /**
- * Ends jobs whose execution is over, or never began, and that were not told so: the event was lost, or
- * the API ended between the two. Such a job would be in progress for ever and hold its tenant's place.
+ * Fails jobs whose execution has ended or never started without the job being updated: the event was lost, or the
+ * API crashed between the two writes. Such a job would stay running and count against its tenant's concurrency.
  *
  * @param now epoch milliseconds
- * @returns how many there were
+ * @returns number of failed jobs
  */
 export async function reapJobs(
   { jobsOf, workflow, fail }: ReapServices,
@@ -37,7 +37,7 @@ export async function reapJobs(
       if (hasEnded(job) || now - Date.parse(job.createdAt) < SETTLED_MILLISECONDS) continue;
       const { videoId, attempt } = job;
       const state = await workflow.stateOf(videoId, attempt);
-      // A later attempt may be just about to begin, whenever the job was created.
+      // A later attempt may be about to start, regardless of the age of the job.
       if (state === 'running' || (state === 'absent' && attempt > 1)) continue;
       await fail({
         execution: executionName(videoId, attempt),

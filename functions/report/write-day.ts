@@ -17,15 +17,15 @@ export interface WrittenDay {
   bytes: number;
 }
 
-/** Lines of one object: some 30 MB, in memory at once. */
+/** Lines per object: about 30 MB, held in memory. */
 const LINES_OF_A_PART = 100_000;
 
 /**
- * Writes a day's report by video as CSV, whatever was there before:
+ * Writes a day's report by video as CSV and replaces an earlier one:
  *
  *     reports/2026-11-22.csv, and on days with very many videos reports/2026-11-22.2.csv, ...
  *
- * each with the header. What belongs to no video stands at the end of the last.
+ * Each object has the header. Rows that belong to no video come last.
  *
  * @param now epoch milliseconds
  */

@@ -41,15 +41,15 @@ export interface SubmitServices
   table: Pick<Table, 'getJob' | 'createJob' | 'resubmitJob' | 'recordUsage'>;
   tenants: Pick<TenantTable, 'getTenant' | 'reserve' | 'getSpending' | 'settle'>;
   backfills: Pick<BackfillTable, 'getBackfill' | 'putLine'>;
-  /** What a video of so many network evaluations may take, pico-dollars. */
+  /** Estimates the cost of a video with this many network evaluations, pico-dollars. */
   estimate: (steps: number) => bigint;
-  /** Pico-dollars a day of a tenant that was given no budget; null is no limit. */
+  /** Daily budget of a tenant without its own, pico-dollars; null: unlimited. */
   defaultBudgetPerDay: bigint | null;
 }
 
 /**
- * Makes a line of a backfill a job, and says which execution makes its video; none when the video is
- * there already. A line that cannot become one fails here, and its reason is written down.
+ * Creates a job from a backfill line and returns the name of its execution, or `done` if the video already
+ * exists. A line without a valid request fails here, with the error on record.
  */
 export function createSubmitHandler(
   services: SubmitServices,
@@ -62,7 +62,7 @@ export function createSubmitHandler(
       });
     }
     if (backfill.cancelRequested) {
-      throw new FlexCacheError('cancelled', 'the backfill was cancelled before this line began');
+      throw new FlexCacheError('cancelled', 'the backfill was canceled before this line started');
     }
     try {
       if ('error' in item) throw errorOf(item.error);
@@ -103,7 +103,7 @@ async function recordFailure(
   });
 }
 
-/** What it takes belongs to the video that is to be made; where it is there already, to nobody. */
+/** Charges this step to the new video; to none if the video already exists. */
 async function submit(
   services: SubmitServices,
   backfill: Backfill,
@@ -142,10 +142,10 @@ async function submit(
   };
 }
 
-/** Charges are known for longer, so that none is written a second time. */
+/** Shorter than charges are kept, so that none is written twice. */
 const CHARGED_AGAIN_WITHIN_DAYS = 30;
 
-/** A crash may have come between the end of a job and its charge: what is charged already stays as it is. */
+/** Charges a job that ended without a charge because of a crash; idempotent. */
 async function chargeEnd(services: SubmitServices, job: Job): Promise<void> {
   const oldest = addDays(dayAt(Date.now()), -CHARGED_AGAIN_WITHIN_DAYS);
   if (hasEnded(job) && dayOf(job.createdAt) >= oldest) await settleAttempt(services, job);

@@ -18,20 +18,20 @@ export interface DeliveryServices extends AnnouncementServices {
   tenants: Pick<TenantTable, 'getTenant'>;
   deliveries: DeliveryLog;
   log: Telemetry['log'];
-  /** Seconds until the next time after so many; null gives up. */
+  /** Seconds until the next attempt after this many deliveries; null gives up. */
   pauseAfter?: (deliveries: number) => number | null;
-  /** How receivers are reached. */
+  /** HTTP options. */
   posting?: Omit<PostOptions, 'signal'>;
-  /** Epoch milliseconds now. */
+  /** Current time, epoch milliseconds. */
   now?: () => number;
 }
 
-/** What follows from one attempt at an announcement. */
+/** Outcome of one delivery attempt. */
 export type DeliveryOutcome =
   | { status: 'settled' }
   | {
       status: 'failed';
-      /** Null when it was sent for the last time. */ retrySeconds: number | null;
+      /** Null after the last attempt. */ retrySeconds: number | null;
     };
 
 const SETTLED: DeliveryOutcome = { status: 'settled' };
@@ -39,13 +39,13 @@ const USER_AGENT = `FlexCache/${packageJson.version}`;
 const MILLISECONDS_PER_SECOND = 1000;
 const MOST_ERROR_CHARACTERS = 300;
 
-/** The receiver wants to hear no more of it (RFC 9110, Standard Webhooks). */
+/** Status with which a receiver unsubscribes (RFC 9110, Standard Webhooks). */
 const GONE = 410;
 
-/** What stands in the way of a receiver for good: asking again would not help. */
+/** A permanent failure, which is not retried. */
 class FinalError extends Error {}
 
-/** The receiver answered, and did not take it. */
+/** The receiver responded with a status other than 2xx. */
 class RefusedError extends Error {
   readonly status: number;
 
@@ -56,9 +56,9 @@ class RefusedError extends Error {
 }
 
 /**
- * Sends one announcement, signed with its tenant's secret, and writes down what became of it.
+ * Sends one event, signed with its tenant's secret, and records the outcome.
  *
- * @param deliveries how often it is sent with this time, from 1
+ * @param deliveries number of this attempt, from 1
  */
 export async function deliver(
   services: DeliveryServices,
@@ -103,7 +103,7 @@ export async function deliver(
         ? { gaveUpAt: now.toISOString() }
         : { nextAttemptAt: after(now, retrySeconds) }),
     });
-    // Nothing is left to look after where the receiver, or its address, has ruled it out.
+    // A permanent failure needs no dead letter.
     return isFinal ? SETTLED : { status: 'failed', retrySeconds };
   }
   await record({ deliveredAt: now.toISOString(), lastStatus });
@@ -121,7 +121,8 @@ async function send(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const owner = await services.tenants.getTenant(tenant);
-  if (owner === null) throw new FinalError(`there is no tenant ${tenant} to sign for`);
+  if (owner === null)
+    throw new FinalError(`tenant ${tenant} does not exist, so the event cannot be signed`);
   const payload = await body();
   const headers = {
     'content-type': 'application/json',
@@ -139,7 +140,7 @@ async function send(
 }
 
 function explain(error: unknown): string {
-  // A failed connection to several addresses says nothing of its own.
+  // A failed connection to several addresses is an AggregateError without a message.
   const { message, code } = error as { message?: string; code?: string };
   const said = error instanceof FlexCacheError ? error.message : message || code || String(error);
   return said.slice(0, MOST_ERROR_CHARACTERS);

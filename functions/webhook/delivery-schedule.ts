@@ -1,16 +1,16 @@
-/** Pauses between the times that an announcement is sent, until it is given up. */
+/** Delays between delivery attempts. */
 const PAUSE_SECONDS = [5, 30, 120, 600, 1800, 3600, 3 * 3600] as const;
 
-/** How often an announcement is sent at most. */
+/** Maximum delivery attempts per event. */
 export const MOST_DELIVERIES = PAUSE_SECONDS.length + 1;
 
-/** Receivers that were down together must not be woken together. */
+/** Relative jitter, so that retries to a recovering receiver are spread out. */
 const JITTER = 0.2;
 
 /**
- * Seconds until a failed announcement is sent again; null when it is given up.
+ * Returns the seconds until the next delivery attempt; null after the last one.
  *
- * @param deliveries how often it was sent, 1 after the first time
+ * @param deliveries attempts so far, 1 after the first
  */
 export function pauseAfter(deliveries: number, random: () => number = Math.random): number | null {
   const pause = PAUSE_SECONDS[deliveries - 1];

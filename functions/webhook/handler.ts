@@ -17,13 +17,13 @@ import {
 import { deliver, type DeliveryServices } from './deliver.ts';
 
 export interface WebhookServices extends DeliveryServices {
-  /** Has a message come back after so many seconds. */
+  /** Sets the visibility timeout of a message. */
   hide: (receipt: string, seconds: number) => Promise<void>;
 }
 
 /**
- * Delivers announcements. What was not delivered stays in the queue until its next time; what was sent
- * for the last time comes back at once, for the queue to put it aside.
+ * Delivers webhook events. An undelivered event stays in the queue until its next attempt. After the last
+ * attempt it becomes visible at once, so that the queue moves it to the dead letters.
  */
 export function createWebhookHandler(
   services: WebhookServices,
@@ -52,7 +52,7 @@ export function createWebhookHandler(
   };
 }
 
-/** How long a message of the deployed queue stays away. */
+/** Returns a function that sets the visibility timeout of messages in a queue. */
 export function hideIn(
   queueUrl: string,
   client: SQSClient = new SQSClient({}),

@@ -9,25 +9,24 @@ import { validateWebhookUrl, type WebhookPolicy } from '../shared/webhooks/webho
 
 const CONNECT_MILLISECONDS = 5000;
 const WHOLE_MILLISECONDS = 15_000;
-/** What the receiver says is of no use to us; this much is read so that it can say it. */
+/** The response body is ignored; this much is read so that the receiver can finish sending it. */
 const MOST_ANSWER_BYTES = 16 * 1024;
 
 export interface PostOptions extends WebhookPolicy {
-  /** Ends the request. */
+  /** Aborts the request. */
   signal?: AbortSignal;
-  /** Addresses of a host name; the machine's own resolver unless said. */
+  /** Resolves a host name; default: the system resolver. */
   resolve?: (hostname: string) => Promise<LookupAddress[]>;
   connectMilliseconds?: number;
   wholeMilliseconds?: number;
 }
 
 /**
- * Posts to an address that somebody else chose, and returns the status of the answer. Every connection
- * looks its host up anew, and is made to the very address that was found fit: a name that leads
- * elsewhere a moment later leads nowhere. Redirects are not followed.
+ * Posts to a user-supplied address and returns the response status. Each connection resolves the host, checks
+ * its addresses and connects to a checked one, which prevents DNS rebinding. Redirects are not followed.
  *
- * @throws InvalidInputError when the address, or what its host leads to, may not be called.
- * @throws Error when there is no answer in time.
+ * @throws InvalidInputError when the URL or a resolved address is not allowed.
+ * @throws Error on a timeout.
  */
 export async function postWebhook(
   address: string,
@@ -60,7 +59,7 @@ export async function postWebhook(
     void drain(response).then(() => resolve(status!));
   });
   request.on('error', (error) => {
-    // What goes wrong after the status changes nothing.
+    // Errors after the status do not matter.
     if (status !== undefined) resolve(status);
     else reject(deadline.aborted ? noAnswer(error) : error);
   });
@@ -73,7 +72,7 @@ export async function postWebhook(
   }
 }
 
-/** Looks a host up for the connection itself, and refuses it when any of its addresses is unfit. */
+/** Resolves a host for a connection; rejects it if any of its addresses is not allowed. */
 function guardedLookup(
   { allowLoopback = false, resolve = resolveAll }: PostOptions,
   isPlain: boolean,
@@ -97,7 +96,7 @@ function resolveAll(hostname: string): Promise<LookupAddress[]> {
   return lookup(hostname, { all: true });
 }
 
-/** Reads what the receiver has to say, up to a limit; it may break off. */
+/** Reads the response body up to a limit and ignores errors. */
 async function drain(response: IncomingMessage): Promise<void> {
   let bytes = 0;
   try {
@@ -113,8 +112,8 @@ async function drain(response: IncomingMessage): Promise<void> {
 function refused(hostname: string): InvalidInputError {
   return new InvalidInputError(
     'webhook',
-    `${hostname} leads to an address that is not public`,
-    'give a host that the Internet can reach',
+    `${hostname} resolves to an address that is not public`,
+    'use a host that resolves only to public addresses',
   );
 }
 

@@ -59,7 +59,7 @@ test('what waits in a pool without workers is given up, with a reason that says 
     ['first', 'gpu_missing'],
     ['last', 'gpu_missing'],
   ]);
-  expect(failed[0]!.cause).toMatch(/no GPU worker has taken up a request for 30 minutes/);
+  expect(failed[0]!.cause).toMatch(/no GPU worker has received a request for 30 minutes/);
   expect(await queues.interactive.receive(0, 60)).toBeNull();
   expect(logged).toMatchObject([{ event: 'pool_deserted', pool: 'interactive', givenUp: 2 }]);
 });

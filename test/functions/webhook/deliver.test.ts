@@ -215,7 +215,7 @@ describe('what became of it', () => {
 
     expect(receiver.received).toEqual([]);
     expect((await services().table.getJob(job.videoId))?.webhookDelivery).toMatchObject({
-      lastError: `there is no tenant ${tenant} to sign for`,
+      lastError: `tenant ${tenant} does not exist, so the event cannot be signed`,
     });
   });
 
