@@ -18,13 +18,14 @@ import type {
 } from './model.ts';
 import { NetworkThread } from './network-thread.ts';
 import { objectMaskOf } from './object-mask.ts';
+import { objectWords } from './object-words.ts';
 import { OnnxDenoiser } from './onnx-denoiser.ts';
 import type { NetworkRunner, OnnxOptions } from './onnx-networks.ts';
 import { OnnxObjectMasks } from './onnx-object-masks.ts';
 import { OnnxTextEmbedder } from './onnx-text-embedder.ts';
 import { OnnxVideoVectors } from './onnx-video-vectors.ts';
 import { promptSplitter } from './prompt-models.ts';
-import { objectWords, type WordLabeller } from './prompt-splitter.ts';
+import type { WordLabeller } from './prompt-splitter.ts';
 import { PromptTokenizer } from './tokenizer.ts';
 
 /** Of text states that are kept for prompts that come again. */

@@ -78,6 +78,11 @@ function parse(texts: readonly string[]): ParsedWord[] {
   });
 }
 
+/** Which words of a prompt are nouns, as the parser takes them. */
+export function nounsOf(texts: readonly string[]): boolean[] {
+  return parse(texts).map(isNoun);
+}
+
 /** Shouted and headline prompts are parsed as others are: capitals would be names. */
 function lowerCased(text: string): string {
   const capitals = text.match(/(?<!\p{L})\p{Lu}/gu)?.length ?? 0;

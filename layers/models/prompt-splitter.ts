@@ -24,12 +24,7 @@ export interface WordLabeller {
   labelWords(prompt: string): Promise<LabelledWord[]>;
 }
 
-/** Words of a prompt that name its object: those of the object's phrase, but for articles, which attend to no place of their own. */
-export function objectWords(words: readonly LabelledWord[]): boolean[] {
-  return words.map(({ text, label }) => label === 'object' && !ARTICLES.has(text.toLowerCase()));
-}
-
-const ARTICLES = new Set(['a', 'an', 'the']);
+export const ARTICLES: ReadonlySet<string> = new Set(['a', 'an', 'the']);
 const LEADING_PUNCTUATION = /^\p{P}+/u;
 const TRAILING_PUNCTUATION = /\p{P}+$/u;
 
