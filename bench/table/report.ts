@@ -19,8 +19,8 @@ import { ROWS } from './rows.ts';
 import { ASSUMED_TIMINGS, TIMING_FILE, type Timing } from './timing.ts';
 
 /**
- * Writes the tables of docs/evaluation.md, its figures and the page of the worst and the best videos from what
- * `bench/table/main.ts` left behind.
+ * Writes the tables of docs/evaluation.md, its figures and the page of the worst and the best videos from the
+ * results of `bench/table/main.ts`.
  *
  *     node bench/table/report.ts [--results docs/evaluation] [--docs docs] [--without-simulation]
  */
@@ -43,15 +43,15 @@ export interface TableRow {
 
 const folder = resolve(flags.results);
 const docs = resolve(flags.docs);
-/** Rows whose videos were made, and rows that were only planned. */
+/** Rows with videos, and rows that were only planned. */
 const made = await readResults(folder);
 const planned = await readResults(join(folder, 'planned'));
-/** Without N=50 the videos that were made are too few for the table, and the plans are its rows. */
+/** Without N=50 there are too few videos for the table, so it shows the planned rows. */
 const results = made.has('none-50') || planned.size === 0 ? made : planned;
 if (results.size === 0) throw new Error(`there is no row in ${folder}: run bench/table/main.ts`);
 const isPlanned = results === planned;
 const timings = isPlanned ? ASSUMED_TIMINGS : await readTimings();
-/** What queues and dollars go by: a processor, where evaluations take most of the time as they do with large models. */
+/** Timing for queues and dollars: a CPU, where evaluations dominate as they do with large models. */
 const timing = timings.find(({ provider }) => provider === 'cpu') ?? timings[0]!;
 const rows = tableRows(results);
 const rowOf = (id: string): TableRow | undefined => rows.find(({ result }) => result.row.id === id);
@@ -100,23 +100,23 @@ function conditions(): string {
   const model = `Model revision ${modelRevision.slice(0, 12)}; tuned solver ${full.solver} at N=${full.steps}.`;
   const text = isPlanned
     ? [
-        `${count} requests, seed ${seed}, of which ${videos.toLocaleString('en')} are no exact repeats. ${createdAt.slice(0, 10)}. ${model}`,
-        '**No video was made for these rows: there was no GPU left.** They are what the systems decide, with the cosines of prompts and videos as `flexcache simulate` takes them; there is no quality in them, ladders called refitted are those of an earlier study of 32 to 40 prompts, and MoDM has no row. What videos were made is below.',
-        `Seconds were not measured with these rows but before, undisturbed ([media.md](media.md)). ${workers()}`,
+        `${count} requests, seed ${seed}, of which ${videos.toLocaleString('en')} are not exact repeats. ${createdAt.slice(0, 10)}. ${model}`,
+        '**No videos were made for these rows: no GPU was available.** They show what the systems decide, with the cosines of prompts and videos of `flexcache simulate`, without quality. Refitted ladders come from an earlier study of 32 to 40 prompts, and MoDM has no row. Rows with videos are below.',
+        `Seconds were measured earlier, on an idle machine ([media.md](media.md)). ${workers()}`,
       ]
     : [
-        `${count} requests, seed ${seed}, ${videos.toLocaleString('en')} videos made (the others are exact repeats); quality against N=50 on ${measured ?? 0} of them. ${createdAt.slice(0, 10)}, ${machines()}. ${model}`,
+        `${count} requests, seed ${seed}, ${videos.toLocaleString('en')} videos made (the others are exact repeats); quality relative to N=50 on ${measured ?? 0} of them. ${createdAt.slice(0, 10)}, ${machines()}. ${model}`,
         workers(),
       ];
   if (ours.calibratedAt !== null) {
     text.push(
-      `FlexCache ran by the calibration of ${ours.calibratedAt.slice(0, 10)} ([calibration.md](calibration.md)).`,
+      `FlexCache used the calibration of ${ours.calibratedAt.slice(0, 10)} ([calibration.md](calibration.md)).`,
     );
   }
   return text.join('\n\n');
 }
 
-/** The rows that matter most, in sentences; nothing while no videos were made. */
+/** Summarizes the most important rows in sentences; needs videos. */
 function summary(): string {
   const [ours, none] = [rowOf('ours'), rowOf('none')];
   const loss = ours && none && qualityLoss(ours.result, none.result);
@@ -125,7 +125,7 @@ function summary(): string {
   const evaluationsOf = ({ result }: TableRow): string => result.equivalents.mean.toFixed(2);
   const sentences = [
     `FlexCache takes ${evaluationsOf(ours)} evaluations a request, ${fewer('none')} times fewer than no cache with the same solver (${evaluationsOf(none)}), ${fewer(AS_DESCRIBED)} times fewer than NIRVANA as published with Euler and ${fewer('nirvana-published-misses')} times fewer than NIRVANA as published with our solver.`,
-    `Beside no cache it loses ${interval(loss.adherence, 1, 100, ' %')} of adherence, and the Frechet distance grows by ${loss.frechet === null ? '' : interval(loss.frechet, 1, 100, ' %')}.`,
+    `Relative to no cache it loses ${interval(loss.adherence, 1, 100, ' %')} of adherence, and the Frechet distance grows by ${loss.frechet === null ? '' : interval(loss.frechet, 1, 100, ' %')}.`,
   ];
   const rivals = rows.filter(
     ({ result: { row, full } }) =>
@@ -139,11 +139,13 @@ function summary(): string {
     const own = qualityLoss(row.result, none.result)!;
     return `${row.result.row.label.replace(', tuned solver', '')} ${evaluationsOf(row)} evaluations, ${interval(own.adherence, 1, 100, ' %')} of adherence, FD ${own.frechet === null ? 'unknown' : interval(own.frechet, 1, 100, ' %')}`;
   });
-  sentences.push(`The cheapest others with the same solver, beside no cache: ${lost.join('; ')}.`);
+  sentences.push(
+    `The cheapest other systems with the same solver, relative to no cache: ${lost.join('; ')}.`,
+  );
   return sentences.map((sentence) => `- ${sentence}`).join('\n');
 }
 
-/** Where the rows were made. */
+/** Lists the machines that made the rows. */
 function machines(): string {
   const rowsOf = new Map<string, string[]>();
   for (const { result } of rows) {
@@ -156,34 +158,34 @@ function machines(): string {
     .join('; ');
 }
 
-/** How long one worker takes. */
+/** Describes the timings of one worker. */
 function workers(): string {
   const each = timings.map((of) => `${seconds(of)} (${of.machine}, ${of.provider})`).join('; ');
-  return `One worker: ${each}. Queues and dollars go by the first of a processor.`;
+  return `One worker: ${each}. Queues and dollars use the first CPU timing.`;
 }
 
 function seconds({ evaluation, fixed, donor }: Timing): string {
   return `${milliseconds(evaluation)} an evaluation, ${milliseconds(fixed)} for the rest of a video, ${milliseconds(donor)} to decode a donor`;
 }
 
-/** The rows whose videos were made, where the table has plans. */
+/** Shows the rows with videos if the main table has planned rows. */
 function madeSection(): string {
   if (!isPlanned) return plannedSection();
   if (made.size === 0) return 'None.';
   const shown = tableRows(made);
   const [{ result }] = shown as [TableRow];
   return [
-    `The first ${result.requests.index.length} requests, on ${result.machine}. Intervals tell how little so few say, and a Frechet distance in 512 dimensions needs hundreds of videos; against full generations the package's reuse-study.json has 512 videos for every kind of hit.`,
+    `The first ${result.requests.index.length} requests, on ${result.machine}. The intervals are wide because there are few requests, and a Frechet distance in 512 dimensions needs hundreds of videos. The package's reuse-study.json compares 512 videos of every kind of hit with full generations.`,
     qualityTable(shown),
   ].join('\n\n');
 }
 
-/** Rows that were decided alone, where the table has videos of the others. */
+/** Shows the rows that were only planned if the main table has videos. */
 function plannedSection(): string {
   const left = plannedRows.filter(({ result }) => !made.has(result.row.id));
   if (left.length === 0) return 'All rows above.';
   return [
-    `All rows above. The following were decided without making videos, with the cosines of prompts and videos as \`flexcache simulate\` takes them (${left[0]!.result.createdAt.slice(0, 10)}, before the start points of the rows above were measured): there is no quality in them.`,
+    `All rows above. The following rows are plans without videos or quality, with the cosines of prompts and videos of \`flexcache simulate\` (${left[0]!.result.createdAt.slice(0, 10)}, before the start points of the rows above were measured).`,
     qualityTable(left),
   ].join('\n\n');
 }
@@ -193,12 +195,7 @@ function qualityTable(shown: readonly TableRow[]): string {
   const none = shown.find(({ result }) => result.row.id === 'none')?.result.diversity?.mean;
   const other = shown.some(({ result }) => result.row.id === 'none-50') ? 'N=50' : 'no cache';
   const counted = ['system', 'N', ...HIT_KINDS, 'evaluations', 'equivalents'];
-  const judged = [
-    'adherence',
-    `loss of adherence to ${other}`,
-    `growth of FD to ${other}`,
-    'diversity',
-  ];
+  const judged = ['adherence', `adherence loss to ${other}`, `FD growth to ${other}`, 'diversity'];
   return markdownTable(
     hasVideos ? [...counted, ...judged] : counted,
     shown.map(({ result, loss }) => {
@@ -233,7 +230,7 @@ function costTable(): string {
     'p95 s',
     'bytes an entry',
     'bytes a hit reads',
-    'MB in all',
+    'total MB',
     '$ GPU',
     '$ storage',
     '$',
@@ -264,14 +261,14 @@ function costTable(): string {
 
 interface Goal {
   name: string;
-  /** Ours beside this row. */
+  /** Id of FlexCache's row. */
   ours: string;
   other: string;
   goal: number;
   value(ours: TableRow, other: TableRow): number;
-  /** Whether less is better. */
+  /** Whether lower is better. */
   isAtMost?: boolean;
-  /** What keeps it from being better. */
+  /** Explains a missed goal. */
   why(ours: TableRow, other: TableRow): string;
 }
 
@@ -279,7 +276,7 @@ const equivalents = (row: TableRow): number => row.result.equivalents.mean;
 const bytesAnEntry = ({ result: { holdings } }: TableRow): number =>
   holdings.bytes / holdings.entries;
 const dollars = ({ dollars: { gpu, storage } }: TableRow): number => gpu + storage;
-/** Where the compute of a row goes. */
+/** Breaks down a row's compute by kind of hit. */
 function byHit({ result: { requests } }: TableRow): string {
   const count = requests.index.length;
   const shares = HIT_KINDS.flatMap((kind) => {
@@ -294,20 +291,20 @@ function byHit({ result: { requests } }: TableRow): string {
   return `of FlexCache's evaluations: ${shares.map(({ text }) => text).join(', ')}`;
 }
 
-/** What a video takes that no evaluation is saved of. */
+/** Computes the share of time that no saved evaluation reduces. */
 function byRest(ours: TableRow, other: TableRow): string {
   const rest = (row: TableRow): string =>
     percent(
       (timing.fixed * row.result.videos) / row.result.requests.index.length / row.service.seconds,
     );
-  return `what is not denoising takes ${rest(ours)} of FlexCache's seconds and ${rest(other)} of the other's`;
+  return `work other than denoising takes ${rest(ours)} of FlexCache's seconds and ${rest(other)} of the other's`;
 }
 
-/** Which dollars are saved and which are not. */
+/** Breaks down dollars into GPU and storage. */
 function byDollars(ours: TableRow, other: TableRow): string {
   const ratio = (kind: keyof Dollars): string =>
     `${ours.dollars[kind].toFixed(4)} over ${other.dollars[kind].toFixed(4)}`;
-  return `GPU ${ratio('gpu')}; storage and requests ${ratio('storage')}, of FlexCache mostly for writing an object for every video`;
+  return `GPU ${ratio('gpu')}; storage and requests ${ratio('storage')}, for FlexCache mostly one object write per video`;
 }
 
 function percent(share: number): string {
@@ -393,7 +390,7 @@ const GOALS: readonly Goal[] = [
   },
 ];
 
-/** Largest losses at which the goals hold. */
+/** Maximum losses of the quality goals. */
 const MOST_LOSS = { adherence: 0.01, frechet: 0.05 };
 
 function goalsTable(): string {
@@ -423,9 +420,9 @@ function goalsTable(): string {
     if (own === undefined || other === undefined || isPlanned) continue;
     const loss = qualityLoss(own.result, other.result);
     if (loss === null) continue;
-    const beside = `${own.result.row.label} beside ${other.result.row.label}`;
+    const compared = `${own.result.row.label} against ${other.result.row.label}`;
     lines.push([
-      `loss of adherence, ${beside}`,
+      `adherence loss, ${compared}`,
       'at most 1 %',
       interval(loss.adherence, 1, 100, ' %'),
       verdict(loss.adherence, MOST_LOSS.adherence),
@@ -433,7 +430,7 @@ function goalsTable(): string {
     ]);
     if (loss.frechet === null) continue;
     lines.push([
-      `growth of FD, ${beside}`,
+      `FD growth, ${compared}`,
       'at most 5 %',
       interval(loss.frechet, 1, 100, ' %'),
       verdict(loss.frechet, MOST_LOSS.frechet),
@@ -441,16 +438,16 @@ function goalsTable(): string {
     ]);
   }
   if (isPlanned) {
-    const unknown = 'not measured on this trace: no videos were made of it';
-    lines.push(['loss of adherence', 'at most 1 %', '', '**open**', unknown]);
-    lines.push(['growth of FD', 'at most 5 %', '', '**open**', unknown]);
+    const unknown = 'not measured on this trace: it has no videos';
+    lines.push(['adherence loss', 'at most 1 %', '', '**open**', unknown]);
+    lines.push(['FD growth', 'at most 5 %', '', '**open**', unknown]);
   }
-  return markdownTable(['goal', 'asked', isPlanned ? 'planned' : 'measured', '', 'why'], lines);
+  return markdownTable(['goal', 'target', isPlanned ? 'planned' : 'measured', '', 'why'], lines);
 }
 
 function verdict({ mean, high }: Estimate, most: number): string {
   if (mean > most) return '**missed**';
-  return high > most ? 'reached by the mean, not with 95 % confidence' : 'reached';
+  return high > most ? 'reached by the mean, but not with 95 % confidence' : 'reached';
 }
 
 async function writeShownVideos(): Promise<void> {
@@ -463,7 +460,7 @@ async function writeShownVideos(): Promise<void> {
   }
   const table = (videos: readonly ShownVideo[]): string =>
     markdownTable(
-      ['', 'prompt', 'hit', 'evaluations', 'score', 'asked: seen'],
+      ['', 'prompt', 'hit', 'evaluations', 'score', 'requested: seen'],
       videos.map(({ prompt, hit, evaluations, score, wrong }, index) => [
         String(index + 1),
         prompt,
@@ -475,9 +472,9 @@ async function writeShownVideos(): Promise<void> {
     );
   const text = `# The worst and the best
 
-Of all videos that FlexCache made for the trace of [the evaluation](../evaluation.md), the 20 to which the judge gives the
-least probability of showing what was asked for, and the 20 with the most: the score is the mean probability over the
-attributes that the prompt names. Middle frames, from left to right and from the top. Written by \`bench/table/report.ts\`.
+The 20 videos with the lowest and the 20 with the highest score of all that FlexCache made for the trace of
+[the evaluation](../evaluation.md). The score is the judge's mean probability over the attributes that the prompt names.
+Middle frames, from left to right and top to bottom. Written by \`bench/table/report.ts\`.
 
 ## The worst
 
@@ -494,7 +491,7 @@ ${table(shown.best)}
   await writeFile(join(folder, 'worst-best.md'), text);
 }
 
-/** Puts each text between `<!-- name:begin -->` and `<!-- name:end -->`. */
+/** Replaces the text between `<!-- name:begin -->` and `<!-- name:end -->`. */
 async function replaceBetweenMarkers(path: string, texts: Record<string, string>): Promise<void> {
   let content = await readFile(path, 'utf8');
   for (const [name, text] of Object.entries(texts)) {
@@ -514,15 +511,15 @@ function countHits({ requests: { hits } }: RowResult): Record<string, number> {
 }
 
 function interval({ mean, low, high }: Estimate, digits: number, times = 1, unit = ''): string {
-  const [centre, from, to] = [mean, low, high].map((value) => (value * times).toFixed(digits));
-  return `${centre}${unit} [${from}, ${to}]`;
+  const [center, from, to] = [mean, low, high].map((value) => (value * times).toFixed(digits));
+  return `${center}${unit} [${from}, ${to}]`;
 }
 
 function milliseconds(seconds: number): string {
   return seconds >= 1 ? `${seconds.toFixed(2)} s` : `${(1000 * seconds).toFixed(1)} ms`;
 }
 
-/** Padded as prettier does. */
+/** Formats a Markdown table with prettier's padding. */
 function markdownTable(head: readonly string[], body: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
     Math.max(3, title.length, ...body.map((row) => row[column]!.length)),
