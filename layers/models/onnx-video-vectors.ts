@@ -81,33 +81,33 @@ export class OnnxVideoVectors {
     if (parts.length === 0) return [];
     const video = await (decoded?.() ?? decodeVideo(this.#networks, this.#manifest, latent));
     const frames = sampleFrames(video, videoVectors);
-    const views = parts.map((part) => partOfFrames(frames, mask!, part, videoVectors.mean));
-    const count = frames.at.length;
-    const size = [3, videoVectors.height, videoVectors.width];
+    // A call for each part: how many parts there are differs, and a graph may be fixed to a batch.
+    const vectors: Float32Array[] = [];
+    for (const part of parts) {
+      const shown = partOfFrames(frames, mask!, part, videoVectors.mean);
+      vectors.push(await this.#ofImages(shown, videoVectors));
+    }
+    return vectors;
+  }
+
+  /** @param frames `[3, N, h, w]` in 0..1 */
+  async #ofImages(frames: Tensor, videoVectors: OfFrames): Promise<Float32Array> {
+    const [channels, count, height, width] = frames.shape as [number, number, number, number];
     const { dimensions } = this.#manifest.embedding;
-    const rows = views.length * count;
-    const { data } = await callNetwork(
-      this.#networks,
-      'imageTower',
-      {
-        image: {
-          data: concatenate(views.map((view) => imagesOf(view, videoVectors))),
-          shape: [rows, ...size],
-        },
-      },
-      'vector',
-      [rows, dimensions],
-    );
-    const rowOf = (row: number): Float32Array =>
-      data.subarray(row * dimensions, (row + 1) * dimensions);
-    return views.map((_, view) => {
-      const sum = new Float32Array(dimensions);
-      for (let frame = 0; frame < count; frame++) {
-        const unit = unitVector(rowOf(view * count + frame));
-        for (const [index, value] of unit.entries()) sum[index]! += value;
-      }
-      return unitVector(sum);
-    });
+    const image = {
+      data: imagesOf(frames, videoVectors),
+      shape: [count, channels, height, width],
+    };
+    const { data } = await callNetwork(this.#networks, 'imageTower', { image }, 'vector', [
+      count,
+      dimensions,
+    ]);
+    const sum = new Float32Array(dimensions);
+    for (let frame = 0; frame < count; frame++) {
+      const unit = unitVector(data.subarray(frame * dimensions, (frame + 1) * dimensions));
+      for (const [index, value] of unit.entries()) sum[index]! += value;
+    }
+    return unitVector(sum);
   }
 }
 

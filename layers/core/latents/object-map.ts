@@ -19,9 +19,8 @@ const LEAST_WEIGHT = 0.01;
 const BINS = 256;
 
 /**
- * Adds what the evaluation at one noise level attended to. Evaluations count by the share of signal that they read,
- * 1 - t: maps of several steps together find objects better than those of one (Tang et al. 2022, DAAM, arXiv
- * 2210.04885, which sums all steps), and at much noise there is nothing yet to attend to.
+ * Adds what the evaluation at one noise level attended to. DAAM (Tang et al. 2022, arXiv 2210.04885) sums all steps;
+ * here they count by the share of signal that they read, 1 - t: at much noise there is little to attend to.
  *
  * @param before sum of the evaluations so far; null before the first
  * @param map `[T, H, W]`

@@ -107,20 +107,15 @@ function workerBatch(network: NetworkName, manifest: ModelManifest): number {
     case 'textTower':
       return 2;
     case 'videoTower':
-      return shownViews(manifest);
+      // The whole, and its object and its background where they are told apart.
+      return objectMaskOf(manifest) === null ? 1 : 3;
     case 'imageTower': {
       const { videoVectors, video } = manifest;
-      const frames = videoVectors?.source === 'frames' ? videoVectors.frames : 1;
-      return shownViews(manifest) * Math.min(frames, video.frames);
+      return videoVectors?.source === 'frames' ? Math.min(videoVectors.frames, video.frames) : 1;
     }
     default:
       return 1;
   }
-}
-
-/** The whole of a video, and its object and its background where they are told apart. */
-function shownViews(manifest: ModelManifest): number {
-  return objectMaskOf(manifest) === null ? 1 : 3;
 }
 
 function regionalInputs(
