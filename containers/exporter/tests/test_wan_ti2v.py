@@ -183,6 +183,20 @@ def test_unless_asked_sizes_are_what_the_model_was_trained_for(ti2v):
     assert model.latent == Latent(channels=48, frames=31, height=44, width=80)
 
 
+def test_its_attention_tells_where_the_object_is_among_frames_of_other_times(ti2v):
+    model = open_model(Source(ti2v), Request(**SIZES, dtype=torch.float32, object_map=()))
+    (denoiser,) = (network for network in model.networks if network.name == "denoiser")
+    inputs = denoiser.example(2)
+    assert inputs["time"].shape == (2, 3)
+    with torch.no_grad():
+        reference = denoiser.load().eval()
+        expected = reference(**inputs)
+        got = denoiser.rewrite(reference).eval()(**inputs)
+    assert expected[1].std() > 0
+    for each, wanted in zip(got, expected, strict=True):
+        assert relative_difference(each.numpy(), wanted.numpy()) < TOLERANCE
+
+
 def test_with_regions_it_takes_no_first_image(ti2v):
     def networks(regions: str | None) -> dict:
         model = open_model(Source(ti2v), Request(**SIZES, regions=regions))
