@@ -13,7 +13,8 @@ from .model import REGIONS, Request
 from .package import MANIFEST_FILE, Naming, export_package
 from .source import Source
 
-DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+#: Type of the arithmetic, and whether weights are stored in half of it.
+DTYPES = {"fp16": (torch.float16, False), "fp32": (torch.float32, False), "fp32-stored-fp16": (torch.float32, True)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         place = PLACES[options.check_on]
         require_place(place)
+        dtype, half_weights = DTYPES[options.dtype]
         request = Request(
             width=options.width,
             height=options.height,
@@ -33,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             steps=options.steps,
             guidance=options.guidance,
             shift=options.shift,
-            dtype=DTYPES[options.dtype],
+            dtype=dtype,
+            half_weights=half_weights,
             regions=options.regions,
             object_map=None if options.object_map is None else tuple(options.object_map),
         )
@@ -71,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames-per-second", type=float)
     parser.add_argument("--max-tokens", type=_positive, help="tokens of a prompt")
     parser.add_argument("--tile", type=int, help="side of the VAE's tiles in pixels; as large as the video: one tile")
-    parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="type of the weights (fp16)")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="type of the weights and of the arithmetic (fp16)")
     parser.add_argument(
         "--regions",
         nargs="?",

@@ -16,6 +16,7 @@ from .errors import CheckFailed, ExportError
 from .model import Inputs, Network, given, outputs_of
 from .operators import TRANSLATIONS
 from .source import SAVE_AGAIN
+from .storage import store_in_half
 
 OPSET = 18
 #: Numbers of rows that a network is checked with; the larger one is the example it is exported with.
@@ -45,6 +46,11 @@ class Finding:
 PLACES = {"cpu": Place("cpu", "CPUExecutionProvider"), "cuda": Place("cuda", "CUDAExecutionProvider")}
 
 
+def bound_of(dtype: torch.dtype, half_weights: bool) -> float:
+    """Largest relative difference that an export may show."""
+    return BOUNDS[torch.float16 if half_weights else dtype]
+
+
 def require_place(place: Place) -> None:
     """Raises ExportError where PyTorch has no such device, or onnxruntime no such provider."""
     if place.device == "cuda" and not torch.cuda.is_available():
@@ -53,8 +59,12 @@ def require_place(place: Place) -> None:
         raise ExportError("--check-on", f"onnxruntime here has no {place.provider}", "install onnxruntime-gpu")
 
 
-def export_network(network: Network, dtype: torch.dtype, path: Path, place: Place) -> dict[int, Finding]:
+def export_network(
+    network: Network, dtype: torch.dtype, path: Path, place: Place, half_weights: bool = False
+) -> dict[int, Finding]:
     """Writes ``path`` and ``path.data`` and checks them; what was found, by rows of the batch.
+
+    With ``half_weights`` weights of float32 are stored as float16.
 
     Both sides of the check run at the place; the graph is made on the CPU. Raises CheckFailed where the graph takes or
     gives something else than the network, or differs by more than the bound, and ExportError where its weights cannot
@@ -76,9 +86,9 @@ def export_network(network: Network, dtype: torch.dtype, path: Path, place: Plac
             module.to(place.device)
             traced_expected = _computed(module, traced, place.device)
             module.to("cpu")
-        _write(network, module, given(traced, examples[max(ROWS)]), path)
+        _write(network, module, given(traced, examples[max(ROWS)]), path, half_weights)
     del reference, module
-    check = _Check(network, path, place, BOUNDS[dtype])
+    check = _Check(network, path, place, bound_of(dtype, half_weights))
     findings = {rows: check.compare(inputs, expected[rows], f"{rows} rows") for rows, inputs in examples.items()}
     if traced is not None:
         check.compare(traced, traced_expected, "some tokens")
@@ -96,7 +106,7 @@ def _load(network: Network) -> nn.Module:
         raise ExportError(network.component, f"its weights cannot be read: {error}", SAVE_AGAIN) from error
 
 
-def _write(network: Network, module: nn.Module, inputs: Inputs, path: Path) -> None:
+def _write(network: Network, module: nn.Module, inputs: Inputs, path: Path, half_weights: bool) -> None:
     # It tells of its own deprecated calls, and of operators that are not there and not needed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -130,6 +140,8 @@ def _write(network: Network, module: nn.Module, inputs: Inputs, path: Path) -> N
             value.metadata_props.clear()
     for value in (*graph.inputs, *graph.initializers.values()):
         value.metadata_props.clear()
+    if half_weights:
+        store_in_half(graph)
     program.save(path, external_data=True)
 
 

@@ -25,6 +25,8 @@ class Request:
     guidance: float | None = None
     shift: float | None = None
     dtype: torch.dtype = torch.float16
+    #: Whether weights of float32 are stored as float16.
+    half_weights: bool = False
     #: Whether the denoiser is to evaluate some of its tokens, too, and how its weights were trained: one of ``REGIONS``.
     regions: str | None = None
     #: Blocks whose attention tells where the object is, none for the family's choice; None for no object map.

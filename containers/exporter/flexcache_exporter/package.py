@@ -62,7 +62,7 @@ def export_package(
         for network in model.networks:
             if network.component not in sums:
                 sums[network.component] = source.sha256_of(network.component)
-            fingerprint = fingerprint_of(model, network, sums[network.component], request.dtype)
+            fingerprint = fingerprint_of(model, network, sums[network.component], request.dtype, request.half_weights)
             files[network.name] = record.files_of(network.name, fingerprint)
             if files[network.name] is not None:
                 log(f"{network.name}: is there")
@@ -71,11 +71,13 @@ def export_package(
             (out / MANIFEST_FILE).unlink(missing_ok=True)
             log(f"{network.name}: exporting")
             name = f"{_file_name(network.name)}.onnx"
-            findings = graph.export_network(network, request.dtype, Path(partial) / name, place)
-            files[network.name] = [describe_file(path) for path in graph.move(Path(partial) / name, out / name)]
+            path = Path(partial) / name
+            findings = graph.export_network(network, request.dtype, path, place, request.half_weights)
+            files[network.name] = [describe_file(path) for path in graph.move(path, out / name)]
             record.enter(network.name, fingerprint, files[network.name], findings)
             found = ", ".join(f"{finding.difference:.1e} with {rows} rows" for rows, finding in findings.items())
-            log(f"{network.name}: differs from PyTorch by {found} (allowed {graph.BOUNDS[request.dtype]:.0e})")
+            bound = graph.bound_of(request.dtype, request.half_weights)
+            log(f"{network.name}: differs from PyTorch by {found} (allowed {bound:.0e})")
         written = Path(partial) / TOKENIZER_FILE
         special = write_tokenizer(model.tokenizer, written)
         os.replace(written, out / TOKENIZER_FILE)
@@ -136,13 +138,16 @@ class Record:
         }
 
 
-def fingerprint_of(model: Model, network: Network, component: str, dtype: torch.dtype) -> str:
+def fingerprint_of(
+    model: Model, network: Network, component: str, dtype: torch.dtype, half_weights: bool = False
+) -> str:
     """What a finished network is recognised by: all that its files follow from; ``component`` is the sum of its weights."""
     parts = {
         "exporter": __version__,
         "network": network.name,
         "component": component,
         "dtype": str(dtype),
+        **({"halfWeights": True} if half_weights else {}),
         "text": asdict(model.text),
         "settings": dict(network.settings),
     }

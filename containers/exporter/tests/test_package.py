@@ -4,7 +4,10 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
+import onnx
 import pytest
+import tiny
 import torch
 import torch.nn as nn
 from conftest import arguments
@@ -16,6 +19,7 @@ from flexcache_exporter.families import open_model
 from flexcache_exporter.model import Network, Request
 from flexcache_exporter.package import Record, fingerprint_of
 from flexcache_exporter.source import Source
+from flexcache_exporter.storage import LEAST_NUMBERS
 
 NETWORKS = ("textEncoder", "denoiser", "vaeDecoder", "vaeEncoder")
 
@@ -102,6 +106,22 @@ def test_what_no_network_depends_on_changes_the_manifest_alone(saved, export, co
     assert manifest["video"]["framesPerSecond"] == 24
     assert manifest["text"]["negativePrompt"] == "blurred"
     assert manifest["files"] == export.manifest["files"]
+
+
+def test_weights_of_float32_are_stored_in_half_and_computed_with_as_they_were(saved, export, tmp_path):
+    network = open_model(Source(saved), Request(dtype=torch.float32, max_tokens=tiny.MAX_TOKENS)).networks[0]
+    path = tmp_path / "net.onnx"
+    findings = graph.export_network(network, torch.float32, path, graph.PLACES["cpu"], half_weights=True)
+    # Rounded weights differ, and by less than arithmetic of 16 bits would.
+    assert all(1e-6 < finding.difference < 1e-3 for finding in findings.values())
+    weights = (tmp_path / "net.onnx.data", export.out / "text-encoder.onnx.data")
+    halved, whole = (file.stat().st_size for file in weights)
+    assert halved < 0.6 * whole
+    values = onnx.load(path, load_external_data=False).graph
+    large = {tensor.data_type for tensor in values.initializer if np.prod(tensor.dims) >= LEAST_NUMBERS}
+    assert large == {onnx.TensorProto.FLOAT16}
+    assert {node.op_type for node in values.node if any(name.endswith(".half") for name in node.input)} == {"Cast"}
+    assert {value.type.tensor_type.elem_type for value in values.output} == {onnx.TensorProto.FLOAT}
 
 
 def damage(path) -> None:
