@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from . import captions, export, networks, sampling, tokenization, world
+from . import captions, export, networks, recipes, sampling, tokenization, world
 from .train import part_latents, psnr
 
 SEED = 20_000
@@ -43,26 +43,41 @@ class OnnxNet:
 
 
 class OnnxDenoiser(OnnxNet):
-    """Full evaluations: every token live, no context."""
+    """Full evaluations: every token live, no context, where the package evaluates regions."""
+
+    def __init__(self, path: Path, manifest: dict):
+        super().__init__(path)
+        self.tokens, self.regions = recipes.layout_of(manifest).tokens, manifest.get("regions")
 
     def __call__(self, latent, time, text_states, text_mask):
         batch = len(latent)
-        feeds = {name: t.contiguous().numpy() for name, t in zip(self.inputs, (latent, time, text_states, text_mask))}
-        feeds["live"] = torch.arange(networks.TOKENS).expand(batch, -1).contiguous().numpy()
-        width = networks.DENOISER_WIDTH // networks.DENOISER_HEADS
+        feeds = {
+            name: t.contiguous().numpy()
+            for name, t in {"latent": latent, "time": time, "text_states": text_states, "text_mask": text_mask}.items()
+        }
+        if self.regions:
+            feeds["live"] = torch.arange(self.tokens).expand(batch, -1).contiguous().numpy()
+        if "kept" in self.inputs:
+            feeds["kept"] = torch.zeros(batch, 0, dtype=torch.long).numpy()
         for name in self.inputs:
             if name.startswith("context_"):
-                feeds[name] = torch.zeros(batch, networks.DENOISER_HEADS, 0, width).numpy()
+                feeds[name] = torch.zeros(batch, self.regions["heads"], 0, self.regions["headWidth"]).numpy()
         return torch.from_numpy(self.session.run(["velocity"], feeds)[0])
 
 
+def read_manifest(package: Path) -> dict:
+    return json.loads((package / "model.json").read_text())
+
+
 def onnx_net(name: str, package: Path) -> OnnxNet:
-    return (OnnxDenoiser if name == "denoiser" else OnnxNet)(package / export.FILES[name])
+    manifest = read_manifest(package)
+    path = package / manifest["files"][name][0]["path"]
+    return OnnxDenoiser(path, manifest) if name == "denoiser" else OnnxNet(path)
 
 
 class Evaluation:
-    def __init__(self, nets, device: str, count: int, solver: str = "ab2", steps: int = 7):
-        self.nets, self.device, self.count, self.solver, self.steps = nets, device, count, solver, steps
+    def __init__(self, nets, device: str, count: int, solver: str = "ab2", steps: int = 7, layout: recipes.Layout = recipes.OWN.layout):
+        self.nets, self.device, self.count, self.solver, self.steps, self.layout = nets, device, count, solver, steps, layout
         self.rng = random.Random(SEED)
         self.start = time.time()
         self.quality: dict = {"seed": SEED, "samples": count}
@@ -70,18 +85,24 @@ class Evaluation:
     def say(self, text: str) -> None:
         print(f"[{time.time() - self.start:6.1f}s] {text}", flush=True)
 
+    def tokens_of(self, rows: list[list[int]], make=captions.caption_segments) -> torch.Tensor:
+        return sampling.tokens_of(rows, self.rng, make, self.device, self.layout.ends)
+
+    def gaussian(self, count: int, seed: int) -> torch.Tensor:
+        return sampling.gaussian(count, seed, self.device, self.layout.latent)
+
     def real(self, rows: list[list[int]], seed: int) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Latents, masks at latent resolution and mean PSNR of real clips through the VAE."""
         generator = torch.Generator(device=self.device).manual_seed(seed)
         latents, masks, quality = [], [], []
         for i in range(0, len(rows), 64):
-            video, mask = world.render(torch.tensor(rows[i : i + 64], device=self.device), generator)
+            video, mask = world.render(torch.tensor(rows[i : i + 64], device=self.device), generator, self.layout.frames)
             with torch.no_grad():
                 latent = self.nets["vaeEncoder"](video)
                 if len(quality) * 64 < self.count:
                     quality.append(psnr(self.nets["vaeDecoder"](latent), video))
             latents.append(latent)
-            masks.append(F.adaptive_max_pool3d(mask.transpose(1, 2).float(), networks.LATENT_SHAPE[1:]) > 0.5)
+            masks.append(networks.latent_mask(mask, self.layout.latent))
         return torch.cat(latents), torch.cat(masks).float(), torch.cat(quality)
 
     def report(self, latents: torch.Tensor, rows: list[list[int]]) -> dict:
@@ -117,7 +138,7 @@ class Evaluation:
         return [torch.cat([self.nets["videoTower"](chunk[k]) for chunk in parts]) for k in range(3)]
 
     def text(self, rows: list[list[int]], part: int) -> torch.Tensor:
-        ids = sampling.tokens_of(rows, self.rng, MAKERS[part], self.device)
+        ids = self.tokens_of(rows, MAKERS[part])
         return torch.cat([self.nets["textTower"](x, networks.text_mask(x))[0] for x in ids.split(256)])
 
     def retrieval(self) -> None:
@@ -130,7 +151,7 @@ class Evaluation:
         rows = captions.sample_attributes(512, self.rng)
         words = right = 0
         for row in rows:
-            ids, labels = tokenization.encode_segments(captions.caption_segments(row, self.rng))
+            ids, labels = tokenization.encode_segments(captions.caption_segments(row, self.rng), ends=self.layout.ends)
             batch = torch.tensor([ids], device=self.device)
             predicted = self.nets["textTower"](batch, networks.text_mask(batch))[1].argmax(-1)[0].tolist()
             words += sum(label >= 0 for label in labels)
@@ -141,15 +162,15 @@ class Evaluation:
 
     def full(self) -> None:
         self.rows = captions.sample_attributes(self.count, self.rng, held_out=False)
-        self.ids = sampling.tokens_of(self.rows, self.rng, device=self.device)
-        noise = sampling.gaussian(self.count, 5, self.device)
+        self.ids = self.tokens_of(self.rows)
+        noise = self.gaussian(self.count, 5)
         sweep = {}
         for guidance in GUIDANCE:
             sweep[guidance] = self.report(sampling.sample(self.nets, self.ids, noise, REFERENCE_STEPS, guidance), self.rows)
             self.line(f"full N={REFERENCE_STEPS} guidance {guidance}", sweep[guidance])
         self.guidance = max(sweep, key=lambda g: (round(sweep[g]["adherence"], 3), -sweep[g]["frechet"]))
         held_rows = captions.sample_attributes(self.count, self.rng, held_out=True)
-        held_ids = sampling.tokens_of(held_rows, self.rng, device=self.device)
+        held_ids = self.tokens_of(held_rows)
         sets = {}
         for name, ids, rows in (("seen", self.ids, self.rows), ("heldOut", held_ids, held_rows)):
             sets[name] = {
@@ -165,9 +186,8 @@ class Evaluation:
         self.say(f"guidance {self.guidance}")
 
     def generate(self, rows, seed: int) -> torch.Tensor:
-        ids = sampling.tokens_of(rows, self.rng, device=self.device)
         return sampling.sample(
-            self.nets, ids, sampling.gaussian(len(rows), seed, self.device), self.steps, self.guidance, solver=self.solver,
+            self.nets, self.tokens_of(rows), self.gaussian(len(rows), seed), self.steps, self.guidance, solver=self.solver,
         )
 
     def changed(self, rows, fields) -> list[list[int]]:
@@ -212,7 +232,8 @@ class Evaluation:
 
 def adherence_of_package(package: Path, count: int, output: Path | None, steps: int | None) -> None:
     """Adherence of full generations of the shipped files at the tuned N, seen and held-out; says where it is on the way."""
-    scheduler = json.loads((package / "model.json").read_text())["scheduler"]
+    manifest = read_manifest(package)
+    scheduler, layout = manifest["scheduler"], recipes.layout_of(manifest)
     steps = steps or scheduler["steps"]
     nets = {name: onnx_net(name, package) for name in ("textEncoder", "denoiser", "judge")}
     result: dict = {"seed": SEED, "steps": steps, "guidance": scheduler["guidance"], "runtime": "onnxruntime, CPU"}
@@ -220,7 +241,8 @@ def adherence_of_package(package: Path, count: int, output: Path | None, steps: 
     for offset, (name, held_out) in enumerate((("seen", False), ("heldOut", True))):
         rng = random.Random(SEED + offset)
         rows = captions.sample_attributes(count, rng, held_out=held_out)
-        sets[name] = (rows, sampling.tokens_of(rows, rng), sampling.gaussian(count, SEED + offset, "cpu"), [])
+        noise = sampling.gaussian(count, SEED + offset, "cpu", layout.latent)
+        sets[name] = (rows, sampling.tokens_of(rows, rng, ends=layout.ends), noise, [])
     # the two sets take turns, so that a run that is cut short has measured both
     for i in range(0, count, 8):
         for name, (rows, ids, noise, right) in sets.items():
@@ -243,6 +265,7 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoints", type=Path)
     source.add_argument("--package", type=Path)
+    parser.add_argument("--recipe", choices=recipes.NAMES, default="own", help="with --checkpoints: which networks")
     parser.add_argument("--count", type=int, default=512)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--samples", type=Path, help="also write 64 generated latents (float32) and masks (uint8) here")
@@ -258,11 +281,12 @@ def main() -> None:
             parser.error("--adherence-only measures a package: give --package DIR")
         return adherence_of_package(args.package, args.count, args.output, args.steps)
     if args.checkpoints:
-        nets = export.load_networks(args.checkpoints, args.device)
+        recipe = recipes.recipe_of(args.recipe)
+        nets, layout = export.load_networks(args.checkpoints, args.device, recipe), recipe.layout
     else:
         args.device = "cpu"
-        nets = {name: onnx_net(name, args.package) for name in export.FILES}
-    evaluation = Evaluation(nets, args.device, args.count, args.solver, args.tuned_steps)
+        nets, layout = {name: onnx_net(name, args.package) for name in export.FILES}, recipes.layout_of(read_manifest(args.package))
+    evaluation = Evaluation(nets, args.device, args.count, args.solver, args.tuned_steps, layout)
     with torch.no_grad():
         evaluation.codec_and_judge()
         evaluation.retrieval()

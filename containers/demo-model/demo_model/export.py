@@ -20,7 +20,7 @@ import torch
 import torch.nn as nn
 from onnx import TensorProto, helper, numpy_helper
 
-from . import captions, checkpoints, networks, rewrite_decoder, tokenization, world
+from . import captions, checkpoints, networks, recipes, rewrite_decoder, tokenization, world
 
 VERSION = "1.0.0"
 OPSET = 20
@@ -54,22 +54,28 @@ class NormalisedDecoder(nn.Module):
         return self.decoder(latent * self.std + self.mean)
 
 
-def load_networks(directory: Path | None, device: str = "cpu") -> dict[str, nn.Module]:
+#: Networks of look-up, by their name in checkpoints.
+LOOKUP = {"segmenter": "segmenter", "textTower": "text_tower", "videoTower": "video_tower", "judge": "judge"}
+
+
+def load_networks(directory: Path | None, device: str = "cpu", recipe: recipes.Recipe = recipes.OWN) -> dict[str, nn.Module]:
     """All networks by their name in ``model.json``; ``None`` gives random weights."""
-    encoder, decoder = networks.VaeEncoder(), networks.VaeDecoder()
+    encoder, decoder = recipe.make_vae()
+    lookup = recipe.make_lookup()
     nets: dict[str, nn.Module] = {
-        "textEncoder": networks.TextEncoder(), "denoiser": networks.Denoiser(), "segmenter": networks.Segmenter(),
-        "textTower": networks.TextTower(), "videoTower": networks.VideoTower(), "judge": networks.Judge(),
+        "textEncoder": recipe.make_text_encoder(), "denoiser": recipe.make_denoiser(),
+        **{name: lookup[key] for name, key in LOOKUP.items()},
     }
     mean, std = torch.zeros(networks.CHANNELS), torch.ones(networks.CHANNELS)
     if directory is None:
-        nn.init.normal_(nets["denoiser"].patch_out.weight, std=0.02)
+        if recipe is recipes.OWN:
+            nn.init.normal_(nets["denoiser"].patch_out.weight, std=0.02)
     else:
         vae, aux, norm = (checkpoints.load(directory, name) for name in ("vae", "aux", "norm"))
         encoder.load_state_dict(checkpoints.full(vae["encoder"])), decoder.load_state_dict(checkpoints.full(vae["decoder"]))
         nets["textEncoder"].load_state_dict(checkpoints.full(checkpoints.load(directory, "text")["text"]))
         nets["denoiser"].load_state_dict(checkpoints.full(checkpoints.load(directory, "denoiser")["net"]))
-        for name, key in (("segmenter", "segmenter"), ("textTower", "text_tower"), ("videoTower", "video_tower"), ("judge", "judge")):
+        for name, key in LOOKUP.items():
             nets[name].load_state_dict(checkpoints.full(aux[key]))
         mean, std = norm["mean"], norm["std"]
     nets["vaeEncoder"] = NormalisedEncoder(encoder, mean, std)
@@ -89,10 +95,12 @@ class RegionDenoiser(nn.Module):
         return (velocity, *keys, *values)
 
 
-def example(name: str, batch: int, generator: torch.Generator, live: int = 130) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+def example(
+    name: str, batch: int, generator: torch.Generator, live: int = 130, layout: recipes.Layout = recipes.OWN.layout,
+) -> dict[str, torch.Tensor | list[torch.Tensor]]:
     """Random inputs of a network, by input name; ``live`` of the denoiser's tokens are live, the others its context."""
-    latent = torch.randn(batch, *networks.LATENT_SHAPE, generator=generator)
-    ids = torch.randint(1, len(captions.vocabulary()), (batch, tokenization.MAX_TOKENS), generator=generator)
+    latent = torch.randn(batch, *layout.latent, generator=generator)
+    ids = torch.randint(1, layout.vocabulary, (batch, tokenization.MAX_TOKENS), generator=generator)
     ids[:, 12:] = 0
     mask = networks.text_mask(ids)
     match name:
@@ -189,9 +197,11 @@ def compress_weights(model: onnx.ModelProto, int8: bool) -> None:
         graph.node.insert(index, node)
 
 
-def export_network(name: str, net: nn.Module, path: Path, generator: torch.Generator) -> float:
+def export_network(
+    name: str, net: nn.Module, path: Path, generator: torch.Generator, layout: recipes.Layout = recipes.OWN.layout,
+) -> float:
     """Writes one ONNX file and returns its largest relative difference from PyTorch over batches of 1 and 2."""
-    feeds = example(name, 2, generator)
+    feeds = example(name, 2, generator, layout=layout)
     program = torch.onnx.export(
         as_exported(name, net), tuple(feeds.values()), input_names=list(onnx_feeds(feeds)),
         output_names=OUTPUTS[name], opset_version=OPSET, dynamic_shapes=_dynamic_shapes(name, feeds), dynamo=True,
@@ -213,7 +223,7 @@ def export_network(name: str, net: nn.Module, path: Path, generator: torch.Gener
     worst = 0.0
     # The denoiser with a region and with all tokens live, which leaves its context empty.
     for size, live in ((1, 77), (2, networks.TOKENS)):
-        feeds = example(name, size, generator, live)
+        feeds = example(name, size, generator, live, layout)
         with torch.no_grad():
             expected = outputs_of(name, net, feeds)
         for mine, theirs in zip(session.run(list(expected), onnx_feeds(feeds)), expected.values()):
@@ -226,6 +236,44 @@ def export_network(name: str, net: nn.Module, path: Path, generator: torch.Gener
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lookup_fields(thresholds: dict) -> dict:
+    """What ``model.json`` says of the networks of look-up."""
+    return {
+        "embedding": {"dimensions": networks.EMBEDDING},
+        "splitter": {"labels": captions.SPLIT_LABELS},
+        "lookup": {"thresholds": thresholds},
+        "judge": {"attributes": [
+            {
+                "name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background",
+                **({"place": True} if name in PLACE_FIELDS else {}), "values": values, "words": captions.other_words(values),
+            }
+            for index, (name, values) in enumerate(captions.FIELDS)
+        ]},
+    }
+
+
+def describe_file(package: Path, path: str) -> dict:
+    """A file as ``model.json`` names it."""
+    return {"path": path, "sha256": sha256(package / path), "bytes": (package / path).stat().st_size}
+
+
+def measured(quality_file: Path | None, package: Path) -> tuple[dict, dict]:
+    """Scheduler and thresholds of a ``quality.json``, which is copied into the package; without one those of plumbing."""
+    if quality_file is None:
+        return {"solver": "ab2", "steps": 7, "referenceSteps": 50, "guidance": 3.0}, {"whole": 0.8, "object": 0.8, "background": 0.8}
+    quality = json.loads(quality_file.read_text())
+    (package / "quality.json").write_text(json.dumps(quality, indent=2) + "\n")
+    return quality["scheduler"], quality["thresholds"]
+
+
+def require_small(package: Path) -> None:
+    """Raises AssertionError where the files of a package together are larger than a repository should carry."""
+    total = sum(path.stat().st_size for path in package.iterdir())
+    print(f"package {total / 1e6:.1f} MB")
+    if total > 40e6:
+        raise AssertionError("the package is larger than 40 MB")
 
 
 def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_trained: bool = False) -> None:
@@ -241,20 +289,8 @@ def write_manifest(package: Path, scheduler: dict, thresholds: dict, regions_tra
             "patch": list(networks.PATCH), "blocks": networks.DENOISER_DEPTH, "heads": networks.DENOISER_HEADS,
             "headWidth": networks.DENOISER_WIDTH // networks.DENOISER_HEADS, "trained": regions_trained,
         },
-        "embedding": {"dimensions": networks.EMBEDDING},
-        "splitter": {"labels": captions.SPLIT_LABELS},
-        "lookup": {"thresholds": thresholds},
-        "judge": {"attributes": [
-            {
-                "name": name, "part": "object" if index in captions.OBJECT_FIELDS else "background",
-                **({"place": True} if name in PLACE_FIELDS else {}), "values": values, "words": captions.other_words(values),
-            }
-            for index, (name, values) in enumerate(captions.FIELDS)
-        ]},
-        "files": {
-            key: [{"path": path, "sha256": sha256(package / path), "bytes": (package / path).stat().st_size}]
-            for key, path in files.items()
-        },
+        **lookup_fields(thresholds),
+        "files": {key: [describe_file(package, path)] for key, path in files.items()},
     }
     (package / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -279,17 +315,8 @@ def main() -> None:
         worst = export_network(name, nets[name], args.package / path, generator)
         print(f"{path:20s} {(args.package / path).stat().st_size / 1e6:6.2f} MB  max relative difference {worst:.1e}", flush=True)
     tokenization.build_tokenizer().save(str(args.package / "tokenizer.json"))
-    scheduler = {"solver": "ab2", "steps": 7, "referenceSteps": 50, "guidance": 3.0}
-    thresholds = {"whole": 0.8, "object": 0.8, "background": 0.8}
-    if args.quality:
-        quality = json.loads(args.quality.read_text())
-        scheduler, thresholds = quality["scheduler"], quality["thresholds"]
-        (args.package / "quality.json").write_text(json.dumps(quality, indent=2) + "\n")
-    write_manifest(args.package, scheduler, thresholds, args.regions_trained)
-    total = sum(path.stat().st_size for path in args.package.iterdir())
-    print(f"package {total / 1e6:.1f} MB")
-    if total > 40e6:
-        raise AssertionError("the package is larger than 40 MB")
+    write_manifest(args.package, *measured(args.quality, args.package), args.regions_trained)
+    require_small(args.package)
 
 
 if __name__ == "__main__":

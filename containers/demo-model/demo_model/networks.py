@@ -1,4 +1,7 @@
-"""The networks. Latents are ``[B, C, T, H, W]`` = ``[B, 16, 8, 16, 16]``; clips are ``[B, 16, 3, 128, 128]`` in 0..1."""
+"""The networks. Latents are ``[B, C, T, H, W]``, clips ``[B, F, 3, 128, 128]`` in 0..1.
+
+The VAE and the denoiser here work on clips of 16 frames and latents ``[B, 16, 8, 16, 16]`` alone; the networks of look-up take others too.
+"""
 
 import math
 
@@ -16,6 +19,7 @@ PATCH = (1, 2, 2)
 TOKENS = LATENT_FRAMES * (LATENT_HEIGHT // 2) * (LATENT_WIDTH // 2)
 DENOISER_WIDTH, DENOISER_DEPTH, DENOISER_HEADS = 256, 8, 4
 TEXT_WIDTH = 256
+VOCABULARY = len(captions.vocabulary())
 EMBEDDING = 128
 
 
@@ -122,12 +126,18 @@ class EncoderBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+def pooled(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean ``[B,D]`` of the states ``[B,L,D]`` of real tokens."""
+    weights = mask.to(states.dtype).unsqueeze(-1)
+    return (states * weights).sum(1) / weights.sum(1)
+
+
 class TextEncoder(nn.Module):
     """Token states for the denoiser. ``projection`` is used only while pre-training against the video tower."""
 
-    def __init__(self, width: int = TEXT_WIDTH, layers: int = 3):
+    def __init__(self, width: int = TEXT_WIDTH, layers: int = 3, vocabulary: int = VOCABULARY):
         super().__init__()
-        self.tokens = nn.Embedding(len(captions.vocabulary()), width)
+        self.tokens = nn.Embedding(vocabulary, width)
         self.positions = nn.Parameter(torch.randn(MAX_TOKENS, width) * 0.02)
         self.blocks = nn.ModuleList(EncoderBlock(width, 4) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -141,53 +151,48 @@ class TextEncoder(nn.Module):
         return self.norm(h)
 
     def embed(self, ids, mask):
-        states = self(ids, mask)
-        weights = mask.to(states.dtype).unsqueeze(-1)
-        pooled = (states * weights).sum(1) / weights.sum(1)
-        return F.normalize(self.projection(pooled).float(), dim=-1)
+        return F.normalize(self.projection(pooled(self(ids, mask), mask)).float(), dim=-1)
 
 
 class TextTower(nn.Module):
     """The look-up embedder's text side, with the prompt splitter's per-token part labels."""
 
-    def __init__(self, width: int = 192, layers: int = 2):
+    def __init__(self, width: int = 192, layers: int = 2, vocabulary: int = VOCABULARY):
         super().__init__()
-        self.encoder = TextEncoder(width, layers)
+        self.encoder = TextEncoder(width, layers, vocabulary)
         self.labels = nn.Linear(width, len(captions.SPLIT_LABELS))
 
     def forward(self, ids, mask):
         states = self.encoder(ids, mask)
-        weights = mask.to(states.dtype).unsqueeze(-1)
-        pooled = (states * weights).sum(1) / weights.sum(1)
-        return F.normalize(self.encoder.projection(pooled).float(), dim=-1), self.labels(states)
+        return F.normalize(self.encoder.projection(pooled(states, mask)).float(), dim=-1), self.labels(states)
 
 
 class LatentTrunk(nn.Module):
     """Latent -> feature vector: shared shape of the video tower and of the judge (never shared weights)."""
 
-    def __init__(self, width: int, features: int = 512):
+    def __init__(self, width: int, features: int = 512, frames: int = LATENT_FRAMES):
         super().__init__()
         self.convs = nn.Sequential(
             nn.Conv3d(CHANNELS, 64, 3, padding=1), Residual3d(64),
             nn.Conv3d(64, width, (1, 4, 4), (1, 2, 2), (0, 1, 1)), Residual3d(width),
             nn.Conv3d(width, width, (4, 4, 4), 2, 1), Residual3d(width), nn.Conv3d(width, 32, 1),
         )
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(32 * 4 * 4 * 4, features), nn.SiLU())
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(32 * (frames // 2) * 4 * 4, features), nn.SiLU())
 
     def forward(self, latent):
         return self.head(self.convs(latent))
 
     def tokens(self, latent):
-        """Features on the denoiser's token grid: ``[B, 512, width]``."""
+        """Features on the denoiser's token grid: ``[B, tokens, width]``."""
         return self.convs[:4](latent).flatten(2).transpose(1, 2)
 
 
 class VideoTower(nn.Module):
     """Latent (whole, object-only or background-only) -> unit vector in the text tower's space."""
 
-    def __init__(self):
+    def __init__(self, frames: int = LATENT_FRAMES):
         super().__init__()
-        self.trunk = LatentTrunk(80)
+        self.trunk = LatentTrunk(80, frames=frames)
         self.projection = nn.Linear(512, EMBEDDING)
 
     def forward(self, latent):
@@ -197,9 +202,9 @@ class VideoTower(nn.Module):
 class Judge(nn.Module):
     """Evaluation only: attribute logits, concatenated in the order of ``captions.FIELDS``, and features."""
 
-    def __init__(self):
+    def __init__(self, frames: int = LATENT_FRAMES):
         super().__init__()
-        self.trunk = LatentTrunk(96)
+        self.trunk = LatentTrunk(96, frames=frames)
         self.heads = nn.Linear(512, sum(captions.CLASS_COUNTS))
 
     def forward(self, latent):
@@ -339,14 +344,14 @@ class Denoiser(nn.Module):
 
         The context reads itself and the unconditional prompt only, so that its keys and values depend on neither the prompt nor
         the time: ``region`` gives the same velocities from one pass over it. ``live [B,512]`` is true in the region, ``latent``
-        noisy there and clean elsewhere, ``unconditional [1,width of text]`` the empty prompt's one state.
+        noisy there and clean elsewhere, ``unconditional [1,L,width of text]`` has the empty prompt's one state first.
         """
         batch = len(latent)
         x = self.patch_in(self.patches(latent)) + self.positions
         embedding = self.time_embedding(time)
         clean = self.time_modulation(self.time_embedding(torch.zeros_like(time[:1]))).view(1, 1, 6, self.width)
         modulation = torch.where(live[:, :, None, None], self.time_modulation(embedding).view(-1, 1, 6, self.width), clean)
-        context = self.context(torch.cat([text_states, unconditional.expand(batch, 1, -1)], 1))
+        context = self.context(torch.cat([text_states, unconditional[:, :1].expand(batch, -1, -1)], 1))
         words = torch.cat([text_mask > 0, torch.zeros_like(text_mask[:, :1], dtype=torch.bool)], 1)
         nothing = torch.arange(words.shape[1], device=words.device) == words.shape[1] - 1
         bias = torch.where(torch.where(live[:, :, None], words[:, None], nothing), 0.0, -1e4).unsqueeze(1)
@@ -381,6 +386,27 @@ def text_mask(ids: torch.Tensor) -> torch.Tensor:
     mask = (ids != 0).long()
     mask[:, 0] = 1
     return mask
+
+
+def grid_mask(live: torch.Tensor, latent: tuple[int, int, int, int]) -> torch.Tensor:
+    """Live tokens ``[B,n]`` -> 1 at their positions of a latent ``[C,T,H,W]``, 0 elsewhere: ``[B,1,T,H,W]``."""
+    extents = [extent // patch for extent, patch in zip(latent[1:], PATCH)]
+    grid = live.float().view(-1, 1, *extents)
+    for axis, patch in enumerate(PATCH):
+        grid = grid.repeat_interleave(patch, axis + 2)
+    return grid
+
+
+def latent_mask(mask: torch.Tensor, latent: tuple[int, int, int, int]) -> torch.Tensor:
+    """Object mask of a clip ``[B,F,1,H,W]`` -> ``[B,1,T,H,W]`` of its latent ``[C,T,H,W]``: where any pixel of a position shows it.
+
+    Where the latent frames do not divide the frames, the first of either stands by itself, as in a causal VAE.
+    """
+    pixels, (frames, *extents) = mask.transpose(1, 2).float(), latent[1:]
+    if pixels.shape[2] % frames == 0:
+        return F.adaptive_max_pool3d(pixels, (frames, *extents)) > 0.5
+    first, rest = F.adaptive_max_pool3d(pixels[:, :, :1], (1, *extents)), F.adaptive_max_pool3d(pixels[:, :, 1:], (frames - 1, *extents))
+    return torch.cat([first, rest], 2) > 0.5
 
 
 def dilate(mask: torch.Tensor) -> torch.Tensor:

@@ -7,14 +7,14 @@ import torch
 from . import captions, networks, tokenization
 
 
-def tokens_of(rows: list[list[int]], rng, make=captions.caption_segments, device: str = "cpu") -> torch.Tensor:
+def tokens_of(rows: list[list[int]], rng, make=captions.caption_segments, device: str = "cpu", ends: bool = False) -> torch.Tensor:
     """Token ids ``[B,L]`` of one random caption per attribute row."""
-    return torch.tensor([tokenization.encode_segments(make(row, rng))[0] for row in rows], device=device)
+    return torch.tensor([tokenization.encode_segments(make(row, rng), ends=ends)[0] for row in rows], device=device)
 
 
-def gaussian(count: int, seed: int, device: str) -> torch.Tensor:
+def gaussian(count: int, seed: int, device: str, shape: tuple[int, ...] = networks.LATENT_SHAPE) -> torch.Tensor:
     generator = torch.Generator(device=device).manual_seed(seed)
-    return torch.randn(count, *networks.LATENT_SHAPE, device=device, generator=generator)
+    return torch.randn(count, *shape, device=device, generator=generator)
 
 
 SOLVERS = ("euler", "ab2", "dpmpp-2m", "heun")
@@ -59,7 +59,7 @@ def even_times(start_time: float, steps: int) -> list[float]:
 
 def guided_velocity(nets, caption: torch.Tensor, guidance: float, device: torch.device):
     """``velocity(x, time)`` of a batch of captions with classifier-free guidance."""
-    both = torch.cat([caption, torch.zeros_like(caption)])
+    both = torch.cat([caption, tokenization.empty_like(caption)])
     mask = networks.text_mask(both)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         states = nets["textEncoder"](both, mask)

@@ -1,4 +1,4 @@
-"""The procedural world: renders attribute rows to 16-frame 128x128 clips and their object masks.
+"""The procedural world: renders attribute rows to clips of 128x128 pixels and their object masks.
 
 Everything is drawn with signed distances in coordinates -1..1 on the device of choice. Detail smaller than a few
 pixels is avoided on purpose: a codec of this size would spend its bits on it.
@@ -64,11 +64,12 @@ def _shape_distance(shape: int, px: torch.Tensor, py: torch.Tensor) -> torch.Ten
 
 @torch.no_grad()
 def render(
-    attributes: torch.Tensor, generator: torch.Generator | None = None
+    attributes: torch.Tensor, generator: torch.Generator | None = None, frames: int = FRAMES
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attribute rows ``[B,7]`` -> video ``[B,16,3,128,128]`` in 0..1 and object mask ``[B,16,1,128,128]``.
+    """Attribute rows ``[B,7]`` -> video ``[B,F,3,128,128]`` in 0..1 and object mask ``[B,F,1,128,128]``.
 
-    Position, phase and texture vary with ``generator``; the device is that of ``attributes``.
+    Position, phase and texture vary with ``generator``; the device is that of ``attributes``. The same motion is seen in
+    any number of ``frames``.
     """
     device, batch = attributes.device, attributes.shape[0]
 
@@ -79,22 +80,22 @@ def render(
         torch.linspace(-1, 1, HEIGHT, device=device), torch.linspace(-1, 1, WIDTH, device=device), indexing="ij"
     )
     grid_x, grid_y = grid_x[None, None], grid_y[None, None]
-    time = torch.linspace(0, 1, FRAMES, device=device).view(1, FRAMES, 1, 1)
+    time = torch.linspace(0, 1, frames, device=device).view(1, frames, 1, 1)
     background = _render_background(attributes, grid_x, grid_y, time, uniform)
     return _render_object(attributes, background, grid_x, grid_y, time, uniform)
 
 
 def _render_background(attributes, grid_x, grid_y, time, uniform) -> torch.Tensor:
-    device, batch = attributes.device, attributes.shape[0]
+    device, batch, frames = attributes.device, attributes.shape[0], time.shape[1]
     sky_colors = torch.tensor(LIGHT_SKY, device=device)[attributes[:, 5]]
     gain = torch.tensor(LIGHT_GAIN, device=device)[attributes[:, 5]].view(batch, 1, 3, 1, 1)
     pan = (attributes[:, 6] == 1).float().view(batch, 1, 1, 1) * 0.8
     phase, phase2 = (uniform(batch) * 6.28).view(batch, 1, 1, 1), (uniform(batch) * 6.28).view(batch, 1, 1, 1)
-    xs = (grid_x + pan * time).expand(batch, FRAMES, HEIGHT, WIDTH)
-    ys = grid_y.expand(batch, FRAMES, HEIGHT, WIDTH)
+    xs = (grid_x + pan * time).expand(batch, frames, HEIGHT, WIDTH)
+    ys = grid_y.expand(batch, frames, HEIGHT, WIDTH)
     height = ((grid_y + 1) / 1.3).clamp(0, 1).view(1, 1, 1, HEIGHT, WIDTH)
     sky = sky_colors[:, 0].view(batch, 1, 3, 1, 1) * height + sky_colors[:, 1].view(batch, 1, 3, 1, 1) * (1 - height)
-    sky = sky.expand(batch, FRAMES, 3, HEIGHT, WIDTH)
+    sky = sky.expand(batch, frames, 3, HEIGHT, WIDTH)
     out = sky.clone()
 
     def color(r: float, g: float, b: float) -> torch.Tensor:
@@ -205,21 +206,21 @@ def _render_background(attributes, grid_x, grid_y, time, uniform) -> torch.Tenso
 
 
 def _render_object(attributes, background, grid_x, grid_y, time, uniform) -> tuple[torch.Tensor, torch.Tensor]:
-    device, batch = attributes.device, attributes.shape[0]
+    device, batch, frames = attributes.device, attributes.shape[0], time.shape[1]
     base_radius = torch.tensor(RADII, device=device)[attributes[:, 2]].view(batch, 1)
     motion = attributes[:, 3].view(batch, 1)
-    t = time.view(1, FRAMES)
+    t = time.view(1, frames)
 
     def jitter(scale: float) -> torch.Tensor:
-        return ((uniform(batch, 1) * 2 - 1) * scale).expand(batch, FRAMES).clone()
+        return ((uniform(batch, 1) * 2 - 1) * scale).expand(batch, frames).clone()
 
     x, y, angle = jitter(0.40), jitter(0.35), jitter(0.3)
-    radius = base_radius.expand(batch, FRAMES).clone()
+    radius = base_radius.expand(batch, frames).clone()
     orbit_phase = uniform(batch, 1) * 6.28
     zero = torch.zeros_like(x)
 
     def when(index: int, value: torch.Tensor, otherwise: torch.Tensor) -> torch.Tensor:
-        return torch.where((motion == index).expand(batch, FRAMES), value + zero, otherwise)
+        return torch.where((motion == index).expand(batch, frames), value + zero, otherwise)
 
     triangle_wave = (torch.frac(t * 1.5) * 2 - 1).abs() * 2 - 1
     x = when(0, -0.65 + 1.3 * t, x)
@@ -235,11 +236,11 @@ def _render_object(attributes, background, grid_x, grid_y, time, uniform) -> tup
     x = when(9, -0.65 + 1.3 * t, x)
     y = when(9, 0.4 * triangle_wave, y)
 
-    local_x, local_y = grid_x - x.view(batch, FRAMES, 1, 1), grid_y - y.view(batch, FRAMES, 1, 1)
-    cos, sin = torch.cos(angle).view(batch, FRAMES, 1, 1), torch.sin(angle).view(batch, FRAMES, 1, 1)
-    scale = radius.view(batch, FRAMES, 1, 1)
+    local_x, local_y = grid_x - x.view(batch, frames, 1, 1), grid_y - y.view(batch, frames, 1, 1)
+    cos, sin = torch.cos(angle).view(batch, frames, 1, 1), torch.sin(angle).view(batch, frames, 1, 1)
+    scale = radius.view(batch, frames, 1, 1)
     px, py = (local_x * cos + local_y * sin) / scale, (-local_x * sin + local_y * cos) / scale
-    distance = torch.empty(batch, FRAMES, HEIGHT, WIDTH, device=device)
+    distance = torch.empty(batch, frames, HEIGHT, WIDTH, device=device)
     for shape in range(8):
         rows = (attributes[:, 0] == shape).nonzero().flatten()
         if len(rows):

@@ -68,7 +68,7 @@ def test_one_pass_over_a_clean_context_serves_every_time_and_prompt(denoiser):
     )
     for at in (time, 1 - time):
         cached, _, _ = denoiser.region(latent, at, states, mask, live, keys, values)
-        uncached = denoiser.two_clocks(latent, at, states, mask, mask_of(live), unconditional[0, :1])
+        uncached = denoiser.two_clocks(latent, at, states, mask, mask_of(live), unconditional)
         inside = denoiser.unpatch(mask_of(live)[:, :, None].expand(-1, -1, 64).float()) > 0
         assert torch.allclose(cached[inside], uncached[inside], atol=1e-5)
 
