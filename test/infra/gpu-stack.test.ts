@@ -261,7 +261,7 @@ describe('the backfill pool', () => {
 describe('the model package', () => {
   it('is fetched from where the settings say, by workers that may read it there', () => {
     // Prepare
-    const remote = synthesize({ modelSource: 's3://models/wan/2.2' });
+    const remote = synthesize({ modelSource: 's3://models/wan/2.2', workerBatch: 4 });
     const { ContainerDefinitions: containers } = only<TaskDefinition>(
       remote,
       'AWS::ECS::TaskDefinition',
@@ -276,14 +276,16 @@ describe('the model package', () => {
       Name: 'FLEXCACHE_MODEL_REVISION',
       Value: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
+    expect(containers[0]!.Environment).toContainEqual({ Name: 'FLEXCACHE_BATCH', Value: '4' });
     remote.hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: Match.objectLike({
         Statement: Match.arrayWith([
           Match.objectLike({
             Action: 's3:GetObject',
-            Resource: {
-              'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':s3:::models/wan/2.2/*']],
-            },
+            // Beside the images that requests begin with: CDK joins what allows the same.
+            Resource: Match.arrayWith([
+              { 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':s3:::models/wan/2.2/*']] },
+            ]),
           }),
         ]),
       }),
