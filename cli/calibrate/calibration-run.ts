@@ -30,18 +30,18 @@ import {
   type VideoOutcome,
 } from './video-maker.ts';
 
-/** How a calibration is made; the same options make the same measurements. */
+/** Options of a calibration; the same options make the same measurements. */
 export interface CalibrationOptions {
   full: { solver: SolverName; steps: number };
   referenceSteps: number;
   objective: Objective;
-  /** Least share of the donors that similarity admits and that show what was asked. */
+  /** Minimum share of the donors above a threshold that show what was asked. */
   precision: number;
-  /** Most videos of a cell. */
+  /** Maximum videos per cell. */
   samples: number;
-  /** Bins of similarity of each kind of hit. */
+  /** Similarity bins per kind of hit. */
   bins: number;
-  /** Reuses in a row whose drift is measured. */
+  /** Length of the chains of reuse whose drift is measured. */
   generations: number;
   supportsRegions: boolean;
   supportsPlaces: boolean;
@@ -49,41 +49,41 @@ export interface CalibrationOptions {
   seed: number;
 }
 
-/** Where a calibration stands, for whoever watches. */
+/** Progress callbacks of a calibration. */
 export interface CalibrationWatcher {
-  /** A stage begins. */
+  /** Called when a stage begins. */
   onStage(name: string): void;
 }
 
-/** What `calibration.json` says of the measurements; where and when they were made it gets elsewhere. */
+/** The measurements of `calibration.json`; the caller adds where and when they were made. */
 export type CalibrationContent = Omit<
   CalibrationFileInput,
   'format' | 'modelRevision' | 'createdAt' | 'machine' | 'provider'
 >;
 
 export interface CalibrationResult {
-  /** With no limit of reuses in a row, which `measureReuses` finds. */
+  /** Without a limit on generations, which `measureReuses` finds. */
   content: CalibrationContent;
   thresholds: MeasuredThresholds;
-  /** What reuses in a row begin with. */
+  /** Start of the chains of reuse. */
   chains: Chains;
 }
 
-/** What can be measured apart from the rest: a kind of hit, or what the held-out check begins with. */
+/** What can be measured separately: a kind of hit, or the input of the held-out check. */
 export const MEASURED_SHARES = [...MEASURED_KINDS, 'held-out'] as const;
 
 export type MeasuredShare = (typeof MEASURED_SHARES)[number];
 
-/** Choices of donors of one prompt: what is rarer in a large cache is common in a small one. */
+/** Donor choices per prompt: donors that are rare in a large cache are common in a small one. */
 const CHOICES_PER_PROMPT = 4;
 
-/** With fewer cases in a bin hardly a start that loses nothing can be shown to meet the objective. */
+/** With fewer cases in a bin, few lossless starts can be shown to meet the objective. */
 const FEWEST_IN_BIN = 384;
 
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
 
-/** Measures what hits of a package lose and chooses a plan for each kind and similarity. */
+/** Measures the losses of a package's hits and chooses a plan for each kind and similarity. */
 export class CalibrationRun {
   readonly #maker: VideoMaker;
   readonly #latents: DonorLatents;
@@ -159,8 +159,8 @@ export class CalibrationRun {
   }
 
   /**
-   * What is lost after several reuses, each of the video before, in kinds of hits as they came in the
-   * held-out requests.
+   * Measures the loss after several chained reuses, each of the previous video, with kinds of hits
+   * drawn as they occurred in the held-out requests.
    */
   async measureReuses({
     cases,
@@ -171,8 +171,9 @@ export class CalibrationRun {
     meter,
   }: Chains): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
     const { generations, objective, samples, seed } = this.#options;
-    this.#watcher.onStage('reuses in a row');
-    // Of each kind the plan of the most similar donors: nothing is more similar than the video before.
+    this.#watcher.onStage('chained reuse');
+    // For each kind the plan of the most similar donors: the previous video is the most similar
+    // donor.
     const plans = MEASURED_KINDS.flatMap((kind) => {
       const plan = chosen.findLast((cell) => cell.kind === kind);
       return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
@@ -212,7 +213,7 @@ export class CalibrationRun {
       );
       measured.push({ generation, samples: count, loss: measuredLoss.loss });
       if (fails(measuredLoss, objective)) {
-        // What one reuse loses the plans answer for.
+        // The plans already bound the loss of a single reuse.
         maxGeneration = Math.max(1, generation - 1);
         break;
       }
@@ -221,8 +222,8 @@ export class CalibrationRun {
   }
 
   /**
-   * Measures a share of it alone and chooses nothing: what was measured is in the maker's work file, where
-   * `run` finds it.
+   * Measures only some shares and chooses no plan. The measurements are in the maker's work file,
+   * where `run` finds them.
    */
   async measureShares(
     shares: readonly MeasuredShare[],
@@ -240,7 +241,7 @@ export class CalibrationRun {
     for (const kind of kinds) await this.#measureKind(kind, tuning, basis);
   }
 
-  /** What every kind of hit is measured with. */
+  /** Measures what every kind of hit is compared with. */
   async #basis(tuning: readonly PromptCase[]): Promise<Basis> {
     const { precision, seed } = this.#options;
     const reference = await this.#reference(tuning);
@@ -268,11 +269,14 @@ export class CalibrationRun {
     return bins;
   }
 
-  /** Full generations of the reference's steps; nothing starts from them and nothing is paired with them. */
+  /**
+   * Makes the full generations of the reference; they are neither donors nor paired with other
+   * videos.
+   */
   async #reference(tuning: readonly PromptCase[]): Promise<VideoOutcome[]> {
     const { referenceSteps, seed } = this.#options;
     const count = Math.min(MOST_REFERENCES, tuning.length);
-    // Over all of them: their order is that of time.
+    // Spread over all prompts, because they are in time order.
     const cases = Array.from(
       { length: count },
       (_, index) => tuning[Math.floor((index * tuning.length) / count)]!,
@@ -293,14 +297,15 @@ export class CalibrationRun {
     return stored.map((each) => donorOf(each, this.#attributes));
   }
 
-  /** Cases of a kind of hit by the similarity of their donors, the least similar bin first. */
+  /** Groups the cases of a kind of hit by donor similarity, the least similar bin first. */
   #binsOf(kind: MeasuredKind, cases: readonly PromptCase[], finder: DonorFinder): KindCase[][] {
     const { bins, full, samples, seed } = this.#options;
     const found = cases.flatMap((of, target) =>
       finder
         .choices(kind, of, seedOf(seed, 'tuning full', target), CHOICES_PER_PROMPT)
         .map((choice, rank): KindCase => {
-          // Each choice has a full generation of its own: one that came twice would count as two alike.
+          // Each choice has its own full generation: using one twice would count as two equal
+          // samples.
           const stream = rank === 0 ? 'tuning full' : (`tuning full ${rank}` as const);
           return { of, target, choice, full: fullJob(stream, full, of, target, seed) };
         }),
@@ -314,7 +319,7 @@ export class CalibrationRun {
       )
         .filter((bin) => bin.length > 0)
         .map((bin) =>
-          // Of a bin the first cases are as similar as the others.
+          // Shuffled, so that any prefix of a bin has the bin's similarities.
           distinctCases(drawOrder(createRandomSource(seed, `cases of ${kind}`), bin)),
         );
       if (count === 1 || split.every(({ length }) => length >= fewest)) {
@@ -361,7 +366,7 @@ export class CalibrationRun {
     const donors = choice.donors.map(({ donor, part }) => ({ donor: donor.stored, part }));
     const names = donors.map(({ donor, part }) => `${part} ${donor.key}`).join(' + ');
     const { startTime, steps, solver, anchor } = start;
-    // The noise of the full generation that it is compared with.
+    // Same noise as the full generation that it is compared with.
     const plan = { startTime, steps, solver, anchor, seed: full.plan.seed };
     return {
       key: `${kind} ${nameOfStart(start)} beside ${full.key} from ${names}`,
@@ -371,7 +376,7 @@ export class CalibrationRun {
     };
   }
 
-  /** The chosen plans on prompts that chose nothing, in time order: each may start from those before it. */
+  /** Runs the chosen plans on held-out prompts in time order; each may reuse earlier ones. */
   async #heldOut(
     cases: readonly PromptCase[],
     content: CalibrationContent,
@@ -410,7 +415,7 @@ export class CalibrationRun {
   }
 }
 
-/** What every kind of hit is measured with. */
+/** What every kind of hit is measured against. */
 interface Basis {
   reference: readonly VideoOutcome[];
   meter: LossMeter;
@@ -420,18 +425,18 @@ interface Basis {
   finder: DonorFinder;
 }
 
-/** What videos that are reused in a row begin with, and what they are compared with. */
+/** First videos of the chains of reuse and their references. */
 export interface Chains {
   cases: readonly PromptCase[];
   full: readonly VideoOutcome[];
   donors: readonly Donor[];
   chosen: readonly RacedCell[];
-  /** Of each kind on the held-out requests. */
+  /** Number of held-out requests by kind of hit. */
   hits: Readonly<Record<string, number>>;
   meter: LossMeter;
 }
 
-/** What a hit of a kind takes of its donors. */
+/** Donor parts that each kind of hit uses. */
 const PARTS_OF_KIND: Readonly<Record<RacedKind, readonly LookupPart[]>> = {
   whole: ['whole'],
   near: ['whole'],
@@ -452,7 +457,7 @@ interface HitCase {
 }
 
 interface KindCase extends HitCase {
-  /** Position of the prompt. */
+  /** Index of the prompt. */
   target: number;
   choice: DonorChoice;
 }
@@ -479,7 +484,10 @@ function planOf({
   };
 }
 
-/** Mean distance of videos from others, one by one, in the features of the judge or else of the video tower. */
+/**
+ * Computes the mean distance between paired videos, in the judge's features or else the video
+ * tower's.
+ */
 function meanDistance(videos: readonly VideoOutcome[], others: readonly VideoOutcome[]): number {
   return mean(
     videos.map((video, index) => {
@@ -490,9 +498,9 @@ function meanDistance(videos: readonly VideoOutcome[], others: readonly VideoOut
 }
 
 /**
- * One of the plans that a donor allows: a video without an object gives no place for one.
+ * Draws one of the plans that a donor allows: a video without an object provides no place for one.
  *
- * @returns null when it allows none
+ * @returns null if it allows none
  */
 export function drawPlan<Plan extends { kind: RacedKind }>(
   plans: readonly Plan[],
@@ -513,7 +521,7 @@ function isAmong({ kind, similarity, start }: RacedCell, chosen: readonly RacedC
   );
 }
 
-/** The reference's own distance to itself says nothing. */
+/** Computes the reference's quality; its Frechet distance to itself is meaningless. */
 function referenceQuality(reference: readonly VideoOutcome[], full: Quality): Quality {
   const adherence = reference.flatMap((each) => each.adherence ?? []);
   const sum = (values: readonly number[]): number =>

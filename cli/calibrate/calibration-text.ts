@@ -1,9 +1,9 @@
 import type { CalibrationFileInput } from '#core/planning/calibration-file.ts';
 
-/** Digits of measured numbers: more than intervals bear. */
+/** Significant digits of measured numbers: more than the intervals justify. */
 const SIGNIFICANT_DIGITS = 6;
 
-/** A calibration as its file has it: one plan or cell a line, so that two files can be compared by lines. */
+/** Formats a calibration file with one plan or cell per line, so that line diffs work. */
 export function calibrationText(file: CalibrationFileInput): string {
   const fields = Object.entries(file).map(([name, value]) => {
     const text = Array.isArray(value)

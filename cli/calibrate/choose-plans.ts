@@ -5,22 +5,25 @@ import type { RacedCell } from './race.ts';
 import { nameOfStart } from './start-grid.ts';
 import type { VideoOutcome } from './video-maker.ts';
 
-/** Cells of one kind of hit in one bin of similarity. */
+/** Cells of one kind of hit in one similarity bin. */
 export interface MeasuredBin {
   cells: readonly RacedCell[];
-  /** Full generations of the bin's cases, in their order. */
+  /** Full generations of the bin's cases, in order. */
   full: readonly VideoOutcome[];
-  /** Of the cases, which have the same prompt; each another unless told. */
+  /**
+   * Group of each case; cases of one group have the same prompt. By default every case is its own
+   * group.
+   */
   groups?: readonly number[];
 }
 
 /**
- * The plan of each bin of a kind of hit: the cheapest start that meets the objective with 95 %
- * confidence, null where none does.
+ * Chooses the plan of each bin of a kind of hit: the cheapest start that meets the objective with
+ * 95 % confidence, or null.
  *
- * What a start loses must not rise with the similarity of its donors: where it seems to, the bins are
- * taken together (`nonIncreasingFit`) and judged by all their videos. Nor must a more similar donor cost
- * more: a bin takes no cheaper plan than the next more similar one.
+ * Loss must not rise with donor similarity: where it seems to, bins are merged (`nonIncreasingFit`)
+ * and judged by all their videos. Nor may a more similar donor cost more: a bin takes no cheaper
+ * plan than the next more similar one.
  *
  * @param bins of one kind, the least similar first
  */
@@ -44,7 +47,7 @@ export function choosePlans(
           one.measured.loss.frechet.mean - other.measured.loss.frechet.mean,
       );
     const [best] = good;
-    // What does not even do for similar donors is not trusted for others.
+    // A start that fails for similar donors is not trusted for less similar ones.
     if (best === undefined) break;
     chosen[bin] = best;
     least = best.equivalents;

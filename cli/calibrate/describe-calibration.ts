@@ -19,7 +19,10 @@ type Row = Pick<
   | 'loss'
 > & { verdict: string };
 
-/** The plans of a calibration, the best cells of what has none, and how the held-out prompts did. */
+/**
+ * Describes the plans of a calibration, the best cells of kinds without a plan, and the held-out
+ * result.
+ */
 export function describeCalibration(
   file: CalibrationFile,
   { pairs }: MeasuredThresholds,
@@ -38,18 +41,18 @@ export function describeCalibration(
         ? ''
         : ` (${percent(found.right / found.admitted)} of ${found.admitted} right, recall ${percent(found.recall)})`;
     const [sure, others] = [sureThresholds[part].toFixed(3), thresholds[part].toFixed(3)];
-    return `${part} ${sure === others ? others : `${sure} where the judge is sure, else ${others}`}${precision}`;
+    return `${part} ${sure === others ? others : `${sure} if the judge is sure, otherwise ${others}`}${precision}`;
   });
   return [
     fittedTable(COLUMNS, rows, columns).text,
     `full generation: ${full.solver}, ${full.steps} evaluations, adherence ${share(full.adherence)}; ` +
       `reference ${reference?.steps} evaluations: ${share(reference?.adherence ?? null)}`,
-    `objective: at most ${percent(objective.adherence)} of adherence and ${percent(objective.frechet)} of Frechet distance, with 95 % confidence`,
-    ...(without.length > 0 ? [`no plan, generated in full instead: ${without.join(', ')}`] : []),
+    `objective: at most ${percent(objective.adherence)} adherence loss and ${percent(objective.frechet)} Frechet growth, with 95 % confidence`,
+    ...(without.length > 0 ? [`no plan, generated in full: ${without.join(', ')}`] : []),
     `donors from cosine ${parts.join(', ')}`,
     file.maxGeneration === null
-      ? `reuses in a row: no limit found in ${Math.max(0, ...(file.generations ?? []).map(({ generation }) => generation))}`
-      : `reuses in a row: at most ${file.maxGeneration}`,
+      ? `chained reuse: no limit found in ${Math.max(0, ...(file.generations ?? []).map(({ generation }) => generation))}`
+      : `chained reuse: at most ${file.maxGeneration}`,
     ...(heldOut === null
       ? []
       : [
@@ -64,7 +67,7 @@ export function describeCalibration(
   ].join('\n');
 }
 
-/** What full generations of each solver and budget lose against the reference. */
+/** Describes the losses of full generations for each solver and budget against the reference. */
 export function describeFullSearch(
   { cells, found }: FullSearchResult,
   columns: number | undefined,
@@ -99,7 +102,7 @@ function rowOf({
     equivalents,
     samples,
     loss: measured.loss,
-    verdict: reason ?? 'measured to the end',
+    verdict: reason ?? 'fully measured',
   };
 }
 

@@ -1,16 +1,16 @@
 import type { DonorChoice } from './donors.ts';
 
-/** A prompt, by its position, and donors that were found for it. */
+/** A prompt, by index, and its donors. */
 interface PairedCase {
   target: number;
   choice: Pick<DonorChoice, 'donors'>;
 }
 
 /**
- * The cases in their order without those whose prompt or one of whose donors came before.
+ * Returns the cases in order without those that repeat an earlier prompt or donor.
  *
- * A distribution in which some videos come several times is narrower, and its Frechet distance larger, whatever
- * a start does to them. On either side of a comparison it would hide what the start loses.
+ * Repeated videos narrow a distribution and increase its Frechet distance, whatever a start does to
+ * them. On either side of a comparison they would hide the loss of the start.
  */
 export function distinctCases<Case extends PairedCase>(cases: readonly Case[]): Case[] {
   const seen = new Set<string>();

@@ -12,10 +12,10 @@ import type { PromptCase } from './prompt-sets.ts';
 import type { VideoOutcome } from './video-maker.ts';
 import { packNumbers, unpackNumbers, type WorkRecord } from './work-file.ts';
 
-/** A latent as the product stores it, and what it is found by. */
+/** A latent as the product stores it, with its lookup vectors. */
 export interface StoredLatent {
   container: Uint8Array;
-  /** Unit vectors of the video and of its parts; null where a part is absent. */
+  /** Unit vectors of the parts; null if a part is absent. */
   vectors: { object: Float32Array | null; background: Float32Array | null };
 }
 
@@ -24,14 +24,14 @@ export interface StoredDonor extends StoredLatent {
   key: string;
   of: PromptCase;
   outcome: VideoOutcome;
-  /** Of the judge; null without one. */
+  /** The judge's logits; null without a judge. */
   logits: Float32Array | null;
 }
 
-/** For latents that were decoded and may be needed again: of each bin, by many starts. */
+/** Cache size for decoded latents, which many starts of a bin reuse. */
 const DECODED_BYTES = Math.min(4 * 2 ** 30, totalmem() / 8);
 
-/** Writes and reads latents as the product does. Decoded ones are kept while there is room. */
+/** Writes and reads latents as the product does, with a cache of decoded ones. */
 export class DonorLatents {
   readonly #compatibilityKey: string;
   readonly #schedule: NoiseSchedule;
@@ -41,12 +41,12 @@ export class DonorLatents {
   constructor(compatibilityKey: string, schedule: NoiseSchedule, latentElements: number) {
     this.#compatibilityKey = compatibilityKey;
     this.#schedule = schedule;
-    // The whole, the object and the background, float32 each.
+    // Whole, object and background, float32 each.
     const bytes = 3 * latentElements * Float32Array.BYTES_PER_ELEMENT;
     this.#mostDecoded = Math.max(2, Math.floor(DECODED_BYTES / bytes));
   }
 
-  /** Containers and part vectors of finished latents. */
+  /** Encodes finished latents to containers with part vectors. */
   async store(latents: readonly AttendedTensor[], reader: LatentReader): Promise<StoredLatent[]> {
     const masks = await reader.segment(latents);
     const videos = latents.map((latent, index) => {
@@ -67,7 +67,7 @@ export class DonorLatents {
     });
   }
 
-  /** What donors lend to a run of a plan, as the worker reads it. */
+  /** Returns the donor parts of a plan's run, as the worker reads them. */
   partsOf(
     donors: readonly { donor: StoredDonor; part: LookupPart }[],
     plan: SamplePlan,
@@ -87,7 +87,7 @@ export class DonorLatents {
     if (latent === undefined) {
       latent = decodeLatent(container, { compatibilityKey: this.#compatibilityKey }, reading);
     }
-    // Taken out and put back: the map's order is the order of last use.
+    // Reinserted, because the map's order is least recently used first.
     this.#decoded.delete(key);
     this.#decoded.set(key, latent);
     if (this.#decoded.size > this.#mostDecoded) {
@@ -98,7 +98,7 @@ export class DonorLatents {
   }
 }
 
-/** What the work file keeps of a donor beside its outcome. */
+/** Returns the fields that the work file keeps of a donor besides its outcome. */
 export function donorRecord({ container, vectors }: StoredLatent): Record<string, unknown> {
   const { object, background } = vectors;
   return {

@@ -20,23 +20,23 @@ import type { MEASURED_KINDS } from '#core/planning/calibration-file.ts';
 import type { StoredDonor } from './donor-latents.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
-/** A kind of hit that is measured. */
+/** A kind of hit to measure. */
 export type MeasuredKind = (typeof MEASURED_KINDS)[number];
 
-/** A stored video as the table has it. */
+/** A stored video as a table entry. */
 export interface Donor {
   stored: StoredDonor;
-  /** The prompt as keys have it: donors of one key are of the very same prompt. */
+  /** Prompt as in keys: donors with the same key have the same prompt. */
   key: string;
   record: DonorRecord;
-  /** Reuses away from a full generation. */
+  /** Number of reuses since a full generation. */
   generation: number;
 }
 
-/** A prompt and what the look-up finds for it. */
+/** A prompt's plan and donors, as the lookup finds them. */
 export interface DonorChoice {
   donors: { donor: Donor; part: LookupPart }[];
-  /** Of the less similar one. */
+  /** Similarity of the least similar donor. */
   similarity: number;
 }
 
@@ -65,7 +65,7 @@ export function donorOf(
   };
 }
 
-/** Of the video and its parts, as an entry has them. */
+/** Returns the vectors of the video and its parts, as in an entry. */
 export function vectorsOf({ outcome, vectors }: StoredDonor): DonorRecord['vectors'] {
   return {
     whole: Array.from(outcome.tower),
@@ -74,7 +74,7 @@ export function vectorsOf({ outcome, vectors }: StoredDonor): DonorRecord['vecto
   };
 }
 
-/** Finds donors among stored videos by the rules of the look-up. */
+/** Finds donors among stored videos by the lookup's rules. */
 export class DonorFinder {
   readonly #donors: readonly Donor[];
   readonly #attributes: readonly JudgedAttribute[];
@@ -92,9 +92,9 @@ export class DonorFinder {
   }
 
   /**
-   * What a hit of that kind would start from, one choice of donors after the other, each without the
-   * donors of those before. Other hits than `whole` are looked for among what is not the whole of what
-   * is asked for: else that would be used.
+   * Returns the donor choices of a hit of that kind; each excludes the donors of earlier choices.
+   * For kinds other than `whole` it excludes donors that show everything asked, because the planner
+   * would prefer those.
    */
   choices(kind: MeasuredKind, of: PromptCase, seed: number, most: number): DonorChoice[] {
     const found = this.#search(of);
@@ -127,13 +127,13 @@ export class DonorFinder {
     return choices;
   }
 
-  /** The plan that a calibration makes for a request. */
+  /** Returns the plan that a calibration makes for a request. */
   plan(of: PromptCase, seed: number, steps: number, calibration: Calibration): Plan {
     const request = { seed, steps, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
     return makePlan({ request, exactVideoId: null, candidates: this.#search(of), calibration });
   }
 
-  /** Donors of a plan with their latents. */
+  /** Returns the donors of a plan with their latents. */
   donorsOf(plan: Plan): DonorChoice['donors'] {
     return this.#choiceOf(plan).donors;
   }
@@ -178,7 +178,7 @@ export class DonorFinder {
           return shown === null ? [] : [{ donor, index, isSame, similarity: cosine(asked, shown) }];
         })
         .sort((one, other) => other.similarity - one.similarity);
-      // The table is asked for entries of the very same prompt beside the index.
+      // The lookup also queries the table for entries of the same prompt.
       const proposed = nearest.filter(
         ({ isSame }, rank) => rank < CANDIDATES_PER_PART || (part === 'whole' && isSame),
       );
@@ -208,7 +208,7 @@ export class DonorFinder {
   }
 }
 
-/** Admits what thresholds admit, and has a start for one kind of hit alone. */
+/** Admits donors by thresholds and has a start for only one kind of hit. */
 class OneKind implements Calibration {
   readonly fullSolver: SolverName = 'euler';
   readonly maxGeneration = Infinity;

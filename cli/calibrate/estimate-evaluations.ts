@@ -3,21 +3,21 @@ import type { CalibrationOptions } from './calibration-run.ts';
 import { FIRST_ROUND } from './race.ts';
 import { startGrid } from './start-grid.ts';
 
-/** Starts of a bin that are measured to the end, as a rule. */
+/** Typical number of starts per bin that are fully measured. */
 const FINALISTS = 4;
 
-/** Evaluations of a finalist: what is cheaper fails early, what is dearer is not needed. */
+/** Evaluations of a finalist: cheaper starts fail early, more expensive ones are not needed. */
 const FINALIST_STEPS = 3;
 
-/** Videos of which drift is measured at most. */
+/** Maximum videos whose drift is measured. */
 export const MOST_IN_CHAINS = 256;
 
-/** Videos that others are compared with at most: their number changes the Frechet distance of all alike. */
+/** Maximum size of the reference: it affects the Frechet distance of all cells equally. */
 export const MOST_REFERENCES = 512;
 
 /**
- * About how many network evaluations a calibration runs: the first round of every start, a few starts to
- * the end, and what does not depend on how the races go.
+ * Estimates the number of network evaluations of a calibration: the first round of every start, a
+ * few starts to the end, and the parts that do not depend on the races.
  */
 export function estimateEvaluations(
   options: CalibrationOptions,
@@ -30,7 +30,7 @@ export function estimateEvaluations(
   let sum = Math.min(count, MOST_REFERENCES) * referenceSteps + count * 2 * full.steps;
   for (const kind of MEASURED_KINDS) {
     const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
-    // Each choice of donors has a full generation of its own.
+    // Each choice of donors has its own full generation.
     sum += bins * perBin * full.steps;
     sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
   }

@@ -3,7 +3,7 @@ import type { PromptCase } from './prompt-sets.ts';
 import { nameOfStart, type GridPoint } from './start-grid.ts';
 import type { VideoJob } from './video-maker.ts';
 
-/** Streams of full generations: videos of one prompt in two of them share no noise. */
+/** Streams of full generations: videos of one prompt in two streams share no noise. */
 export type FullStream =
   | 'reference'
   | 'tuning full'
@@ -13,7 +13,7 @@ export type FullStream =
   | 'held-out donor'
   | `chain ${number}`;
 
-/** Full generations of prompts, the same for whoever asks for them. */
+/** Returns jobs for full generations of prompts, the same for every caller. */
 export function fullJobs(
   stream: FullStream,
   plan: Pick<GridPoint, 'solver' | 'steps'>,
@@ -23,7 +23,7 @@ export function fullJobs(
   return cases.map((of, index) => fullJob(stream, plan, of, index, seed));
 }
 
-/** @param index position of the prompt */
+/** @param index index of the prompt */
 export function fullJob(
   stream: FullStream,
   { solver, steps }: Pick<GridPoint, 'solver' | 'steps'>,
@@ -40,7 +40,7 @@ export function fullJob(
   };
 }
 
-/** Of one video of a stream. */
+/** Returns the seed of one video of a stream. */
 export function seedOf(seed: number, stream: string, index: number): number {
   return createRandomSource(seed, `${stream} ${index}`).nextUint32();
 }

@@ -16,7 +16,7 @@ export interface FullSearchOptions {
 
 export interface FullSearchResult {
   cells: RacedCell[];
-  /** The fewest evaluations that meet the objective with 95 % confidence; null where none does. */
+  /** The fewest evaluations that meet the objective with 95 % confidence; null if none do. */
   found: RacedCell | null;
 }
 
@@ -24,8 +24,8 @@ const BUDGETS = [3, 4, 5, 6, 7, 8, 10, 12] as const;
 const QUICK_BUDGETS = [4, 6] as const;
 
 /**
- * Finds the solver and the evaluations of full generations: the fewest that lose no more than the
- * objective against the reference of many Euler steps, from the same noise.
+ * Finds the solver and steps of full generations: the fewest evaluations that stay within the
+ * objective relative to a reference of many Euler steps from the same noise.
  */
 export async function searchFull(
   maker: VideoMaker,

@@ -11,22 +11,27 @@ import {
 import type { Objective } from './objective.ts';
 import type { VideoOutcome } from './video-maker.ts';
 
-/** What a set of videos loses against full generations of the same prompts; positive is worse. */
+/**
+ * Losses of a set of videos relative to full generations of the same prompts; positive is worse.
+ */
 export interface Loss {
-  /** Share of the full generations' adherence; null without a judge, or where no prompt names anything it tells. */
+  /**
+   * Share of the full generations' adherence; null without a judge, or if no prompt names a judged
+   * attribute.
+   */
   adherence: Estimate | null;
   /** Share of the full generations' text-video similarity. */
   similarity: Estimate;
   /**
-   * Growth of the Frechet distance to the reference over the full generations', in units of
-   * `FRECHET_UNIT`, of the video tower's vectors.
+   * Growth of the Frechet distance to the reference over that of the full generations, in units of
+   * `FRECHET_UNIT`, in the video tower's vectors.
    */
   frechet: Estimate;
-  /** The same of the judge's features; absent without a judge. */
+  /** The same in the judge's features; absent without a judge. */
   frechetJudge?: Estimate;
 }
 
-/** What the losses are below with 95 % confidence. */
+/** Upper bounds of the losses with 95 % confidence. */
 export interface LossBounds {
   adherence: number;
   frechet: number;
@@ -35,11 +40,11 @@ export interface LossBounds {
 export interface MeasuredLoss {
   loss: Loss;
   upper: LossBounds;
-  /** What the losses are above with 95 % confidence. */
+  /** Lower bounds of the losses with 95 % confidence. */
   lower: LossBounds;
 }
 
-/** Means of a set of videos. */
+/** Means over a set of videos. */
 export interface Quality {
   adherence: number | null;
   similarity: number;
@@ -47,17 +52,17 @@ export interface Quality {
 }
 
 /**
- * What growth of a Frechet distance is a share of: this much of the reference's variance. It is about the
- * distance of the demo model's full generations from real clips (3,160 of 33,000 in its judge's features).
- * The full generations' own distance is no unit: to a reference of the same model it is the noise of the
- * sample, and the smaller, the more videos there are.
+ * Unit of Frechet growth, as a share of the reference's variance. It is about the distance of the
+ * demo model's full generations from real clips (3,160 of 33,000 in its judge's features). The full
+ * generations' own distance cannot be the unit: to a reference of the same model it is sampling
+ * noise and shrinks with the number of videos.
  */
 const FRECHET_UNIT = 0.1;
 
-/** Principal components of the features that Frechet distances are taken in. */
+/** Principal components of the features for Frechet distances. */
 const COMPONENTS = 64;
 
-/** The least share of a loss that a base of 0 would make infinite. */
+/** Minimum base of relative losses, to avoid division by 0. */
 const SMALLEST_BASE = 1e-12;
 
 /** Compares videos with full generations of the same prompts. */
@@ -65,10 +70,10 @@ export class LossMeter {
   readonly #judge: FrechetReference | null;
   readonly #tower: FrechetReference;
   readonly #seed: number;
-  /** Of full generations, which many cells are compared with. */
+  /** Cached distances of full generations, which many cells share. */
   readonly #distances = new WeakMap<readonly VideoOutcome[], Distances>();
 
-  /** @param reference full generations that nothing is chosen by: their features are what videos should look like */
+  /** @param reference full generations whose features define the target distribution */
   constructor(reference: readonly VideoOutcome[], seed: number) {
     const features = featuresOf(reference);
     this.#judge = features && new FrechetReference(features, COMPONENTS);
@@ -80,9 +85,11 @@ export class LossMeter {
   }
 
   /**
+   * Measures the losses of videos.
+   *
    * @param videos one for each of `full`, of the same prompt
-   * @param groups which of the videos have the same prompt: their losses are not independent
-   * @param full the same array for the same full generations: what is known of it is kept
+   * @param groups prompt group of each video: losses within a group are not independent
+   * @param full reuse the same array for the same full generations to reuse cached results
    */
   compare(
     videos: readonly VideoOutcome[],
@@ -99,7 +106,7 @@ export class LossMeter {
       full.map((video) => video.similarity),
       groups,
     )!;
-    // Without a judge the similarity of prompt and video stands in for adherence.
+    // Without a judge, the similarity of prompt and video replaces adherence.
     const deciding = adherence ?? similarity;
     const ofVideos = this.#distancesOf(videos);
     const ofFull = this.#fullDistances(full);
@@ -160,7 +167,7 @@ export class LossMeter {
   }
 }
 
-/** Of the video tower's vectors, and of the judge's features where there is one. */
+/** Distances in the video tower's vectors, and in the judge's features if there is a judge. */
 interface Distances {
   tower: FrechetDistance;
   judge: FrechetDistance | null;
@@ -176,7 +183,10 @@ export function fails({ lower }: MeasuredLoss, objective: Objective): boolean {
   return lower.adherence > objective.adherence || lower.frechet > objective.frechet;
 }
 
-/** How near a loss is to what is allowed: 1 is exactly that. Orders candidates of one cost. */
+/**
+ * Computes how close a loss is to its limit; 1 is exactly at the limit. Ranks candidates of equal
+ * cost.
+ */
 export function strain({ loss }: MeasuredLoss, objective: Objective): number {
   return Math.max(
     (loss.adherence ?? loss.similarity).mean / objective.adherence,
@@ -195,7 +205,7 @@ interface PairedLosses {
   groups: number[];
 }
 
-/** Null where no pair has both values. */
+/** Computes paired relative losses; null if no pair has both values. */
 function relativeLosses(
   values: readonly (number | null)[],
   full: readonly (number | null)[],
@@ -219,7 +229,9 @@ interface Growth {
   error: number;
 }
 
-/** Rows are paired: what a prompt does to both distances cancels. */
+/**
+ * Computes Frechet growth over paired rows, which cancels the prompt's effect on both distances.
+ */
 function growthOf(
   one: FrechetDistance,
   full: FrechetDistance,

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
 
-/** Largest losses that a plan may have against full generations of the same prompts; 0.01 is 1 %. */
+/** Maximum losses of a plan relative to full generations of the same prompts; 0.01 is 1 %. */
 export interface Objective {
   adherence: number;
   frechet: number;
@@ -15,9 +15,9 @@ const NAMES: Readonly<Record<string, keyof Objective>> = {
 };
 
 /**
- * Reads `adherence:0.01,fd:0.05`; what is not named keeps its default.
+ * Parses `adherence:0.01,fd:0.05`; unnamed losses keep their default.
  *
- * @throws InvalidInputError for an unknown name or a number that is not in 0..1.
+ * @throws InvalidInputError for an unknown name or a number outside 0..1
  */
 export function parseObjective(text: string): Objective {
   const objective: Objective = { adherence: 0.01, frechet: 0.05 };
@@ -27,8 +27,8 @@ export function parseObjective(text: string): Objective {
     if (known === undefined) {
       throw new InvalidInputError(
         'objective',
-        `"${name}" is no loss that is measured`,
-        `name adherence and fd, as in ${DEFAULT_OBJECTIVE}`,
+        `"${name}" is not a measured loss`,
+        `use adherence and fd, as in ${DEFAULT_OBJECTIVE}`,
       );
     }
     const share = Number(value);
@@ -36,7 +36,7 @@ export function parseObjective(text: string): Objective {
       throw new InvalidInputError(
         'objective',
         `${name} "${value}" is not a share between 0 and 1`,
-        `give the largest loss, as in ${DEFAULT_OBJECTIVE}`,
+        `give the maximum loss, as in ${DEFAULT_OBJECTIVE}`,
       );
     }
     objective[known] = share;

@@ -7,32 +7,33 @@ import { SYNTHETIC_DEFAULTS } from '#simulation/traces/synthetic-parameters.ts';
 import { openRequests } from '../open-requests.ts';
 import { isDemoWorld, type AskedValues } from './asked-values.ts';
 
-/** A prompt that videos are measured on. */
+/** A prompt to measure videos on. */
 export interface PromptCase {
   prompt: string;
   asked: AskedValues;
   embedding: PromptEmbedding;
 }
 
-/** Prompts that plans are chosen on, and others that the choice is checked on. */
+/** Prompts to choose plans on, and held-out prompts to check them on. */
 export interface PromptSets {
   tuning: string[];
   heldOut: string[];
 }
 
-/** With fewer no donor is found for most prompts, and no interval says anything. */
+/** With fewer prompts most have no donor, and intervals are meaningless. */
 const FEWEST_PROMPTS = 4;
 
-/** How many more requests are drawn for the held-out prompts than are needed: some ask for the same. */
+/** Oversampling factor of held-out requests, because some repeat a prompt. */
 const SPARE = 2;
 
 /**
- * The prompts to measure on, in the order in which users would ask for them: donors are found among
- * neighbours. Of a file its first half chooses and its second half checks. Without a file they are the
- * requests of made-up users of the demo world, for a package whose judge knows that world.
+ * Returns the prompts to measure on, in the order of user requests: donors are found among
+ * neighbors. The first half of a file chooses plans, the second half checks them. Without a file,
+ * prompts come from simulated users of the demo world, if the package's judge knows that world.
  *
- * @param samples most prompts of each set
- * @throws InvalidInputError when the file has no readable or too few prompts, or the package needs one.
+ * @param samples maximum prompts per set
+ * @throws InvalidInputError if the file has no readable or too few prompts, or the package needs
+ * one
  */
 export async function promptSets(
   file: string | null,
@@ -43,8 +44,8 @@ export async function promptSets(
   if (!isDemoWorld(attributes)) {
     throw new InvalidInputError(
       'prompts',
-      'the package is not of the demo world: there are no prompts to measure it on',
-      'give prompts that its users would ask for, one a line, with --prompts FILE',
+      'the package is not of the demo world, so --prompts is required',
+      'give typical prompts of its users, one per line, with --prompts FILE',
     );
   }
   const draw = (count: number, ofSeed: number): string[] =>
@@ -65,7 +66,7 @@ function halvesOf(file: string, prompts: readonly string[], samples: number): Pr
     throw new InvalidInputError(
       'prompts',
       `${file} has ${prompts.length} prompts`,
-      `give at least ${2 * FEWEST_PROMPTS}; several hundred say more`,
+      `give at least ${2 * FEWEST_PROMPTS}; several hundred are better`,
     );
   }
   return {

@@ -5,13 +5,13 @@ import type { Objective } from './objective.ts';
 import type { GridPoint } from './start-grid.ts';
 import { meanEquivalents, type VideoOutcome } from './video-maker.ts';
 
-/** What is raced: starts of a kind of hit, or budgets of full generations. */
+/** Contestants of a race: starts of a kind of hit, or budgets of full generations. */
 export type RacedKind = MeasuredKind | 'full';
 
-/** One start for one kind of hit and bin, as far as it was measured. */
+/** One start for one kind of hit and bin, with its measurements so far. */
 export interface RacedCell {
   kind: RacedKind;
-  /** Of the bin's cases, the smallest. */
+  /** Minimum similarity of the bin's cases. */
   similarity: number;
   start: GridPoint;
   samples: number;
@@ -19,18 +19,21 @@ export interface RacedCell {
   /** Mean compute, in evaluations of all tokens. */
   equivalents: number;
   outcomes: readonly VideoOutcome[];
-  /** Mean distance of the features from those of the donors; absent where there are none. */
+  /** Mean feature distance from the donors; absent without donors. */
   diversity?: number;
-  /** Why it was not measured further; null for those that were measured to the end. */
+  /** Why it was dropped; null if fully measured. */
   reason: string | null;
 }
 
 export interface Race {
   kind: RacedKind;
   similarity: number;
-  /** Full generations that the videos are compared with, of the cases in their order. */
+  /** Full generations of the cases, in order, to compare the videos with. */
   full: readonly VideoOutcome[];
-  /** Of the cases, which have the same prompt; each another unless told. */
+  /**
+   * Group of each case; cases of one group have the same prompt. By default every case is its own
+   * group.
+   */
   groups?: readonly number[];
   starts: readonly GridPoint[];
 }
@@ -38,16 +41,16 @@ export interface Race {
 export interface RaceOptions {
   objective: Objective;
   meter: LossMeter;
-  /** Makes the videos of the first so many cases, for each start. */
+  /** Makes the videos of the first `count` cases for each start. */
   run: (starts: readonly GridPoint[], count: number) => Promise<VideoOutcome[][]>;
 }
 
-/** Videos of a cell in the first round. */
+/** Videos per cell in the first round. */
 export const FIRST_ROUND = 64;
 
-/** Of starts of one cost, how many go on. */
+/** Number of starts per cost that continue. */
 const KEPT_PER_COST = 2;
-/** In rounds of many videos, and of regions, which are evaluated one by one. */
+/** The same in rounds of many videos and for regions, which are evaluated one by one. */
 const KEPT_OF_COSTLY = 1;
 const MANY_VIDEOS = 256;
 
@@ -55,11 +58,12 @@ const LOSES_MORE = 'loses more than the objective, with 95 % confidence';
 const COSTS_MORE = 'costs more than a start that meets the objective';
 
 /**
- * Measures starts on more and more cases, twice as many each time. Out go those that lose too much with 95 % confidence, those
- * that cost more than one which meets the objective already, and of one cost all but the best two, at last
- * the best one. Where what met it on few cases does not on all, those that were out for their cost race again.
+ * Measures starts on more and more cases, doubling each round. A start is dropped if it loses too
+ * much with 95 % confidence, if it costs more than one that meets the objective, or if it is not
+ * among the best two of its cost (in later rounds, the best one). If a start that met the objective
+ * on few cases fails on all, those dropped for their cost race again.
  *
- * @returns every start with what was measured of it, the cheapest first
+ * @returns every start with its measurements, the cheapest first
  */
 export async function race(contest: Race, options: RaceOptions): Promise<RacedCell[]> {
   const cells = await raceOnce(contest, options);
@@ -78,7 +82,7 @@ async function raceOnce(
 ): Promise<RacedCell[]> {
   const out: RacedCell[] = [];
   let running = [...starts];
-  // The same full generations for all cells of a round: what is known of them is kept.
+  // The same array of full generations for all cells of a round, to reuse cached results.
   let count = Math.min(FIRST_ROUND, all.length);
   while (running.length > 0 && count > 1) {
     const full = all.slice(0, count);

@@ -2,16 +2,16 @@ import type { StartPoint } from '#core/planning/calibration.ts';
 import { isRegional, type Anchor, type SolverName } from '#core/generation.ts';
 import type { MeasuredKind } from './donors.ts';
 
-/** A start that is measured; what it costs a plan for a region tells only when it runs. */
+/** A start to measure; the cost of a plan for a region is known only after a run. */
 export type GridPoint = Pick<StartPoint, 'startTime' | 'steps' | 'solver' | 'anchor'>;
 
 export interface GridOptions {
   full: { solver: SolverName; steps: number };
-  /** Whether the package can denoise the tokens of a region alone. */
+  /** Whether the package can denoise only the tokens of a region. */
   supportsRegions: boolean;
-  /** Whether it was trained to denoise an object in a place that is given. */
+  /** Whether it was trained to denoise an object in a given place. */
   supportsPlaces: boolean;
-  /** The middle of each grid only. */
+  /** Only the middle of each grid. */
   isQuick: boolean;
 }
 
@@ -19,9 +19,9 @@ interface Block {
   startTimes: readonly number[];
   steps: readonly number[];
   anchor?: Anchor;
-  /** Beside the full generation's; it is the only one unless said. */
+  /** Solvers besides that of full generations, which is always tried. */
   solvers?: readonly SolverName[];
-  /** Instead of both. */
+  /** The only solver to try. */
   only?: SolverName;
 }
 
@@ -29,8 +29,9 @@ const MULTISTEP: readonly SolverName[] = ['dpmpp-2m'];
 const ALL_SOLVERS: readonly SolverName[] = ['euler', 'dpmpp-2m'];
 
 /**
- * What is tried for each kind of hit: around the starts at which small measurements lost nothing, and
- * cheaper and dearer ones. Of regions few: each is evaluated by itself, ten times as slowly as in a batch.
+ * Starts to try for each kind of hit: around those without loss in small measurements, and cheaper
+ * and more expensive ones. Few for regions: each is evaluated alone, ten times as slowly as in a
+ * batch.
  */
 const GRIDS: Readonly<Record<MeasuredKind, readonly Block[]>> = {
   whole: [
@@ -62,7 +63,7 @@ const QUICK_GRIDS: typeof GRIDS = {
   placed: [{ startTimes: [1], steps: [4], anchor: 'place' }],
 };
 
-/** The starts to measure for a kind of hit, the cheapest first. */
+/** Returns the starts to measure for a kind of hit, the cheapest first. */
 export function startGrid(kind: MeasuredKind, options: GridOptions): GridPoint[] {
   const { full, supportsRegions, supportsPlaces, isQuick } = options;
   const points: GridPoint[] = [];
@@ -72,9 +73,9 @@ export function startGrid(kind: MeasuredKind, options: GridOptions): GridPoint[]
     if (anchor === 'place' && !supportsPlaces) continue;
     for (const startTime of startTimes) {
       for (const steps of budgets) {
-        // A plan for a region may take as many steps as a full generation and cost less.
+        // A plan for a region may take as many steps as a full generation and still cost less.
         if (isRegional(anchor) ? steps > full.steps : steps >= full.steps) continue;
-        // One step is the same step for every solver.
+        // A single step is the same for every solver.
         const usual = steps === 1 ? [full.solver] : [full.solver, ...solvers];
         const tried = new Set(only === undefined ? usual : [only]);
         for (const solver of tried) points.push({ startTime, steps, solver, anchor });
@@ -84,7 +85,7 @@ export function startGrid(kind: MeasuredKind, options: GridOptions): GridPoint[]
   return points.sort((one, other) => one.steps - other.steps);
 }
 
-/** Names a start in keys and tables. */
+/** Returns the name of a start for keys and tables. */
 export function nameOfStart({ startTime, steps, solver, anchor }: GridPoint): string {
   return [startTime, steps, solver, ...(anchor === 'none' ? [] : [anchor])].join('/');
 }

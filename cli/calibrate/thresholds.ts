@@ -9,29 +9,31 @@ import type { Donor } from './donors.ts';
 import { CANDIDATES_PER_PART } from '#core/planning/plan.ts';
 import type { PromptCase } from './prompt-sets.ts';
 
-/** How thresholds were found. */
+/** Measured thresholds with their statistics. */
 export interface MeasuredThresholds extends DonorThresholds {
-  /** Of the donors that similarity admits, and those that show what was asked; null without a judge. */
+  /** Pairs that the thresholds admit, and how many of them are right; null without a judge. */
   pairs: Record<LookupPart, AdmittedPairs | null>;
 }
 
-/** Pairs of prompts and donors that thresholds admit; `recall` is their share of all that are right. */
+/**
+ * Pairs of prompts and donors that thresholds admit; `recall` is the share of all right pairs that
+ * are admitted.
+ */
 export interface AdmittedPairs {
   admitted: number;
   right: number;
   recall: number;
 }
 
-/** Pairs above a threshold: fewer say nothing of a precision of 97 %. */
+/** Minimum pairs above a threshold: fewer cannot establish a precision of 97 %. */
 const FEWEST_PAIRS = 32;
 
 /**
- * The least similarities from which on donors show what was asked of a part in at least that share of
- * the cases, judged over the videos that the look-up proposes and does not refuse (`verifyDonor`), for the
- * whole those of the very same prompt among them.
+ * Measures the minimum similarities above which at least `precision` of the donors show what was
+ * asked of a part. The sample is the videos that the lookup proposes and verification accepts
+ * (`verifyDonor`); for the whole it includes those of the same prompt.
  *
- * Without a judge nothing tells what a video shows: then a donor has to be as similar to the prompt as
- * the middle one of the videos that were made for their own prompts.
+ * Without a judge the threshold is the median similarity of videos to their own prompts.
  *
  * @param precision 0..1
  */
@@ -46,7 +48,7 @@ export function measureThresholds(
     sureThresholds: { whole: 1, object: 1, background: 1 },
   };
   const pairs: MeasuredThresholds['pairs'] = { whole: null, object: null, background: null };
-  // The parts first: of a whole that is the same both have to be similar enough.
+  // Parts first: for an identical whole, both have to be similar enough.
   for (const part of ['object', 'background', 'whole'] as const) {
     const judged = judgedPairs(part, prompts, donors, attributes, found);
     if (judged.length === 0) {
@@ -58,7 +60,7 @@ export function measureThresholds(
       judged.filter((pair) => pair.isSure === isSure),
     );
     found.sureThresholds[part] = leastPrecise(sure!, precision);
-    // What the judge was sure of needs no more similarity than what it was not.
+    // Sure donors need no more similarity than unsure ones.
     found.thresholds[part] = Math.max(leastPrecise(others!, precision), found.sureThresholds[part]);
     pairs[part] = admittedOf(part, judged, found);
   }
@@ -83,13 +85,13 @@ function countRight(pairs: readonly JudgedPair[]): number {
 
 interface JudgedPair {
   similarity: number;
-  /** Whether the judge was sure to see all that was asked for. */
+  /** Whether the judge was sure to see everything asked. */
   isSure: boolean;
-  /** Whether what it saw, sure or not, is what was asked for. */
+  /** Whether the judge's values, sure or not, match what was asked. */
   isRight: boolean;
 }
 
-/** None where nothing tells what a video shows. */
+/** Returns the judged pairs of a part; none without a judge. */
 function judgedPairs(
   part: LookupPart,
   prompts: readonly PromptCase[],
@@ -112,7 +114,8 @@ function judgedPairs(
         ? [{ index, value }]
         : [],
     );
-    // Any video shows all of what nobody asked for; a prompt that came again says nothing new.
+    // A prompt that asks nothing of a part is satisfied by any video; a repeated prompt adds no
+    // information.
     if (vector === null || named.length === 0 || met.has(key)) continue;
     met.add(key);
     const question = { prompt, embedding, calibration: { admits }, judged: attributes };
@@ -120,7 +123,7 @@ function judgedPairs(
       .flatMap(({ record, key: ofDonor }, index) => {
         const shown = record.vectors[part];
         const isSame = ofDonor === key;
-        // The parts of a video of the same prompt are never lent: the whole of it is.
+        // A video of the same prompt is reused as a whole; its parts never are.
         if (shown === null || (part !== 'whole' && isSame)) return [];
         return [{ record, index, isSame, similarity: cosine(vector, shown) }];
       })
@@ -138,7 +141,9 @@ function judgedPairs(
   return pairs;
 }
 
-/** The least similarity above which the share of right pairs is at least the precision. */
+/**
+ * Returns the minimum similarity above which the share of right pairs is at least the precision.
+ */
 function leastPrecise(pairs: readonly JudgedPair[], precision: number): number {
   const ordered = [...pairs].sort((one, other) => other.similarity - one.similarity);
   let right = 0;

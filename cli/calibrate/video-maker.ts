@@ -16,44 +16,47 @@ import {
 import type { PromptCase } from './prompt-sets.ts';
 import { packNumbers, unpackNumbers, type WorkFile, type WorkRecord } from './work-file.ts';
 
-/** A video that is to be made and measured. */
+/** A video to make and measure. */
 export interface VideoJob {
-  /** Of the prompt, the plan and the donors: the same key is the same video. */
+  /** Identifies prompt, plan and donors: the same key is the same video. */
   key: string;
   of: PromptCase;
   plan: SamplePlan;
-  /** Null for a full generation. Read when the run begins. */
+  /** Null for a full generation. Called when the run begins. */
   donors: (() => DonorParts) | null;
 }
 
-/** What was measured of one video. */
+/** Measurements of one video. */
 export interface VideoOutcome {
-  /** Share of the attributes named by the prompt that the judge sees; null without a judge or where it names none. */
+  /**
+   * Share of the attributes named by the prompt that the judge sees; null without a judge or named
+   * attributes.
+   */
   adherence: number | null;
   /** Cosine of the prompt and the video. */
   similarity: number;
-  /** Of the video tower, a unit vector. */
+  /** Unit vector of the video tower. */
   tower: Float32Array;
-  /** Of the judge; null without one. */
+  /** The judge's features; null without a judge. */
   features: Float32Array | null;
   /** Compute, in network evaluations of all tokens. */
   equivalents: number;
 }
 
 export interface VideoMakerOptions {
-  /** Most videos of one network call. */
+  /** Maximum videos per network call. */
   batch: number;
-  /** Asked before each video begins; true ends the run with what is under way. */
+  /** Called before each video; true stops the run after the videos in progress. */
   isInterrupted: () => boolean;
-  /** Network evaluations that were run since the last call. */
+  /** Called with the number of network evaluations since the last call. */
   onEvaluations: (count: number) => void;
 }
 
-/** A run that was told to stop; what it has finished is kept. */
+/** Raised when a run is interrupted; finished work is kept. */
 export class CalibrationInterruptedError extends FlexCacheError {
   constructor() {
     super('cancelled', 'the calibration was interrupted', {
-      fix: 'run the same command again: it goes on where it stood',
+      fix: 'run the same command again to resume',
     });
     this.name = 'CalibrationInterruptedError';
   }
@@ -65,7 +68,7 @@ interface Finished {
   equivalents: number;
 }
 
-/** Makes videos in batches, measures them, and keeps what was measured in the work file. */
+/** Makes videos in batches, measures them, and saves the measurements to the work file. */
 export class VideoMaker {
   readonly #model: OnnxVideoModel;
   readonly #reader: LatentReader;
@@ -92,13 +95,13 @@ export class VideoMaker {
     this.#options = options;
   }
 
-  /** What was measured of each job's video, in the order of the jobs; only what is not there yet is made. */
+  /** Returns the measurements of each job's video, in order; makes only missing ones. */
   async measure(jobs: readonly VideoJob[]): Promise<VideoOutcome[]> {
     await this.#make(jobs, (finished) => this.#describe(finished));
     return jobs.map(({ key }) => outcomeOf(this.#work.get(key)!));
   }
 
-  /** The same for videos that later ones start from: they are stored as the product stores them. */
+  /** Makes donor videos like `measure`, and stores them as the product does. */
   async makeDonors(jobs: readonly VideoJob[]): Promise<StoredDonor[]> {
     await this.#make(jobs, async (finished) => {
       const [records, donors] = await Promise.all([
@@ -151,7 +154,7 @@ export class VideoMaker {
       finished = [];
       const before = saving;
       saving = before.then(async () => this.#work.add(await describe(ready)));
-      // At most one batch waits to be described.
+      // At most one batch waits for its description.
       await before;
     };
     const saved = sampleBatch(this.#model, samples(), {
@@ -193,12 +196,15 @@ export class VideoMaker {
   }
 }
 
-/** Mean compute of videos, in evaluations of all tokens. */
+/** Computes the mean compute of videos, in evaluations of all tokens. */
 export function meanEquivalents(videos: readonly VideoOutcome[]): number {
   return mean(videos.map(({ equivalents }) => equivalents));
 }
 
-/** Share of the attributes that the prompt names whose value the judge sees; null where it names none. */
+/**
+ * Computes the share of the attributes named by the prompt that the judge sees; null if it names
+ * none.
+ */
 function adherenceOf({ asked }: PromptCase, seen: readonly number[]): number | null {
   const named = asked.flatMap((value, index) => (value === null ? [] : [seen[index] === value]));
   return named.length === 0 ? null : named.filter((right) => right).length / named.length;

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, truncate, type FileHandle } from 'node:fs/promise
 import { basename, join } from 'node:path';
 import { asFileError } from '../output-file.ts';
 
-/** One finished piece of work. Numbers are text of base64 float32, little-endian. */
+/** One finished piece of work. Arrays are base64 text of little-endian float32. */
 export interface WorkRecord {
   key: string;
   [field: string]: unknown;
@@ -13,8 +13,9 @@ const LINE_FEED = 0x0a;
 const ENDING = '.jsonl';
 
 /**
- * Finished pieces of work in a file, one JSON line each, so that a run that is killed goes on where it
- * stood. What a kill left of a last line is cut off. Files of the same work beside it, which others write, are read too.
+ * A file of finished work, one JSON line each, so that an interrupted run can resume. An incomplete
+ * last line is removed. Files of the same work in the same folder, written by other processes, are
+ * read too.
  */
 export class WorkFile {
   readonly #records = new Map<string, WorkRecord>();
@@ -26,9 +27,11 @@ export class WorkFile {
   }
 
   /**
-   * @param name of the work, without an ending
-   * @param share of the work that is done here, and what the file is named after; all of it unless given
-   * @throws FlexCacheError `disk_full` or `permission_denied`.
+   * Opens the work file.
+   *
+   * @param name name of the work, without an extension
+   * @param share share of the work done here, part of the file name; all of it if omitted
+   * @throws FlexCacheError `disk_full` or `permission_denied`
    */
   static async open(folder: string, name: string, share?: string): Promise<WorkFile> {
     const path = join(folder, `${share === undefined ? name : `${name}.${share}`}${ENDING}`);
@@ -57,7 +60,7 @@ export class WorkFile {
     return this.#records.get(key);
   }
 
-  /** Keeps records on disk before it returns; a key that is there already stays as it is. */
+  /** Writes records to disk before it returns; existing keys stay unchanged. */
   async add(records: readonly WorkRecord[]): Promise<void> {
     const fresh = records.filter(({ key }) => !this.#records.has(key));
     for (const record of fresh) this.#records.set(record.key, record);
@@ -76,9 +79,9 @@ export class WorkFile {
   }
 
   /**
-   * By pieces: the file may be longer than a string can be.
+   * Loads a file in chunks, because it may exceed the maximum string length.
    *
-   * @returns bytes of its whole lines
+   * @returns bytes of its complete lines
    */
   async #load(path: string): Promise<number> {
     let rest: Buffer = Buffer.alloc(0);
@@ -96,12 +99,12 @@ export class WorkFile {
   }
 }
 
-/** Numbers as a record keeps them. */
+/** Encodes numbers for a record. */
 export function packNumbers(numbers: Float32Array): string {
   return Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength).toString('base64');
 }
 
-/** The numbers of a record. */
+/** Decodes the numbers of a record. */
 export function unpackNumbers(text: unknown): Float32Array {
   const bytes = Buffer.from(String(text), 'base64');
   const numbers = new Float32Array(bytes.byteLength / Float32Array.BYTES_PER_ELEMENT);

@@ -3,7 +3,7 @@ import type { PromptVectors } from './prompt-vectors.ts';
 import type { SimulationAnswer, SimulationQuestion } from './run-simulation.ts';
 import { dollarDigits, percent, semanticHits } from './simulation-rows.ts';
 
-/** A finished simulation and what it was made from. */
+/** A finished simulation and its inputs. */
 export interface Simulation {
   path: string;
   trace: OpenedTrace;
@@ -12,13 +12,13 @@ export interface Simulation {
   answer: SimulationAnswer;
 }
 
-/** Something that a reader must know before the figures. */
+/** Context that a reader needs before the figures. */
 export interface Fact {
   about: string;
   says: string[];
 }
 
-/** From what the figures were made. */
+/** Describes the inputs of the figures. */
 export function factsOf({ path, trace, embedder, question, answer }: Simulation): Fact[] {
   const { profile } = question;
   const { book, machine } = answer;
@@ -32,9 +32,9 @@ export function factsOf({ path, trace, embedder, question, answer }: Simulation)
         ...(trace.about === null ? [] : [trace.about]),
         ...(trace.rejectedLines === 0
           ? []
-          : [`Left out are ${trace.rejectedLines} lines that hold no prompt.`]),
+          : [`Skipped ${trace.rejectedLines} lines without a prompt.`]),
         ...(question.isShuffled
-          ? ['SHUFFLED: its requests are replayed in drawn order, at its times.']
+          ? ['SHUFFLED: replays its requests in random order at its times.']
           : []),
       ],
     },
@@ -44,7 +44,7 @@ export function factsOf({ path, trace, embedder, question, answer }: Simulation)
         `${embedder.name}: ${embedder.rules}`,
         ...(embedder.knowsParts
           ? []
-          : ['It knows whole prompts only: no object and no background is reused.']),
+          : ['It embeds only whole prompts: no object or background is reused.']),
         embedder.shows,
       ],
     },
@@ -64,17 +64,17 @@ export function factsOf({ path, trace, embedder, question, answer }: Simulation)
   ];
 }
 
-/** What a reader must know to read the figures. */
+/** Explains how to read the figures. */
 export function remarksOf({ answer, question }: Simulation): string[] {
   const { inOrder, shuffled, capacity } = answer.control;
   const digits = dollarDigits(answer);
   const hasUnlimited = question.capacities.some(({ name }) => name === 'unlimited');
   return [
     `locality: at capacity ${capacity} an LRU cache starts ${percent(semanticHits(inOrder))} of the requests in order from another prompt's video, ${percent(semanticHits(shuffled))} of the same requests shuffled; it costs ${inOrder.dollars.total.toFixed(digits)} $ and ${shuffled.dollars.total.toFixed(digits)} $`,
-    '* is the cheapest for its capacity and tier. "saved" is against no cache at all.',
-    '"skipped" is the mean share of the evaluations; "first pass" leaves out exact answers and prompts that were there before.',
+    '* is the cheapest for its capacity and tier. "saved" is relative to no cache.',
+    '"skipped" is the mean share of the evaluations; "first pass" excludes exact answers and repeated prompts.',
     ...(hasUnlimited
-      ? ['Without a limit lru, lfu, fifo, lcbfu and gdsf drop nothing: they are as all.']
+      ? ['Without a limit lru, lfu, fifo, lcbfu and gdsf evict nothing and equal all.']
       : []),
   ];
 }

@@ -4,21 +4,21 @@ import type { TraceRequest } from '#simulation/traces/trace-request.ts';
 import { readEmbeddings, writeEmbeddings, type EmbeddedPrompts } from './embedding-file.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 
-/** Prompts in one call of the embedder. */
+/** Prompts per embedder call. */
 const BATCH = 16;
 
 export interface EmbedTraceOptions {
-  /** Where vectors are kept between two runs; null keeps none. */
+  /** File that keeps vectors between runs; null keeps none. */
   file: string | null;
   onProgress(embedded: number, total: number): void;
-  /** Asked between two calls of the embedder; what is embedded by then is kept. */
+  /** Called between embedder calls; on interruption, finished vectors are kept. */
   isInterrupted(): boolean;
 }
 
 /**
- * Gives every request its vectors; each distinct prompt is embedded once, ever.
+ * Embeds every request. Each distinct prompt is embedded only once, across runs.
  *
- * @returns null when it was interrupted.
+ * @returns null if interrupted
  */
 export async function embedTrace(
   requests: readonly TraceRequest[],
@@ -44,13 +44,13 @@ export async function embedTrace(
   return requests.map((request) => ({
     ...request,
     ...shownOf(embedder, request.prompt),
-    // As keys see it: what differs in case only is the same prompt.
+    // As in cache keys: prompts that differ only in case are the same.
     prompt: promptForKeys(request.prompt),
     vectors: embedded.get(request.prompt)!,
   }));
 }
 
-/** What a request says of its video, if anything. */
+/** Returns the simulated adherence of a request's video, if the embedder has one. */
 export function shownOf(
   { shownBy }: Pick<PromptVectors, 'shownBy'>,
   prompt: string,

@@ -5,7 +5,7 @@ import type { TraceVectors } from '#simulation/traces/trace-request.ts';
 import { writeOutput } from '../output-file.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 
-/** Vectors by prompt, as they are kept between two simulations. */
+/** Vectors by prompt, kept between simulations. */
 export type EmbeddedPrompts = Map<string, TraceVectors>;
 
 const FORMAT = 'flexcache-embeddings/1';
@@ -13,25 +13,25 @@ const FLOAT_BYTES = 4;
 const LINE_FEED = 0x0a;
 const NONE = -1;
 
-/** First line of the file. Its second lists the prompts, and the vectors' float32 follow. */
+/** First line of the file. The second line lists the prompts; the vectors follow as float32. */
 interface FileHeader {
   format: typeof FORMAT;
   revision: string;
   dimensions: number;
-  /** Of all that follows the first line. */
+  /** Checksum of everything after the first line. */
   sha256: string;
 }
 
-/** A prompt and the numbers of its vectors: whole, object, background. */
+/** A prompt and the indices of its vectors: whole, object, background. */
 type PromptRow = [prompt: string, whole: number, object: number, background: number];
 
 type Embedder = Pick<PromptVectors, 'revision' | 'dimensions'>;
 
 /**
- * The prompts that a file holds vectors of by this embedder; none when there is no such file, or when
- * it is of another embedder.
+ * Reads the vectors of this embedder from a file. Returns none if the file does not exist or
+ * belongs to another embedder.
  *
- * @throws FlexCacheError `state_corrupt` when it is torn, or no file of vectors at all.
+ * @throws FlexCacheError `state_corrupt` if the file is damaged or not an embedding file
  */
 export async function readEmbeddings(path: string, embedder: Embedder): Promise<EmbeddedPrompts> {
   const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -42,14 +42,14 @@ export async function readEmbeddings(path: string, embedder: Embedder): Promise<
   const headerEnd = content.indexOf(LINE_FEED);
   const header = parseHeader(path, content.subarray(0, Math.max(0, headerEnd)));
   const body = content.subarray(headerEnd + 1);
-  if (sha256(body) !== header.sha256) throw corrupt(path, 'is torn or was altered');
+  if (sha256(body) !== header.sha256) throw corrupt(path, 'is truncated or was altered');
   if (header.revision !== embedder.revision || header.dimensions !== embedder.dimensions) {
     return new Map();
   }
   return parseBody(body, header.dimensions);
 }
 
-/** Writes the file whole or not at all. */
+/** Writes the file atomically. */
 export async function writeEmbeddings(
   path: string,
   { revision, dimensions }: Embedder,
@@ -81,15 +81,15 @@ function parseHeader(path: string, bytes: Uint8Array): FileHeader {
     const header = JSON.parse(Buffer.from(bytes).toString('utf8')) as FileHeader;
     if (header.format === FORMAT) return header;
   } catch {
-    // No JSON: not ours either.
+    // Not JSON, so not an embedding file.
   }
-  throw corrupt(path, 'is no file of embeddings');
+  throw corrupt(path, 'is not an embedding file');
 }
 
 function parseBody(body: Uint8Array, dimensions: number): EmbeddedPrompts {
   const rowsEnd = body.indexOf(LINE_FEED);
   const rows = JSON.parse(Buffer.from(body.subarray(0, rowsEnd)).toString('utf8')) as PromptRow[];
-  // A copy of its own, as the floats need not begin at a multiple of four.
+  // Copy, because the floats may not be 4-byte aligned.
   const floats = new Float32Array(Uint8Array.from(body.subarray(rowsEnd + 1)).buffer);
   const count = floats.byteLength / FLOAT_BYTES / dimensions;
   const vectors = Array.from({ length: count }, (_, index) =>
@@ -112,6 +112,6 @@ function sha256(bytes: Uint8Array): string {
 function corrupt(path: string, what: string): FlexCacheError {
   return new FlexCacheError('state_corrupt', `${path} ${what}`, {
     field: 'embeddings',
-    fix: 'remove it, or name another file with --embeddings',
+    fix: 'delete it, or name another file with --embeddings',
   });
 }

@@ -8,7 +8,7 @@ import {
 import type { RejectedLine } from '#readers/request-line.ts';
 import type { RequestFile } from '../open-requests.ts';
 
-/** When prompts are taken to have come of which no file says when. */
+/** Assumed times for files without times. */
 export interface AssumedTimes {
   requestsPerDay: number;
   /** ISO 8601. */
@@ -17,7 +17,7 @@ export interface AssumedTimes {
 
 export const ASSUMED_START = '2026-01-01T00:00:00Z';
 
-/** What a service of text-to-image has (GenTD26: 24,438 requests in 24 days). */
+/** Rate of a text-to-image service (GenTD26: 24,438 requests in 24 days). */
 export const ASSUMED_REQUESTS_PER_DAY = 1018;
 
 const SECONDS_A_DAY = 86_400;
@@ -26,14 +26,14 @@ const MAX_REQUESTS_PER_DAY = 1e8;
 export interface ImportedPrompts {
   header: TraceHeader;
   requests: TraceRequest[];
-  /** Lines that hold no prompt. */
+  /** Lines without a prompt. */
   rejected: RejectedLine[];
 }
 
 /**
- * The prompts of a file in their order, evenly spaced in time.
+ * Reads the prompts of a file in order, evenly spaced in time.
  *
- * @throws InvalidInputError when the rate is absurd, or the file has no prompt.
+ * @throws InvalidInputError if the rate is out of range or the file has no prompt
  */
 export async function importPrompts(
   name: string,
@@ -43,7 +43,7 @@ export async function importPrompts(
   if (!(requestsPerDay > 0 && requestsPerDay <= MAX_REQUESTS_PER_DAY)) {
     throw new InvalidInputError(
       'rate',
-      `${requestsPerDay} requests a day are not between 0 and ${MAX_REQUESTS_PER_DAY}`,
+      `${requestsPerDay} requests a day is not between 0 and ${MAX_REQUESTS_PER_DAY}`,
       `give requests a day, such as ${ASSUMED_REQUESTS_PER_DAY}`,
     );
   }
@@ -65,12 +65,12 @@ export async function importPrompts(
     });
   }
   if (requests.length === 0) {
-    throw new InvalidInputError('file', `${name} holds no prompt`, 'give it a prompt a line');
+    throw new InvalidInputError('file', `${name} has no prompts`, 'write one prompt per line');
   }
   return {
     header: {
       format: TRACE_FORMAT,
-      about: `Prompts of ${name} in their order. Their times are assumed: ${requestsPerDay} a day, evenly spaced, one tenant.`,
+      about: `Prompts of ${name} in order. Times are assumed: ${requestsPerDay} a day, evenly spaced, one tenant.`,
       parameters: { requestsPerDay, start, source: name },
     },
     requests,

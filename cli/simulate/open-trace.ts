@@ -9,20 +9,20 @@ import { importPrompts, type AssumedTimes } from './import-prompts.ts';
 
 export interface OpenedTrace {
   requests: TraceRequest[];
-  /** What it says of itself, in a sentence. */
+  /** Description from the trace header. */
   about: string | null;
   isSynthetic: boolean;
-  /** Lines of a plain file that hold no prompt. */
+  /** Lines of a plain file without a prompt. */
   rejectedLines: number;
 }
 
-/** More are not held in memory with their vectors. */
+/** Limit of requests that fit into memory with their vectors. */
 export const MAX_TRACE_REQUESTS = 1_000_000;
 
 /**
- * The requests of a trace (`.jsonl`), or of a plain file of prompts (`.txt`, `.csv`) at assumed times.
+ * Opens a trace (`.jsonl`), or a plain file of prompts (`.txt`, `.csv`) at assumed times.
  *
- * @throws InvalidInputError naming the line that cannot be read, and why.
+ * @throws InvalidInputError that names the unreadable line and the reason
  */
 export async function openTrace(path: string, times: AssumedTimes): Promise<OpenedTrace> {
   if (extname(path).toLowerCase() !== '.jsonl') {
@@ -46,14 +46,14 @@ export async function openTrace(path: string, times: AssumedTimes): Promise<Open
     throw new InvalidInputError(
       'trace',
       `line ${line}: ${path} has more than ${MAX_TRACE_REQUESTS} requests`,
-      'simulate a part of it',
+      'simulate part of it',
     );
   }
   if (trace.requests.length > 0) return trace;
   throw new InvalidInputError(
     'trace',
-    `${path} holds no request`,
-    'make one with flexcache trace generate, or turn a file of prompts into one with flexcache trace import',
+    `${path} has no requests`,
+    'generate a trace with flexcache trace generate, or import prompts with flexcache trace import',
   );
 }
 
@@ -61,11 +61,13 @@ async function requireFile(path: string): Promise<void> {
   const stats = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if (!(stats instanceof Error) && !stats.isDirectory()) return;
   if (stats instanceof Error && stats.code === 'EACCES') {
-    throw new FlexCacheError('permission_denied', `${path} may not be read`, { field: 'trace' });
+    throw new FlexCacheError('permission_denied', `no permission to read ${path}`, {
+      field: 'trace',
+    });
   }
   throw new InvalidInputError(
     'trace',
-    stats instanceof Error ? `${path} is not there` : `${path} is a folder`,
+    stats instanceof Error ? `${path} does not exist` : `${path} is a folder`,
     'name a trace (*.jsonl), or a file of prompts (*.txt, *.csv)',
   );
 }

@@ -1,7 +1,7 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { POLICY_NAMES, type Capacity, type PolicyName } from '#simulation/types.ts';
 
-/** A capacity as it was asked for, and what it comes to. */
+/** A capacity as written on the command line, and its value. */
 export interface NamedCapacity {
   name: string;
   capacity: Capacity;
@@ -27,9 +27,9 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
 const CAPACITY = /^(\d+(?:\.\d+)?)\s*(%|[kmgt]?i?b)?$/i;
 
 /**
- * Names of policies, each once; `all` among others is the policy that keeps everything.
+ * Parses policy names, each once; `all` in a list is the policy that keeps everything.
  *
- * @throws InvalidInputError naming the one that is not known.
+ * @throws InvalidInputError that names an unknown policy
  */
 export function parsePolicies(text: string): PolicyName[] {
   const policies = items('policies', text).map((name) => {
@@ -45,18 +45,18 @@ export function parsePolicies(text: string): PolicyName[] {
 }
 
 /**
- * Capacities: entries (`1000`), bytes of latents (`5MB`, `2GiB`), a share of the entries that the trace
- * would leave if nothing were dropped (`10%`), or `unlimited`.
+ * Parses capacities: entries (`1000`), bytes of latents (`5MB`, `2GiB`), a share of the entries
+ * that the trace would leave without eviction (`10%`), or `unlimited`.
  *
- * @param distinctRequests what 100 % is
- * @throws InvalidInputError naming the one that is none.
+ * @param distinctRequests entries that are 100 %
+ * @throws InvalidInputError that names the invalid capacity
  */
 export function parseCapacities(text: string, distinctRequests: number): NamedCapacity[] {
   const capacities = items('capacity', text).map((name) => parseCapacity(name, distinctRequests));
   return [...new Map(capacities.map((capacity) => [capacity.name, capacity])).values()];
 }
 
-/** One capacity. @throws InvalidInputError when it is none. */
+/** Parses one capacity. @throws InvalidInputError if it is invalid. */
 export function parseCapacity(name: string, distinctRequests: number): NamedCapacity {
   if (name === UNLIMITED.name) return UNLIMITED;
   const [, digits, unit = ''] = CAPACITY.exec(name) ?? [];
@@ -79,9 +79,13 @@ export function parseCapacity(name: string, distinctRequests: number): NamedCapa
   );
 }
 
-/** What commas separate. @throws InvalidInputError when nothing stands between two. */
+/** Splits a comma-separated list. @throws InvalidInputError on an empty item. */
 export function items(field: string, text: string): string[] {
   const found = text.split(',').map((item) => item.trim());
   if (found.every((item) => item !== '')) return found;
-  throw new InvalidInputError(field, `"${text}" has an empty item`, 'put one comma between two');
+  throw new InvalidInputError(
+    field,
+    `"${text}" has an empty item`,
+    'separate items by single commas',
+  );
 }

@@ -6,9 +6,9 @@ import { shownOf } from './embed-trace.ts';
 import type { PromptVectors } from './prompt-vectors.ts';
 
 /**
- * The vectors that the trace itself brings, looked up by the embedder's rules.
+ * Uses the vectors of the trace itself, with the embedder's rules.
  *
- * @throws InvalidInputError when they are not of the embedder's length.
+ * @throws InvalidInputError if their length differs from the embedder's
  */
 export function givenVectors(
   requests: readonly TraceRequest[],
@@ -22,8 +22,8 @@ export function givenVectors(
     }
     throw new InvalidInputError(
       'embedding',
-      `the trace has embeddings of ${vectors?.whole.length} numbers, ${name} gives ${dimensions}`,
-      'name the embedder that made them with --embedder or --model, or leave them out of the trace',
+      `the trace has embeddings of ${vectors?.whole.length} dimensions, ${name} has ${dimensions}`,
+      'name the embedder that made them with --embedder or --model, or remove them from the trace',
     );
   });
 }

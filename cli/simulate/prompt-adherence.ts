@@ -6,7 +6,7 @@ import type { ModelManifest } from '#models/manifest.ts';
 
 type ShowingManifest = Pick<ModelManifest, 'files' | 'scheduler'>;
 
-/** What of a package decides how its videos show their prompts; what decodes or judges them does not. */
+/** Package files that affect how videos show their prompts; decoders and judges do not. */
 const DECIDING_FILES = [
   'tokenizer',
   'textEncoder',
@@ -18,15 +18,16 @@ const DECIDING_FILES = [
   'imageTower',
 ] as const;
 
-/** Of the package whose videos were measured, `keyOf`. */
+/** `keyOf` of the measured package. */
 const MEASURED_KEY = '8bf149f3b3055a4b';
 
 /**
- * Cosines of 60 videos' vectors with those of their own prompts: whole, object, background. Full
- * generations of every fifth request of a made-up trace's beginning (`node bench/prompt-adherence.ts`). On
- * an earlier denoiser of the package, whose means were the same to 0.02, of the 3,540 pairs of one's prompt
- * and another's video the cosine of the prompts times these agreed with the thresholds of the manifest in
- * all for whole and object, and in 99.5 % for background.
+ * Cosines of 60 videos' vectors with those of their own prompts: whole, object, background. The
+ * videos are full generations of every fifth request at the start of a synthetic trace (`node
+ * bench/prompt-adherence.ts`). On an earlier denoiser of the package, whose means were the same to
+ * 0.02, 3,540 pairs of a prompt and another prompt's video were checked: the cosine of the prompts
+ * times these values agreed with the manifest's thresholds in all pairs for whole and object, and
+ * in 99.5 % for background.
  */
 const MEASURED: readonly (readonly [whole: number, object: number, background: number])[] = [
   [0.893, 0.822, 0.872],
@@ -92,8 +93,8 @@ const MEASURED: readonly (readonly [whole: number, object: number, background: n
 ];
 
 /**
- * How well the video of a prompt will show it, drawn from what was measured: the same for the same
- * prompt. Null for a package whose videos nobody has measured.
+ * Returns a function that draws from the measurements how well the video of a prompt shows it,
+ * deterministic per prompt. Returns null for a package without measurements.
  */
 export function shownBy(manifest: ShowingManifest): ((prompt: string) => Shown) | null {
   if (keyOf(manifest) !== MEASURED_KEY) return null;
@@ -103,7 +104,9 @@ export function shownBy(manifest: ShowingManifest): ((prompt: string) => Shown) 
   };
 }
 
-/** The first 16 hexadecimal digits of a sha256 over the deciding files and the scheduler. */
+/**
+ * Returns the first 16 hexadecimal digits of a sha256 over the deciding files and the scheduler.
+ */
 export function keyOf({ files, scheduler }: ShowingManifest): string {
   const { solver, steps, guidance } = scheduler;
   const digest = createHash('sha256').update(`${solver} ${steps} ${guidance}\n`);

@@ -4,11 +4,11 @@ import { LOOKUP_PARTS, type LookupPart } from '#core/generation.ts';
 import { items } from './parse-lists.ts';
 
 /**
- * From which cosine on a video is near enough to a prompt.
+ * Computes the minimum cosines between prompt and video for a hit.
  *
  * @param given the package's thresholds
- * @param text what was asked for instead, such as `whole=0.95,object=0.9`
- * @throws InvalidInputError naming what is no part, or no cosine.
+ * @param text overrides, such as `whole=0.95,object=0.9`
+ * @throws InvalidInputError that names an unknown part or an invalid cosine
  */
 export function promptThresholds(
   given: SimilarityThresholds,
@@ -23,7 +23,7 @@ export function promptThresholds(
     if (part === undefined || !(cosine > 0 && cosine <= 1)) {
       throw new InvalidInputError(
         'thresholds',
-        `threshold "${pair}" is no cosine above 0 of ${LOOKUP_PARTS.join(', ')}`,
+        `threshold "${pair}" is not a cosine above 0 of ${LOOKUP_PARTS.join(', ')}`,
         'write whole=0.95,object=0.95,background=0.9',
       );
     }

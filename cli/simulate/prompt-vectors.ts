@@ -15,34 +15,37 @@ import { loadCalibration } from '#models/package-calibration.ts';
 import { openPromptModels } from '#models/prompt-models.ts';
 import { shownBy } from './prompt-adherence.ts';
 
-/** Turns prompts into the vectors that they are looked up by. */
+/** Turns prompts into lookup vectors. */
 export interface PromptVectors {
   name: string;
   /** The same revision gives the same vectors. */
   revision: string;
   dimensions: number;
-  /** False when it knows whole prompts only: no part of a video is ever reused then. */
+  /** False if it embeds only whole prompts: then no part of a video is ever reused. */
   knowsParts: boolean;
-  /** Network evaluations of a full generation that its calibration was tuned for; null where it is of no model. */
+  /**
+   * Network evaluations of the full generation that the calibration was tuned for; null without a
+   * model.
+   */
   steps: number | null;
-  /** How deep what is similar by its vectors may be reused. */
+  /** Start points by similarity. */
   calibration: Calibration;
-  /** The calibration in a sentence. */
+  /** One-sentence description of the calibration. */
   rules: string;
-  /** How well videos show their prompts; null when that is not known or does not matter. */
+  /** How well videos show their prompts; null if unknown or irrelevant. */
   shownBy: ((prompt: string) => Shown) | null;
-  /** The same in a sentence. */
+  /** One-sentence description of `shownBy`. */
   shows: string;
-  /** Best called with some dozen prompts at once. */
+  /** Embeds prompts; most efficient with a few dozen at once. */
   embed(prompts: readonly string[]): Promise<TraceVectors[]>;
   close(): Promise<void>;
 }
 
 /**
- * What a deployment of a model package looks up by.
+ * Opens the lookup vectors of a deployed model package.
  *
- * @throws FlexCacheError `model_missing` when the package has no network that embeds prompts: hashed words tell no
- * prompts that mean the same, which a simulation takes its vectors for.
+ * @throws FlexCacheError `model_missing` if the package has no network that embeds prompts: hashed
+ * words do not capture meaning, which the simulation relies on
  */
 export async function openPackageVectors(
   directory: string,
@@ -54,10 +57,10 @@ export async function openPackageVectors(
   if (!knowsMeaning) {
     throw new FlexCacheError(
       'model_missing',
-      `the model package in ${directory} has no network that embeds prompts`,
+      `the model package in ${directory} has no network to embed prompts`,
       {
         field: 'files.textTower',
-        fix: 'name a folder of a sentence encoder with --embedder, or a package that has files.textTower or files.embedder',
+        fix: 'name the folder of a sentence encoder with --embedder, or a package with files.textTower or files.embedder',
       },
     );
   }
@@ -67,7 +70,7 @@ export async function openPackageVectors(
   const { embedder, splitter } = await openPromptModels(modelPackage);
   const vectorOf = new Map<string, Float32Array>();
 
-  /** Vectors of phrases that were met before are the same objects. */
+  /** Embeds new phrases; known phrases reuse their vector object. */
   async function embedPhrases(phrases: readonly (string | null)[]): Promise<void> {
     const unknown = new Set(phrases.filter((phrase) => phrase !== null && !vectorOf.has(phrase)));
     if (unknown.size === 0) return;
@@ -86,12 +89,12 @@ export async function openPackageVectors(
       file === null
         ? new DefaultCalibration(thresholds, manifest.scheduler.solver)
         : new PackageCalibration({ ...file.content, thresholds }),
-    rules: `${describeThresholds(thresholds)}; ${file === null ? 'start points of no calibration' : `calibration ${file.digest}`}`,
+    rules: `${describeThresholds(thresholds)}; ${file === null ? 'uncalibrated start points' : `calibration ${file.digest}`}`,
     shownBy: shown,
     shows:
       shown === null
-        ? 'Videos are taken to show their prompts fully, which was not measured: hits are overstated.'
-        : 'How well videos show their prompts is drawn from 60 that were measured.',
+        ? 'Assumes without measurement that videos fully show their prompts: hits are overstated.'
+        : 'How well videos show their prompts is drawn from 60 measured videos.',
     embed: async (prompts) => {
       const embeddings = await embedder.embedTexts(prompts);
       if (!separatesParts) return embeddings.map(({ vector }) => wholeAlone(vector));
@@ -107,7 +110,7 @@ export async function openPackageVectors(
   };
 }
 
-/** A general sentence encoder: whole prompts only. */
+/** Opens a general sentence encoder, which embeds only whole prompts. */
 export async function openSentenceVectors(directory: string): Promise<PromptVectors> {
   const { manifest, revision, embedder } = await openEmbedderFolder(directory);
   const { name, dimensions, ladder } = manifest;
@@ -120,7 +123,7 @@ export async function openSentenceVectors(directory: string): Promise<PromptVect
     calibration: new LadderCalibration(ladder),
     rules: describeLadder(ladder),
     shownBy: null,
-    shows: 'Donors are found by their prompts, as the ladder was measured.',
+    shows: 'Donors are found by their prompts, as when the ladder was measured.',
     embed: async (prompts) =>
       (await embedder.embedTexts(prompts)).map(({ vector }) => wholeAlone(vector)),
     close: () => embedder.close(),

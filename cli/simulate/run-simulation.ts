@@ -20,7 +20,7 @@ import type { VideoProfile } from './video-profile.ts';
 
 export type TierName = 'object' | 'fast';
 
-/** What is to be simulated, apart from the trace. */
+/** What to simulate, apart from the trace. */
 export interface SimulationQuestion {
   policies: readonly PolicyName[];
   capacities: readonly NamedCapacity[];
@@ -32,11 +32,11 @@ export interface SimulationQuestion {
   scope: Scope;
   storageClass: StorageClass;
   seed: number;
-  /** Replays all of it in drawn order. */
+  /** Replays the whole trace in random order. */
   isShuffled: boolean;
 }
 
-/** One simulated cache and the names under which it was asked for. */
+/** One simulated cache and its names on the command line. */
 export interface NamedResult {
   capacity: string;
   tier: TierName;
@@ -44,7 +44,7 @@ export interface NamedResult {
   result: CacheResult;
 }
 
-/** How much of what a cache saves is owed to the order in which requests come. */
+/** How much of the savings depends on the order of requests. */
 export interface LocalityControl {
   capacity: string;
   inOrder: CacheResult;
@@ -63,18 +63,18 @@ export interface SimulationAnswer {
 }
 
 /**
- * Time until the first byte of an object and the rate of one stream, as S3 Standard is known for; both
- * are assumed, not measured here.
+ * Time to first byte of an object and throughput of one stream: typical figures of S3 Standard,
+ * assumed, not measured.
  */
 const FETCH = { seconds: 0.1, bytesPerSecond: 80e6 };
 
-/** Without a limit there is nothing to replace: these policies then keep everything. */
+/** Policies that need a limit: without one they evict nothing. */
 const NEEDS_LIMIT: readonly PolicyName[] = ['lru', 'lfu', 'fifo', 'lcbfu', 'gdsf'];
 
-/** Where no capacity was asked for, locality is shown at this one. */
+/** Capacity of the locality control if none was given. */
 const CONTROL_CAPACITY = '10%';
 
-/** Replays a trace through every cache that was asked for, and through the control. */
+/** Replays a trace through every requested cache and the control. */
 export async function runSimulation(
   trace: readonly ReplayedRequest[],
   embedder: Pick<PromptVectors, 'calibration'>,
@@ -137,7 +137,10 @@ export async function runSimulation(
   };
 }
 
-/** Distinct requests: the videos that a cache would hold that drops nothing and knows only exact answers. */
+/**
+ * Counts distinct requests: the entries of a cache that evicts nothing and serves only exact
+ * answers.
+ */
 export function countDistinct(
   trace: readonly { tenant: string; prompt: string; seed: number | null }[],
 ): number {
@@ -152,7 +155,7 @@ function controlDefault(trace: readonly ReplayedRequest[]): NamedCapacity {
   return parseCapacity(CONTROL_CAPACITY, countDistinct(trace));
 }
 
-/** The smallest of the limits; null where nothing is limited. */
+/** Returns the smallest limit; null if nothing is limited. */
 function smallestOf({ capacities, profile }: SimulationQuestion): NamedCapacity | null {
   const sizeOf = ({ capacity }: NamedCapacity): number =>
     capacity.entries ?? (capacity.latentBytes ?? Infinity) / profile.latentBytes;
@@ -160,7 +163,7 @@ function smallestOf({ capacities, profile }: SimulationQuestion): NamedCapacity 
   return limited.sort((one, other) => sizeOf(one) - sizeOf(other))[0] ?? null;
 }
 
-/** Each policy at each capacity where that makes a difference. */
+/** Lists the setups to simulate: each policy at each capacity that affects it. */
 function setupsOf(
   { policies, capacities, tiers, fastTierBytes }: SimulationQuestion,
   dollarsPerGbMonth: number,

@@ -3,8 +3,8 @@ import type { ReplayedRequest } from '#simulation/types.ts';
 import { drawOrder } from '#simulation/traces/draw.ts';
 
 /**
- * The same requests at the same times, but which of them comes when is drawn: what a cache gains from
- * the order of the trace is lost, what it gains from repetition stays.
+ * Returns the same times with the requests in random order: this removes the effect of order on a
+ * cache and keeps that of repetition.
  */
 export function shuffled(requests: readonly ReplayedRequest[], seed: number): ReplayedRequest[] {
   const order = drawOrder(createRandomSource(seed, 'shuffled-control'), requests);

@@ -1,6 +1,6 @@
 import type { Simulation } from './describe-simulation.ts';
 
-/** A simulation as one JSON object; money in dollars, times in ISO 8601. */
+/** Formats a simulation as one JSON object; money in dollars, times in ISO 8601. */
 export function simulationJson({ path, trace, embedder, question, answer }: Simulation): string {
   const { book, machine, dollarsPerGpuHour, control } = answer;
   const { fastTierBytes, profile, measured, scope, storageClass, seed, isShuffled } = question;

@@ -7,17 +7,17 @@ import { factsOf, remarksOf, type Simulation } from './describe-simulation.ts';
 import type { NamedResult } from './run-simulation.ts';
 import { dollarColumns, dollarDigits, hitColumns, HITS, type Column } from './simulation-rows.ts';
 
-/** A part of a lying bar. */
+/** A segment of a horizontal stacked bar. */
 interface Stack {
   name: string;
   color: string;
   valueOf(row: NamedResult): number;
 }
 
-/** A simulation as one page that needs nothing beside it and runs no script. */
+/** Formats a simulation as one self-contained page without scripts. */
 export function simulationPage(simulation: Simulation): string {
   const facts = factsOf(simulation);
-  const title = `What ${simulation.path} would have cost`;
+  const title = `Simulated cost of ${simulation.path}`;
   const { results } = simulation.answer;
   const digits = dollarDigits(simulation.answer);
   return `<!doctype html>
@@ -39,7 +39,7 @@ export function simulationPage(simulation: Simulation): string {
 <main>
 ${stackedSection(
   'Dollars by cache',
-  'What the same requests cost with each policy, by capacity and tier.',
+  'Cost of the same requests with each policy, by capacity and tier.',
   DOLLARS,
   results,
   dollarColumns(simulation.answer),
@@ -47,7 +47,7 @@ ${stackedSection(
 )}
 ${stackedSection(
   'Hits by kind',
-  'Of all requests, how many began with what. What is left of a bar is misses.',
+  'Requests by kind of hit. The rest of a bar is misses.',
   HIT_STACKS,
   results,
   hitColumns(),
@@ -56,7 +56,7 @@ ${stackedSection(
 )}
 ${listSection('How to read this', remarksOf(simulation))}
 ${listSection(
-  'What this was made from',
+  'Inputs',
   facts.flatMap(({ about, says }) => says.map((line) => `${about}: ${line}`)),
 )}
 </main>

@@ -1,27 +1,30 @@
 import { SIMULATED_HITS, type CacheResult, type SimulatedHit } from '#simulation/types.ts';
 import type { NamedResult, SimulationAnswer } from './run-simulation.ts';
 
-/** What a cell of a table shows; texts stand to the left, the rest to the right. */
+/** A table column; text is left-aligned, everything else right-aligned. */
 export interface Column {
   name: string;
   isText?: true;
   of(row: NamedResult): string;
 }
 
-/** What kinds of hits are called in a table, where it is not their name. */
+/** Table labels of hit kinds that differ from their names. */
 const SHORT_NAMES: Partial<Readonly<Record<SimulatedHit, string>>> = {
   'same-prompt': 'same prompt',
   'object+background': 'obj+bg',
   background: 'backgr.',
 };
 
-/** Kinds of hits, the best first, and what they are called in a table. */
+/** Kinds of hits with their table labels, best first. */
 export const HITS: readonly (readonly [SimulatedHit, string])[] = SIMULATED_HITS.map((hit) => [
   hit,
   SHORT_NAMES[hit] ?? hit,
 ]);
 
-/** Digits after the point that show two of the smallest rent, within reason. */
+/**
+ * Returns enough digits after the point to show two significant digits of the smallest rent, within
+ * reason.
+ */
 export function dollarDigits({ results }: SimulationAnswer): number {
   const rents = results.map(({ result }) => result.dollars.storage).filter((rent) => rent > 0);
   const least = Math.min(1, ...rents);
@@ -78,7 +81,7 @@ export function hitColumns(): Column[] {
   ];
 }
 
-/** Which policy costs the least for each capacity and tier; `none` and `all` have no capacity. */
+/** Returns the cheapest policy for each capacity and tier; `none` and `all` have no capacity. */
 export function cheapestByCell(results: readonly NamedResult[]): Set<NamedResult> {
   const cheapest = new Map<string, NamedResult>();
   for (const row of results) {
@@ -92,7 +95,7 @@ export function cheapestByCell(results: readonly NamedResult[]): Set<NamedResult
   return new Set(cheapest.values());
 }
 
-/** Share of the requests that started from another prompt's video. */
+/** Computes the share of requests that started from another prompt's video. */
 export function semanticHits({ hits, requests }: CacheResult): number {
   return (requests - hits.exact - hits['same-prompt'] - hits.miss) / requests;
 }

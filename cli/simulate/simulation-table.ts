@@ -5,7 +5,7 @@ import { dollarColumns, hitColumns, type Column } from './simulation-rows.ts';
 
 const ABOUT_WIDTH = 9;
 
-/** A simulation for the terminal. */
+/** Formats a simulation for the terminal. */
 export function simulationTable(simulation: Simulation): string {
   const { results } = simulation.answer;
   return [

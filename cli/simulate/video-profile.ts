@@ -1,17 +1,20 @@
 import { InvalidInputError } from '#core/errors.ts';
 
-/** What one video of a model takes. */
+/** Size and cost of one video of a model. */
 export interface VideoProfile {
   name: string;
   /** Bytes of a stored latent. */
   latentBytes: number;
   /** GPU seconds of one network evaluation. */
   secondsPerEvaluation: number;
-  /** Network evaluations of a full generation; the package's where hits were tuned for it. */
+  /** Network evaluations of a full generation; the package's own if its hits were tuned for it. */
   steps: number;
-  /** Whether the steps of hits were tuned for this model; else a hit runs its share of the full number. */
+  /**
+   * Whether the steps of hits were tuned for this model; if not, a hit runs its share of the full
+   * number.
+   */
   hasTunedSteps: boolean;
-  /** Where the figures are from. */
+  /** Source of the figures. */
   source: string;
 }
 
@@ -37,7 +40,7 @@ export const VIDEO_PROFILES: readonly VideoProfile[] = [
   },
 ];
 
-/** A profile whose hits were tuned runs the full generations that they were tuned beside. */
+/** Applies the steps that the package's hits were tuned for, if the profile has tuned steps. */
 export function profileOf(profile: VideoProfile, tunedSteps: number | null): VideoProfile {
   return profile.hasTunedSteps && tunedSteps !== null ? { ...profile, steps: tunedSteps } : profile;
 }
@@ -46,9 +49,9 @@ const FIELDS = ['latent', 'seconds', 'steps'] as const;
 const LIMITS = { latent: 1e10, seconds: 3600, steps: 1000 } as const;
 
 /**
- * A profile by its name, or as `latent=BYTES,seconds=SECONDS,steps=N`.
+ * Parses a profile name, or `latent=BYTES,seconds=SECONDS,steps=N`.
  *
- * @throws InvalidInputError naming what is wrong.
+ * @throws InvalidInputError that names the invalid part
  */
 export function parseVideoProfile(text: string): VideoProfile {
   const named = VIDEO_PROFILES.find(({ name }) => name === text);
@@ -72,7 +75,7 @@ export function parseVideoProfile(text: string): VideoProfile {
     if (value > 0 && value <= LIMITS[field] && isWhole) return value;
     throw wrong(
       `${field}=${values.get(field)} is not ${field === 'seconds' ? 'a number' : 'a whole number'} above 0, at most ${LIMITS[field]}`,
-      `give ${field} another value`,
+      `change ${field}`,
     );
   }) as [number, number, number];
   return {

@@ -1,6 +1,6 @@
 import type { TraceHeader, TraceRequest } from '#simulation/traces/trace-request.ts';
 
-/** A trace as its file holds it: the header, then one request a line. */
+/** Formats a trace file: the header, then one request per line. */
 export function traceText(header: TraceHeader, requests: readonly TraceRequest[]): string {
   const lines = requests.map(({ time, tenant, prompt, seed }) =>
     JSON.stringify({

@@ -82,7 +82,7 @@ describe('flexcache simulate', () => {
     await write('trace.jsonl.embeddings', `${kept.toString('latin1')}x`);
     expect(await simulate(...args)).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/state_corrupt: .* is torn or was altered: remove it/),
+      stderr: expect.stringMatching(/state_corrupt: .* is truncated or was altered: delete it/),
     });
   });
 
@@ -103,7 +103,7 @@ describe('flexcache simulate', () => {
     for (const text of ['GPU $', 'storage $', 'total $', 'obj+bg', 'first pass', '50% (1)']) {
       expect(stdout).toContain(text);
     }
-    expect(stdout).toContain('Their times are assumed: 1018 a day');
+    expect(stdout).toContain('Times are assumed: 1018 a day');
     expect(stdout).toMatch(/locality: at capacity 1MB .* in order .* shuffled/);
   });
 
@@ -112,7 +112,7 @@ describe('flexcache simulate', () => {
     const { exitCode } = await simulate('prompts.txt', '--format', 'html', '--out', 'page.html');
     expect(exitCode).toBe(0);
     const page = await readFile(join(harness.folder, 'page.html'), 'utf8');
-    expect(page).toContain('<title>What prompts.txt would have cost</title>');
+    expect(page).toContain('<title>Simulated cost of prompts.txt</title>');
     expect(page).toContain('<svg');
     expect(page).not.toMatch(/(src|href)="(?!data:)|<script|@import/);
   });
@@ -148,8 +148,8 @@ describe('flexcache simulate', () => {
 
 describe('flexcache simulate says what is wrong and what to do', () => {
   test.each([
-    ['no file', ['gone.jsonl'], /gone.jsonl is not there: name a trace/],
-    ['an empty trace', ['empty.jsonl'], /empty.jsonl holds no request: make one with/],
+    ['no file', ['gone.jsonl'], /gone.jsonl does not exist: name a trace/],
+    ['an empty trace', ['empty.jsonl'], /empty.jsonl has no requests: generate a trace with/],
     ['a broken line', ['broken.jsonl'], /line 2: the line is not JSON: write/],
     ['another kind of file', ['trace.doc'], /is of no known kind/],
     ['a policy', ['prompts.txt', '--policies', 'lru,best'], /policy "best" is not known: use some/],
@@ -165,9 +165,13 @@ describe('flexcache simulate says what is wrong and what to do', () => {
       ['prompts.txt', '--video-profile', 'latent=-1,seconds=2,steps=50'],
       /latent=-1 is not a whole number above 0/,
     ],
-    ['a rate', ['prompts.txt', '--rate', '-1'], /-1 requests a day are not between/],
+    ['a rate', ['prompts.txt', '--rate', '-1'], /-1 requests a day is not between/],
     ['a seed', ['prompts.txt', '--seed', 'x'], /seed "x" is not an integer/],
-    ['a threshold', ['prompts.txt', '--thresholds', 'whole=2'], /threshold "whole=2" is no cosine/],
+    [
+      'a threshold',
+      ['prompts.txt', '--thresholds', 'whole=2'],
+      /threshold "whole=2" is not a cosine/,
+    ],
     [
       'thresholds for an encoder that has its own',
       ['prompts.txt', '--thresholds', 'whole=0.9', '--embedder', 'any'],

@@ -66,7 +66,7 @@ describe('flexcache trace import', () => {
       stderr: expect.stringContaining('left out 1 lines that hold no prompt, first line 2'),
     });
     const [header, ...requests] = await linesOf(join(folder, 'trace.jsonl'));
-    expect(header).toMatchObject({ about: expect.stringContaining('times are assumed: 24 a day') });
+    expect(header).toMatchObject({ about: expect.stringContaining('Times are assumed: 24 a day') });
     expect(requests).toEqual([
       { time: '2026-03-01T00:00:00.000Z', tenant: 'default', prompt: 'a red ball' },
       { time: '2026-03-01T01:00:00.000Z', tenant: 'default', prompt: 'a blue star' },
@@ -74,9 +74,9 @@ describe('flexcache trace import', () => {
   });
 
   test.each([
-    ['empty.txt', '', [], /empty.txt holds no prompt: give it a prompt a line/],
+    ['empty.txt', '', [], /empty.txt has no prompts: write one prompt per line/],
     ['prompts.doc', 'a red ball', [], /is of no known kind/],
-    ['prompts.txt', 'a red ball', ['--rate', '0'], /0 requests a day are not between 0 and/],
+    ['prompts.txt', 'a red ball', ['--rate', '0'], /0 requests a day is not between 0 and/],
   ])('refuses %s', async (name, content, args, message) => {
     const { flexcache, folder } = await inProcess();
     await writeFile(join(folder, name), content);
