@@ -38,18 +38,20 @@ import type { ObjectStore } from '#ports/objects.ts';
 import type { LeaseRequest, Table } from '#ports/table.ts';
 import type { VectorIndex, VectorMatch } from '#ports/vector-index.ts';
 
-/** What a look-up reads and writes, and the rules of the package by which it chooses. */
+/** Stores and package rules that a lookup uses. */
 export interface LookupStores {
   table: Pick<Table, 'findExact' | 'findSamePrompt' | 'getEntry' | 'leaseEntry' | 'withdrawLease'>;
   vectors: Pick<VectorIndex, 'query'>;
-  /** Which videos still exist. */
+  /** Checks which videos still exist. */
   objects: Pick<ObjectStore, 'head'>;
   calibration: Calibration;
-  /** Of the package; entries are looked up inside the partition of their request (`partitionOf`). */
+  /**
+   * Key of the package; entries are looked up in the partition of their request (`partitionOf`).
+   */
   compatibilityKey: string;
-  /** What the package's judge tells of a latent; nothing without a judge. */
+  /** Attributes of the package's judge; absent without a judge. */
   judged?: readonly JudgedAttribute[];
-  /** What the package's vectors tell; all unless given. */
+  /** What the package's vectors can tell; everything by default. */
   traits?: VectorTraits;
 }
 
@@ -57,28 +59,28 @@ type Candidates = Record<LookupPart | 'near', Candidate[]>;
 
 const CANDIDATE_LISTS = [...LOOKUP_PARTS, 'near'] as const;
 
-/** What may be planned from; a remix has its video beside the candidates. */
+/** Input of the planner; a remix has its video in addition to the candidates. */
 type Choice = Pick<PlanInput, 'exactVideoId' | 'remix'> & { candidates: Candidates };
 
 /**
- * Finds what a request may start from, leases it, and plans.
+ * Finds donors for a request, leases them, and plans.
  *
- * A remix starts from the video that it names and from no other: from its parts where they are
- * similar enough, as always, else from the whole of it at `REMIX_START_TIME`.
+ * A remix starts only from the video that it names: from its parts if they are similar enough,
+ * otherwise from the whole of it at `REMIX_START_TIME`.
  */
 export class Lookup {
   readonly #stores: LookupStores;
   readonly #request: GenerationRequest;
   readonly #embedding: PromptEmbedding;
-  /** Leases are held in the name of the execution: another attempt has others. */
+  /** Lease owner: the name of the execution, so every attempt has its own leases. */
   readonly #holder: string;
-  /** The package's, within the bounds of the request. */
+  /** The package's calibration within the bounds of the request. */
   readonly #calibration: Calibration;
-  /** Entries that gave no lease: they are gone, or on their way. */
+  /** Entries that refused a lease: they are gone or being evicted. */
   readonly #refused = new Set<string>();
-  /** Leases that were granted, as they were asked for, by entry id. */
+  /** Granted leases as requested, by entry id. */
   readonly #leases = new Map<string, LeaseRequest>();
-  /** Entries that could be donors of the request; null where they were not looked for. */
+  /** Number of entries that could be donors; null without a search. */
   neighbours: number | null = null;
 
   constructor(
@@ -94,12 +96,15 @@ export class Lookup {
     this.#calibration = limitReuse(stores.calibration, request);
   }
 
-  /** Donors that were wanted and not given. */
+  /** Number of donors that refused a lease. */
   get conflicts(): number {
     return this.#refused.size;
   }
 
-  /** @throws FlexCacheError `not_found` when the video of a remix is not in the request's part of the cache. */
+  /**
+   * Plans the request. @throws FlexCacheError `not_found` if the video of a remix is not in the
+   * request's part of the cache
+   */
   async plan(): Promise<Plan> {
     const { cache, remixOf } = this.#request;
     if (cache === 'off' || cache === 'refresh') return this.#makePlan(nothingFound());
@@ -118,8 +123,8 @@ export class Lookup {
   }
 
   /**
-   * What it saved is told by the entries of the same prompt, which are at hand: asking the vector index
-   * for a better donor would cost more than it would tell.
+   * Leases an exact answer. Its savings are estimated from entries of the same prompt, which are
+   * already loaded: querying the vector index for a better donor would cost more than it tells.
    */
   async #leaseExact(exact: Entry, samePrompt: readonly Entry[]): Promise<Plan | null> {
     const candidates = noCandidates();
@@ -142,9 +147,9 @@ export class Lookup {
   }
 
   /**
-   * Plans and leases until every donor of the plan is ours; a refused one is out of the game. A lease
-   * carries what its donor saves in the plan at hand. Where that came to nothing it is taken back,
-   * hit and credit included, so that what counts is the last plan.
+   * Plans and leases until every donor of the plan is leased; donors that refuse are excluded. A
+   * lease carries the donor's savings in the current plan. If the plan is dropped, its leases are
+   * revoked with their hit and credit, so that only the last plan counts.
    */
   async #leaseDonors(choice: Choice): Promise<Plan> {
     for (;;) {
@@ -165,7 +170,7 @@ export class Lookup {
     }
   }
 
-  /** Whether all of them are ours now. */
+  /** Leases all donors; true if all were granted. */
   async #leaseAll(credits: ReadonlyMap<string, number>): Promise<boolean> {
     let isGranted = true;
     for (const [entryId, credit] of credits) {
@@ -198,7 +203,7 @@ export class Lookup {
       entryId,
       holder: this.#holder,
       now,
-      // A donor must not be evicted before the worker has read it.
+      // Protects a donor from eviction until the worker has read it.
       leaseUntil: now + TASK_TIMEOUTS[this.#request.pool].totalSeconds * 1000,
       partition: this.#partition,
       credit,
@@ -253,7 +258,7 @@ export class Lookup {
     return candidates;
   }
 
-  /** Matches that are similar enough to be worth reading their entries. */
+  /** Queries the index for matches that are similar enough to read their entries. */
   async #query(part: LookupPart): Promise<VectorMatch[]> {
     const vector = this.#embedding.vectors[part];
     if (vector === null) return [];
@@ -263,7 +268,7 @@ export class Lookup {
       CANDIDATES_PER_PART,
     );
     const calibration = this.#calibration;
-    // Whether the judge was sure tells the entry.
+    // The entry says whether the judge was sure.
     const isJudged = (this.#stores.judged ?? []).length > 0;
     return matches.filter(
       ({ similarity }) =>
@@ -275,7 +280,7 @@ export class Lookup {
   /**
    * Adds a part of an entry to the candidates, unless the entry lacks it or must not be used.
    *
-   * @param similarity of the request and the part, where the index has said it
+   * @param similarity similarity of the request and the part, if the index returned it
    */
   #propose(candidates: Candidates, part: LookupPart, entry: Entry, similarity?: number): void {
     const [asked, stored] = [this.#embedding.vectors[part], entry.vectors[part]];
@@ -303,7 +308,10 @@ export class Lookup {
     return verifyDonor(part, question, entry, isSamePrompt);
   }
 
-  /** Videos may expire before their entries: one whose file is gone may be a donor still, but is no answer. */
+  /**
+   * Whether an entry can answer exactly. Videos may expire before their entries: an entry without
+   * its file may still be a donor.
+   */
   async #isAnswer(entry: Entry): Promise<boolean> {
     return (
       entry.supersededBy === undefined &&
@@ -312,7 +320,7 @@ export class Lookup {
     );
   }
 
-  /** A run that crashed may have left the entry of this very video. */
+  /** Whether an entry may be used; a crashed run may have left an entry of this same video. */
   #isUsable(entry: Entry): boolean {
     return (
       entry.state === 'READY' &&
@@ -343,7 +351,7 @@ function candidateOf(entry: Entry, similarity: number): Candidate {
 function remixNotFound(videoId: string): FlexCacheError {
   return new FlexCacheError(
     'not_found',
-    `the video ${videoId} to remix is not in this part of the cache`,
-    { field: 'remixOf', fix: 'remix a video that was made in the same scope and not yet evicted' },
+    `the remixed video ${videoId} is not in this part of the cache`,
+    { field: 'remixOf', fix: 'remix a video of the same scope that is not evicted' },
   );
 }

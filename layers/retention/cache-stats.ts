@@ -2,19 +2,21 @@ import { decayedTo, decayWeight, HALF_LIFE_MILLISECONDS } from '#core/retention/
 import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 
-/** Models whose speed is kept apart; those of further ones are taken together. */
+/** Maximum models whose speed is tracked separately; further ones share one speed. */
 const MOST_MODELS = 64;
 
-/** Seconds of an evaluation before anything was made: that of a small model. */
+/** Seconds per evaluation before any measurement: typical of a small model. */
 const ASSUMED_SECONDS_PER_EVALUATION = 1;
 
-/** As it is stored. */
+/** Stored form of `CacheStats`. */
 export interface CacheStatsRecord {
   entries: number;
   vectors: number;
-  /** Sum over the vector queries that were made for new entries, each `decayWeight` of its time. */
+  /**
+   * Sum over the vector queries for new entries, each weighted by the `decayWeight` of its time.
+   */
   queries: number;
-  /** Epoch milliseconds of the first entry ever seen; null before. */
+  /** Epoch milliseconds of the first entry; null before. */
   firstAt: number | null;
   /** Compatibility, seconds in the denoiser, network evaluations. */
   speeds: [string, number, number][];
@@ -28,7 +30,7 @@ export const NO_CACHE_STATS: CacheStatsRecord = {
   speeds: [],
 };
 
-/** What all entries together say: how many vectors are searched, how often, and how fast models are. */
+/** Statistics over all entries: number of searched vectors, query rate, and speed of models. */
 export class CacheStats {
   #entries = 0;
   #vectors = 0;
@@ -46,17 +48,17 @@ export class CacheStats {
     );
   }
 
-  /** The next cacheStats counts entries anew and goes on with the queries. */
+  /** Starts the next statistics: counts entries anew and continues the query rate. */
   static after(last: CacheStatsRecord): CacheStats {
     return new CacheStats({ ...NO_CACHE_STATS, queries: last.queries, firstAt: last.firstAt });
   }
 
   /**
-   * A request that no entry answers exactly asks the index once for each part of its prompt, and
-   * leaves an entry with about as many vectors: new entries tell how many queries there were. Those
-   * of requests that store nothing are not known.
+   * Adds an entry. A request without an exact answer queries the index once per part of its prompt
+   * and leaves an entry with about as many vectors, so new entries reveal the number of queries.
+   * Queries of requests that store nothing are unknown.
    *
-   * @param since epoch milliseconds; entries from before were counted by an earlier cacheStats
+   * @param since epoch milliseconds; earlier statistics counted the entries before
    */
   add(entry: EvictionCandidate, createdAt: number, since: number, until: number): void {
     this.#entries++;
@@ -81,8 +83,9 @@ export class CacheStats {
   }
 
   /**
-   * A constant rate has the decayed sum rate * half-life / ln 2 in the long run, and 1 - 2^-(age /
-   * half-life) of it before: what was seen is divided by that.
+   * Computes the monthly query rate. The decayed sum of a constant rate converges to rate *
+   * half-life / ln 2, of which it has reached 1 - 2^-(age / half-life); the observed sum is divided
+   * by that.
    */
   queriesPerMonth(now: number): number {
     if (this.#firstAt === null) return 0;

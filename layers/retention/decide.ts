@@ -20,7 +20,10 @@ export interface DecideStores {
 
 const CHANGES_AT_ONCE = 8;
 
-/** Whether a deployment that keeps the entries of one package alone lets go of it, whatever its guidance. */
+/**
+ * Whether the deployment keeps only one package's entries and this entry belongs to another,
+ * whatever its guidance.
+ */
 export function isOfAnotherPackage(
   { compatibility }: Pick<EvictionCandidate, 'compatibility'>,
   onlyCompatibilityKey: string | null,
@@ -28,7 +31,10 @@ export function isOfAnotherPackage(
   return onlyCompatibilityKey !== null && packageDigits(onlyCompatibilityKey) !== compatibility;
 }
 
-/** Decides about entries and acts upon it: each write holds only while what was decided still does. */
+/**
+ * Decides about entries and acts on the decisions; each write is conditional on the state that was
+ * evaluated.
+ */
 export class Decider {
   readonly #stores: DecideStores;
   readonly #settings: EvictSettings;
@@ -83,7 +89,7 @@ export class Decider {
     await inParallel(changes, CHANGES_AT_ONCE, (change) => change());
   }
 
-  /** Lets go of duplicates among what stays. */
+  /** Evicts duplicates among the remaining entries. */
   async merge(hasTime: () => boolean): Promise<void> {
     const gone = new Set<string>();
     const { table } = this.#stores;
@@ -94,7 +100,7 @@ export class Decider {
       [this.#groups.alike(), doublesOf],
       [this.#groups.ofOnePrompt(), unexplainedCost],
     ] as const) {
-      // Every entry is in one group of a kind at most.
+      // Every entry is in at most one group of a kind.
       await inParallel(groups, CHANGES_AT_ONCE, async (group) => {
         const left = group.filter(({ entry }) => !gone.has(entry.entryId));
         if (left.length === 0 || !hasTime()) return;
@@ -130,7 +136,7 @@ export class Decider {
     else this.#pass.keep('leased', evaluated);
   }
 
-  /** False when somebody leased, hit or pinned it since it was evaluated. */
+  /** Evicts the entry; false if it was leased, hit or pinned since its evaluation. */
   async #leaves({ entry }: EvaluatedEntry, reason: EvictionReason): Promise<boolean> {
     if (this.#isDryRun) return true;
     const { entryId, hits } = entry;
@@ -138,7 +144,7 @@ export class Decider {
     return this.#stores.table.moveEntry(entryId, 'READY', 'EVICTING', this.#now(), options);
   }
 
-  /** The object first: a class that is recorded is one that the object has. */
+  /** Moves the object first, so that a recorded storage class is always the object's. */
   async #moveTo(evaluated: EvaluatedEntry, to: StorageClass): Promise<void> {
     const { entryId } = evaluated.entry;
     if (!this.#isDryRun) {
@@ -154,12 +160,12 @@ export class Decider {
   }
 }
 
-/** Where the latent of an entry would be cheaper, if anywhere. */
+/** Returns a cheaper storage class for an entry's latent, if any. */
 export function cheapestClassOf(
   { entry, state, estimate }: EvaluatedEntry,
   context: PolicyContext,
 ): StorageClass | null {
-  // When it was moved is not known: all of its least duration may be left.
+  // The time of its last move is unknown, so assume that its whole minimum duration is left.
   const storedAt = entry.storageClass === undefined ? state.createdAt : context.now;
   return betterClass(state, estimate, storedAt, context);
 }

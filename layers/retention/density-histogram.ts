@@ -1,22 +1,22 @@
 const BINS_PER_DOUBLING = 8;
-/** From a value of 2^-10 of the rent up to 2^40 of it: what pays does not lie below 1. */
+/** From a value of 2^-10 of the rent to 2^40 of it: entries worth their rent are at 1 or above. */
 const LOWEST_EXPONENT = -10;
-/** What has no rent, or may not leave, is in a bin of its own, above all others. */
+/** Entries without rent, and pinned ones, have their own bin above all others. */
 const TOP_BIN = 50 * BINS_PER_DOUBLING;
 const BINS = TOP_BIN + 1;
 
 /** Where a budget ends. */
 export interface CutOff {
-  /** Entries in a higher bin keep, those in a lower one leave. */
+  /** Entries in higher bins stay, those in lower bins are evicted. */
   bin: number;
-  /** Dollars a month for those in it, first come, first served. */
+  /** Dollars a month for entries in this bin, first come, first served. */
   leftUsd: number;
 }
 
 /**
- * Rents by what they buy: value for each dollar of rent, in bins 9 % apart. Filling a budget from the
- * top is the greedy solution of the fractional knapsack, which no other choice beats by more than the
- * rent of one entry, here of one bin.
+ * Histogram of rents by value per dollar of rent, in bins 9 % apart. Filling a budget from the top
+ * is the greedy solution of the fractional knapsack, which is at most the rent of one entry (here
+ * of one bin) below the optimum.
  */
 export class DensityHistogram {
   readonly #rents: Float64Array;
@@ -36,7 +36,7 @@ export class DensityHistogram {
     this.#rents[DensityHistogram.binOf(density)]! += rentUsd;
   }
 
-  /** Null when everything fits. */
+  /** Returns where the budget ends; null if everything fits. */
   cutOff(budgetUsd: number): CutOff | null {
     let leftUsd = budgetUsd;
     for (let bin = BINS - 1; bin >= 0; bin--) {

@@ -6,22 +6,22 @@ import { LOOKUP_PARTS, type Entry } from '#core/generation.ts';
 import { CANDIDATES_PER_PART } from '#core/planning/plan.ts';
 import type { EvaluatedEntry } from './pass.ts';
 
-/** A look-up reads no more entries of one prompt. */
+/** Maximum entries of one prompt that a lookup reads. */
 export const MOST_OF_ONE_PROMPT = CANDIDATES_PER_PART;
 
-/** Entries that one pass looks for duplicates among: some 20 MB of memory. */
+/** Entries among which one pass looks for duplicates: some 20 MB of memory. */
 export const ENTRIES_OF_A_SHARE = 20_000;
 
-/** Members of a group that are compared with each other in one pass. */
+/** Maximum members of a group that one pass compares with each other. */
 const MOST_COMPARED = 32;
 
-/** Hits' worth of belief in the mean of its class that an entry's margin has, as in the reuse model. */
+/** Prior weight of the class mean for an entry's margin, in hits, as in the reuse model. */
 const PRIOR_MARGIN_HITS = 2;
 
 /**
- * Entries that may serve the same requests: of one prompt, or with like vectors. A pass groups one share
- * of all groups, told by their hash, and the next pass the next share, so that memory stays bounded
- * however large the cache is, and every group has its turn.
+ * Groups of entries that may serve the same requests: those of one prompt, or with similar vectors.
+ * Each pass groups one share of the groups, selected by hash, and the next pass the next share:
+ * memory stays bounded whatever the cache size, and every group is processed eventually.
  */
 export class DuplicateGroups {
   readonly #round: number;
@@ -39,12 +39,14 @@ export class DuplicateGroups {
     this.#addTo('l', signature, evaluated);
   }
 
-  /** Groups of like entries that are more than one, each with the best first. */
+  /** Yields groups of at least two similar entries, each sorted best first. */
   *alike(): Iterable<EvaluatedEntry[]> {
     yield* this.#largerThan('l', 1);
   }
 
-  /** Entries of one prompt that are more than a look-up finds, each with the best first. */
+  /**
+   * Yields groups of entries of one prompt that exceed what a lookup reads, each sorted best first.
+   */
   *ofOnePrompt(): Iterable<EvaluatedEntry[]> {
     yield* this.#largerThan('p', MOST_OF_ONE_PROMPT);
   }
@@ -64,12 +66,12 @@ export class DuplicateGroups {
   }
 }
 
-/** The entry itself and its last state; what is read of it is `null` once it is gone. */
+/** Reads an entry's current state; `null` if it is gone. */
 export type ReadEntry = (entryId: string) => Promise<Entry | null>;
 
 /**
- * Of a group of like entries those whose requests one that stays serves as well: no vector of theirs
- * differs, and their own hits have not saved what they cost.
+ * Returns the duplicates of a group of similar entries: a remaining entry serves their requests as
+ * well, none of their vectors differs, and their own hits have not saved their rent.
  */
 export async function doublesOf(
   group: readonly EvaluatedEntry[],
@@ -90,7 +92,7 @@ export async function doublesOf(
   return doubles;
 }
 
-/** Of the entries of one prompt those beyond what a look-up finds, least worth last. */
+/** Returns the entries of one prompt beyond what a lookup reads, the least valuable last. */
 export async function unexplainedCost(
   group: readonly EvaluatedEntry[],
   now: number,
@@ -108,8 +110,8 @@ export async function unexplainedCost(
 }
 
 /**
- * Whether an entry does not pay for what it alone does. Where another one serves its requests, the
- * mean of its class says nothing of it: only what its own hits have saved counts.
+ * Whether an entry's unique contribution does not cover its rent. If another entry serves its
+ * requests, its class mean is irrelevant: only the savings of its own hits count.
  */
 function isDispensable({ state, estimate }: EvaluatedEntry, now: number): boolean {
   const { isPinned, decayedHits, decayedCredit } = state;
@@ -119,7 +121,9 @@ function isDispensable({ state, estimate }: EvaluatedEntry, now: number): boolea
   return (estimate.valuePerMonth * own) / estimate.margin <= estimate.rentPerMonth;
 }
 
-/** Whether whoever may start from the entry may start from the other one as well, and loses nothing. */
+/**
+ * Whether every request that may start from the entry may start from the other one without loss.
+ */
 function isDoubledBy(other: Entry, entry: Entry): boolean {
   const [past, otherPast] = [lineageOf(entry), lineageOf(other)];
   return (
@@ -131,7 +135,7 @@ function isDoubledBy(other: Entry, entry: Entry): boolean {
   );
 }
 
-/** Full generations are better donors than what was made from them; then what is worth more, then what is newer. */
+/** Sorts full generations before videos made from them, then by value, then newest first. */
 function bestFirst(one: EvaluatedEntry, other: EvaluatedEntry): number {
   return (
     Number(other.state.isPinned) - Number(one.state.isPinned) ||

@@ -4,7 +4,7 @@ import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { CacheStats } from './cache-stats.ts';
 import type { EvictSettings } from './evict-settings.ts';
 
-/** What the policy is told of an entry. */
+/** Builds the policy's view of an entry. */
 export function entryStateOf(
   entry: EvictionCandidate,
   { dimensions, storageClass }: Pick<EvictSettings, 'dimensions' | 'storageClass'>,

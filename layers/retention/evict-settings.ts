@@ -2,25 +2,28 @@ import type { DollarRates } from '#core/costs/charges.ts';
 import { machinePriceId, type Machine, type PriceBook } from '#core/pricing/prices.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
 
-/** How a deployment wants its cache evaluated. */
+/** Eviction settings of a deployment. */
 export interface EvictSettings {
-  /** Prices of the day come from it. */
+  /** Source of the day's prices. */
   book: PriceBook;
-  /** Elements of one vector. */
+  /** Dimensions of one vector. */
   dimensions: number;
-  /** Where latents lie that were not moved. */
+  /** Storage class of latents that were not moved. */
   storageClass: StorageClass;
-  /** Whose seconds reuse saves; the book's reference unless said. */
+  /** Machine whose seconds reuse saves; default: the book's reference machine. */
   machine?: Machine;
-  /** Dollars a month that the cache may cost in rent; null for whatever pays its rent. */
+  /** Monthly rent budget in dollars; null keeps every entry that pays its rent. */
   budgetUsd: number | null;
-  /** Whether latents move to another storage class where that pays. */
+  /** Whether latents move to a cheaper storage class. */
   movesStorageClasses: boolean;
-  /** Of the package that is served: entries of other packages leave; null lets them pay their rent like the rest. */
+  /**
+   * Key of the served package: entries of other packages are evicted; null treats them like all
+   * others.
+   */
   onlyCompatibilityKey: string | null;
 }
 
-/** Dollars of the GPU seconds that reuse saves. @throws UnknownPriceError */
+/** Returns the price of a GPU second saved by reuse. @throws UnknownPriceError */
 export function gpuSecondUsd(
   { book, machine = book.reference }: Pick<EvictSettings, 'book' | 'machine'>,
   rates: DollarRates,

@@ -32,8 +32,9 @@ export interface EvictOutcome {
 }
 
 /**
- * Runs an eviction pass when it is due, and finishes evictions whose grace period is over. Vectors of
- * what the evictionPass has let go of are deleted at once; its latents wait for their grace period.
+ * Runs an eviction pass when it is due, and finishes evictions whose grace period is over. The
+ * vectors of entries that the pass evicts are deleted at once; their latents after the grace
+ * period.
  */
 export async function evict(
   stores: EvictStores,

@@ -32,10 +32,10 @@ export interface ExplainStores {
 }
 
 /**
- * The numbers behind the verdict about an entry, by what the last pass has learned and the prices of
- * today. Nothing is changed. Whether another entry doubles it is found out by a pass alone.
+ * Explains the verdict on an entry with today's prices and what the last pass learned. Changes
+ * nothing. Only a pass detects duplicates.
  *
- * @throws InvalidInputError when no entry can have this id.
+ * @throws InvalidInputError if the id is malformed
  */
 export async function explainEntry(
   { table, retention }: ExplainStores,
@@ -46,8 +46,8 @@ export async function explainEntry(
   if (!VIDEO_ID_PATTERN.test(entryId)) {
     throw new InvalidInputError(
       'explain',
-      `${JSON.stringify(entryId)} is no id of an entry`,
-      'give the id of a video, such as those of flexcache cache ls',
+      `${JSON.stringify(entryId)} is not an entry id`,
+      'give an id from flexcache cache ls',
     );
   }
   const [entry, job] = await Promise.all([table.getEntry(entryId), table.getJob(entryId)]);
@@ -58,7 +58,7 @@ export async function explainEntry(
   const context = pass.context(rates, gpuSecondUsd(settings, rates));
   const evaluated = evaluate(candidateOf(entry), pass, settings, context);
   if (evaluated === null) {
-    const because = ['its record has numbers that cannot be: no policy can say anything of it'];
+    const because = ['its record has invalid values, so no policy can evaluate it'];
     return { entryId, state: 'READY', verdict: 'keep', because };
   }
   const { estimate } = evaluated;
@@ -72,8 +72,8 @@ export async function explainEntry(
     verdict: isHeld ? 'leased' : reason,
     because: [
       sentenceOf(reason, estimate),
-      ...(isHeld ? ['a request holds a lease on it: it stays until that ends'] : []),
-      ...(state.last === null ? ['no pass has learned anything yet'] : []),
+      ...(isHeld ? ['a request holds a lease on it: it stays until the lease ends'] : []),
+      ...(state.last === null ? ['no eviction pass has run yet'] : []),
     ],
     numbers: numbersOf(evaluated.state, estimate, context, cheaperIn),
     wouldChange: {
@@ -85,7 +85,9 @@ export async function explainEntry(
   };
 }
 
-/** What the last pass has learned, as it is now; before the first, what this entry alone tells. */
+/**
+ * Returns what the last pass learned, as of now; before the first pass, only what this entry shows.
+ */
 function knownBy(state: EvictState, entry: EvictionCandidate, now: number): Pass {
   const pass = Pass.after({ ...state, pass: null }, 'explain', now);
   if (state.last !== null)
@@ -148,7 +150,7 @@ function numbersOf(
   };
 }
 
-/** The age from which no hits are expected that pay the rent, to a tenth. */
+/** Computes the age, within a tenth, beyond which expected hits no longer cover the rent. */
 function keptUntilAge(
   { reuseClass, age, dollarsPerHit, rentPerMonth }: ValueEstimate,
   { model }: PolicyContext,

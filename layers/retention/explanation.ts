@@ -4,27 +4,29 @@ import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/reten
 import type { LeavingReason, Verdict } from '#core/retention/retention-run.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
 
-/** Why an entry stays or leaves, in numbers. Dollars are estimates and a month's. */
+/** Why an entry stays or is evicted, in numbers. Dollars are monthly estimates. */
 export interface Explanation {
   entryId: string;
   /** `none`: the cache has no record of it. */
   state: StoredState | 'none';
   verdict: Verdict | 'superseded' | 'gone';
-  /** One sentence for each thing that decides, or would. */
+  /** One sentence per deciding factor. */
   because: string[];
-  /** Of a READY entry. */
+  /** For a READY entry. */
   numbers?: EntryNumbers;
-  /** Of one that is leaving or gone, as far as is known. ISO 8601. */
+  /** For an entry that is being evicted or gone, as far as known. ISO 8601. */
   left?: { at?: string; reason?: LeavingReason; latentGoneAt?: string; recordGoneAt?: string };
-  /** Of one that is not in the cache: the job that it was made by, when there is one. */
+  /** For an entry that is not in the cache: the job that made it, if any. */
   job?: { status: Job['status']; createdAt: string; completedAt?: string; deletedAt?: string };
-  /** What must change for another verdict. */
+  /** What would change the verdict. */
   wouldChange?: {
-    /** Kept until it has not been hit for so long, by what is known now; null when it would keep for years. */
+    /**
+     * Seconds without a hit until it is evicted, by current knowledge; null if that takes years.
+     */
     unusedSeconds: number | null;
-    /** Rent at which it would leave, dollars a month. */
+    /** Monthly rent in dollars above which it would be evicted. */
     rentPerMonthUsd: number;
-    /** Hits a month from which it stays; null where a hit saves nothing. */
+    /** Hits a month above which it stays; null if a hit saves nothing. */
     hitsPerMonth: number | null;
   };
 }
@@ -46,13 +48,13 @@ export interface EntryNumbers {
   density: number;
   breakEvenSeconds: number;
   storageClass: StorageClass;
-  /** Where its latent would be cheaper, if anywhere. */
+  /** Cheaper storage class for its latent, if any. */
   cheaperIn: StorageClass | null;
   queriesPerMonth: number;
   vectorsInIndex: number;
 }
 
-/** What decided, in a sentence. */
+/** Returns the reason for a verdict in one sentence. */
 export function sentenceOf(
   verdict: Verdict,
   { valuePerMonth, rentPerMonth }: ValueEstimate,
@@ -62,11 +64,11 @@ export function sentenceOf(
     case 'pinned':
       return `it is pinned: ${amounts}`;
     case 'obsolete':
-      return 'it was made by another model than the one that is served';
+      return 'it was made by a model that is no longer served';
     case 'rent':
       return `${amounts}: it does not pay`;
     case 'budget':
-      return `${amounts}: it pays, but less for each dollar than what fills the budget`;
+      return `${amounts}: it pays, but less per dollar than the entries within the budget`;
     case 'move':
       return `${amounts}: it pays, and its latent would be cheaper in another storage class`;
     default:
@@ -78,15 +80,15 @@ function short(usd: number): string {
   return usd.toPrecision(3);
 }
 
-/** What is known of an entry that is not READY. */
+/** Explains an entry that is not READY. */
 export function explainAbsence(entryId: string, entry: Entry | null, job: Job | null): Explanation {
   const video = job === null ? {} : { job: factsOf(job) };
   if (entry === null) {
     const why =
       job === null
-        ? 'there is no record of it: it was never made, or it left more than a day ago and its job is gone'
+        ? 'there is no record of it: it was never made, or it was evicted more than a day ago and its job is gone'
         : job.status === 'completed'
-          ? 'its video was made; its entry left more than a day ago, was never stored (cache mode, exact hit), or was removed by hand'
+          ? 'its video was made; its entry was evicted more than a day ago, never stored (cache mode, exact hit), or removed manually'
           : `its video is ${job.status}: there is no entry yet`;
     return { entryId, state: 'none', verdict: 'gone', because: [why], ...video };
   }
@@ -99,8 +101,8 @@ export function explainAbsence(entryId: string, entry: Entry | null, job: Job | 
     verdict: reason ?? 'gone',
     because: [
       reason === undefined
-        ? 'it was removed by hand, with its video'
-        : `it left for its ${REASONS[reason]}`,
+        ? 'it was removed manually, with its video'
+        : `it was evicted: ${REASONS[reason]}`,
     ],
     left: {
       ...(reason !== undefined && { reason }),
@@ -116,12 +118,12 @@ export function explainAbsence(entryId: string, entry: Entry | null, job: Job | 
 }
 
 const REASONS: Readonly<Record<LeavingReason, string>> = {
-  rent: 'rent: its hits were expected to save less',
-  budget: 'rank: what stayed pays more for each dollar of the budget',
-  duplicate: 'double: another entry serves the same requests as well',
-  obsolete: 'model, which is no longer served',
-  'latent-missing': 'latent, which is not there',
-  superseded: 'successor: its prompt and seed were made again with cache mode refresh',
+  rent: 'its expected savings were below its rent',
+  budget: 'the entries within the budget save more per dollar',
+  duplicate: 'it is a duplicate: another entry serves the same requests',
+  obsolete: 'its model is no longer served',
+  'latent-missing': 'its latent is missing',
+  superseded: 'cache mode refresh replaced it: same prompt and seed',
 };
 
 function factsOf({

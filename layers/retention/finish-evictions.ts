@@ -12,11 +12,11 @@ export interface EvictionStores {
 }
 
 export interface EvictionOptions {
-  /** Look and say what would be done, change nothing. */
+  /** Reports what would be done and changes nothing. */
   isDryRun?: boolean;
-  /** Epoch milliseconds after which nothing new is begun. */
+  /** Epoch milliseconds after which no new work starts. */
   deadline?: number;
-  /** Begins nothing new, as after the deadline. */
+  /** Stops new work, like the deadline. */
   signal?: AbortSignal;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -24,28 +24,28 @@ export interface EvictionOptions {
 
 export interface EvictionSummary {
   isDryRun: boolean;
-  /** False when the deadline came first: the next run goes on. */
+  /** False if the deadline came first: the next run resumes. */
   isComplete: boolean;
-  /** Entries that wait for their grace period to end. */
+  /** Entries in their grace period. */
   waiting: number;
-  /** Latents deleted, their entries now tombstones. */
+  /** Deleted latents; their entries are now tombstones. */
   latentsDeleted: number;
   latentBytesDeleted: number;
-  /** Tombstones whose time was over. */
+  /** Expired tombstones. */
   recordsDeleted: number;
 }
 
 const ENTRIES_AT_ONCE = 8;
 
 /**
- * Takes entries that are leaving to the end of their way:
+ * Finishes the eviction of entries:
  *
  *     READY ─► EVICTING ─ vectors gone ─ grace ─ latent deleted ─► TOMBSTONE ─ a day ─► no record
  *
- * Every step may be repeated and the state moves on only after what belongs to it is done, so a run
- * that stops anywhere is finished by the next. Which READY entries leave is decided elsewhere
- * (`runEvictionPass`); the video of an entry stays, because finished jobs point at it. What leaves is read from
- * an index: where nothing does, a run costs 32 empty queries.
+ * Every step is idempotent and the state advances only after its step is done, so the next run finishes
+ * an interrupted one. `runEvictionPass` decides which READY entries are evicted. The video of an entry
+ * stays, because finished jobs refer to it. Entries to evict come from an index: without any, a run costs
+ * 32 empty queries.
  */
 export async function finishEvictions(
   stores: EvictionStores,
@@ -72,7 +72,7 @@ export async function finishEvictions(
       summary.recordsDeleted++;
       return;
     }
-    // At once, whoever began the eviction and however far it came: no look-up should be led here.
+    // At once, whatever the progress of the eviction, so that no lookup finds it.
     if (!isDryRun) await stores.vectors.delete([entry.entryId]);
     if (inStateFor < EVICTION_GRACE_MILLISECONDS) {
       summary.waiting++;
@@ -85,7 +85,7 @@ export async function finishEvictions(
   return summary;
 }
 
-/** As the table has it now: an index may be a moment behind. False when somebody else was faster. */
+/** Reads the table, because an index may lag. Returns false if another process was faster. */
 async function bury(
   { table, objects }: EvictionStores,
   { entryId }: EvictionCandidate,

@@ -7,7 +7,7 @@ import { entryStateOf } from './entry-state.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import type { Pass, EvaluatedEntry } from './pass.ts';
 
-/** Learns from entries when they are hit again, and counts what all of them are reckoned with. */
+/** Learns from new hits of entries, and collects the statistics over all of them. */
 export function measure(
   entries: readonly EvictionCandidate[],
   pass: Pass,
@@ -18,13 +18,13 @@ export function measure(
     const state = entryStateOf(entry, settings, cacheStats);
     if (!isPossible(state)) continue;
     cacheStats.add(entry, state.createdAt, since, startedAt);
-    // What happens while a pass is under way is seen by the next one, whole.
+    // The next pass sees everything that happens during this one.
     if (Math.max(state.createdAt, state.lastHitAt ?? 0) > startedAt) continue;
     model.observe(state, since, startedAt);
   }
 }
 
-/** Null for an entry whose record cannot be: no policy can say anything of it. */
+/** Evaluates an entry; null if its record has invalid values. */
 export function evaluate(
   entry: EvictionCandidate,
   pass: Pick<Pass, 'cacheStats'>,
@@ -46,7 +46,7 @@ function isPossible(state: EntryState): boolean {
   }
 }
 
-/** Sums the rents of what pays, by what they buy; what is pinned comes first of all. */
+/** Adds the rents of entries that pay to the histogram; pinned entries rank above all. */
 export function rank(
   entries: readonly EvictionCandidate[],
   pass: Pass,

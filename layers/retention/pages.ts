@@ -4,15 +4,15 @@ import type { Cursor } from './pass-state.ts';
 
 export interface Page {
   entries: EvictionCandidate[];
-  /** Where to go on; null behind the last entry of the last segment. */
+  /** Where to continue; null after the last entry of the last segment. */
   next: Cursor | null;
 }
 
 /**
- * The READY entries from there on, segment by segment. The next page is under way while one is worked
- * on: two are in memory at most.
+ * Reads READY entries from a cursor, segment by segment. It prefetches one page, so at most two are
+ * in memory.
  *
- * @param limit entries of a page at most
+ * @param limit maximum entries per page
  */
 export async function* pagesFrom(
   table: Pick<Table, 'listCandidates'>,
@@ -24,7 +24,7 @@ export async function* pagesFrom(
       ...(after !== null && { after }),
       ...(limit !== undefined && { limit }),
     });
-    // Who stops reading does not wait for what is under way.
+    // A consumer that stops early does not wait for the prefetched page.
     page.catch(() => {});
     return page;
   };

@@ -5,10 +5,10 @@ import type { RetentionState } from '#ports/retention-table.ts';
 import type { CacheStatsRecord } from './cache-stats.ts';
 import type { CutOff } from './density-histogram.ts';
 
-/** `rank` is left out where there is no budget. */
+/** `rank` is skipped without a budget. */
 export type Phase = 'measure' | 'rank' | 'decide' | 'merge';
 
-/** Where a pass is: behind this entry of this segment. */
+/** Progress of a pass: after this entry of this segment. */
 export interface Cursor {
   segment: number;
   after: string | null;
@@ -16,46 +16,46 @@ export interface Cursor {
 
 export const BEGINNING: Cursor = { segment: 0, after: null };
 
-/** A pass under way. */
+/** A pass in progress. */
 export interface PassRecord {
   runId: string;
-  /** Epoch milliseconds; all that a pass reckons is as of then. */
+  /** Epoch milliseconds; reference time of all calculations of the pass. */
   startedAt: number;
   phase: Phase;
   cursor: Cursor;
-  /** With what this pass has observed so far. */
+  /** Includes what this pass has observed so far. */
   model: ReuseModelRecord;
   cacheStats: CacheStatsRecord;
-  /** Rents by density; null before they are ranked. */
+  /** Rents by density; null before ranking. */
   densities: number[] | null;
   cutOff: CutOff | null;
   verdicts: Partial<Record<Verdict, { count: number; bytes: number }>>;
   holdings: Holdings;
-  /** Dollars a month of what stays. */
+  /** Monthly rent of the kept entries, in dollars. */
   rentPerMonthUsd: number;
   counts: Record<string, number>;
-  /** Seconds of work so far, of all who worked on it. */
+  /** Seconds of work so far, over all workers. */
   seconds: number;
 }
 
-/** What the last pass left behind. */
+/** Results of the last pass. */
 export interface LastPass {
   startedAt: number;
   seconds: number;
   cacheStats: CacheStatsRecord;
   rentPerMonthUsd: number;
   entries: number;
-  /** How often it read the index. */
+  /** Number of index reads. */
   phases: number;
   /** Where the budget ended. */
   cutOff: CutOff | null;
 }
 
-/** What the next pass goes on from. */
+/** State from which the next pass continues. */
 export interface EvictState {
   format: 'flexcache-evict/2';
   model: ReuseModelRecord | null;
-  /** How many passes have ended: each looks for duplicates in the next share of the cache. */
+  /** Number of finished passes: each looks for duplicates in the next share of the cache. */
   round: number;
   last: LastPass | null;
   pass: PassRecord | null;
@@ -69,13 +69,13 @@ export const NO_STATE: EvictState = {
   pass: null,
 };
 
-/** @throws FlexCacheError when it is not ours. */
+/** Parses the stored state. @throws FlexCacheError for an unknown format */
 export function readState(stored: RetentionState | null): EvictState {
   if (stored === null) return NO_STATE;
   if (stored['format'] === NO_STATE.format) return stored as unknown as EvictState;
   throw new FlexCacheError(
     'internal',
-    `what the last pass over the cache left behind has format ${String(stored['format'])}, not ${NO_STATE.format}`,
+    `the state of the last eviction pass has format ${String(stored['format'])}, not ${NO_STATE.format}`,
     {
       fix: 'run the version of FlexCache that wrote it, or delete the item RETENTION/STATE of the table',
     },

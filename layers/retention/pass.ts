@@ -21,22 +21,22 @@ import {
   type Phase,
 } from './pass-state.ts';
 
-/** A pass that nobody went on with for so long begins anew: too much has happened since. */
+/** An abandoned pass restarts after this time, because too much has changed. */
 const STALE_MILLISECONDS = 24 * 3_600_000;
 
-/** An entry that was evaluated, and what came of it. */
+/** An evaluated entry and its outcome. */
 export interface EvaluatedEntry {
   entry: EvictionCandidate;
   state: EntryState;
   estimate: ValueEstimate;
 }
 
-/** A pass over the cache in memory: what it has seen, decided and counted. */
+/** An eviction pass in memory: observations, decisions and counts. */
 export class Pass {
   readonly runId: string;
-  /** Epoch milliseconds; all that a pass reckons is as of then. */
+  /** Epoch milliseconds; reference time of all calculations of the pass. */
   readonly startedAt: number;
-  /** Epoch milliseconds of the pass before; 0 for the first. */
+  /** Epoch milliseconds of the previous pass; 0 for the first. */
   readonly since: number;
   readonly model: ReuseModel;
   readonly cacheStats: CacheStats;
@@ -67,7 +67,7 @@ export class Pass {
     this.counts = { ...record.counts };
   }
 
-  /** Goes on with the pass that is under way, or begins one that has learned what those before did. */
+  /** Resumes the unfinished pass, or starts one with what earlier passes learned. */
   static after(state: EvictState, runId: string, now: number): Pass {
     const { last, pass, model } = state;
     const since = last?.startedAt ?? 0;
@@ -114,7 +114,7 @@ export class Pass {
     };
   }
 
-  /** By what its entries are estimated, once all of them were measured. */
+  /** Returns the basis for estimates, once all entries are measured. */
   context(rates: DollarRates, dollarsPerGpuSecond: number): PolicyContext {
     return {
       now: this.startedAt,
@@ -137,7 +137,7 @@ export class Pass {
     if (isReason(verdict)) this.count(EVICTED_COST, estimate.rentPerMonth);
   }
 
-  /** The entry stays: it is among what the cache holds when the pass ends. */
+  /** Counts the entry among what the cache holds when the pass ends. */
   keep(verdict: Verdict, evaluated: EvaluatedEntry): void {
     this.record(verdict, evaluated);
     const { entry, state, estimate } = evaluated;
@@ -150,7 +150,7 @@ export class Pass {
     this.rentPerMonthUsd += estimate.rentPerMonth;
   }
 
-  /** What was said to keep leaves after all. */
+  /** Reverses a decision to keep an entry. */
   reverse(said: Verdict, verdict: Verdict, evaluated: EvaluatedEntry): void {
     const { entry, state, estimate } = evaluated;
     const { holdings } = this;
@@ -172,7 +172,7 @@ export class Pass {
   }
 }
 
-/** Among the counts of a run: dollars a month of what leaves. */
+/** Key of a run's counts: monthly rent of evicted entries, in dollars. */
 export const EVICTED_COST = 'rentLetGoUsd';
 
 function isReason(verdict: Verdict): verdict is EvictionReason {

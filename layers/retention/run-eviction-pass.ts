@@ -24,33 +24,33 @@ export interface EvictionStores {
 }
 
 export interface EvictionPassOptions {
-  /** Look and say what would be done, change nothing. */
+  /** Reports what would be done and changes nothing. */
   isDryRun?: boolean;
   /** Runs now, due or not. */
   isForced?: boolean;
-  /** Epoch milliseconds after which nothing new is begun. */
+  /** Epoch milliseconds after which no new work starts. */
   deadline?: number;
-  /** Stops at the next page, as the deadline does. */
+  /** Stops at the next page, like the deadline. */
   signal?: AbortSignal;
   /** Epoch milliseconds. */
   now?: () => number;
-  /** Who works; whoever calls itself the same goes on at once with what it left unfinished. */
+  /** Name of the worker; a worker with the same name resumes its own unfinished pass at once. */
   holder?: string;
-  /** Entries of a page at most. */
+  /** Maximum entries per page. */
   pageSize?: number;
-  /** After how many pages progress is written down. */
+  /** Number of pages between checkpoints. */
   pagesPerCheckpoint?: number;
 }
 
 export type EvictionPassResult =
-  /** The next pass is due then, ISO 8601. */
+  /** ISO 8601 time when the next pass is due. */
   | { outcome: 'not-due'; nextAt: string }
-  /** Another pass is at work. */
+  /** Another pass is running. */
   | { outcome: 'busy' }
-  /** `run.isComplete` is false when the deadline came first: the next call goes on. */
+  /** `run.isComplete` is false if the deadline came first: the next call resumes. */
   | { outcome: 'completed'; run: RetentionRun; rentPerMonthUsd: number };
 
-/** A pass that is not heard of for so long is dead: two checkpoints are seconds apart. */
+/** A pass without a checkpoint for this time is dead: two checkpoints are seconds apart. */
 const TURN_MILLISECONDS = 10 * 60_000;
 
 const PAGES_PER_CHECKPOINT = 16;
@@ -61,13 +61,13 @@ const PAGES_PER_CHECKPOINT = 16;
  *     measure ─► (rank) ─► decide ─► merge
  *
  * Each phase but the last streams all segments: `measure` learns when entries are hit again, `rank`
- * finds where a budget ends, `decide` acts, `merge` lets go of duplicates. Progress is written down
- * every few pages, so that whoever comes next goes on from there; what was done since is done again,
- * which changes nothing: entries that left are not seen again, and nothing else is written. Time
- * grows with the entries; memory holds two pages, the model, and one share of duplicate groups.
+ * finds where a budget ends, `decide` acts, `merge` evicts duplicates. A checkpoint every few pages lets
+ * the next call resume; repeating the work since the checkpoint changes nothing, because evicted entries
+ * are not read again and nothing else is written. Time is linear in the number of entries; memory holds
+ * two pages, the model, and one share of duplicate groups.
  *
- * One pass works at a time, by a turn that ends by itself. One whose turn has ended cannot write down
- * its progress, and its moves are harmless: each holds only while the entry is as it was evaluated.
+ * A lease that expires by itself allows only one pass at a time. A pass without its lease cannot write
+ * checkpoints, and its writes are harmless: each is conditional on the entry as it was evaluated.
  */
 export async function runEvictionPass(
   stores: EvictionStores,
@@ -95,7 +95,7 @@ export async function runEvictionPass(
   }
 }
 
-/** One call's work on a pass: from where it is to its end, or to the deadline. */
+/** One call's work on a pass: from its progress to its end, or to the deadline. */
 class Turn {
   readonly #stores: EvictionStores;
   readonly #settings: EvictSettings;
@@ -161,12 +161,12 @@ class Turn {
       if (!(await this.#stream((entries) => decider.decide(entries)))) return this.#unfinished();
       await this.#enter('merge');
     }
-    // Groups live in memory: who goes on with another's pass has none, and they have their turn later.
+    // Groups live in memory: a resumed pass has none, and a later pass covers them.
     await decider.merge(() => this.#hasTime());
     return this.#finish();
   }
 
-  /** True when it came to the end of the last segment. */
+  /** Streams all segments; true if it reached the end of the last one. */
   async #stream(each: (entries: EvictionCandidate[]) => void | Promise<void>): Promise<boolean> {
     const { pageSize, pagesPerCheckpoint = PAGES_PER_CHECKPOINT } = this.#options;
     const pass = this.#pass;
@@ -176,7 +176,7 @@ class Turn {
       if (page.next === null) return true;
       pass.cursor = page.next;
       if (!this.#hasTime()) return false;
-      // Most segments of a small cache have one page with little in it.
+      // Most segments of a small cache have one small page.
       if (page.entries.length > 0 && ++pages % pagesPerCheckpoint === 0) await this.#save();
     }
     return true;
@@ -204,7 +204,10 @@ class Turn {
     return this.#evaluated(false);
   }
 
-  /** The record first: until the state says that the pass has ended, ending it again writes the same. */
+  /**
+   * Writes the record first: until the state marks the pass as ended, ending it again writes the
+   * same.
+   */
   async #finish(): Promise<EvictionPassResult> {
     const evaluated = this.#evaluated(true);
     if (this.#holder !== null) await this.#stores.retention.putRun(evaluated.run);

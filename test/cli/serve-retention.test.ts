@@ -62,7 +62,7 @@ describe('flexcache serve', () => {
       running.interrupt();
       await running.ended;
 
-      expect(before.stdout).toContain('no pass has learned anything yet');
+      expect(before.stdout).toContain('no eviction pass has run yet');
       expect(JSON.parse(evicted.stdout)).toMatchObject({
         weighing: { run: { verdicts: { budget: { count: 1 } } } },
       });

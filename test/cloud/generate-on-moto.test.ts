@@ -280,7 +280,7 @@ describeOnMoto('a deployment on moto', () => {
     expect({ status, error }).toEqual({ status: 'FAILED', error: 'not_found' });
     const job = await table.getJob(videoId);
     expect(job).toMatchObject({ status: 'failed', error: { code: 'not_found' } });
-    expect(job!.error!.message).toContain('to remix is not in this part of the cache');
+    expect(job!.error!.message).toContain('is not in this part of the cache');
     const failing = runner.calls.slice(-3);
     expect(failing).toEqual([
       { state: 'Embed', isError: false },

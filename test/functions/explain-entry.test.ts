@@ -137,7 +137,7 @@ describe('explainEntry', () => {
     const never = await explain(cache, randomVideoId());
 
     expect(gone).toMatchObject({ state: 'none', verdict: 'gone', job: { status: 'completed' } });
-    expect(gone.because[0]).toContain('left more than a day ago');
+    expect(gone.because[0]).toContain('was evicted more than a day ago');
     expect(never).toMatchObject({ state: 'none', verdict: 'gone' });
     expect(never).not.toHaveProperty('job');
     await expect(explain(cache, 'nonsense')).rejects.toMatchObject({
