@@ -1,33 +1,35 @@
 import type { BitCoder } from './range-coder.ts';
 
-/** Log-odds are kept in 1/256 of a unit and cut at +-8 units. */
+/** Log-odds have a resolution of 1/256 and are clipped at +-8. */
 const LARGEST_LOG_ODDS = 2047;
 /** e^(1/256). */
 const LOG_ODDS_UNIT = 1.0039138893383475;
 const ONE = 65536;
-/** Log-odds are tabulated by a probability's upper 12 bits. */
+/** Log-odds are tabulated by the upper 12 bits of a probability. */
 const TABULATED = 16;
-/** From a context's word to the upper 12 bits of its probability. */
+/** Shift from a context's word to the upper 12 bits of its probability. */
 const TABULATED_SHIFT = 20;
 
-/** Probability of a 1 (16-bit) of a log-odds value, offset by `LARGEST_LOG_ODDS`. */
+/** Probability of a 1 (16-bit) for each log-odds value, offset by `LARGEST_LOG_ODDS`. */
 const PROBABILITY_OF_LOG_ODDS = probabilityTable();
 const LOG_ODDS_OF_PROBABILITY = logOddsTable();
 
 /** The n-th observation of a context moves its probability by 1/(n + 1.8), at least by 1/LIMIT. */
 const SLOWEST_RATE_COUNT = 120;
 const RATES = Float64Array.from({ length: SLOWEST_RATE_COUNT + 1 }, (_, n) => 1 / (n + 1.8));
-/** A context that was never seen says little; trust grows with its observations. */
+/** Confidence in a context, which grows with its observations. */
 const TRUST = Float64Array.from(
   { length: SLOWEST_RATE_COUNT + 1 },
   (_, n) => (n + 0.2) / (n + 1.2),
 );
-/** Weights sum to a little more than 1: contexts that agree are more certain than each alone. */
+/**
+ * Weights sum to a little more than 1: agreeing contexts are more certain together than each alone.
+ */
 const INITIAL_WEIGHT_SUM = 1.4;
-/** Probabilities stay this far from 0 and 1, of 65536. */
+/** Minimum distance of probabilities from 0 and 1, of 65536. */
 const MARGIN = 16;
 
-/** A context is one word, for the sake of the processor's caches: 24 bits of probability, 8 of count. */
+/** A context is one word, to fit the processor's caches: 24 bits of probability, 8 of count. */
 const COUNT_BITS = 8;
 const COUNT_MASK = 0xff;
 const PROBABILITY_SHIFT = 24 - 16;
@@ -35,7 +37,7 @@ const UNSEEN = (ONE / 2) * 2 ** (PROBABILITY_SHIFT + COUNT_BITS);
 const HIGHEST_TARGET = (ONE - MARGIN) * 2 ** PROBABILITY_SHIFT;
 const LOWEST_TARGET = MARGIN * 2 ** PROBABILITY_SHIFT;
 
-/** The context after it has seen a bit. */
+/** Updates a context with a bit. */
 function learn(context: number, bit: number): number {
   const count = context & COUNT_MASK;
   const probability = context >>> COUNT_BITS;
@@ -45,16 +47,16 @@ function learn(context: number, bit: number): number {
 }
 
 /**
- * Predicts bits from several contexts at once and learns which contexts to believe: each context
+ * Predicts bits from several contexts at once and learns which contexts to trust: each context
  * keeps an adaptive probability, and a small logistic regression mixes their log-odds (Mahoney,
  * "Adaptive weighing of context models for lossless data compression", 2005).
  *
- * Encoder and decoder run it in step. It uses only `+ - * /` on doubles, which IEEE 754 rounds one
- * way, so a file written on one machine decodes on another.
+ * Encoder and decoder run it in lockstep. It uses only `+ - * /` on doubles, which IEEE 754 rounds
+ * deterministically, so a file written on one machine decodes on another.
  */
 export class BitMixer {
   readonly inputs: number;
-  /** Where each input's contexts begin in the space that `code` is given contexts of. */
+  /** Offset of each input's contexts in the index space of `code`. */
   readonly firstContexts: readonly number[];
   readonly #contexts: Uint32Array;
   readonly #weights: Float64Array;
@@ -78,9 +80,11 @@ export class BitMixer {
   }
 
   /**
-   * @param contexts one per input, `firstContexts` added
+   * Codes a bit.
+   *
+   * @param contexts one per input, including `firstContexts`
    * @param offset added to every context
-   * @param selector which weight set mixes them
+   * @param selector weight set that mixes them
    */
   code(
     coder: BitCoder,

@@ -1,20 +1,23 @@
 import type { LatentExtents } from '#core/latents/compose.ts';
 
-/** Longest side of a block, in latent positions; a longer axis is divided into nearly equal stretches. */
+/**
+ * Longest side of a block, in latent positions; a longer axis is divided into nearly equal
+ * stretches.
+ */
 const LONGEST_TIME = 32;
 const LONGEST_SPACE = 16;
 
-/** A stretch of an axis that is transformed as one. */
+/** A stretch of an axis, transformed as a unit. */
 interface Stretch {
   start: number;
   length: number;
 }
 
 /**
- * How the coefficients of a latent are ordered: frequency by frequency from low to high, within a
- * frequency block by block, within a block channel by channel. The coefficient of (frequency, block,
- * channel) is number `(frequency * blocks + block) * channels + channel`; where a block is shorter than
- * the longest one, its highest frequencies do not exist and their coefficients are 0.
+ * Order of a latent's coefficients: by frequency from low to high, then by block, then by channel.
+ * The coefficient of (frequency, block, channel) has index `(frequency * blocks + block) * channels
+ * + channel`. In a block shorter than the longest one, the highest frequencies do not exist and
+ * their coefficients are 0.
  */
 export interface BlockLayout {
   extents: LatentExtents;
@@ -27,31 +30,31 @@ export interface BlockLayout {
   blockRows: Uint16Array;
   blockColumns: Uint16Array;
   frequencies: number;
-  /** Of all coefficients: `frequencies * blocks * channels`. */
+  /** Total number of coefficients: `frequencies * blocks * channels`. */
   count: number;
-  /** Of each frequency: its number along time, height and width. */
+  /** Index of each frequency along time, height and width. */
   time: Uint16Array;
   row: Uint16Array;
   column: Uint16Array;
-  /** Of each frequency: which share the statistics of their size. */
+  /** Band of each frequency; frequencies of a band share size statistics. */
   bands: Uint16Array;
   bandCount: number;
-  /** Of each band: the number of its frequencies along time. */
+  /** Frequency index along time of each band. */
   bandTimes: Uint16Array;
-  /** Of each band: the band that its first estimate is taken from; -1 for the band of the means. */
+  /** Parent of each band, from which its first estimate comes; -1 for the band of the means. */
   parents: Int16Array;
-  /** Of each frequency: the one that is lower by one along an axis, -1 where there is none. */
+  /** For each frequency, the next lower one along an axis; -1 if there is none. */
   belowTime: Int32Array;
   belowRow: Int32Array;
   belowColumn: Int32Array;
-  /** Number of a frequency by `(time * rows + row) * columns + column`. */
+  /** Rank of a frequency by `(time * rows + row) * columns + column`. */
   rank: Int32Array;
   longestTime: number;
   longestRow: number;
   longestColumn: number;
 }
 
-/** Divides an axis into as few stretches of at most `longest` as there can be, nearly equal. */
+/** Divides an axis into the fewest, nearly equal stretches of at most `longest`. */
 function divide(extent: number, longest: number): Stretch[] {
   const count = Math.ceil(extent / longest);
   return Array.from({ length: count }, (_, index) => {
@@ -60,12 +63,12 @@ function divide(extent: number, longest: number): Stretch[] {
   });
 }
 
-/** The layout made last: a process reads and writes latents of one shape. */
+/** Last layout: a process reads and writes latents of one shape. */
 let latest: BlockLayout | undefined;
 
 /**
- * The layout of latents with these extents; encoder and decoder agree on it without a byte. It is shared by
- * whoever asks for the same extents.
+ * Computes the layout of latents with these extents; encoder and decoder derive it without side
+ * information. Callers with the same extents share the result.
  */
 export function layOutBlocks(extents: LatentExtents): BlockLayout {
   if (latest === undefined || !isSame(latest.extents, extents)) latest = layOut({ ...extents });
@@ -156,7 +159,7 @@ function longestOf(stretches: readonly Stretch[]): number {
   return stretches.reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
-/** Natural numbers of the frequencies by the sum of their numbers, time counted twice; by a counting sort. */
+/** Sorts frequencies by the sum of their indices, time counted twice (counting sort). */
 function lowestFirst(times: number, rows: number, columns: number): Int32Array {
   const sums = new Int32Array(2 * times + rows + columns + 1);
   const sumOf = (natural: number): number =>

@@ -1,11 +1,13 @@
-/** Latents with more channels are coded channel by channel: finding their basis would take too long. */
+/**
+ * Latents with more channels are coded channel by channel: finding their basis would take too long.
+ */
 const MOST_CHANNELS = 64;
 const SWEEPS = 8;
 
-/** What is known of how the channels of a latent go together, from the coefficients coded so far. */
+/** Channel covariance of a latent, from the coefficients coded so far. */
 export class ChannelBasis {
   readonly channels: number;
-  /** Sums of products of channels, `[C, C]`; only those of a channel with itself and later ones. */
+  /** Sums of products of channels, `[C, C]`, upper triangle only. */
   readonly #products: Float64Array;
 
   constructor(channels: number) {
@@ -13,12 +15,12 @@ export class ChannelBasis {
     this.#products = new Float64Array(channels * channels);
   }
 
-  /** Whether bases are made at all. */
+  /** Whether a basis is used at all. */
   get isUsed(): boolean {
     return this.channels > 1 && this.channels <= MOST_CHANNELS;
   }
 
-  /** @param values one coefficient of every channel */
+  /** Adds an observation. @param values one coefficient of every channel */
   add(values: Float32Array): void {
     const { channels } = this;
     const products = this.#products;
@@ -32,9 +34,9 @@ export class ChannelBasis {
   }
 
   /**
-   * The orthonormal basis in which the channels seen so far do not correlate, the one with the most
-   * energy first: `basis[component * C + channel]`. By Jacobi rotations in a fixed order, with `+ - * /` and
-   * `sqrt` alone: encoder and decoder find the same bits on any machine.
+   * Computes the orthonormal basis that decorrelates the channels seen so far, by decreasing
+   * energy: `basis[component * C + channel]`. It uses Jacobi rotations in a fixed order with only
+   * `+ - * /` and `sqrt`, so encoder and decoder compute the same bits on any machine.
    */
   find(): BasisPair {
     const { channels } = this;
@@ -64,7 +66,10 @@ export class ChannelBasis {
   }
 }
 
-/** One Jacobi rotation that makes the matrix 0 at (p, q); `vectors` has the components in its rows. */
+/**
+ * Applies one Jacobi rotation that zeroes the matrix at (p, q); rows of `vectors` are the
+ * components.
+ */
 function rotate(
   matrix: Float64Array,
   vectors: Float64Array,
@@ -100,7 +105,7 @@ function rotate(
   }
 }
 
-/** A basis of the channels and its inverse, which for an orthonormal one has the same numbers. */
+/** A basis of the channels and its inverse, which for an orthonormal basis is the transpose. */
 export class BasisPair {
   readonly #basis: Float64Array;
   readonly #transposed: Float64Array;
@@ -117,12 +122,12 @@ export class BasisPair {
     );
   }
 
-  /** Turns the channels of one coefficient, which begin at `first`, into components. */
+  /** Transforms the channels of one coefficient, which begin at `first`, to components. */
   enter(values: Float32Array, first: number): void {
     this.#multiply(this.#transposed, values, first);
   }
 
-  /** Turns the components of one coefficient, which begin at `first`, into channels. */
+  /** Transforms the components of one coefficient, which begin at `first`, to channels. */
   leave(values: Float32Array, first: number): void {
     this.#multiply(this.#basis, values, first);
   }

@@ -11,37 +11,41 @@ import { decodeMask } from './mask-coding.ts';
 import { RangeDecoder } from './range-coder.ts';
 import { fromCoefficients } from './transform.ts';
 
-/** A stored latent with its parts. All latents are `[C, T, H, W]`, the masks `[T, H, W]` of 0 and 1. */
+/**
+ * A stored latent with its parts. All latents are `[C, T, H, W]`, the masks `[T, H, W]` of 0 and 1.
+ */
 export interface DecodedLatent {
   /** The object on its own background: the donor of a `whole` hit. */
   whole: Tensor;
-  /** 0 outside the dilated mask. */
+  /** Object only; 0 outside the dilated mask. */
   readonly object: Tensor;
-  /** Hole-filled. */
+  /** Background with its hole filled. */
   readonly background: Tensor;
   mask: Tensor;
   dilatedMask: Tensor;
-  /** Variance of the noise that is in every value of `whole`; 0 unless it was read for re-noising. */
+  /**
+   * Variance of the quantization noise in every value of `whole`; 0 unless decoded for re-noising.
+   */
   errorVariance: number;
 }
 
 export interface DecodeOptions {
-  /** Read so many layers only, of a file or of its beginning; all of them unless given. */
+  /** Decodes only so many layers, of a file or its prefix; all by default. */
   layers?: number;
   /**
-   * Read for re-noising, with this seed: the error of every value is noise that does not depend on the
-   * value, of variance `errorVariance`. Unless given, the error is as small as can be and tends to smooth.
+   * Seed for re-noising: the error of every value is then noise independent of the value, with
+   * variance `errorVariance`. By default, the error is minimal and biased toward smoothness.
    */
   noiseSeed?: number;
 }
 
 /**
- * Reads a container.
+ * Decodes a container.
  *
- * @param file the whole file; the first `prefixBytes` (header.ts) of it are enough for fewer layers
- * @throws LatentFormatError `latent_foreign` when it belongs to another model or shape or is no
- * container, `latent_corrupt` when it is torn or altered. Never yields a wrong tensor, and takes memory
- * by `expected.shape`, whatever the file says.
+ * @param file the whole file; its first `prefixBytes` (header.ts) are enough for fewer layers
+ * @throws LatentFormatError `latent_foreign` if it belongs to another model or shape or is not a
+ * container, `latent_corrupt` if it is truncated or altered. Never returns a wrong tensor, and
+ * allocates memory by `expected.shape`, whatever the file says.
  */
 export function decodeLatent(
   file: Uint8Array,
@@ -75,7 +79,9 @@ export function decodeLatent(
   return new WholeLatent(whole, mask, fill === null ? 0 : errorVariance(layers, firstCell));
 }
 
-/** A whole whose parts are made when somebody first asks for them: many readers need one of them or none. */
+/**
+ * A whole latent that computes its parts on first access: many readers need one of them or none.
+ */
 class WholeLatent implements DecodedLatent {
   readonly whole: Tensor;
   readonly mask: Tensor;

@@ -1,20 +1,20 @@
 import { createRandomSource } from '#core/random.ts';
 
-/** Between the numbers. */
+/** Spacing of the numbers. */
 const STEP = 2 ** -24;
 const DRAWN_AT_ONCE = 1024;
 
-/** Where the cells of each coefficient begin, 0..1 of a cell: known to whoever knows the seed. */
+/** Computes the grid offset of each coefficient, 0..1 of a cell, from the seed. */
 export function ditherOf(seed: number, count: number): Float32Array {
   return uniform(seed, 'dither', count);
 }
 
-/** What stands for coefficients in the dead zone when a latent is read for re-noising, 0..1. */
+/** Computes the noise that replaces dead-zone coefficients for re-noising, 0..1. */
 export function fillOf(seed: number, count: number): Float32Array {
   return uniform(seed, 'fill', count);
 }
 
-/** Numbers k / 2^24 with k of 0..2^24-1: floats that are below 1. */
+/** Draws numbers k / 2^24 with k in 0..2^24-1: floats below 1. */
 function uniform(seed: number, stream: string, count: number): Float32Array {
   const random = createRandomSource(seed, stream);
   const numbers = new Float32Array(count);

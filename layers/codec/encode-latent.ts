@@ -12,7 +12,7 @@ import { RangeEncoder } from './range-coder.ts';
 import { toCoefficients } from './transform.ts';
 
 const LARGEST_EXTENT = 65535;
-/** Cells are counted in 32 bits: of larger coefficients they are wider. */
+/** Cells are counted in 32 bits; larger coefficients get wider cells. */
 const MOST_CELLS = 2 ** 20;
 
 /** A clean latent with its object mask. */
@@ -25,15 +25,15 @@ export interface LatentToEncode {
 }
 
 export interface EncodeOptions {
-  /** Width of the first layer's cells; `FIRST_CELL` unless given, which benches do. */
+  /** Width of the first layer's cells; default `FIRST_CELL`. Only benchmarks set it. */
   firstCell?: number;
 }
 
 /**
- * Writes a latent as a container: the mask and, in three layers, the quantised coefficients of a cosine
- * transform of the whole. The same latent gives the same bytes.
+ * Encodes a latent as a container: the mask and, in three layers, the quantized coefficients of a
+ * cosine transform of the whole. The same latent gives the same bytes.
  *
- * @throws InvalidInputError when a shape is wrong or a number is not finite or far too large.
+ * @throws InvalidInputError if a shape is wrong or a number is not finite or far too large
  */
 export function encodeLatent(
   { latent, mask, compatibilityKey }: LatentToEncode,
@@ -55,7 +55,7 @@ export function encodeLatent(
     throw new InvalidInputError(
       'latent',
       'latent has values beyond 1e12',
-      'store latents of about unit size only; the denoiser failed',
+      'store only latents of about unit variance; the denoiser failed',
     );
   }
   const { data } = latent;
@@ -78,12 +78,12 @@ function requireFinite(data: Float32Array, channels: number): void {
     throw new InvalidInputError(
       'latent',
       `latent has ${data[index]} in channel ${Math.floor((index * channels) / data.length)}`,
-      'store finite latents only; the denoiser failed',
+      'store only finite latents; the denoiser failed',
     );
   }
 }
 
-/** 1 where the mask is > 0. */
+/** Returns 1 where the mask is > 0. */
 function objectOf(mask: Float32Array): Uint8Array {
   const object = new Uint8Array(mask.length);
   for (let at = 0; at < mask.length; at++) object[at] = mask[at]! > 0 ? 1 : 0;

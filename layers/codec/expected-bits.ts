@@ -1,25 +1,25 @@
 import type { BitCoder } from './range-coder.ts';
 
-/** Probabilities are integers, so many of which are 1. */
+/** Fixed-point 1 of probabilities. */
 export const ONE = 65536;
-/** Coded probabilities stay this far from 0 and 1, of 65536. */
+/** Minimum distance of coded probabilities from 0 and 1, of 65536. */
 const MARGIN = 8;
-/** Log-odds of expectation are told apart by a third of a unit, and cut at 10. */
+/** Expected log-odds are quantized to thirds and clipped at 10. */
 const HIGHEST_LEVEL = 30;
-/** Levels of expectation that a kind of bit keeps a context for. */
+/** Number of expectation levels per kind of bit. */
 const LEVELS = 2 * HIGHEST_LEVEL + 1;
-/** How many observations the expectation itself counts for. */
+/** Weight of the expectation, in observations. */
 const EXPECTED_COUNT = 6;
 const SLOWEST_COUNT = 250;
-/** The n-th observation moves a probability by so much of the way. */
+/** Learning rate after n observations. */
 const RATES = Float64Array.from({ length: SLOWEST_COUNT + 1 }, (_, n) => 1 / (n + 1.5));
 
-/** The level of a probability by its upper 12 bits. */
+/** Level of a probability by its upper 12 bits. */
 const LEVEL_OF_PROBABILITY = levelTable();
 
 function levelTable(): Uint8Array {
   const table = new Uint8Array(4096);
-  // e^(1/3): the odds of neighbouring levels.
+  // e^(1/3): the odds ratio of adjacent levels.
   const ratio = 1.3956124250860895;
   const thresholds: number[] = [];
   let edge = Math.sqrt(ratio);
@@ -38,12 +38,12 @@ function levelTable(): Uint8Array {
 }
 
 /**
- * Codes bits whose probability is expected from a model, and learns how far the expectation is right:
- * each kind of bit keeps, for each level of expectation, what came true of it.
+ * Codes bits with a model's expected probability, and learns to correct it: each kind of bit tracks
+ * the observed frequency per expectation level.
  */
 export class ExpectedBits {
   readonly #coder: BitCoder;
-  /** Probability of a 1, of 65536, as it turned out; 0 where none was expected so far. */
+  /** Observed probability of a 1, of 65536; 0 without observations. */
   readonly #learned: Float64Array;
   readonly #counts: Uint8Array;
 
@@ -53,7 +53,7 @@ export class ExpectedBits {
     this.#counts = new Uint8Array(kinds * LEVELS);
   }
 
-  /** @param expected probability of a 1: an integer, 0..65536 */
+  /** Codes a bit. @param expected probability of a 1: an integer, 0..65536 */
   code(bit: number, kind: number, expected: number): number {
     const bounded = expected < 1 ? 1 : expected > ONE - 1 ? ONE - 1 : expected;
     const context = kind * LEVELS + LEVEL_OF_PROBABILITY[bounded >>> 4]!;

@@ -35,25 +35,26 @@ const LAYERS_OFFSET = 32;
 const CHECKSUM_OFFSET = LAYERS_OFFSET + 8 * LAYERS;
 export const HEADER_BYTES = CHECKSUM_OFFSET + 4;
 
-/** Wider cells are those of numbers that no latent has. */
+/** Maximum cell width; wider cells would be for numbers that no latent has. */
 export const WIDEST_CELL = 2 ** 40;
 
-/** What a reader knows of a latent before it looks into the file. */
+/** What a reader knows of a latent before it reads the file. */
 export interface ExpectedLatent {
   compatibilityKey: string;
   /**
-   * `[C, T, H, W]` of the package's latents: no other extents are read, so that what a file says of
-   * itself decides over no memory. Left out only where the bytes were compared with a known sha256.
+   * `[C, T, H, W]` of the package's latents. Other extents are rejected, so that a file's own
+   * header never controls memory allocation. Omitted only if the bytes were checked against a known
+   * sha256.
    */
   shape?: readonly number[];
 }
 
-/** Bytes that a container may take beside its values: the header, and small sections that grow. */
+/** Overhead of a container beyond its values: the header, and small sections that may expand. */
 const CONTAINER_MARGIN_BYTES = 4096;
 
 /**
- * The most bytes that a container of this shape has: what the latent and its mask take in memory, and
- * a margin. Anything longer is no container of it, and need not be fetched.
+ * Computes the maximum size of a container of this shape: the bytes of the latent and its mask in
+ * memory, plus a margin. Anything longer is not such a container and need not be fetched.
  *
  * @param shape `[C, T, H, W]`
  */
@@ -62,12 +63,12 @@ export function mostContainerBytes(shape: readonly number[]): number {
   return CONTAINER_MARGIN_BYTES + 4 * (elementCount(shape) + positions);
 }
 
-/** Bits a value that the layers have, taken together, in a latent like those they were measured on. */
+/** Cumulative bits per value of the layers in typical latents. */
 const TYPICAL_BITS = [0.35, 1.1, 1.75] as const;
 
 /**
- * How many bytes to fetch in the hope that they have the first layers of a container: most latents of the
- * shape need fewer. The header, which comes with them, says what is missing.
+ * Computes how many bytes to fetch to get the first layers of most containers of the shape. The
+ * header, which comes with them, shows whether some are missing.
  *
  * @param shape `[C, T, H, W]`
  */
@@ -75,15 +76,18 @@ export function likelyPrefixBytes(shape: readonly number[], layers: number): num
   return HEADER_BYTES + 64 + Math.ceil((elementCount(shape) * TYPICAL_BITS[layers - 1]!) / 8);
 }
 
-/** Where a layer lies in the file. */
+/** Position of a layer in the file. */
 export interface LayerPlace {
-  /** From the beginning of the file. */
+  /** Offset from the beginning of the file. */
   offset: number;
   bytes: number;
   crc32: number;
 }
 
-/** @throws LatentFormatError `latent_corrupt` when a file is not as long as its header says. */
+/**
+ * Checks the file's length. @throws LatentFormatError `latent_corrupt` if it differs from the
+ * header's
+ */
 export function requireLength({ bytes }: LatentHeader, fileBytes: number): void {
   if (fileBytes === bytes) return;
   throw new LatentFormatError(
@@ -92,28 +96,28 @@ export function requireLength({ bytes }: LatentHeader, fileBytes: number): void 
   );
 }
 
-/** What a container says of itself. */
+/** Parsed header of a container. */
 export interface LatentHeader {
   extents: LatentExtents;
   /** 16 hexadecimal digits. */
   compatibility: string;
-  /** Of the dither. */
+  /** Seed of the dither. */
   seed: number;
   /** Width of the first layer's cells. */
   firstCell: number;
   maskBytes: number;
   layers: readonly LayerPlace[];
-  /** Of the whole file. */
+  /** Size of the whole file. */
   bytes: number;
 }
 
-/** Bytes of the file that its first layers end at. */
+/** Returns the number of bytes up to the end of the first `layers` layers. */
 export function prefixBytes({ layers: places }: LatentHeader, layers: number): number {
   const { offset, bytes } = places[layers - 1]!;
   return offset + bytes;
 }
 
-/** What is compared of a compatibility key: 16 hexadecimal digits. */
+/** Returns the compared part of a compatibility key: 16 hexadecimal digits. */
 export function compatibilityDigest(compatibilityKey: string): string {
   return createHash('sha256')
     .update(compatibilityKey)
@@ -125,8 +129,8 @@ export function compatibilityDigest(compatibilityKey: string): string {
  * Reads and checks the header of a container.
  *
  * @param bytes the file, or at least its first `HEADER_BYTES`
- * @throws LatentFormatError `latent_foreign` when it is no container of this version, or of another
- * compatibility key or shape, `latent_corrupt` when it is damaged.
+ * @throws LatentFormatError `latent_foreign` if it is not a container of this version, or of
+ * another compatibility key or shape; `latent_corrupt` if it is damaged
  */
 export function readHeader(
   bytes: Uint8Array,
@@ -177,7 +181,7 @@ export function readHeader(
     view.getUint16(UNUSED_OFFSET, true) !== 0 ||
     maskBytes > layers[0]!.bytes
   ) {
-    throw new LatentFormatError('latent_corrupt', 'the header of the latent makes no sense');
+    throw new LatentFormatError('latent_corrupt', 'the header of the latent is inconsistent');
   }
   if (shape !== undefined && offset > mostContainerBytes(shape)) {
     throw new LatentFormatError('latent_corrupt', `a latent of ${offset} bytes is too long`);
@@ -202,23 +206,23 @@ function requireShape(
     return;
   throw new LatentFormatError(
     'latent_foreign',
-    `the latent says that its shape is [${found.join(', ')}]; the model's is [${shape.join(', ')}]`,
+    `the latent has shape [${found.join(', ')}], but the model's is [${shape.join(', ')}]`,
   );
 }
 
-/** What `writeContainer` puts together. */
+/** Input of `writeContainer`. */
 export interface ContainerContent {
   extents: LatentExtents;
   compatibilityKey: string;
   seed: number;
-  /** Must survive `roundCellUp` unchanged. */
+  /** Must be a result of `roundCellUp`. */
   firstCell: number;
   maskBytes: number;
-  /** The first begins with the mask. */
+  /** The first layer begins with the mask. */
   layers: readonly Uint8Array[];
 }
 
-/** The bytes of a container. */
+/** Writes the bytes of a container. */
 export function writeContainer(content: ContainerContent): Uint8Array {
   const { extents, layers } = content;
   const file = new Uint8Array(Buffer.concat([new Uint8Array(HEADER_BYTES), ...layers]));
@@ -241,7 +245,7 @@ export function writeContainer(content: ContainerContent): Uint8Array {
   return file;
 }
 
-/** The narrowest cell that the header can hold and that is not below this one. */
+/** Rounds a cell width up to the next value that the header can represent. */
 export function roundCellUp(cell: number): number {
   const shortened = shortenCell(cell);
   const expanded = expandCell(shortened);

@@ -6,8 +6,8 @@ const ENTRIES_PER_SCALE = 32;
 const LAST_ENTRY = 12 * ENTRIES_PER_SCALE;
 
 /**
- * exp(-x) at x = index / 32. Built by multiplication, and looked up by a rounded index: both are the same
- * on every machine, as coding needs it; `Math.exp` is not.
+ * exp(-x) at x = index / 32, built by multiplication and looked up by a rounded index. Both are
+ * identical on every machine, as coding requires; `Math.exp` is not.
  */
 const TAILS = tailTable();
 
@@ -21,9 +21,9 @@ function tailTable(): Float64Array {
   return table;
 }
 
-/** Chances of the half of a cell that is nearer to 0, of 65536, by the sum of the entries that its tails have. */
+/** Probability of the half of a cell nearer to 0, of 65536, by the sum of its two tail indices. */
 const NEAR_HALF_CHANCES = new Int32Array(2 * LAST_ENTRY + 1);
-/** Of the other half. */
+/** Probability of the other half. */
 const FAR_HALF_CHANCES = new Int32Array(2 * LAST_ENTRY + 1);
 for (let ofHalf = 0; ofHalf <= LAST_ENTRY; ofHalf++) {
   for (let ofWhole = 2 * ofHalf - 1; ofWhole <= 2 * ofHalf + 1; ofWhole++) {
@@ -35,9 +35,9 @@ for (let ofHalf = 0; ofHalf <= LAST_ENTRY; ofHalf++) {
 }
 
 /**
- * About exp(-sizes), the share of a Laplace distribution's one side beyond a size.
+ * Approximates exp(-sizes), the share of one side of a Laplace distribution beyond a size.
  *
- * @param sizes the size, in units of the scale
+ * @param sizes size in units of the scale
  */
 export function tailBeyond(sizes: number): number {
   const entry = sizes * ENTRIES_PER_SCALE + 0.5;
@@ -45,8 +45,8 @@ export function tailBeyond(sizes: number): number {
 }
 
 /**
- * Probability that a number of a Laplace distribution with mean 0, known to lie within `width` from `low` on,
- * lies in the upper half of it: an integer of 65536.
+ * Computes the probability that a zero-mean Laplace number, known to lie within `width` above
+ * `low`, lies in the upper half of that interval: an integer of 65536.
  *
  * @param scale mean magnitude
  */
@@ -55,8 +55,9 @@ export function upperHalfChance(low: number, width: number, scale: number): numb
   const middle = low + half;
   const high = middle + half;
   if (low >= 0 || high <= 0) {
-    // The half nearer to 0 has a chance that depends on the width alone: two entries of tails, of the half and
-    // of the whole. The second is about twice the first, so the sum of both tells which they are.
+    // The probability of the half nearer to 0 depends only on the width, through two tail indices:
+    // of the half and of the whole. The second is about twice the first, so their sum identifies
+    // both.
     const ofHalf = (half / scale) * ENTRIES_PER_SCALE;
     const sum = entryAt(ofHalf) + entryAt(2 * ofHalf);
     return low >= 0 ? FAR_HALF_CHANCES[sum]! : NEAR_HALF_CHANCES[sum]!;
@@ -74,7 +75,10 @@ function entryAt(position: number): number {
   return entry > LAST_ENTRY ? LAST_ENTRY : entry | 0;
 }
 
-/** Mean of a number of a Laplace distribution that lies in `low..high`: what a reader who wants no noise takes for it. Not used in coding. */
+/**
+ * Computes the conditional mean of a Laplace number in `low..high`, for reconstruction without
+ * noise. Not used in coding.
+ */
 export function meanWithin(low: number, high: number, scale: number): number {
   if (low >= 0) return low + meanFromZero(high - low, scale);
   if (high <= 0) return high - meanFromZero(high - low, scale);
@@ -85,7 +89,7 @@ export function meanWithin(low: number, high: number, scale: number): number {
   return (right * meanFromZero(high, scale) - left * meanFromZero(-low, scale)) / sum;
 }
 
-/** Mean of an exponential distribution cut at `width`. */
+/** Computes the mean of an exponential distribution truncated at `width`. */
 function meanFromZero(width: number, scale: number): number {
   const ratio = width / scale;
   if (ratio < 1e-3) return width / 2;

@@ -5,28 +5,31 @@ import { LAYER_HALVINGS } from './layers.ts';
 import { FINEST_HALVINGS, IN_DEAD_ZONE, LineCoder, type KnownCoefficients } from './line-coder.ts';
 import type { BitCoder } from './range-coder.ts';
 
-/** The frequencies at which the basis of the channels is found anew; before the first there is none. */
+/** Frequencies at which the channel basis is recomputed; before the first there is none. */
 const BASIS_FREQUENCIES = [6, 16, 40, 100, 250, 700, 2000, 6000] as const;
 
 /**
- * The coefficients of one latent while its layers are coded. Each coefficient lies in a cell of a grid that
- * begins at a random offset (subtractive dither): the middle of the cell is off by an error that is uniform
- * and does not depend on the coefficient (Schuchman, 1964). A layer halves the cells of the one before.
+ * The coefficients of one latent while its layers are coded. Each coefficient lies in a cell of a
+ * grid with a random offset (subtractive dither): the error of the cell's midpoint is uniform and
+ * independent of the coefficient (Schuchman, 1964). Each layer halves the cells of the previous
+ * one.
  *
- * Encoder and decoder keep the same state. Whatever decides over bits is computed with `+ - * /` and `sqrt`
- * of doubles or floats, which IEEE 754 rounds one way: a file decodes on every machine.
+ * Encoder and decoder keep the same state. Everything that affects bits uses only `+ - * /` and
+ * `sqrt` on doubles or floats, which IEEE 754 rounds deterministically: a file decodes on every
+ * machine.
  */
 export class LayeredCoefficients {
   readonly #layout: BlockLayout;
-  /** Width of the cells of the last layer, which is the unit of everything below. */
+  /** Cell width of the last layer, the unit of everything below. */
   readonly #finest: number;
   readonly #known: KnownCoefficients;
-  /** Of the channels, from each of `BASIS_FREQUENCIES` on. */
+  /** Channel basis from each of `BASIS_FREQUENCIES` on. */
   readonly #bases: BasisPair[] = [];
   #layersCoded = 0;
 
   /**
-   * @param offsets 0..1 of a cell, one a coefficient: the dither, known to both sides. Taken over.
+   * @param offsets dither of each coefficient, 0..1 of a cell, known to both sides. Takes
+   * ownership.
    */
   constructor(layout: BlockLayout, firstCell: number, offsets: Float32Array) {
     const { count, blocks, frequencies, longestTime, longestRow, longestColumn } = layout;
@@ -41,16 +44,16 @@ export class LayeredCoefficients {
       scales: new Float32Array(count),
       bandMeans: new Float64Array(layout.bandCount),
     };
-    // What the sizes of the first band, that of the means, are expected to be before the first of them.
+    // Prior size of the first band, that of the means.
     this.#known.bandMeans[0] =
       (0.4 * Math.sqrt(longestTime * longestRow * longestColumn)) / this.#finest;
   }
 
   /**
-   * Codes the next layer: encodes when there are coefficients, decodes when there are none.
+   * Codes the next layer: encodes with coefficients, decodes without.
    *
-   * @param coefficients in the order of the layout, the same array for every layer: the first one turns its
-   * channels into components
+   * @param coefficients in layout order, the same array for every layer: the first layer transforms
+   * its channels to components in place
    */
   codeLayer(coder: BitCoder, coefficients: Float32Array | null): void {
     const layer = this.#layersCoded++;
@@ -89,7 +92,7 @@ export class LayeredCoefficients {
     }
   }
 
-  /** Turns the coefficients of a frequency into components, in cells of the last layer. */
+  /** Transforms the coefficients of a frequency to components, in cells of the last layer. */
   #prepare(coefficients: Float32Array, frequency: number, basis: BasisPair | null): void {
     const { blocks, extents } = this.#layout;
     const { channels } = extents;
@@ -102,11 +105,11 @@ export class LayeredCoefficients {
   }
 
   /**
-   * The coefficients of the channels, as the layers coded so far tell them.
+   * Reconstructs the channel coefficients from the layers coded so far.
    *
-   * @param fill uniform numbers 0..1, one a coefficient: with them every error is uniform over a cell and
-   * independent of the coefficient, noise of a known variance; what is in the dead zone is noise alone.
-   * Null: the error is as small as it can be, and the coefficients with it.
+   * @param fill uniform numbers 0..1, one per coefficient: every error is then uniform over a cell
+   * and independent of the coefficient, i.e. noise of known variance; dead-zone coefficients are
+   * pure noise. With null, the error is minimal and coefficients shrink.
    */
   reconstruct(fill: Float32Array | null): Float32Array {
     const { offsets, cells, scales } = this.#known;
@@ -127,7 +130,7 @@ export class LayeredCoefficients {
     return values;
   }
 
-  /** From components back to channels, in place. */
+  /** Transforms components back to channels, in place. */
   #leaveBases(values: Float32Array): void {
     const { blocks, frequencies, extents } = this.#layout;
     const { channels } = extents;

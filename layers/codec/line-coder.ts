@@ -4,10 +4,12 @@ import { tailBeyond, upperHalfChance } from './laplace.ts';
 import { DEAD_ZONE_SHARES, LAYER_HALVINGS, LAYERS } from './layers.ts';
 import type { BitCoder } from './range-coder.ts';
 
-/** How often a cell of the first layer is halved until it is one of the last layer, the unit of all widths here. */
+/**
+ * Halvings from a cell of the first layer to one of the last layer, the unit of all widths here.
+ */
 export const FINEST_HALVINGS = LAYER_HALVINGS[LAYERS - 1]!;
 
-/** The number of a cell where the coefficient is only known to be in the dead zone. */
+/** Cell index of a coefficient that is only known to be in the dead zone. */
 export const IN_DEAD_ZONE = 1 << 31;
 
 /** Kinds of bits, each with its own statistics. */
@@ -22,50 +24,54 @@ const REST = 7;
 const IS_LOUD = 8;
 const KINDS = 9;
 
-/** Cells from zero are counted in unary up to so many more than the fewest, then as an Exp-Golomb number. */
+/** Distances are coded in unary up to this many above the minimum, then as an Exp-Golomb number. */
 const UNARY_LIMIT = 20;
 const LONGEST_REST = 28;
 
-/** What the expected scale is averaged from, beside each other: weights. */
+/** Weights of the averaged inputs of the expected scale. */
 const WEIGHT_OF_BAND = 0.35;
 const WEIGHT_OF_CHANNELS = 0.35;
 const WEIGHT_OF_LOWER = 0.3;
 const WEIGHT_OF_BLOCK = 0.3;
-/** Sizes fall with the frequency. */
+/** Decay of sizes with frequency. */
 const FALL = 0.6;
 const SMALLEST_SCALE_SHARE = 1e-3;
-/** A size that lies in the dead zone or in the cell of zero is taken for this share of its scale. */
+/** Assumed size of a coefficient in the dead zone or the zero cell, as a share of its scale. */
 const SIZE_OF_SMALL = 0.9;
 const LARGEST_SMALL_SHARE = 0.2;
 const RATIO_RATE = 0.06;
-/** A band's mean is of so many coefficients. */
+/** A band's mean covers at most this many coefficients. */
 const LONGEST_BAND_MEMORY = 200;
 const BAND_RATES = Float64Array.from({ length: LONGEST_BAND_MEMORY + 1 }, (_, n) => 1 / (n + 2));
-/** Where the channels of a coefficient are expected far inside the dead zone, one bit says it of all of them. */
+/**
+ * If the expected sizes of all channels are far inside the dead zone, one bit codes it for all of
+ * them.
+ */
 const QUIET_SHARE = 0.25;
 
-/** What is known of the coefficients of a latent, in the order of the layout; each layer refines it. */
+/** State of a latent's coefficients in layout order; each layer refines it. */
 export interface KnownCoefficients {
-  /** Of each coefficient: where the grid begins, 0 to one cell of the first layer. */
+  /** Grid offset of each coefficient, 0 to one cell of the first layer. */
   readonly offsets: Float32Array;
-  /** Of each coefficient: the number of its cell, in cells of the layer coded last, or `IN_DEAD_ZONE`. */
+  /** Cell index of each coefficient in cells of the last coded layer, or `IN_DEAD_ZONE`. */
   readonly cells: Int32Array;
-  /** Of all channels of a frequency in a block together: 1 where a cell of one of them is known. */
+  /** For all channels of a frequency in a block: 1 if the cell of any is known. */
   readonly isAnyKnown: Uint8Array;
   /**
-   * What the magnitude is taken for when others are expected. A line of zeros for each block follows: the
-   * neighbours of a coefficient that has none.
+   * Estimated magnitude of each coefficient, for predicting others. A line of zeros per block
+   * follows, which serves as missing neighbors.
    */
   readonly sizes: Float32Array;
-  /** The scale that was expected when it was coded last. */
+  /** Expected scale when last coded. */
   readonly scales: Float32Array;
-  /** Of each band: the mean of its sizes. That of the first band, which has no parent, is expected from the start. */
+  /** Mean size of each band. The first band has no parent, so its mean starts from a prior. */
   readonly bandMeans: Float64Array;
 }
 
 /**
- * Codes one layer line by line: a line is the coefficients of all channels of one frequency in one block.
- * A method a line, and not one loop over all of them: the engine compiles it once, and whole.
+ * Codes one layer line by line: a line is the coefficients of all channels of one frequency in one
+ * block. One method call per line instead of one loop over all lines, so that the engine compiles
+ * the method once and completely.
  */
 export class LineCoder {
   readonly #layout: BlockLayout;
@@ -74,10 +80,10 @@ export class LineCoder {
   readonly #bits: ExpectedBits;
   readonly #isFirst: boolean;
   readonly #channels: number;
-  /** Of the cells of this layer: their width and its logarithm. */
+  /** Cell width of this layer and its logarithm. */
   readonly #width: number;
   readonly #shift: number;
-  /** How often a cell of the layer before is halved, and its width. */
+  /** Halvings of the previous layer's cells, and their width. */
   readonly #halvings: number;
   readonly #widthBefore: number;
   readonly #deadZoneScale: number;
@@ -85,16 +91,16 @@ export class LineCoder {
   readonly #smallestScale: number;
   readonly #largestSmall: number;
   readonly #weights: ScaleWeights;
-  /** Of each channel: its sizes to the mean of the band. */
+  /** Ratio of each channel's sizes to the band mean. */
   readonly #ratios: Float64Array;
   readonly #bandCounts: Uint32Array;
-  /** Of the frequency: its band, and where the lines of its lower neighbours begin. */
+  /** Band of the frequency, and offsets of its lower neighbors' lines. */
   #band = 0;
   #lowerTime = 0;
   #lowerRow = 0;
   #lowerColumn = 0;
   #weightOfLower = 0;
-  /** Of the line coded last: the middle of each channel's cell, 0 in the cell of 0 and in the dead zone. */
+  /** Cell midpoint of each channel of the last line; 0 for the zero cell and the dead zone. */
   readonly centres: Float32Array;
 
   /** @param coefficients in cells of the last layer; null to decode */
@@ -126,12 +132,12 @@ export class LineCoder {
     this.centres = new Float32Array(channels);
   }
 
-  /** Forgets how the channels differ: they are others from here on. */
+  /** Resets the channel ratios when the basis changes. */
   restartRatios(): void {
     this.#ratios.fill(1);
   }
 
-  /** Goes on with the lines of a frequency; frequencies come in order. */
+  /** Starts the lines of a frequency; frequencies come in order. */
   enterFrequency(frequency: number): void {
     const { bands, parents, blocks, frequencies, time, row, column } = this.#layout;
     const { belowTime, belowRow, belowColumn } = this.#layout;
@@ -152,23 +158,23 @@ export class LineCoder {
     this.#weightOfLower = count === 0 ? 0 : (WEIGHT_OF_LOWER * FALL) / count;
   }
 
-  /** What the sizes of a band are expected to be before the first of them. */
+  /** Returns the prior mean size of a band. */
   #firstMean(band: number, parent: number): number {
     const { bandTimes } = this.#layout;
     const isSameTime = bandTimes[band] === bandTimes[parent];
-    // The first band has the means of the channels alone, which tell little of the rest.
+    // The first band consists of the channel means, which tell little of the rest.
     return (isSameTime && parent > 0 ? 0.75 : 0.25) * this.#known.bandMeans[parent]!;
   }
 
   /**
-   * Codes the line of a block at the frequency that was entered last.
+   * Codes the line of a block at the current frequency.
    *
-   * @returns whether the cell of a channel is another than that of 0: `centres` has them then
+   * @returns whether any channel has a nonzero cell; `centres` then has the midpoints
    */
   codeLine(lineNumber: number, block: number): boolean {
     const { isAnyKnown, bandMeans } = this.#known;
     const band = this.#band;
-    // A mean that overflowed, which only a forged file has, must not spread.
+    // An overflowed mean, which only a forged file has, must not spread.
     if (!(bandMeans[band]! >= this.#smallestScale)) bandMeans[band] = this.#smallestScale;
     const first = lineNumber * this.#channels;
     if (
@@ -210,7 +216,7 @@ export class LineCoder {
     const width = this.#width;
     const shift = this.#shift;
     const smallestScale = this.#smallestScale;
-    // Read once: after each bit that is coded the engine would read fields again.
+    // Locals, because the engine would reload fields after each coded bit.
     const deadZoneScale = this.#deadZoneScale;
     const largestSmall = this.#largestSmall;
     const halvings = this.#halvings;
@@ -308,7 +314,7 @@ export class LineCoder {
   }
 }
 
-/** What a scale's parts are weighed by, by channel: the more channels came before, the more they tell. */
+/** Weights of a scale's inputs, by channel: later channels have more predecessors to learn from. */
 class ScaleWeights {
   readonly #sets: readonly { trusts: Float64Array; perWeight: Float64Array }[];
 
@@ -330,7 +336,7 @@ class ScaleWeights {
   }
 }
 
-/** Whether one of the channels lies beyond the three cells of the dead zone. */
+/** Whether any channel lies beyond the three cells of the dead zone. */
 function isBeyondDeadZone(
   coefficients: Float32Array,
   offsets: Float32Array,
@@ -341,7 +347,7 @@ function isBeyondDeadZone(
   const width = 2 ** shift;
   for (let at = first; at < first + channels; at++) {
     const coefficient = coefficients[at]!;
-    // Less than a cell from 0 is at most one cell from that of 0, wherever the grid begins.
+    // Less than a cell from 0 is at most one cell from the zero cell, whatever the offset.
     if (coefficient < width && coefficient > -width) continue;
     const offset = offsets[at]!;
     const distance = (Math.floor(coefficient - offset) >> shift) - (-Math.ceil(offset) >> shift);
@@ -351,10 +357,10 @@ function isBeyondDeadZone(
 }
 
 /**
- * How many cells from the one of zero, to which side.
+ * Codes the signed distance from the zero cell, in cells.
  *
- * @param least so many they are at least
- * @param negative probability of the lower side, of 65536
+ * @param least minimum distance
+ * @param negative probability of the negative side, of 65536
  */
 function codeDistance(
   bits: ExpectedBits,
@@ -371,7 +377,7 @@ function codeDistance(
 }
 
 /**
- * How many cells: at least `least`.
+ * Codes a number of cells of at least `least`.
  *
  * @param more probability of one more, of 65536
  */

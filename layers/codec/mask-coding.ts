@@ -5,8 +5,8 @@ import { RangeDecoder, RangeEncoder, type BitCoder } from './range-coder.ts';
 const LEARNING_RATE = 2e-9;
 
 /**
- * Codes a binary mask `[T, H, W]` in scan order, each bit predicted from its neighbours in the same
- * and in the previous frame.
+ * Encodes a binary mask `[T, H, W]` in scan order; each bit is predicted from its neighbors in the
+ * same and the previous frame.
  */
 export function encodeMask(mask: Uint8Array, extents: LatentExtents): Uint8Array {
   const encoder = new RangeEncoder();
@@ -14,7 +14,7 @@ export function encodeMask(mask: Uint8Array, extents: LatentExtents): Uint8Array
   return encoder.finish();
 }
 
-/** The mask `[T, H, W]` of 0 and 1 that `encodeMask` coded. */
+/** Decodes a mask `[T, H, W]` of 0 and 1. */
 export function decodeMask(bytes: Uint8Array, extents: LatentExtents): Uint8Array {
   const mask = new Uint8Array(extents.frames * extents.height * extents.width);
   codeMask(new RangeDecoder(bytes), mask, extents);
@@ -40,9 +40,9 @@ function codeMask(coder: BitCoder, mask: Uint8Array, { frames, height, width }: 
 /**
  * Codes a row of a frame.
  *
- * @param frame the frame as far as it was coded, with a margin of 0; the row is written to it
- * @param previous the frame before, with the same margin
- * @param first where the row begins in both
+ * @param frame coded part of the frame, with a margin of 0; the row is written to it
+ * @param previous previous frame, with the same margin
+ * @param first offset of the row in both
  */
 function codeRow(
   coder: BitCoder,

@@ -2,8 +2,8 @@
 export const PROBABILITY_BITS = 16;
 
 /**
- * Codes one bit: an encoder writes `bit` and returns it, a decoder ignores `bit` and returns the one
- * it read. Encoding and decoding thus run the same code and cannot drift apart.
+ * Codes one bit: an encoder writes `bit` and returns it, a decoder ignores `bit` and returns the
+ * one it read. Encoding and decoding thus share code and cannot diverge.
  */
 export interface BitCoder {
   code(bit: number, probabilityOfOne: number): number;
@@ -12,8 +12,8 @@ export interface BitCoder {
 const INITIAL_CAPACITY_BYTES = 4096;
 
 /**
- * Binary range encoder: narrows a 32-bit interval and sends the bytes both ends agree on. The ends are kept
- * as signed integers, which the engine does not turn into doubles.
+ * Binary range encoder: narrows a 32-bit interval and emits the leading bytes that both ends share.
+ * The ends are signed integers, which the engine does not convert to doubles.
  */
 export class RangeEncoder implements BitCoder {
   #low = 0;
@@ -37,7 +37,7 @@ export class RangeEncoder implements BitCoder {
     return bit;
   }
 
-  /** The coded bytes. A decoder reads 0 past their end, so trailing zeros are not sent. */
+  /** Returns the coded bytes. A decoder reads 0 past their end, so trailing zeros are omitted. */
   finish(): Uint8Array {
     // The interval's ends differ in their first byte, so one byte and zeros name a value inside it.
     if (this.#low !== 0) this.#push(Math.ceil((this.#low >>> 0) / 2 ** 24));
@@ -56,7 +56,7 @@ export class RangeEncoder implements BitCoder {
   }
 }
 
-/** Reads what `RangeEncoder` wrote, given the same probabilities. */
+/** Decodes the output of `RangeEncoder`, given the same probabilities. */
 export class RangeDecoder implements BitCoder {
   #low = 0;
   #high = -1;
@@ -91,7 +91,7 @@ export class RangeDecoder implements BitCoder {
   }
 }
 
-/** The last value of the interval's part that stands for a 1, as a signed integer. */
+/** Returns the last value of the sub-interval for a 1, as a signed integer. */
 function splitInterval(low: number, high: number, probabilityOfOne: number): number {
   const width = (high - low) | 0;
   return (

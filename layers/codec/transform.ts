@@ -1,11 +1,17 @@
 import type { BlockLayout } from './blocks.ts';
 
-/** An orthonormal DCT-II of one length, halved by its symmetry: a cosine is even or odd about the middle. */
+/**
+ * An orthonormal DCT-II of one length, halved by symmetry: a cosine is even or odd about the
+ * middle.
+ */
 interface HalfBasis {
   length: number;
-  /** `length / 2`, rounded up: positions of which the others are mirrored. */
+  /** `length / 2`, rounded up: positions without their mirror images. */
   half: number;
-  /** `[length, half]`, frequency by position; of even frequencies the middle position of an odd length counts half. */
+  /**
+   * `[length, half]`, frequency by position; for even frequencies the middle of an odd length
+   * counts half.
+   */
   forward: Float64Array;
   /** `[half, length]`, position by frequency. */
   backward: Float64Array;
@@ -24,7 +30,7 @@ function basisOf(length: number): HalfBasis {
     for (let position = 0; position < half; position++) {
       const cosine = scale * Math.cos((Math.PI * (position + 0.5) * frequency) / length);
       const isMiddle = 2 * position + 1 === length;
-      // The middle is folded onto itself, so it is there twice.
+      // The middle is its own mirror image, so it counts twice.
       forward[frequency * half + position] = isMiddle ? cosine / 2 : cosine;
       backward[position * length + frequency] = cosine;
     }
@@ -35,8 +41,8 @@ function basisOf(length: number): HalfBasis {
 }
 
 /**
- * Transforms one stretch of an axis: `lines` numbers lie beside each other at each of its positions, which
- * are `stride` apart. Forward takes values to coefficients, backward coefficients to values.
+ * Transforms one stretch of an axis, with `lines` adjacent numbers at each position and positions
+ * `stride` apart. Forward maps values to coefficients, backward coefficients to values.
  *
  * @param spare at least `length * lines` numbers
  */
@@ -50,7 +56,8 @@ function transformStretch(
   isForward: boolean,
 ): void {
   if (isForward) {
-    // Sums and differences of mirrored positions: even frequencies see the former alone, odd ones the latter.
+    // Sums and differences of mirrored positions: even frequencies use only sums, odd ones only
+    // differences.
     for (let position = 0; position < half; position++) {
       const near = start + position * stride;
       const far = start + (length - 1 - position) * stride;
@@ -88,7 +95,8 @@ function transformStretch(
     const from = start + frequency * stride;
     spare.set(values.subarray(from, from + lines), frequency * lines);
   }
-  // What even frequencies add up to goes to the nearer of two mirrored positions, what odd ones do to the other.
+  // The sum over even frequencies goes to the nearer of two mirrored positions, that over odd ones
+  // to the other.
   for (let one = 0; one < half; one += 2) {
     const other = Math.min(one + 1, half - 1);
     combinePair(
@@ -137,8 +145,8 @@ function transformStretch(
 }
 
 /**
- * `to[line] = sum over terms of factors[term] * from[term][line]`, four terms at a time, for two targets with
- * factors of their own, which may be the same one.
+ * Computes `to[line] = sum over terms of factors[term] * from[term][line]`, four terms at a time,
+ * for two targets with separate factors; the targets may be the same.
  */
 function combinePair(
   from: Float32Array,
@@ -180,7 +188,7 @@ function combinePair(
       const value3 = from[a3 + line]!;
       const sum = f0 * value0 + f1 * value1 + f2 * value2 + f3 * value3;
       const sumOfOther = g0 * value0 + g1 * value1 + g2 * value2 + g3 * value3;
-      // -0 is what changes no sum.
+      // Adding -0 changes no sum.
       const before = isLater ? to[one + line]! : -0;
       const beforeOfOther = isLater ? to[other + line]! : -0;
       to[one + line] = before + sum;
@@ -189,10 +197,10 @@ function combinePair(
   }
 }
 
-/** Rows that are transformed beside each other: their sums do not wait for one another. */
+/** Rows transformed in parallel: their sums are independent. */
 const LANES = 4;
 
-/** Transforms a stretch of the last axis in every row: positions lie beside each other. */
+/** Transforms a stretch of the last axis in every row, where positions are adjacent. */
 function transformRows(
   values: Float32Array,
   start: number,
@@ -206,7 +214,8 @@ function transformRows(
   const odds = new Float64Array(LANES * half);
   for (let row = 0; row < rows; row += LANES) {
     const first = start + row * rowStride;
-    // The last rows may be fewer: the last of all stands in for those that lack, and is the same each time.
+    // The last group may have fewer rows; the last row fills the missing lanes, with the same
+    // result.
     const lanes = Math.min(LANES, rows - row);
     if (isForward) {
       for (let lane = 0; lane < LANES; lane++) {
@@ -234,7 +243,10 @@ function transformRows(
   }
 }
 
-/** @param evens sums of mirrored positions, `[half, LANES]`; of even frequencies all that counts, as `odds` of odd ones */
+/**
+ * Transforms lanes forward. @param evens sums of mirrored positions, `[half, LANES]`, the input of
+ * even frequencies; `odds` are the differences, for odd ones
+ */
 function forwardLanes(
   values: Float32Array,
   first: number,
@@ -267,7 +279,10 @@ function forwardLanes(
   }
 }
 
-/** @param evens coefficients of even frequencies, `[half, LANES]`; `odds` those of odd ones */
+/**
+ * Transforms lanes backward. @param evens coefficients of even frequencies, `[half, LANES]`; `odds`
+ * those of odd ones
+ */
 function backwardLanes(
   values: Float32Array,
   first: number,
@@ -311,7 +326,7 @@ function backwardLanes(
     }
     const near = first + position;
     const far = first + length - 1 - position;
-    // In the middle both are the same.
+    // Both are the same in the middle.
     values[far] = even0 - odd0;
     values[near] = even0 + odd0;
     if (lanes < 2) continue;
@@ -329,7 +344,7 @@ function backwardLanes(
 /** Positions of a frame that are transformed along time at once. */
 const LONGEST_RUN = 128;
 
-/** All three axes of one channel, in place. */
+/** Transforms all three axes of one channel, in place. */
 function transformChannel(
   values: Float32Array,
   spare: Float32Array,
@@ -348,7 +363,7 @@ function transformChannel(
   }
   const plane = height * width;
   for (const { start, length } of times) {
-    // A run of positions at a time: what is combined stays in the processor's cache.
+    // One run of positions at a time, to stay in the processor's cache.
     for (let position = 0; position < plane; position += LONGEST_RUN) {
       const lines = Math.min(LONGEST_RUN, plane - position);
       const first = start * plane + position;
@@ -357,7 +372,7 @@ function transformChannel(
   }
 }
 
-/** What `transformChannel` needs beside the channel. */
+/** Allocates the scratch memory of `transformChannel`. */
 function spareFor({ extents, longestTime, longestRow }: BlockLayout): Float32Array {
   const { height, width } = extents;
   const run = Math.min(LONGEST_RUN, height * width);
@@ -365,11 +380,11 @@ function spareFor({ extents, longestTime, longestRow }: BlockLayout): Float32Arr
 }
 
 /**
- * Coefficients of a latent: an orthonormal cosine transform of every block along time, height and
- * width. White noise stays white noise of the same variance.
+ * Computes the coefficients of a latent: an orthonormal cosine transform of every block along time,
+ * height and width. White noise stays white noise of the same variance.
  *
  * @param latent `[C, T, H, W]`
- * @returns in the order of the layout
+ * @returns coefficients in layout order
  */
 export function toCoefficients(latent: Float32Array, layout: BlockLayout): Float32Array {
   const coefficients = new Float32Array(layout.count);
@@ -391,7 +406,7 @@ export function toCoefficients(latent: Float32Array, layout: BlockLayout): Float
   return coefficients;
 }
 
-/** The latent `[C, T, H, W]` that `toCoefficients` took the coefficients of. */
+/** Computes the latent `[C, T, H, W]` from its coefficients (inverse of `toCoefficients`). */
 export function fromCoefficients(coefficients: Float32Array, layout: BlockLayout): Float32Array {
   const { channels, frames, height, width } = layout.extents;
   const positions = frames * height * width;
@@ -411,7 +426,7 @@ export function fromCoefficients(coefficients: Float32Array, layout: BlockLayout
   return latent;
 }
 
-/** Where the first channel's coefficient of each position of a transformed channel goes. */
+/** Maps each position of a transformed channel to the index of its first coefficient. */
 function placesOf(layout: BlockLayout): Int32Array {
   const { extents, times, rows, columns, blocks, rank, longestRow, longestColumn } = layout;
   const { channels, height, width } = extents;

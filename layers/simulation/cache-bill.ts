@@ -14,7 +14,7 @@ const DAY = 24 * 3_600_000;
 /** Days after a read at which the rent of a latent may change; see `tierOf`. */
 const TIER_CHANGES = [30 * DAY, 90 * DAY];
 
-/** What a simulated cache has cost, in dollars, by what it was for. */
+/** Cost of a simulated cache, in dollars by purpose. */
 export class CacheBill {
   gpu = 0;
   storage = 0;
@@ -28,12 +28,12 @@ export class CacheBill {
     this.#rates = dollarRates(options.book);
   }
 
-  /** Network evaluations that were run. */
+  /** Adds network evaluations. */
   evaluations(count: number): void {
     this.#gpuSeconds(count * this.#options.secondsPerEvaluation);
   }
 
-  /** A worker reads a latent from object storage, and waits for it. */
+  /** Adds a read of a latent from object storage, with the worker's wait. */
   fetch(entry: SimulatedEntry, now: number): void {
     const { seconds, bytesPerSecond } = this.#options.fetch;
     this.#gpuSeconds(seconds + entry.latentBytes / bytesPerSecond);
@@ -42,7 +42,7 @@ export class CacheBill {
     this.requests += retrievalUsd(object, now, this.#rates);
   }
 
-  /** A new entry is written: its latent, its record, its vectors. */
+  /** Adds the writes of a new entry: latent, record and vectors. */
   store(parts: number): void {
     let dollars = this.#storing.get(parts);
     if (dollars === undefined) {
@@ -52,7 +52,7 @@ export class CacheBill {
     this.requests += dollars;
   }
 
-  /** Every query reads all vectors of the index. */
+  /** Adds a query, which reads all vectors of the index. */
   scan(vectorBytes: number, vectors: number): void {
     const holding: EntryHolding = {
       latentBytes: 0,
@@ -66,7 +66,9 @@ export class CacheBill {
     this.requests += entryRentUsd(holding, 0, this.#rates).scan;
   }
 
-  /** Rent of an entry since it was paid last. Called before a hit changes when it was read. */
+  /**
+   * Adds the rent of an entry since the last payment. Call it before a hit changes its last read.
+   */
   rent(entry: SimulatedEntry, now: number): void {
     const { latentBytes, storageClass, vectorBytes, itemBytes } = entry;
     const lastReadAt = lastUseOf(entry);
@@ -91,7 +93,7 @@ export class CacheBill {
     entry.paidUntil = now;
   }
 
-  /** A fast tier is paid by its size, whatever is in it. */
+  /** Adds the rent of a fast tier, charged by size regardless of content. */
   fastTier({ bytes, dollarsPerGbMonth }: FastTier, milliseconds: number): void {
     const rent = (bytes / BYTES_PER_GB) * dollarsPerGbMonth;
     this.storage += (rent * milliseconds) / MILLISECONDS_PER_MONTH;
@@ -102,10 +104,10 @@ export class CacheBill {
   }
 }
 
-/** Write units of an entry and of its place in the indexes. */
+/** Write units of an entry with its index entries. */
 const ENTRY_WRITE_UNITS = 5;
 
-/** Dollars, by the prices that reports use. */
+/** Computes the dollars of storing an entry, with the prices of reports. */
 export function costOfStoring(parts: number, { book }: Pick<SimulationOptions, 'book'>): number {
   const usage = {
     step: 'commit',

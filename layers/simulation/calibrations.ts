@@ -7,7 +7,7 @@ import {
 import { InvalidInputError } from '#core/errors.ts';
 import type { HitKind, LookupPart, SolverName } from '#core/generation.ts';
 
-/** From which similarity on a donor may be started from how late. */
+/** Maps a minimum similarity of a donor to a start time. */
 export interface Rung {
   /** Cosine, above 0. */
   similarity: number;
@@ -16,8 +16,8 @@ export interface Rung {
 }
 
 /**
- * Start times of another calibration for a model whose steps on hits nobody has tuned: a hit runs its
- * share of the full number.
+ * Applies another calibration's start times to a model whose hit steps were never tuned: a hit runs
+ * its share of the full number.
  */
 export class ProportionalCalibration implements Calibration {
   readonly fullSolver: SolverName;
@@ -41,13 +41,13 @@ export class ProportionalCalibration implements Calibration {
   }
 }
 
-/** Whole prompts only: the more similar the donor, the later the start. */
+/** Calibration for whole prompts only: more similar donors start later. */
 export class LadderCalibration implements Calibration {
   readonly fullSolver = 'euler';
   readonly maxGeneration = 3;
   readonly #rungs: readonly Rung[];
 
-  /** @throws InvalidInputError when there is no rung, or one is not steeper than the one before. */
+  /** @throws InvalidInputError without rungs, or if a rung is not steeper than the previous one */
   constructor(rungs: readonly Rung[]) {
     for (const [index, { similarity, startTime }] of rungs.entries()) {
       const below = rungs[index - 1] ?? { similarity: 0, startTime: 1 };
@@ -56,12 +56,12 @@ export class LadderCalibration implements Calibration {
       }
       throw new InvalidInputError(
         'ladder',
-        `rung ${index + 1}, from similarity ${similarity} at start time ${startTime}, is not steeper than the one before`,
-        'give rungs of growing similarity, 0 to 1, and falling start time, 1 to 0',
+        `rung ${index + 1}, from similarity ${similarity} at start time ${startTime}, is not steeper than the previous one`,
+        'give rungs with increasing similarity, 0 to 1, and decreasing start time, 1 to 0',
       );
     }
     if (rungs.length === 0) {
-      throw new InvalidInputError('ladder', 'the ladder has no rung', 'give at least one');
+      throw new InvalidInputError('ladder', 'the ladder has no rungs', 'give at least one');
     }
     this.#rungs = rungs;
   }

@@ -1,7 +1,9 @@
 import { InvalidInputError } from '#core/errors.ts';
 import type { SimulationOptions } from './types.ts';
 
-/** Refuses what nothing can be simulated with. @throws InvalidInputError naming the first that is wrong. */
+/**
+ * Checks the options of a simulation. @throws InvalidInputError that names the first invalid one
+ */
 export function checkOptions(options: SimulationOptions): void {
   wholeAbove('steps', options.steps, 0);
   wholeAbove('latentBytes', options.latentBytes, 0);
@@ -31,7 +33,7 @@ function wholeAbove(field: string, value: number, limit: number): void {
 
 function atLeast(field: string, value: number, limit: number): void {
   if (value >= limit && Number.isFinite(value)) return;
-  throw wrong(field, value, `a number from ${limit} on`);
+  throw wrong(field, value, `a number of at least ${limit}`);
 }
 
 function wrong(field: string, value: unknown, expected: string): InvalidInputError {

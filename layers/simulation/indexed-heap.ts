@@ -1,4 +1,4 @@
-/** Items by a key, smallest first; of equal keys the one that was set earlier. Any of them can be taken out. */
+/** Min-heap with removal of any item; of equal keys, the one set earlier comes first. */
 export class IndexedHeap<Item> {
   readonly #nodes: Node<Item>[] = [];
   readonly #places = new Map<Item, Node<Item>>();
@@ -12,7 +12,7 @@ export class IndexedHeap<Item> {
     return this.#places.get(item)?.key;
   }
 
-  /** Adds an item, or gives it another key. */
+  /** Adds an item, or changes its key. */
   set(item: Item, key: number): void {
     let node = this.#places.get(item);
     if (node === undefined) {
@@ -36,7 +36,7 @@ export class IndexedHeap<Item> {
     this.#settle(last);
   }
 
-  /** The item with the smallest key. */
+  /** Returns the item with the smallest key. */
   first(): Item | undefined {
     return this.#nodes[0]?.item;
   }

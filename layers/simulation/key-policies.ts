@@ -3,14 +3,14 @@ import { IndexedHeap } from './indexed-heap.ts';
 import type { ReplacementPolicy } from './replacement.ts';
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 
-/** What a policy from the literature ranks entries by; the smallest key goes first. */
+/** Ranking key of a policy from the literature; the smallest key is evicted first. */
 interface KeyRule {
   inserted(entry: SimulatedEntry, now: number): number;
   hit(entry: SimulatedEntry, key: number, use: EntryUse): number;
   removed?(key: number): void;
 }
 
-/** A policy that ranks each entry by one number, which only its own hits change. */
+/** A policy that ranks each entry by a number that only the entry's own hits change. */
 export class KeyPolicy implements ReplacementPolicy {
   readonly #heap = new IndexedHeap<SimulatedEntry>();
   readonly #rule: KeyRule;
@@ -47,18 +47,21 @@ export class KeyPolicy implements ReplacementPolicy {
   }
 }
 
-/** The policies of the literature, by name. Equal keys go in the order of their last use. */
+/** Policies of the literature, by name. Equal keys are evicted in order of last use. */
 export const KEY_RULES: Readonly<Record<Exclude<PolicyName, 'rent' | 'none'>, () => KeyRule>> = {
   lru: () => ({ inserted: (_, now) => now, hit: (_, __, { now }) => now }),
   fifo: () => ({ inserted: (_, now) => now, hit: (_, key) => key }),
   lfu: () => ({ inserted: () => 0, hit: (_, key) => key + 1 }),
-  // NIRVANA (NSDI 2024): how often it was used times how much was skipped.
+  // NIRVANA (NSDI 2024): number of uses times skipped work.
   lcbfu: () => ({ inserted: () => 0, hit: (_, key, { skipped }) => key + skipped }),
   gdsf,
   all: () => ({ inserted: (_, now) => now, hit: (_, __, { now }) => now }),
 };
 
-/** GreedyDual-Size-Frequency (Cherkasova 1998): age plus uses x cost / size; what goes sets the age. */
+/**
+ * GreedyDual-Size-Frequency (Cherkasova 1998): age plus uses x cost / size; an eviction sets the
+ * age.
+ */
 function gdsf(): KeyRule {
   let age = 0;
   const uses = new Map<SimulatedEntry, number>();

@@ -11,7 +11,7 @@ export interface Found {
 export class PartIndex {
   readonly #part: LookupPart;
   readonly #space: VectorSpace;
-  /** By number of the vector, oldest first. */
+  /** Entries by vector index, oldest first. */
   readonly #entries: (SimulatedEntry[] | undefined)[] = [];
 
   constructor(part: LookupPart, space: VectorSpace) {
@@ -33,14 +33,14 @@ export class PartIndex {
     this.#space.release(vector);
   }
 
-  /** The nearest entries, nearest first, of equals the newest first. */
+  /** Returns the nearest entries, nearest first; of equal ones the newest first. */
   nearest(vector: number, limit: number): Found[] {
     const { count, ids, similarities } = this.#space.neighboursOf(vector);
     const found: Found[] = [];
     for (let index = 0; index < count; index++) {
       const held = this.#entries[ids[index]!];
       if (held === undefined) continue;
-      // The very same prompt is known by its words, whatever its video shows.
+      // An identical prompt is recognized by its text, whatever its video shows.
       const isSamePrompt = this.#part === 'whole' && ids[index] === vector;
       for (let last = held.length - 1; last >= 0; last--) {
         const entry = held[last]!;

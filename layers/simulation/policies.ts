@@ -6,7 +6,7 @@ import { FastTierRentPolicy, RentPolicy } from './rent-policy.ts';
 import type { ReplacementPolicy } from './replacement.ts';
 import type { CacheSetup, SimulationOptions } from './types.ts';
 
-/** The policy of a cache and that of the fast tier over it. */
+/** Creates the policy of a cache and that of its fast tier. */
 export function policiesOf(
   { policy }: CacheSetup,
   options: SimulationOptions,

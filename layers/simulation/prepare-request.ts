@@ -4,23 +4,23 @@ import { LOOKUP_PARTS, type LookupPart, type Scope } from '#core/generation.ts';
 import type { ReplayedRequest } from './types.ts';
 import { VectorSpace } from './vector-space.ts';
 
-/** A request and what all caches know of it alike. */
+/** A request with everything that all caches know about it. */
 export interface PreparedRequest {
   request: ReplayedRequest;
-  /** From 0. */
+  /** Index from 0. */
   index: number;
   /** Epoch milliseconds. */
   now: number;
   partition: number;
   spaces: Record<LookupPart, VectorSpace>;
-  /** Numbers of its vectors in those spaces. */
+  /** Indices of its vectors in those spaces. */
   vectors: { readonly [Part in LookupPart]: number | null };
   seed: number;
-  /** Null when it cannot repeat another request. */
+  /** Null if it cannot repeat another request. */
   exactKey: string | null;
 }
 
-/** Finds out once what every simulated cache needs to know of a request. */
+/** Computes once per request what every simulated cache needs. */
 export class RequestPreparer {
   readonly #scope: Scope;
   readonly #least: Record<LookupPart, number>;
@@ -39,10 +39,10 @@ export class RequestPreparer {
   }
 
   /**
-   * Holds the request's vectors until it is released.
+   * Prepares a request and holds its vectors until it is released.
    *
-   * @throws InvalidInputError when it is before the request before it, or its vectors are unlike the
-   * others'.
+   * @throws InvalidInputError if it precedes the previous request, or its vectors do not match the
+   * others
    */
   prepare(request: ReplayedRequest): PreparedRequest {
     const now = request.time * 1000;
@@ -91,7 +91,9 @@ export class RequestPreparer {
   }
 }
 
-/** The smallest cosine at which a calibration uses a donor or a near one, to a ten-thousandth. */
+/**
+ * Finds the smallest cosine at which a calibration uses a whole or near donor, to a ten-thousandth.
+ */
 function leastSimilarity(calibration: Calibration, part: LookupPart): number {
   const uses = (similarity: number): boolean =>
     calibration.admits(part, similarity) ||

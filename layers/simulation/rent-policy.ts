@@ -7,16 +7,16 @@ import {
 import type { ReplacementPolicy } from './replacement.ts';
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 
-/** Share of the entries that one look at all of them puts up for eviction. */
+/** Share of the entries that one scan queues for eviction. */
 const QUEUE_SHARE = 0.01;
 
 /**
- * The product's policy: it learns by what passes see of entries, ranks by what `savingsOf` says over
- * the rent, and drops what `estimateValue` finds not worth its rent.
+ * The product's policy: learns from what passes see of entries, ranks by `savingsOf` per rent, and
+ * evicts entries that `estimateValue` finds not worth their rent.
  */
 export class RentPolicy implements ReplacementPolicy {
   readonly #context: (now: number) => PolicyContext;
-  /** With their rents, dollars a month, as of the last review. */
+  /** Entries with their monthly rents in dollars, as of the last review. */
   readonly #rents = new Map<SimulatedEntry, number>();
   readonly #queue: EvictionQueue;
   #reviewedAt = -Infinity;
@@ -67,8 +67,8 @@ export class RentPolicy implements ReplacementPolicy {
 }
 
 /**
- * The same policy in a fast tier over the cache: there every hit saves the same wait, so it ranks by
- * the rate alone, as the cache's own policy has learned it.
+ * The same policy for a fast tier over the cache. Every hit there saves the same wait, so it ranks
+ * by the rate alone, as learned by the cache's own policy.
  */
 export class FastTierRentPolicy implements ReplacementPolicy {
   readonly #held = new Set<SimulatedEntry>();
@@ -107,8 +107,8 @@ export class FastTierRentPolicy implements ReplacementPolicy {
 }
 
 /**
- * The least worthy entries, by a look at all of them whenever the last look's are used up. What an
- * entry is worth changes with time, so no order of them can be kept.
+ * The entries of least value. It scans all entries whenever the queue is empty, because values
+ * change with time and no order stays valid.
  */
 class EvictionQueue {
   readonly #worth: (entry: SimulatedEntry, now: number) => number;
@@ -119,7 +119,7 @@ class EvictionQueue {
     this.#worth = worth;
   }
 
-  /** It was hit, or is gone. */
+  /** Removes an entry that was hit or is gone. */
   spare(entry: SimulatedEntry): void {
     if (this.#least.length > 0) this.#spared.add(entry);
   }

@@ -1,19 +1,19 @@
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 
-/** What decides which entries a simulated tier holds. The tier tells it everything that happens. */
+/** Decides which entries a simulated tier holds. The tier reports every event to it. */
 export interface ReplacementPolicy {
   /**
-   * Whether a new entry is to be stored at all.
+   * Whether to store a new entry.
    *
-   * @param isFull whether another one has to go for it
+   * @param isFull whether storing it evicts another one
    */
   admits(entry: SimulatedEntry, now: number, isFull: boolean): boolean;
   inserted(entry: SimulatedEntry, now: number): void;
   /** Called before the entry itself counts the hit. */
   hit(entry: SimulatedEntry, use: EntryUse): void;
   removed(entry: SimulatedEntry, now: number): void;
-  /** Which of those held goes first when there is no room. */
+  /** Returns the held entry to evict when there is no room. */
   victim(now: number): SimulatedEntry;
-  /** Which go though there is room. Asked from time to time. */
+  /** Returns entries to evict although there is room. Called periodically. */
   review(now: number): SimulatedEntry[];
 }

@@ -22,7 +22,7 @@ export type Scan = (
   found: number,
 ) => number;
 
-/** What is used of the global of that name, which the types of Node do not describe. */
+/** The used part of the global of that name, which Node's types do not describe. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (
@@ -32,7 +32,7 @@ declare const WebAssembly: {
   Memory: new (size: { initial: number }) => KernelMemory;
 };
 
-/** Its buffer is another one after it has grown. */
+/** Its buffer is replaced when it grows. */
 export interface KernelMemory {
   readonly buffer: ArrayBuffer;
   grow(pages: number): number;
@@ -46,7 +46,7 @@ const PARAMETERS = [I32, I32, I32, I32, I32, F32, F32, I32];
 const [QUERY, HEADS, TAILS, COUNT, HEAD_BYTES, TAIL, BOUND, FOUND] = [0, 1, 2, 3, 4, 5, 6, 7];
 const [ROW, OFFSET, BEGIN, FIRST, SECOND] = [8, 9, 10, 11, 12];
 
-/** Instructions and their operands, in one row. */
+/** Flattens instructions and their operands. */
 const code = (...parts: (number | number[])[]): number[] => parts.flat();
 
 const get = (local: number): number[] => [0x20, local];
@@ -67,7 +67,7 @@ const ZERO_V128 = code(
   Array.from({ length: 16 }, () => 0),
 );
 const [BLOCK, LOOP, IF, END, NOTHING] = [0x02, 0x03, 0x04, 0x0b, 0x40];
-/** Leaves a block, goes back to the begin of a loop; 0 is the innermost. */
+/** Leaves a block, or jumps to the beginning of a loop; 0 is the innermost. */
 const branchIf = (depth: number): number[] => [0x0d, depth];
 
 const advance = (local: number, bytes: number): number[] =>
@@ -104,7 +104,7 @@ const BODY = code(
   code(END, END, get(FOUND), get(BEGIN), I32_SUB, i32(2), I32_SHIFT_RIGHT, END),
 );
 
-/** Three more whole numbers and two rows of four floats. */
+/** Three more integers and two vectors of four floats. */
 const LOCALS = [2, 3, I32, 2, V128];
 
 const MODULE = new WebAssembly.Module(
@@ -120,7 +120,7 @@ const MODULE = new WebAssembly.Module(
   ),
 );
 
-/** A memory of one page, and the loop over it. */
+/** Creates a memory of one page and the loop over it. */
 export function newKernel(): { memory: KernelMemory; scan: Scan } {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const { scan } = new WebAssembly.Instance(MODULE, { env: { memory } }).exports;
@@ -139,7 +139,7 @@ function name(text: string): number[] {
   return counted([...Buffer.from(text)]);
 }
 
-/** LEB128, as WebAssembly writes its numbers. */
+/** Encodes a number as LEB128, as WebAssembly does. */
 function unsigned(value: number): number[] {
   return value < 0x80 ? [value] : [0x80 | (value & 0x7f), ...unsigned(value >>> 7)];
 }

@@ -30,7 +30,7 @@ interface FoundCandidate {
   candidate: Candidate;
 }
 
-/** One cache under one policy, replaying requests. */
+/** One cache under one policy that replays requests. */
 export class SimulatedCache {
   readonly #setup: CacheSetup;
   readonly #options: SimulationOptions;
@@ -120,7 +120,7 @@ export class SimulatedCache {
           similarity,
           latentKey: entry.entryId,
           generation: entry.generation,
-          // Every simulated request asks for the same steps, and none for a least similarity.
+          // Every simulated request asks for the same steps and sets no minimum similarity.
           steps,
           leastSimilarity: 1,
         },
@@ -151,7 +151,7 @@ export class SimulatedCache {
     this.#first.evaluations += plan.equivalents;
   }
 
-  /** Pays for the donors, and lets entry and policy count the hit. */
+  /** Charges the donors, and counts the hit in entry and policy. */
   #use(input: PlanInput, plan: Plan, now: number): SimulatedEntry[] {
     if (plan.hit === 'miss') return [];
     const donors: SimulatedEntry[] = [];
@@ -215,7 +215,7 @@ export class SimulatedCache {
     this.#mostBytes = Math.max(this.#mostBytes, this.#tier.bytes);
   }
 
-  /** Others are in no index. */
+  /** Whether an entry can be a donor; only donors are in an index. */
   #isDonor({ generation }: SimulatedEntry): boolean {
     return generation < this.#options.calibration.maxGeneration;
   }
@@ -230,7 +230,7 @@ export class SimulatedCache {
     for (const entry of this.#fastTier?.review(now) ?? []) this.#fastTier?.remove(entry, now);
   }
 
-  /** An entry has left the tier that held it. */
+  /** Removes an entry that left its tier. */
   #forget(entry: SimulatedEntry, now: number): void {
     this.#counts.evicted++;
     this.#bill.rent(entry, now);
@@ -249,8 +249,8 @@ export class SimulatedCache {
 }
 
 /**
- * Whether an entry shows all that a request asks for, as look-ups verify it: the very same prompt, or one
- * that says the same of each part, in a video that shows it.
+ * Whether an entry shows everything that a request asks, as in the lookup's verification: the same
+ * prompt, or one that says the same of each part, in a video that shows it.
  */
 function showsTheSame(
   { request, spaces, vectors }: PreparedRequest,
@@ -269,5 +269,5 @@ function showsTheSame(
   });
 }
 
-/** How often a policy looks at everything: as often as the evictor runs. */
+/** Interval of policy reviews: that of the evictor. */
 const REVIEW_EVERY_MILLISECONDS = 24 * 3_600_000;

@@ -2,7 +2,7 @@ import type { ReplacementPolicy } from './replacement.ts';
 import type { EntryUse, SimulatedEntry } from './simulated-entry.ts';
 import type { Capacity } from './types.ts';
 
-/** What holds entries up to its capacity: the cache itself, or a fast tier over it. */
+/** Holds entries up to its capacity: the cache itself, or a fast tier over it. */
 export class SimulatedTier {
   readonly #policy: ReplacementPolicy;
   readonly #capacity: Capacity;
@@ -30,7 +30,7 @@ export class SimulatedTier {
     return this.#held.has(entry);
   }
 
-  /** Takes an entry in and gives back what had to go for it; null when it was not let in. */
+  /** Inserts an entry and returns the evicted ones; null if it was not admitted. */
   insert(entry: SimulatedEntry, now: number): SimulatedEntry[] | null {
     if (!this.#policy.admits(entry, now, this.#isFullFor(entry))) return null;
     const gone: SimulatedEntry[] = [];
@@ -56,7 +56,7 @@ export class SimulatedTier {
     this.#policy.removed(entry, now);
   }
 
-  /** What is not worth its place though there is room; it is still held. */
+  /** Returns entries not worth keeping although there is room; they are still held. */
   review(now: number): SimulatedEntry[] {
     return this.#policy.review(now);
   }

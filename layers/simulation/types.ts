@@ -4,16 +4,16 @@ import type { PriceBook } from '#core/pricing/prices.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
 import type { TraceRequest, TraceVectors } from './traces/trace-request.ts';
 
-/** A request whose prompt was embedded. */
+/** A request with its embeddings. */
 export type ReplayedRequest = TraceRequest & {
   vectors: TraceVectors;
-  /** How much of its prompt the video will show; all of it unless said. */
+  /** How well the video will show its prompt; fully by default. */
   shown?: Shown;
 };
 
 /**
- * Cosine of the vectors of a video and of its own prompt, by part. Another prompt is as near to the
- * video as it is to the prompt, times this.
+ * Cosine of the vectors of a video and its own prompt, by part. The similarity of another prompt to
+ * the video is its similarity to the video's prompt times this factor.
  */
 export type Shown = { readonly [Part in LookupPart]: number };
 
@@ -21,19 +21,19 @@ export const POLICY_NAMES = ['rent', 'lru', 'lfu', 'fifo', 'lcbfu', 'gdsf', 'non
 
 export type PolicyName = (typeof POLICY_NAMES)[number];
 
-/** How much a simulated cache may hold; null sets no limit. */
+/** Capacity of a simulated cache; null sets no limit. */
 export interface Capacity {
   entries: number | null;
   latentBytes: number | null;
 }
 
-/** A small tier over object storage, paid by its size whatever is in it, that answers at once. */
+/** A small tier over object storage without latency, charged by size regardless of content. */
 export interface FastTier {
   bytes: number;
   dollarsPerGbMonth: number;
 }
 
-/** One cache to simulate. All caches of a run see the same requests. */
+/** One cache to simulate. All caches of a run replay the same requests. */
 export interface CacheSetup {
   policy: PolicyName;
   capacity: Capacity;
@@ -51,14 +51,14 @@ export interface SimulationOptions {
   dollarsPerGpuSecond: number;
   latentBytes: number;
   storageClass: StorageClass;
-  /** GPU seconds that a worker waits for a latent from object storage, and for each byte of it. */
+  /** GPU seconds that a worker waits for a latent from object storage: constant, and per byte. */
   fetch: { seconds: number; bytesPerSecond: number };
 }
 
-/** `same-prompt` is a whole donor of the very same prompt with another seed. */
+/** `same-prompt` is a whole donor of the same prompt with another seed. */
 export type SimulatedHit = HitKind | 'same-prompt';
 
-/** The best first. */
+/** Kinds of hits, best first. */
 export const SIMULATED_HITS: readonly SimulatedHit[] = HIT_KINDS.flatMap((hit) =>
   hit === 'exact' ? ([hit, 'same-prompt'] as const) : [hit],
 );
@@ -67,19 +67,22 @@ export interface CacheResult {
   setup: CacheSetup;
   requests: number;
   hits: Record<SimulatedHit, number>;
-  /** Network evaluations run, and those that full generations of all requests would have run. */
+  /** Network evaluations, and those of full generations for all requests. */
   evaluations: number;
   fullEvaluations: number;
-  /** Mean share of the evaluations that was skipped, first pass: without exact replays and repeated prompts. */
+  /**
+   * Mean share of skipped evaluations in the first pass: without exact replays and repeated
+   * prompts.
+   */
   semanticSkippedShare: number;
-  /** The same of all requests. */
+  /** Mean share of skipped evaluations over all requests. */
   skippedShare: number;
   dollars: {
-    /** Evaluations and waiting for latents. */
+    /** Evaluations and waits for latents. */
     gpu: number;
-    /** Rent of what was kept, the fast tier included. */
+    /** Rent of entries, including the fast tier. */
     storage: number;
-    /** Reads and writes of objects and vectors for the cache. */
+    /** Object and vector requests of the cache. */
     requests: number;
     total: number;
   };

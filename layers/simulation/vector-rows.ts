@@ -1,6 +1,8 @@
 import { newKernel, PAGE_BYTES, type KernelMemory, type Scan } from './scan-kernel.ts';
 
-/** What float32 may lose of a cosine: nothing that stands exactly at a threshold is missed. */
+/**
+ * Tolerance for the rounding of float32 cosines, so that no value exactly at a threshold is missed.
+ */
 const ROUNDING = 1e-4;
 
 const FLOAT_BYTES = 4;
@@ -9,19 +11,19 @@ const FLOAT_BYTES = 4;
 const BLOCK = 8;
 
 /**
- * Unit vectors by number, and which of them are near to another one. They are compared by their first
- * elements, and further only where the rest could still make them near (Cauchy-Schwarz).
+ * Finds the unit vectors near a given one. It compares a prefix of the elements first, and the rest
+ * only if it could still reach the bound (Cauchy-Schwarz).
  */
 export class VectorRows {
   readonly #least: number;
-  /** Elements that are compared first; padded with zeros where a vector has fewer. */
+  /** Number of elements compared first; shorter vectors are padded with zeros. */
   readonly #head: number;
   readonly #rest: number;
   readonly #memory: KernelMemory;
   readonly #scan: Scan;
   #capacity = 0;
   #count = 0;
-  /** In the kernel's memory: the query's head, then all heads, then lengths of the rests, then what was found. */
+  /** In the kernel's memory: the query's prefix, all prefixes, norms of the rests, results. */
   #query = new Float32Array(0);
   #heads = new Float32Array(0);
   #tails = new Float32Array(0);
@@ -50,7 +52,7 @@ export class VectorRows {
     this.#tails[id] = -Infinity;
   }
 
-  /** Calls back for each vector whose cosine is large enough. */
+  /** Calls back for each vector whose cosine reaches the bound. */
   near(vector: Float32Array, found: (id: number, similarity: number) => void): void {
     if (this.#count === 0) return;
     const [head, rest] = [this.#head, this.#rest];
@@ -62,7 +64,7 @@ export class VectorRows {
       this.#tails.byteOffset,
       this.#count,
       head * FLOAT_BYTES,
-      // Never 0, which times -Infinity would be no number.
+      // Never 0, because 0 times -Infinity is NaN.
       lengthOf(second) + ROUNDING / 2,
       this.#least - ROUNDING,
       this.#found.byteOffset,
@@ -95,9 +97,9 @@ export class VectorRows {
 }
 
 /**
- * As many elements as it takes until vectors that have nothing to do with each other are ruled out: the
- * heads of such would have to be as like as they are in one of a hundred pairs (2.3 times the standard
- * deviation of a head's product, root(head) / dimensions).
+ * Computes the prefix length that rules out unrelated vectors: their prefixes would have to be as
+ * similar as in one of a hundred pairs (2.3 times the standard deviation of a prefix product,
+ * root(head) / dimensions).
  */
 function headLength(dimensions: number, least: number): number {
   for (let head = BLOCK; head < dimensions; head += BLOCK) {
@@ -113,7 +115,7 @@ function dot(vector: Float32Array, rows: Float32Array, start: number): number {
   return sum;
 }
 
-/** Of a vector. */
+/** Computes the norm of a vector. */
 export function lengthOf(vector: Float32Array): number {
   let square = 0;
   for (const element of vector) square += element * element;

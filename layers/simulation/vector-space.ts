@@ -1,10 +1,10 @@
 import { InvalidInputError } from '#core/errors.ts';
 import { lengthOf, VectorRows } from './vector-rows.ts';
 
-/** How far from 1 the length of a unit vector may be. */
+/** Tolerance for the length of a unit vector. */
 const LENGTH_TOLERANCE = 1e-2;
 
-/** Other vectors near one, in no order. */
+/** Vectors near a given one, unordered. */
 export interface Neighbours {
   count: number;
   ids: Int32Array;
@@ -13,17 +13,17 @@ export interface Neighbours {
 }
 
 /**
- * The distinct unit vectors of one part of one partition that some simulated cache holds, and which of
- * them are near enough to each other to be donors. Requests repeat prompts and above all parts, so the
- * search runs once for each distinct vector while it is held, and all caches share it.
+ * The distinct unit vectors of one part of one partition that any simulated cache holds, with their
+ * neighbors. Requests repeat prompts and especially parts, so the search runs once per distinct
+ * vector while it is held, and all caches share it.
  */
 export class VectorSpace {
-  /** Cosine of a neighbour, at least. */
+  /** Minimum cosine of a neighbor. */
   readonly least: number;
   readonly #ids = new Map<string, number>();
   readonly #keys: (string | null)[] = [];
   readonly #neighbours: Neighbours[] = [];
-  /** How many hold a vector: caches, and a request that is being served. */
+  /** Reference counts of vectors: caches, and requests in progress. */
   readonly #holders: number[] = [];
   readonly #free: number[] = [];
   #dimensions = 0;
@@ -33,16 +33,16 @@ export class VectorSpace {
     this.least = least;
   }
 
-  /** How many vectors are held. */
+  /** Number of held vectors. */
   get size(): number {
     return this.#ids.size;
   }
 
   /**
-   * The number of a vector, which holds it; a new one is compared with all that are held. Numbers of
-   * vectors that nobody holds any more are given again.
+   * Returns the index of a vector and holds it; a new one is compared with all held vectors.
+   * Indices of released vectors are reused.
    *
-   * @throws InvalidInputError when it is no unit vector of the others' length.
+   * @throws InvalidInputError if it is not a unit vector of the same length as the others
    */
   hold(vector: Float32Array): number {
     const key = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('latin1');
@@ -80,12 +80,12 @@ export class VectorSpace {
     this.#free.push(id);
   }
 
-  /** All that are near enough to it, itself included. */
+  /** Returns all neighbors of a vector, including itself. */
   neighboursOf(id: number): Neighbours {
     return this.#neighbours[id]!;
   }
 
-  /** Cosine of two vectors that are held; below `least` where they are no neighbours. */
+  /** Returns the cosine of two held vectors; below `least` if they are not neighbors. */
   similarityOf(id: number, other: number): number {
     const { count, ids, similarities } = this.#neighbours[id]!;
     const place = ids.indexOf(other);
@@ -102,8 +102,8 @@ export class VectorSpace {
     if (vector.length === this.#dimensions && vector.length > 0 && isUnit) return;
     throw new InvalidInputError(
       'vectors',
-      `a vector of ${vector.length} elements and length ${length} stands among unit vectors of ${this.#dimensions}`,
-      'embed the whole trace with one embedder that gives unit vectors',
+      `a vector has ${vector.length} dimensions and length ${length}, expected a unit vector of ${this.#dimensions} dimensions`,
+      'embed the whole trace with one embedder of unit vectors',
     );
   }
 }

@@ -101,7 +101,7 @@ describe('a stored latent', () => {
     view.setUint32(56, crc32(huge.subarray(0, 56)), true);
 
     expect(() => decodeLatent(huge, EXPECTED)).toThrow(
-      "the latent says that its shape is [2, 3, 6, 65535]; the model's is [2, 3, 6, 8]",
+      "the latent has shape [2, 3, 6, 65535], but the model's is [2, 3, 6, 8]",
     );
     expect(allocatedBy(() => decodeOrRefuse(huge))).toBeLessThan(1000);
   });

@@ -1,6 +1,6 @@
 import type { RandomSource } from '#core/random.ts';
 
-/** Uniform in 0..1, 1 excluded. */
+/** Draws uniformly from [0, 1). */
 export function drawUniform(random: RandomSource): number {
   return random.nextUint32() / 2 ** 32;
 }
@@ -13,7 +13,7 @@ export function drawOne<Item>(random: RandomSource, items: readonly Item[]): Ite
   return items[random.nextBelow(items.length)]!;
 }
 
-/** The items in an order drawn uniformly (Fisher and Yates). */
+/** Shuffles the items uniformly (Fisher and Yates). */
 export function drawOrder<Item>(random: RandomSource, items: readonly Item[]): Item[] {
   const order = [...items];
   for (let last = order.length - 1; last > 0; last--) {
@@ -23,7 +23,7 @@ export function drawOrder<Item>(random: RandomSource, items: readonly Item[]): I
   return order;
 }
 
-/** Draws ranks 0..count-1 whose frequency falls with `(rank + 1) ** -slope`. */
+/** Draws ranks 0..count-1 with frequency proportional to `(rank + 1) ** -slope`. */
 export class RankSource {
   readonly #upTo: Float64Array;
   readonly #random: RandomSource;

@@ -10,19 +10,19 @@ import {
   type WorldSlot,
 } from './world-vocabulary.ts';
 
-/** How a prompt follows from the one before. */
+/** How a prompt differs from the previous one. */
 export type Edit = 'same' | 'add' | 'remove' | 'swap';
 
 export const EDITS: readonly Edit[] = ['same', 'add', 'remove', 'swap'];
 
-/** What a session is about: the values that most decide how its video looks. */
+/** Topic of a session: the values that most affect how its video looks. */
 export interface Topic {
   shape: number;
   color: number;
   scene: number;
 }
 
-/** Every topic of the world, in its order. */
+/** Returns every topic of the world, in its order. */
 export function allTopics(): Topic[] {
   const topics: Topic[] = [];
   for (const shape of WORLD_PHRASES.shape.keys()) {
@@ -33,7 +33,7 @@ export function allTopics(): Topic[] {
   return topics;
 }
 
-/** A prompt about a topic, in words of its own. */
+/** Draws a prompt about a topic. */
 export function openingPrompt(
   random: RandomSource,
   topic: Topic,
@@ -51,7 +51,7 @@ export function openingPrompt(
   return prompt;
 }
 
-/** Which edit comes next; what cannot be done to the prompt is a swap instead. */
+/** Draws the next edit; an edit that is impossible for the prompt becomes a swap. */
 export function drawEdit(
   random: RandomSource,
   { order, phrases }: WorldPrompt,
@@ -66,7 +66,7 @@ export function drawEdit(
   return edit;
 }
 
-/** The prompt after an edit that can be done to it. */
+/** Applies a possible edit to the prompt. */
 export function editPrompt(
   random: RandomSource,
   prompt: WorldPrompt,
@@ -101,7 +101,7 @@ export function editPrompt(
   return { ...prompt, phrases };
 }
 
-/** A phrase of the slot for another value than `notLike` speaks of. */
+/** Draws a phrase of the slot with another value than that of `notLike`. */
 function drawPhrase(random: RandomSource, slot: WorldSlot, notLike?: string): string {
   const values = WORLD_PHRASES[slot].filter(
     (phrases) => notLike === undefined || !phrases.includes(notLike),

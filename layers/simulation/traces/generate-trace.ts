@@ -15,24 +15,24 @@ import {
 } from './trace-request.ts';
 import { textOf, type WorldPrompt } from './world-vocabulary.ts';
 
-/** A request and how it came about, which the trace itself does not tell. */
+/** A request with its cause, which the trace itself omits. */
 export interface SyntheticRequest extends TraceRequest {
   seed: number;
   vectors: null;
   user: number;
   session: number;
-  /** `open` begins a session with something new, `return` with an earlier prompt of the user. */
+  /** `open` begins a session with a new prompt, `return` with an earlier prompt of the user. */
   cause: 'open' | 'return' | Edit;
 }
 
-/** How many of a user's prompts may be returned to. */
+/** Number of a user's prompts that the user may return to. */
 const REMEMBERED_PROMPTS = 32;
 
 /**
- * Requests of made-up users of the demo world, in the order of their times. The same parameters make
- * the same trace.
+ * Generates requests of simulated users of the demo world, in order of time. The same parameters
+ * make the same trace.
  *
- * @throws InvalidInputError naming the first wrong parameter.
+ * @throws InvalidInputError that names the first invalid parameter
  */
 export function generateTrace(parameters: SyntheticParameters): SyntheticRequest[] {
   checkParameters(parameters);
@@ -44,14 +44,16 @@ export function generateTrace(parameters: SyntheticParameters): SyntheticRequest
   return requests.sort((one, other) => one.time - other.time);
 }
 
-/** What the trace says of itself: that it is made up, from what, and on whose authority. */
+/**
+ * Builds the trace header: marks the trace as synthetic and lists every parameter with its source.
+ */
 export function syntheticHeader(parameters: SyntheticParameters): TraceHeader {
   const { requests, seed, ...described } = parameters;
   return {
     format: TRACE_FORMAT,
     synthetic: true,
     about:
-      'Made-up users of the demo world. Sessions, gaps and edits follow figures measured of real users; the rest is assumed.',
+      'Simulated users of the demo world. Sessions, gaps and edits follow measurements of real users; the rest is assumed.',
     parameters: {
       requests,
       seed,
@@ -83,7 +85,7 @@ class PromptWriter {
     this.#seeds = createRandomSource(seed, 'seeds');
   }
 
-  /** The requests of one session; a user's sessions come in their order. */
+  /** Writes the requests of one session; call it with a user's sessions in order. */
   write({ user, times }: Session, session: number, tenant: string): SyntheticRequest[] {
     const { edits, doubleSwapShare, sameSeedShare } = this.#parameters;
     const remembered = this.#remembered.get(user) ?? [];

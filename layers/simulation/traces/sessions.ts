@@ -2,9 +2,9 @@ import { createRandomSource, type RandomSource } from '#core/random.ts';
 import { drawBoolean, drawUniform, RankSource } from './draw.ts';
 import type { SyntheticParameters } from './synthetic-parameters.ts';
 
-/** Requests that one user sends with less than half an hour between them. */
+/** Requests of one user with gaps of less than half an hour. */
 export interface Session {
-  /** From 0, the most frequent user first. */
+  /** Index from 0, the most frequent user first. */
   user: number;
   /** Epoch seconds of its requests, ascending. */
   times: number[];
@@ -13,14 +13,16 @@ export interface Session {
 export const SECONDS_BETWEEN_SESSIONS = 1800;
 
 const SECONDS_A_DAY = 86_400;
-/** Hour of the day, UTC, with the most requests. */
+/** Peak hour of the day, UTC. */
 const BUSIEST_HOUR = 15;
-/** Shape of the tail of long sessions: with it and the mean, the 90th percentile is 9. */
+/** Shape of the tail of long sessions: together with the mean it gives a 90th percentile of 9. */
 const TAIL_SHAPE = 3;
-/** The longest run of similar prompts in DiffusionDB's first 5,000 has 126. */
+/**
+ * Limit on session length: the longest run of similar prompts in DiffusionDB's first 5,000 has 126.
+ */
 const LONGEST_SESSION = 200;
 
-/** All sessions of a trace, in the order in which they begin. */
+/** Draws all sessions of a trace, in order of their start. */
 export function drawSessions(parameters: SyntheticParameters): Session[] {
   const { seed, requests } = parameters;
   const lengths = createRandomSource(seed, 'session-lengths');
@@ -49,7 +51,7 @@ export function drawSessions(parameters: SyntheticParameters): Session[] {
   return sessions.sort((one, other) => one.times[0]! - other.times[0]!);
 }
 
-/** Ascending. */
+/** Draws session starts, ascending. */
 function drawStarts(parameters: SyntheticParameters, count: number): Float64Array {
   const random = createRandomSource(parameters.seed, 'session-starts');
   const first = Date.parse(parameters.start) / 1000;
@@ -74,13 +76,13 @@ function drawLength(random: RandomSource, parameters: SyntheticParameters): numb
     if (draw < share) return index + 1;
     draw -= share;
   }
-  // A Lomax tail, rounded down; half a request is what the rounding takes on average.
+  // A Lomax tail, rounded down; rounding removes half a request on average.
   const scale = (parameters.sessionTailMean + 0.5) * (TAIL_SHAPE - 1);
   const beyond = scale * ((1 - drawUniform(random)) ** (-1 / TAIL_SHAPE) - 1);
   return Math.min(LONGEST_SESSION, parameters.sessionShares.length + 1 + Math.floor(beyond));
 }
 
-/** Between the given points of the distribution the logarithm of the gap is uniform. */
+/** Draws a gap; between the given quantiles its logarithm is uniform. */
 function drawGap(random: RandomSource, { gapQuantiles }: SyntheticParameters): number {
   const share = drawUniform(random) * gapQuantiles.at(-1)!.share;
   const above = gapQuantiles.findIndex((point) => point.share > share);

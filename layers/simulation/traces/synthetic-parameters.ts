@@ -1,12 +1,12 @@
 import { InvalidInputError } from '#core/errors.ts';
 
 /**
- * What a synthetic trace is made from. The measured defaults are of real users:
- * GenTD26 is Alibaba's trace of a text-to-image service (alibaba/clusterdata,
+ * Parameters of a synthetic trace. The measured defaults describe real users: GenTD26 is Alibaba's
+ * trace of a text-to-image service (alibaba/clusterdata,
  * cluster-trace-v2026-GenAI/lora_request_trace.csv; 24,438 text-to-image requests of 24 days from
- * 4,247 groups of users), DiffusionDB the first 5,000 prompts of DiffusionDB-2M in their order
- * (qizhengyang98/DiffServe), and Argus the log that the authors of NIRVANA published
- * (skejriwal44/argus). The rest is assumed, and the trace's header says which.
+ * 4,247 groups of users), DiffusionDB the first 5,000 prompts of DiffusionDB-2M in order
+ * (qizhengyang98/DiffServe), and Argus the log published by the authors of NIRVANA
+ * (skejriwal44/argus). The rest is assumed, and the trace's header marks it.
  */
 export interface SyntheticParameters {
   requests: number;
@@ -15,32 +15,32 @@ export interface SyntheticParameters {
   start: string;
   /** Mean requests a day. GenTD26: 24,438 in 24 days. */
   requestsPerDay: number;
-  /** Users there are for each request, of whom many never ask. Fitted, with `userSlope`, to GenTD26. */
+  /** Users per request, many of whom never send one. Fitted, with `userSlope`, to GenTD26. */
   usersPerRequest: number;
   /**
-   * Rank slope of how many sessions users have. GenTD26: 1 % of its groups send 27.7 % of the requests,
-   * 10 % send 57.1 %; 0.77 among groups of five requests and more.
+   * Rank slope of the number of sessions per user. GenTD26: 1 % of its groups send 27.7 % of the
+   * requests, 10 % send 57.1 %; 0.77 among groups of five requests and more.
    */
   userSlope: number;
-  /** Tenants that the users belong to; of unequal size by `userSlope`. Assumed: one. */
+  /** Number of tenants of the users; their sizes follow `userSlope`. Assumed: one. */
   tenants: number;
-  /** Of sessions, those of 1, 2, 3 and 4 requests; see `sessions.ts`. */
+  /** Shares of sessions with 1, 2, 3 and 4 requests; see `sessions.ts`. */
   sessionShares: readonly number[];
-  /** Mean requests of the longer sessions beyond five. */
+  /** Mean number of requests beyond five in longer sessions. */
   sessionTailMean: number;
-  /** Seconds between two requests of a user: points of the distribution, up to the end of a session. */
+  /** Seconds between two requests of a user: quantiles, up to the end of a session. */
   gapQuantiles: readonly { share: number; seconds: number }[];
-  /** How a prompt follows from the one before in its session. DiffusionDB's linked prompts. */
+  /** How a prompt differs from the previous one in its session. DiffusionDB's linked prompts. */
   edits: { same: number; add: number; remove: number; swap: number };
-  /** Of swaps, those that change two things. Assumed; with it a swap changes about two words. */
+  /** Share of swaps that change two things. Assumed; with it a swap changes about two words. */
   doubleSwapShare: number;
-  /** Of repeated prompts, those with the seed repeated too. Assumed: no source tells. */
+  /** Share of repeated prompts that repeat the seed, too. Assumed: no source. */
   sameSeedShare: number;
-  /** Of a user's later sessions, those that open with an earlier prompt of that user. */
+  /** Share of a user's later sessions that open with an earlier prompt of that user. */
   returnShare: number;
-  /** Rank slope of what sessions begin with. Argus: 0.38 among its 1,000 most frequent queries. */
+  /** Rank slope of the opening topics. Argus: 0.38 among its 1,000 most frequent queries. */
   topicSlope: number;
-  /** Chance that an opening prompt says any one thing that it could leave unsaid. Assumed. */
+  /** Chance that an opening prompt mentions each optional detail. Assumed. */
   detailShare: number;
   /** Rate at the day's peak is `1 + diurnal` of the mean, at its trough `1 - diurnal`. Assumed. */
   diurnal: number;
@@ -71,7 +71,7 @@ export const SYNTHETIC_DEFAULTS: Omit<SyntheticParameters, 'requests' | 'seed'> 
   diurnal: 0.6,
 };
 
-/** Where each parameter is from, for the header of the trace and for whoever asks. */
+/** Source of each parameter, for the trace header and the help. */
 export const PARAMETER_SOURCES: Readonly<Record<keyof typeof SYNTHETIC_DEFAULTS, string>> = {
   start: 'assumed',
   requestsPerDay: 'GenTD26: 24,438 text-to-image requests in 24 days',
@@ -85,7 +85,7 @@ export const PARAMETER_SOURCES: Readonly<Record<keyof typeof SYNTHETIC_DEFAULTS,
     'GenTD26: 25/50/75 % within 42/72/159 s, 84.2 % within 5 min; the shortest gap and the share of gaps inside sessions are fitted',
   edits: 'DiffusionDB: same words 23.8 %, words added 16.5 %, removed 7.3 %, swapped 52.4 %',
   doubleSwapShare: 'assumed; DiffusionDB: +2.1 and -1.8 words a linked prompt',
-  sameSeedShare: 'assumed: no source tells',
+  sameSeedShare: 'assumed: no source',
   returnShare:
     'derived from GenTD26: 27.2 % of requests repeat an earlier one of their group, 21.5 % within 30 min',
   topicSlope: 'Argus: rank slope -0.38 among the 1,000 most frequent queries',
@@ -93,7 +93,7 @@ export const PARAMETER_SOURCES: Readonly<Record<keyof typeof SYNTHETIC_DEFAULTS,
   diurnal: 'assumed; GenTD26 has a strong daily cycle',
 };
 
-/** More requests than a trace is ever replayed with. */
+/** Maximum length of a replayed trace. */
 const MAX_REQUESTS = 1_000_000;
 const MAX_REQUESTS_PER_DAY = 1e8;
 
@@ -106,9 +106,9 @@ const SHARES = [
 ] as const satisfies readonly (keyof SyntheticParameters)[];
 
 /**
- * Refuses what no trace can be made from.
+ * Checks the parameters.
  *
- * @throws InvalidInputError naming the first wrong parameter.
+ * @throws InvalidInputError that names the first invalid parameter
  */
 export function checkParameters(parameters: SyntheticParameters): void {
   const { requests, tenants, requestsPerDay, usersPerRequest, edits } = parameters;

@@ -1,4 +1,4 @@
-/** Unit vectors of a prompt and of the parts that it names, all of one length. */
+/** Unit vectors of a prompt and its parts, all of the same length. */
 export interface TraceVectors {
   whole: Float32Array;
   object: Float32Array | null;
@@ -7,27 +7,27 @@ export interface TraceVectors {
 
 /** One request of a trace. */
 export interface TraceRequest {
-  /** Epoch seconds. Never smaller than that of the request before. */
+  /** Epoch seconds, never decreasing. */
   time: number;
   tenant: string;
   prompt: string;
-  /** Null when the trace does not say: a video of its own, never an exact answer to another one. */
+  /** Null if the trace has none: then the request never repeats another one exactly. */
   seed: number | null;
-  /** Null when the trace brings none. */
+  /** Null if the trace has none. */
   vectors: TraceVectors | null;
 }
 
-/** What the first line of a trace may say of it. Everything but the format is free. */
+/** First line of a trace. Everything but the format is optional. */
 export interface TraceHeader {
   format: typeof TRACE_FORMAT;
-  /** Whether people sent these requests at these times: what is made up or assumed says so. */
+  /** Whether the requests or their times are synthetic or assumed. */
   synthetic?: boolean;
-  /** In a sentence: what this is and what of it is assumed. */
+  /** One-sentence description, including what is assumed. */
   about?: string;
   parameters?: Record<string, unknown>;
 }
 
 export const TRACE_FORMAT = 'flexcache-trace/1';
 
-/** The tenant of lines that name none. */
+/** Tenant of lines without one. */
 export const TRACE_TENANT = 'default';

@@ -1,9 +1,9 @@
 /**
- * The words of the demo world, whose text tower the shipped package has: what
- * `containers/demo-model/demo_model/captions.py` trains it on.
+ * Vocabulary of the demo world, on which `containers/demo-model/demo_model/captions.py` trains the
+ * package's text tower.
  */
 
-/** What a prompt of the demo world says, one value each. */
+/** Slots of a prompt of the demo world, one value each. */
 export const WORLD_SLOTS = [
   'opening',
   'shape',
@@ -17,7 +17,7 @@ export const WORLD_SLOTS = [
 
 export type WorldSlot = (typeof WORLD_SLOTS)[number];
 
-/** The ways to say each value of each slot; the values are in the world's own order. */
+/** Phrases for each value of each slot; values are in the world's own order. */
 export const WORLD_PHRASES: Readonly<Record<WorldSlot, readonly (readonly string[])[]>> = {
   opening: [['video of', 'a video of', 'a clip of']],
   shape: [
@@ -81,12 +81,12 @@ export const WORLD_PHRASES: Readonly<Record<WorldSlot, readonly (readonly string
   ],
 };
 
-/** In which order a prompt says things; the training captions are written in the same orders. */
+/** Order of the parts of a prompt; the training captions use the same orders. */
 export const WORLD_ORDERS = ['object first', 'scene first', 'light first'] as const;
 
 export type WorldOrder = (typeof WORLD_ORDERS)[number];
 
-/** A prompt of the demo world by its phrases; what it leaves unsaid is absent. */
+/** A prompt of the demo world by its phrases; omitted slots are absent. */
 export interface WorldPrompt {
   order: WorldOrder;
   phrases: Partial<Record<WorldSlot, string>>;
@@ -94,12 +94,14 @@ export interface WorldPrompt {
 
 const OPTIONAL_SLOTS: readonly WorldSlot[] = ['size', 'motion', 'light', 'camera'];
 
-/** What a prompt may leave unsaid. The world has no words that open a prompt but before its object. */
+/**
+ * Returns the slots that a prompt may omit. The world's opening words occur only before the object.
+ */
 export function optionalSlots(order: WorldOrder): readonly WorldSlot[] {
   return order === 'object first' ? ['opening', ...OPTIONAL_SLOTS] : OPTIONAL_SLOTS;
 }
 
-/** The English of a prompt, such as `a small red ball rising over the ocean at dawn`. */
+/** Formats a prompt as English, such as `a small red ball rising over the ocean at dawn`. */
 export function textOf({ order, phrases }: WorldPrompt): string {
   const { opening, shape, color, size, motion, scene, light, camera } = phrases;
   const noun = joined(size, color, shape);
