@@ -5,14 +5,14 @@ import { machinesInService, poolMetric, undividedMetric } from './flexcache-metr
 import type { ObservedStacks } from './observability-stack.ts';
 import { settingsOf } from './settings.ts';
 
-/** A machine boots and fetches its image in less, and the workflow gives up after 30 minutes. */
+/** Longer than a machine takes to boot and pull its image, shorter than the 30-minute limit of the workflow. */
 const LONGEST_WAIT = Duration.minutes(20);
 
-/** Failed videos of all that ended in a quarter of an hour; fewer than these say nothing. */
+/** Failed share of the videos that ended in 15 minutes, and the minimum number of failures. */
 const FAILURE_PERCENT = 10;
 const FAILURES_THAT_COUNT = 3;
 
-/** Donors that were wanted and not had, in five minutes. Each costs a further look. */
+/** Donors lost in five minutes. Each costs another lookup. */
 const LEASE_CONFLICTS = 50;
 
 const HOURS_PER_DAY = 24;
@@ -21,12 +21,12 @@ const SECONDS_PER_HOUR = 3600;
 interface AlarmProps {
   description: string;
   metric: cloudwatch.IMetric;
-  /** Raised above it. */
+  /** Fires above it. */
   threshold: number;
   periods?: number;
 }
 
-/** What somebody should be told of. Ten metrics of alarms are free; these are eight. */
+/** Creates the alarms. Ten alarm metrics are free; these use eight. */
 export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch.Alarm[] {
   const { storage, gpu } = observed;
   const alarm = (id: string, { description, metric, threshold, periods = 1 }: AlarmProps) =>
@@ -36,12 +36,12 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
       threshold,
       evaluationPeriods: periods,
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-      // Nothing to make is the usual state.
+      // Usually there are no videos and no data.
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
   const waiting = (pool: Pool) =>
     alarm(pool === 'interactive' ? 'InteractiveWaits' : 'BackfillWaits', {
-      description: `A video of the ${pool} pool has waited ${LONGEST_WAIT.toMinutes()} minutes for a worker: look at the quotas for GPU machines, and whether workers start and stay healthy`,
+      description: `A video of the ${pool} pool has waited ${LONGEST_WAIT.toMinutes()} minutes for a worker: check the GPU quotas, and whether workers start and stay healthy`,
       metric: storage.work[pool].queue.metricApproximateAgeOfOldestMessage({
         statistic: 'Maximum',
         period: Duration.minutes(5),
@@ -52,18 +52,18 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
   return [
     alarm('DeadLetters', {
       description:
-        'Workers ended on a request before they could say why, an end of a job was lost, or announcements were given up: the log of the fleet function says which, and what was done about it',
+        'Workers crashed on a request, the end of a job was lost, or webhook events could not be delivered: the log of the fleet function has details and the action taken',
       metric: undividedMetric('deadLetters', { statistic: 'Sum', period: Duration.minutes(15) }),
       threshold: 0,
     }),
     ...POOLS.map(waiting),
     alarm('Failures', {
-      description: `More than ${FAILURE_PERCENT} % of the videos fail: the log of the fail function says why`,
+      description: `More than ${FAILURE_PERCENT} % of the videos fail: the log of the fail function has the reasons`,
       metric: failurePercent(),
       threshold: FAILURE_PERCENT,
     }),
     alarm('LeaseConflicts', {
-      description: 'Look-ups keep losing their donors to others: look at what is evicted',
+      description: 'Lookups keep losing donors to other processes: check evictions',
       metric: undividedMetric('leaseConflicts', {
         statistic: 'Sum',
         period: Duration.minutes(5),
@@ -73,7 +73,7 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
     }),
     alarm('IdleGpuHours', {
       description:
-        'GPU machines were up without a video to make: look at idleMinutes, and whether workers start and take their messages',
+        'GPU machines ran idle: check idleMinutes, and whether workers start and receive their messages',
       metric: idleGpuHours(gpu.interactive.machines.autoScalingGroupName),
       threshold: settingsOf(stack).idleGpuHoursAlarm,
     }),
@@ -94,7 +94,7 @@ function failurePercent(): cloudwatch.MathExpression {
   });
 }
 
-/** Hours of a day that interactive machines were up, less those in which they made videos. */
+/** Returns the hours per day that interactive machines ran without generating videos. */
 function idleGpuHours(autoScalingGroupName: string): cloudwatch.MathExpression {
   const period = Duration.days(1);
   return new cloudwatch.MathExpression({
@@ -104,6 +104,6 @@ function idleGpuHours(autoScalingGroupName: string): cloudwatch.MathExpression {
       busy: poolMetric('gpuSeconds', 'interactive', { statistic: 'Sum', period }),
     },
     period,
-    label: 'idle GPU hours a day',
+    label: 'idle GPU hours per day',
   });
 }

@@ -21,16 +21,16 @@ export interface ApiStackProps extends StackProps {
   workflow: WorkflowStack;
 }
 
-/** The HTTP API itself waits no longer than 30 s. */
+/** Below the 30 s timeout of API Gateway. */
 const API_TIMEOUT = Duration.seconds(29);
 
-/** onnxruntime uses a second core from 1769 MB on. */
+/** onnxruntime uses a second core above 1769 MB. */
 const PREDICT_MEMORY_MEGABYTES = 1769;
 
-/** Receivers are slow rather than many. */
+/** Receivers are few but slow. */
 const WEBHOOKS_AT_ONCE = 5;
 
-/** What is written down of a request: never a key, a query or a body. */
+/** Logged fields of a request: never a key, a query or a body. */
 const ACCESS_LOG_FIELDS = {
   requestId: '$context.requestId',
   time: '$context.requestTime',
@@ -43,7 +43,7 @@ const ACCESS_LOG_FIELDS = {
   error: '$context.error.message',
 };
 
-/** The front door, and the announcements of what came of it. */
+/** The HTTP API and webhooks. */
 export class ApiStack extends Stack {
   readonly httpApi: apigatewayv2.HttpApi;
   readonly api: AppFunction;
@@ -55,7 +55,7 @@ export class ApiStack extends Stack {
     const { embedder, onnxRuntime } = modelLayers(this);
     const shared = this.#sharedVariables(storage);
     this.predict = new AppFunction(this, 'Predict', {
-      description: 'Says what a backfill would come to',
+      description: 'Estimates the cost of a backfill',
       folder: 'predict',
       environment: {
         ...shared,
@@ -66,7 +66,7 @@ export class ApiStack extends Stack {
       timeout: API_TIMEOUT,
     });
     this.api = new AppFunction(this, 'Api', {
-      description: 'Answers the HTTP API',
+      description: 'Serves the HTTP API',
       folder: 'api',
       environment: { ...shared, ...this.#apiVariables(storage, workflow) },
       layers: embedder,
@@ -74,7 +74,7 @@ export class ApiStack extends Stack {
       reservedConcurrency: settingsOf(this).apiReservedConcurrency,
     });
     this.webhook = new AppFunction(this, 'Webhook', {
-      description: 'Tells tenants what they asked to be told',
+      description: 'Delivers webhook events',
       folder: 'webhook',
       environment: { ...shared, [ENVIRONMENT.webhookQueueUrl]: storage.webhooks.queue.queueUrl },
       timeout: WEBHOOK_TIMEOUT,
@@ -132,7 +132,7 @@ export class ApiStack extends Stack {
     storage.allowQuery(api, OWNER_INDEX, EXACT_KEY_INDEX);
     storage.allowVectors(api, 's3vectors:DeleteVectors');
     storage.allowObjects(api, INPUT_PREFIX, 's3:PutObject');
-    // An address that is signed may do what its signer may.
+    // A signed URL has the permissions of its signer.
     storage.allowObjects(api, 'videos/', 's3:GetObject');
     storage.allowObjects(api, 'backfills/', 's3:GetObject', 's3:PutObject');
     allow(api, ['sqs:SendMessage'], [storage.webhooks.queue.queueArn]);
@@ -150,18 +150,18 @@ export class ApiStack extends Stack {
     storage.allowQuery(predict, EXACT_KEY_INDEX, PROMPT_KEY_INDEX, OWNER_INDEX);
     storage.allowVectors(predict, 's3vectors:QueryVectors', 's3vectors:GetVectors');
     storage.allowObjects(predict, 'uploads/', 's3:GetObject');
-    // Whether an exact answer is still there.
+    // Checks whether the video of an exact hit still exists.
     storage.allowObjects(predict, 'videos/', 's3:GetObject');
 
     storage.allowTable(webhook, 'dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:UpdateItem');
-    // A backfill is announced with the address of its results.
+    // The event of a backfill contains the URL of its results.
     storage.allowObjects(webhook, 'backfills/', 's3:GetObject');
   }
 
   #createHttpApi(handler: lambda.IFunction): apigatewayv2.HttpApi {
     const { apiDomain, apiRequestsPerSecond, apiBurst } = settingsOf(this);
     const httpApi = new apigatewayv2.HttpApi(this, 'HttpApi', {
-      description: 'FlexCache: videos from prompts',
+      description: 'FlexCache: text-to-video API',
       createDefaultStage: false,
       disableExecuteApiEndpoint: apiDomain !== null,
       defaultIntegration: new HttpLambdaIntegration('Handler', handler),
@@ -194,7 +194,7 @@ export class ApiStack extends Stack {
       securityPolicy: apigatewayv2.SecurityPolicy.TLS_1_2,
     });
     new CfnOutput(this, 'ApiDomainTarget', {
-      description: 'What the DNS name of the API must be an alias of',
+      description: 'Target of the DNS alias for apiDomain',
       value: domain.regionalDomainName,
     });
     return domain;

@@ -14,45 +14,45 @@ import { settingsOf } from './settings.ts';
 
 export interface HouseFunctionProps {
   description: string;
-  /** Folder of `functions/` whose `handler.ts` it runs. */
+  /** Folder in `functions/` with the `handler.ts`. */
   folder: string;
   environment: Record<string, string>;
   timeout: Duration;
   memoryMegabytes?: number;
   layers?: lambda.ILayerVersion[];
-  /** Where events go that it was called with in vain, by whoever does not wait for its answer. */
+  /** Receives events of failed asynchronous invocations. */
   deadLetterQueue?: sqs.IQueue;
-  /** Calls that may always run at once, and at most. */
+  /** Reserved concurrency, which is also the maximum; none if null. */
   reservedConcurrency?: number | null;
-  /** Called so often that Lambda's own lines about calls that went well would be the most of its log. */
+  /** Suppresses Lambda's platform logs of successful calls, for functions that are called often. */
   isQuiet?: boolean;
 }
 
 export const RUNTIME = lambda.Runtime.NODEJS_24_X;
 
-/** Of every function and layer. onnxruntime on arm64 Lambda is not proven; on x86 it is. */
+/** Architecture of every function and layer. onnxruntime is proven on x86 Lambda, not on arm64. */
 export const ARCHITECTURE = lambda.Architecture.X86_64;
 
 const DEFAULT_MEMORY_MEGABYTES = 512;
 
-/** Native modules come with a layer. */
+/** Native modules, which come from a layer. */
 const EXTERNAL_MODULES = ['onnxruntime-node'];
 
-/** Node looks for a layer's modules on behalf of CommonJS only, and CommonJS has no `import.meta`. */
+/** Node resolves a layer's modules only in CommonJS, which has no `import.meta`. */
 const BUNDLE_URL = 'flexcacheBundleUrl';
 const BUNDLE_URL_BANNER = `const ${BUNDLE_URL} = require('node:url').pathToFileURL(__filename).href;`;
 
 const STUB = "exports.handler = async () => { throw new Error('synthesized without code'); };";
 
-/** Where AWS's OpenTelemetry layer for Node has the wrapper that instruments a function. */
+/** Wrapper script in AWS's OpenTelemetry layer for Node. */
 const TELEMETRY_WRAPPER = '/opt/otel-instrument';
 
-/** Whether the functions' code is bundled; a template alone does without. */
+/** Returns whether to bundle the functions' code; templates alone do not need it. */
 export function isBundled(scope: Construct): boolean {
   return settingsOf(scope).bundle;
 }
 
-/** A group of logs as every one of ours is. */
+/** Creates a log group with the common retention. */
 export function appLogGroup(scope: Construct, id: string): logs.LogGroup {
   return new logs.LogGroup(scope, id, {
     retention: settingsOf(scope).logRetentionDays as logs.RetentionDays,
@@ -61,8 +61,8 @@ export function appLogGroup(scope: Construct, id: string): logs.LogGroup {
 }
 
 /**
- * A Lambda function as every one of ours is: runtime, memory, logs, traces and code are decided
- * here. Its role may write its own logs and nothing else until it is allowed to.
+ * A Lambda function with the common runtime, memory, logs, traces and bundling. Its role can write its own
+ * logs; grant everything else explicitly.
  */
 export class AppFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: HouseFunctionProps) {
@@ -105,12 +105,12 @@ export class AppFunction extends lambda.Function {
       ...(props.deadLetterQueue && { deadLetterQueue: props.deadLetterQueue }),
       logGroup,
     });
-    // The asset was copied when the code was bound.
+    // The CDK has copied the asset.
     if (bundle !== null) rmSync(bundle, { recursive: true });
   }
 }
 
-/** Folder with the handler and all it imports in one file. */
+/** Bundles a handler and its imports into one file; returns the folder. */
 export function bundleHandler(folder: string): string {
   const outputFolder = mkdtempSync(join(tmpdir(), 'flexcache-bundle-'));
   buildSync({

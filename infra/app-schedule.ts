@@ -12,10 +12,10 @@ export interface HouseScheduleProps {
   function: lambda.Function;
 }
 
-/** What is missed is not worth catching up on: the next turn sees everything. */
+/** A missed run needs no catching up: the next one covers everything. */
 const RETRIES = 2;
 
-/** Calls a function at its times, by a role that may do nothing else. */
+/** Invokes a function on a schedule, with a role limited to that. */
 export class AppSchedule extends Construct {
   constructor(scope: Construct, id: string, props: HouseScheduleProps) {
     super(scope, id);
@@ -34,7 +34,7 @@ export class AppSchedule extends Construct {
       description: props.description,
       schedule: scheduler.ScheduleExpression.expression(props.expression),
       target: new targets.LambdaInvoke(props.function, {
-        // The target would add every version of the function.
+        // Otherwise the target adds every version of the function.
         role: role.withoutPolicyUpdates(),
         retryAttempts: RETRIES,
       }),

@@ -11,25 +11,25 @@ export interface BackfillDefinitionProps {
   prepare: lambda.Function;
   submit: lambda.Function;
   close: lambda.Function;
-  /** Makes the video of one line. */
+  /** Generates the video of one line. */
   generate: sfn.IStateMachine;
-  /** Longest that one video may take. */
+  /** Timeout of one video. */
   generateTimeout: Duration;
-  /** Where the requests are and the results go. */
+  /** Bucket of requests and results. */
   bucket: s3.Bucket;
 }
 
-/** Where the requests of backfills are and their results go. */
+/** Prefix of requests and results. */
 const PREFIX = 'backfills/';
 
-/** What Step Functions says when it cannot start an execution, and may at another time. */
+/** Transient errors of starting an execution. */
 const START_ERRORS = [
   'StepFunctions.ExecutionLimitExceededException',
   'StepFunctions.SdkClientException',
   'StepFunctions.AWSStepFunctionsException',
 ];
 
-/** The `backfill` state machine: a file of prompts as a distributed map, a `generate` execution each. */
+/** Defines the `backfill` state machine: a distributed map over a file, one `generate` execution per video. */
 export function backfillDefinition(
   scope: Construct,
   props: BackfillDefinitionProps,
@@ -59,7 +59,7 @@ export function backfillDefinition(
 }
 
 function linesMap(scope: Construct, props: BackfillDefinitionProps): sfn.DistributedMap {
-  // Its optional properties are declared in two ways that differ to a strict compiler only.
+  // The two declarations of its optional properties differ under exactOptionalPropertyTypes.
   const bucket = props.bucket as s3.IBucket;
   return new sfn.DistributedMap(scope, 'Lines', {
     label: 'Lines',
@@ -82,13 +82,13 @@ function linesMap(scope: Construct, props: BackfillDefinitionProps): sfn.Distrib
   }).itemProcessor(lineDefinition(scope, props));
 }
 
-/** One line: a job, then the execution that makes its video, unless it was made before. */
+/** Defines the processing of one line: create a job, then run its execution unless the video exists. */
 function lineDefinition(
   scope: Construct,
   { submit, generate, generateTimeout }: BackfillDefinitionProps,
 ): sfn.IChainable {
   const run = new tasks.StepFunctionsStartExecution(scope, 'Run', {
-    comment: 'Waits for the execution; one that runs already under this name is joined.',
+    comment: 'Starts the execution and waits for it; joins one that already runs under this name.',
     stateMachine: generate,
     integrationPattern: sfn.IntegrationPattern.RUN_JOB,
     name: sfn.JsonPath.stringAt('$.submitted.executionName'),
@@ -113,7 +113,7 @@ function lineDefinition(
   }).next(isDone);
 }
 
-/** Fails with the error of the video itself, which a failed execution reports inside its cause. */
+/** Fails with the error of the video, which is inside the cause of a failed execution. */
 function explainedFailure(scope: Construct): sfn.IChainable {
   const asItIs = new sfn.Fail(scope, 'LineStopped', {
     errorPath: '$.error.Error',
@@ -143,14 +143,14 @@ function explainedFailure(scope: Construct): sfn.IChainable {
     .otherwise(asItIs);
 }
 
-/** Reads what it must and not the whole bucket, as its parent would be allowed to. */
+/** Item reader with access to one prefix; its base class gets the whole bucket. */
 class RequestsReader extends sfn.S3JsonLItemReader {
   override providePolicyStatements(): iam.PolicyStatement[] {
     return [statementOn(this.bucket!, 's3:GetObject')];
   }
 }
 
-/** Writes where it must and not everywhere, as its parent would be allowed to. */
+/** Result writer with access to one prefix; its base class gets the whole bucket. */
 class ResultsWriter extends sfn.ResultWriterV2 {
   override providePolicyStatements(): iam.PolicyStatement[] {
     return [

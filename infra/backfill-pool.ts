@@ -14,28 +14,28 @@ export interface BackfillPoolProps {
   worker: Worker;
 }
 
-/** Left to the machine's own agents. */
+/** vCPUs reserved for the machine's agents. */
 const SYSTEM_VCPUS = 1;
 
-/** The most that Batch takes; a Spot machine may be taken away often. */
+/** Maximum of Batch; Spot machines may be interrupted often. */
 const ATTEMPTS = 10;
 
-/** A drain job that still runs then is not draining. */
+/** Timeout of a drain job, well above a normal run. */
 const LONGEST_JOB = Duration.hours(24);
 
-/** Reasons pass while a machine boots; what stays has to be looked at by a person. */
+/** Longer than the transient reasons while a machine boots; a job that is still stuck needs an operator. */
 const STUCK_AFTER = Duration.minutes(30);
 
-/** Spot and On-Demand machines may both be short for a while. */
+/** Spot and On-Demand capacity can both be unavailable for a while. */
 const NO_CAPACITY_AFTER = Duration.hours(4);
 
 /**
- * Workers for backfills: jobs that load the model once, empty the queue and end, on Spot machines
- * first and on On-Demand ones where there are none. `AwsFleet` submits as many as the queue is long.
+ * Workers for backfills: Batch jobs that load the model once, drain the queue and end, on Spot machines and
+ * then On-Demand ones. `AwsFleet` submits jobs in proportion to the length of the queue.
  */
 export class BackfillPool extends Construct {
   readonly jobQueue: batch.JobQueue;
-  /** Whoever submits a job names it by this, and Batch takes the newest active revision. */
+  /** Name for SubmitJob, with which Batch uses the latest active revision. */
   readonly jobDefinitionName: string;
 
   constructor(scope: Construct, id: string, { network, worker }: BackfillPoolProps) {
@@ -45,7 +45,7 @@ export class BackfillPool extends Construct {
     const userData = new ec2.MultipartUserData();
     const commands = ec2.UserData.forLinux();
     commands.addCommands(...AGENT_SETTINGS);
-    // Batch adds its own part to it.
+    // Batch adds its own part.
     userData.addUserDataPart(commands, ec2.MultipartBody.SHELL_SCRIPT, true);
     const launchTemplate = gpuMachine(this, 'Machine', {
       machineImage: null,
@@ -65,7 +65,7 @@ export class BackfillPool extends Construct {
     Tags.of(this).add('workload', 'backfill');
   }
 
-  /** Batch makes the cluster of these machines and names it, so AWS's own policy it is. */
+  /** Uses AWS's managed policy, because Batch creates the cluster. */
   #machineRole(): iam.Role {
     const role = new iam.Role(this, 'MachineRole', {
       description: 'The ECS agent of the backfill machines',
@@ -110,18 +110,18 @@ export class BackfillPool extends Construct {
       minvCpus: 0,
       maxvCpus: backfillMax * Math.max(...backfillInstanceTypes.map(vcpusOf)),
       updateToLatestImageVersion: true,
-      // Without it every change would ask for a new environment.
+      // Otherwise every change replaces the environment.
       replaceComputeEnvironment: false,
       terminateOnUpdate: false,
       updateTimeout: Duration.minutes(30),
     });
     const resource = environment.node.defaultChild as batch.CfnComputeEnvironment;
-    // Without a version it would keep the first one.
+    // Otherwise it keeps the first version.
     resource.addPropertyOverride(
       'ComputeResources.LaunchTemplate.Version',
       launchTemplate.latestVersionNumber,
     );
-    // The machines themselves: the construct's tags are the environment's.
+    // Tags of the machines; the construct's tags apply to the environment.
     resource.addPropertyOverride('ComputeResources.Tags', {
       project: 'flexcache',
       workload: 'backfill',
@@ -170,7 +170,7 @@ export class BackfillPool extends Construct {
       retryStrategies: [
         batch.RetryStrategy.of(batch.Action.RETRY, batch.Reason.SPOT_INSTANCE_RECLAIMED),
         batch.RetryStrategy.of(batch.Action.RETRY, batch.Reason.CANNOT_PULL_CONTAINER),
-        // What is left in the queue is found by the next look at it.
+        // The next fleet run finds the remaining messages.
         batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom({ onReason: '*' })),
       ],
       propagateTags: true,

@@ -11,9 +11,9 @@ import { StorageStack } from './storage-stack.ts';
 import { WorkflowStack } from './workflow-stack.ts';
 
 export interface CreateAppOptions {
-  /** Settings that differ from their defaults; those of the CDK command line come before them. */
+  /** Settings that override the defaults; the CDK command line overrides these. */
   context?: Record<string, unknown>;
-  /** Where those who deploy are when the settings leave the region open; null while nobody does. */
+  /** Region of the deployment's credentials, if the settings have none; null if unknown. */
   deployingRegion?: string | null;
 }
 
@@ -22,7 +22,7 @@ export interface FlexCacheApp extends ObservedStacks {
   observability: ObservabilityStack;
 }
 
-/** The whole of FlexCache on AWS. Context `bundle=false` leaves the functions' code out. */
+/** Creates all stacks. Context `bundle=false` omits the functions' code. */
 export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
   const app = new App({ context: { ...FEATURE_FLAGS, ...options.context } });
   const settings = settingsOf(app);
@@ -43,12 +43,12 @@ export function createApp(options: CreateAppOptions = {}): FlexCacheApp {
   const api = new ApiStack(app, 'FlexCacheApi', { env, storage, workflow });
   const observed = { storage, gpu, workflow, retention, api };
   const observability = new ObservabilityStack(app, 'FlexCacheObservability', { env, observed });
-  // Cost allocation: bills are read by this tag.
+  // Cost allocation tag.
   Tags.of(app).add('project', 'flexcache');
   return { app, ...observed, observability };
 }
 
-/** Account and region left open are those of whoever deploys. */
+/** Returns the environment; account and region default to those of the credentials. */
 function environmentOf({ account, region }: Settings): Environment {
   return { ...(account !== null && { account }), ...(region !== null && { region }) };
 }

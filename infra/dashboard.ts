@@ -27,7 +27,7 @@ interface GraphProps {
   stacked?: boolean;
 }
 
-/** One page: what the cache saves, what the machines do, what waits, what it costs, what breaks. */
+/** Creates the dashboard: savings, machines, queues, costs, failures. */
 export function createDashboard(
   stack: Stack,
   observed: ObservedStacks,
@@ -57,28 +57,28 @@ function cacheWidgets(): cloudwatch.GraphWidget[] {
       stacked: true,
     }),
     graph({
-      title: 'Share of the denoising skipped',
+      title: 'Share of denoising skipped',
       left: byPool('skippedShare', 'Average'),
       right: [metricByHit('skippedShare', 'Average')],
       leftLabel: 'all, 0..1',
       rightLabel: 'by hit, 0..1',
     }),
     graph({
-      title: 'Dollars, and dollars that reuse saved',
+      title: 'Dollars spent and saved',
       left: [...byPool('dollars', 'Sum', 'spent, '), ...byPool('dollarsSaved', 'Sum', 'saved, ')],
       leftLabel: 'dollars',
     }),
   ];
 }
 
-/** Passes come once a day or less often. */
+/** Eviction passes run once a day or less often. */
 const PASS_PERIOD = Duration.days(1);
 
 function retentionWidgets(): cloudwatch.GraphWidget[] {
   const latest = { statistic: 'Maximum', period: PASS_PERIOD };
   return [
     graph({
-      title: 'What the cache keeps',
+      title: 'Cache size',
       left: [undividedMetric('entries', { ...latest, label: 'entries' })],
       right: [undividedMetric('entryBytes', { ...latest, label: 'bytes of latents' })],
       leftLabel: 'entries',
@@ -87,10 +87,10 @@ function retentionWidgets(): cloudwatch.GraphWidget[] {
     graph({
       title: 'Rent of the cache',
       left: [undividedMetric('rentPerMonth', { ...latest, label: 'rent' })],
-      leftLabel: 'dollars a month',
+      leftLabel: 'dollars per month',
     }),
     graph({
-      title: 'What leaves, and why',
+      title: 'Evictions by reason',
       left: [metricByReason('leavingEntries', PASS_PERIOD)],
       right: [
         undividedMetric('evictedBytes', {
@@ -99,8 +99,8 @@ function retentionWidgets(): cloudwatch.GraphWidget[] {
           label: 'bytes deleted',
         }),
       ],
-      leftLabel: 'entries a day',
-      rightLabel: 'bytes a day',
+      leftLabel: 'entries per day',
+      rightLabel: 'bytes per day',
       stacked: true,
     }),
   ];
@@ -109,14 +109,14 @@ function retentionWidgets(): cloudwatch.GraphWidget[] {
 function machineWidgets({ gpu }: ObservedStacks): cloudwatch.GraphWidget[] {
   return [
     graph({
-      title: 'GPU seconds of a video',
+      title: 'GPU seconds per video',
       left: byPool('gpuSeconds', 'Average'),
       right: [metricByHit('gpuSeconds', 'Average')],
       leftLabel: 'all',
       rightLabel: 'by hit',
     }),
     graph({
-      title: 'Machines, and seconds at work',
+      title: 'Machines and busy seconds',
       left: [machinesInService(gpu.interactive.machines.autoScalingGroupName)],
       right: byPool('gpuSeconds', 'Sum'),
       leftLabel: 'machines',
@@ -125,7 +125,7 @@ function machineWidgets({ gpu }: ObservedStacks): cloudwatch.GraphWidget[] {
     graph({
       title: 'Cold starts',
       left: [metricByHit('coldStart', 'Average')],
-      leftLabel: 'seconds until a worker could take work',
+      leftLabel: 'seconds until a worker is ready',
     }),
   ];
 }
@@ -135,7 +135,7 @@ function queueWidgets({ storage }: ObservedStacks): cloudwatch.GraphWidget[] {
     const { queue } = storage.work[pool];
     return [
       queue.metricApproximateNumberOfMessagesVisible({ label: `${pool}, waiting` }),
-      queue.metricApproximateNumberOfMessagesNotVisible({ label: `${pool}, at work` }),
+      queue.metricApproximateNumberOfMessagesNotVisible({ label: `${pool}, in progress` }),
     ];
   };
   const age = (pool: Pool): Line =>
@@ -147,14 +147,14 @@ function queueWidgets({ storage }: ObservedStacks): cloudwatch.GraphWidget[] {
       left: POOLS.map(age),
       right: byPool('queueWait', 'Average'),
       leftLabel: 'oldest message, seconds',
-      rightLabel: 'of those made, seconds',
+      rightLabel: 'of completed videos, seconds',
     }),
     graph({
-      title: 'Announcements',
+      title: 'Webhook events',
       left: [
         storage.webhooks.queue.metricApproximateNumberOfMessagesVisible({ label: 'waiting' }),
         storage.webhooks.deadLetters.metricApproximateNumberOfMessagesVisible({
-          label: 'given up',
+          label: 'undelivered',
         }),
       ],
       leftLabel: 'messages',
@@ -163,7 +163,7 @@ function queueWidgets({ storage }: ObservedStacks): cloudwatch.GraphWidget[] {
 }
 
 function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.GraphWidget[] {
-  // Those of the state machines show in the executions that fail of them.
+  // Functions of the state machines are covered by failed executions.
   const { fleet } = workflow.functions;
   const functions: [string, lambda.IFunction][] = [
     ['api', api.api],
@@ -176,7 +176,7 @@ function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.G
   ];
   return [
     graph({
-      title: 'The API',
+      title: 'API',
       left: [
         api.httpApi.metricCount({ label: 'requests', statistic: 'Sum', period: FINE_PERIOD }),
         api.httpApi.metricClientError({ label: '4xx', statistic: 'Sum', period: FINE_PERIOD }),
@@ -187,7 +187,7 @@ function doorWidgets({ api, workflow, retention }: ObservedStacks): cloudwatch.G
       rightLabel: 'milliseconds',
     }),
     graph({
-      title: 'Failed videos, lost leases',
+      title: 'Failed videos and lost leases',
       left: [
         undividedMetric('failures', { statistic: 'Sum', label: 'failed' }),
         undividedMetric('leaseConflicts', { statistic: 'Sum', label: 'leases lost' }),

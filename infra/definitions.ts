@@ -14,12 +14,12 @@ export type MachineName = 'generate' | 'backfill';
 
 export const MACHINES: readonly MachineName[] = ['generate', 'backfill'];
 
-/** Where the embedded cloud reads the definition. */
+/** Returns the file from which the embedded cloud reads the definition. */
 export function definitionFile(machine: MachineName): string {
   return `local/${machine}.asl.json`;
 }
 
-/** The definitions of the state machines as CloudFormation would deploy them. */
+/** Synthesizes the definitions of the state machines as CloudFormation deploys them. */
 export function synthesizeDefinitions(): Record<MachineName, StateMachineDefinition> {
   const { workflow } = createApp({ context: { bundle: 'false' } });
   const resources = Template.fromStack(workflow).findResources('AWS::StepFunctions::StateMachine');
@@ -39,7 +39,7 @@ export function synthesizeDefinitions(): Record<MachineName, StateMachineDefinit
 }
 
 /**
- * The text of a template's string with CloudFormation's functions replaced by example values.
+ * Returns a template string with CloudFormation's intrinsic functions replaced by example values.
  *
  * @param references values of `Ref`, by logical id
  */
@@ -73,7 +73,7 @@ export function resolveIntrinsics(
   throw new Error(`the definition uses ${JSON.stringify(value)}, which has no example value`);
 }
 
-/** What the storage stack exports to a definition is the name of a bucket: lower case, at most 63 characters. */
+/** Returns an example bucket name for an export of the storage stack: lower case, at most 63 characters. */
 function exampleName(exportName: string): string {
   return exportName
     .replaceAll(/[^A-Za-z0-9]+/g, '-')

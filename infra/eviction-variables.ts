@@ -3,7 +3,7 @@ import { ENVIRONMENT } from '#functions/shared/environment.ts';
 import { deployedCompatibilityKey, readModelManifest } from './model-layers.ts';
 import { settingsOf } from './settings.ts';
 
-/** What functions are told that weigh entries, beside the storage class. */
+/** Returns the variables of functions that evaluate entries, except the storage class. */
 export function evictionVariables(scope: Construct): Record<string, string> {
   const settings = settingsOf(scope);
   const { cacheBudgetUsd, moveStorageClasses, evictOtherModels } = settings;

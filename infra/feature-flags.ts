@@ -1,6 +1,6 @@
 /**
- * Behaviours of the CDK that it keeps off unless asked. Here rather than in `cdk.json`, because tests
- * and the embedded cloud's definitions synthesize without it.
+ * Opt-in behaviors of the CDK. Not in `cdk.json`, because tests and the definitions for the embedded
+ * cloud synthesize without it.
  */
 export const FEATURE_FLAGS: Readonly<Record<string, unknown>> = {
   '@aws-cdk/aws-iam:minimizePolicies': true,
@@ -8,12 +8,12 @@ export const FEATURE_FLAGS: Readonly<Record<string, unknown>> = {
   '@aws-cdk/core:enablePartitionLiterals': true,
   '@aws-cdk/core:explicitStackTags': true,
   '@aws-cdk/core:includePrefixInUniqueNameGeneration': true,
-  // A stack reads another's outputs when it is deployed. Imports of exports would lock every value
-  // that a later stack uses; what the storage stack holds is there for good and exported.
+  // A stack reads another's outputs when it is deployed. Exports would lock every value that another stack
+  // imports; only the storage stack, whose resources are permanent, exports.
   '@aws-cdk/core:defaultCrossStackReferences': 'weak',
   '@aws-cdk/core:validateAgainstDefaultRules': true,
   '@aws-cdk/aws-lambda:recognizeLayerVersion': true,
-  // Without it the result writer of a distributed map vanishes from the definition.
+  // Without it the definition lacks the result writer of a distributed map.
   '@aws-cdk/aws-stepfunctions:useDistributedMapResultWriterV2': true,
   '@aws-cdk/aws-ecs:arnFormatIncludesClusterName': true,
   '@aws-cdk/aws-ecs:disableEcsImdsBlocking': true,

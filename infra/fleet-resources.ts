@@ -1,6 +1,6 @@
 import type * as iam from 'aws-cdk-lib/aws-iam';
 
-/** What of the GPU machines the workflow wakes, and who of them answers it. */
+/** Resources of the GPU pools that the workflow uses. */
 export interface FleetResources {
   /** ECS cluster and service of the interactive pool. */
   clusterName: string;
@@ -12,10 +12,10 @@ export interface FleetResources {
   /** Batch job queue of the backfill pool. */
   jobQueueArn: string;
   /**
-   * What a drain job of the backfill pool is, whatever its revision: every change to a worker makes
-   * another one and takes the one before it away.
+   * Job definition of drain jobs, without revision: every change to a worker creates a new revision and
+   * deregisters the previous one.
    */
   jobDefinitionName: string;
-  /** Whom the workers act as. */
+  /** Roles of the workers. */
   workerRoles: iam.IRole[];
 }

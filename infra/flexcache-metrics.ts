@@ -9,10 +9,10 @@ import {
   type MetricName,
 } from '#core/metric-names.ts';
 
-/** Of what the dashboard draws. */
+/** Period of the dashboard's graphs. */
 export const FINE_PERIOD = Duration.minutes(5);
 
-/** One of our own metrics, of a pool. */
+/** Returns a FlexCache metric of a pool. */
 export function poolMetric(
   name: MetricName,
   pool: Pool,
@@ -27,7 +27,7 @@ export function poolMetric(
   });
 }
 
-/** One of our own metrics, a line for each combination of hit, model and pool that there is. */
+/** Returns a FlexCache metric with one line per combination of hit, model and pool. */
 export function metricByHit(
   name: MetricName,
   statistic: 'Sum' | 'Average' | 'p90',
@@ -35,7 +35,7 @@ export function metricByHit(
   return metricBy(METRIC_DIMENSIONS, name, statistic, FINE_PERIOD);
 }
 
-/** One of our own metrics, a line for each reason why entries leave. */
+/** Returns a FlexCache metric with one line per eviction reason. */
 export function metricByReason(name: MetricName, period: Duration): cloudwatch.MathExpression {
   return metricBy([REASON_DIMENSION], name, 'Sum', period);
 }
@@ -54,7 +54,7 @@ function metricBy(
   });
 }
 
-/** One of our own metrics that is published as a whole: without a pool, hit or model. */
+/** Returns a FlexCache metric without dimensions. */
 export function undividedMetric(
   name: MetricName,
   options: Pick<cloudwatch.MetricOptions, 'statistic' | 'period' | 'label'>,
@@ -67,7 +67,7 @@ export function undividedMetric(
   });
 }
 
-/** Machines of the interactive pool. */
+/** Returns the number of machines in the interactive pool. */
 export function machinesInService(
   autoScalingGroupName: string,
   period: Duration = FINE_PERIOD,

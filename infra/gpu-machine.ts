@@ -3,16 +3,16 @@ import type * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { settingsOf } from './settings.ts';
 
-/** Of the root volume in Amazon's images. */
+/** Root volume of Amazon's images. */
 const ROOT_DEVICE = '/dev/xvda';
 
-/** A container reads from the metadata service which machine it is on, and is one hop away from it. */
+/** A container, one hop away, reads the instance type from the metadata service. */
 const METADATA_HOPS = 2;
 
-/** Seconds that a worker has to store a checkpoint; a Spot notice comes two minutes ahead. */
+/** Time to store a checkpoint, in seconds; a Spot interruption notice comes two minutes ahead. */
 export const STOP_SECONDS = 120;
 
-/** Lines that the ECS agent of every GPU machine starts with. */
+/** Commands that configure the ECS agent of a GPU machine. */
 export const AGENT_SETTINGS = [
   'ECS_ENABLE_GPU_SUPPORT=true',
   'ECS_ENABLE_SPOT_INSTANCE_DRAINING=true',
@@ -21,16 +21,16 @@ export const AGENT_SETTINGS = [
 ].map((line) => `echo ${line} >> /etc/ecs/ecs.config`);
 
 export interface GpuMachineProps {
-  /** Null where the machine's owner chooses, as Batch does. */
+  /** Null if its owner, such as Batch, chooses it. */
   machineImage: ec2.IMachineImage | null;
-  /** Null where the machine's owner gives it. */
+  /** Null if its owner, such as Batch, sets it. */
   role: iam.IRole | null;
-  /** Null where the machine's owner gives it. */
+  /** Null if its owner, such as Batch, sets it. */
   securityGroup: ec2.ISecurityGroup | null;
   userData: ec2.UserData;
 }
 
-/** A GPU machine as every one of ours is: encrypted disk, session-bound metadata. */
+/** Creates a launch template for GPU machines: encrypted disk, IMDSv2. */
 export function gpuMachine(
   scope: Construct,
   id: string,

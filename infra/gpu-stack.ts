@@ -12,7 +12,7 @@ export interface GpuStackProps extends StackProps {
   storage: StorageStack;
 }
 
-/** The machines that make videos. Who wakes them is in the workflow stack, which needs this one. */
+/** The machines that generate videos. The workflow stack, which depends on this one, starts them. */
 export class GpuStack extends Stack {
   readonly interactive: InteractivePool;
   readonly backfill: BackfillPool;

@@ -16,18 +16,18 @@ export interface InteractivePoolProps {
   worker: Worker;
 }
 
-/** One in its cluster, whose name is CloudFormation's. Asked for by name before it is made. */
+/** Unique in its cluster, whose name CloudFormation generates. Looked up by name before it is created. */
 const SERVICE_NAME = 'interactive-worker';
 
-/** `containers/denoiser/health.ts` as the image has it. A health check of the image itself ECS ignores. */
+/** `containers/denoiser/health.ts` in the image. ECS ignores a HEALTHCHECK of the image itself. */
 const HEALTH_COMMAND = ['CMD', 'node', 'health.js'];
 
-/** A machine boots, fetches its image and loads a model: only then is a further one worth a thought. */
+/** Time to boot, pull the image and load the model, before scaling considers another machine. */
 const MACHINE_WARM_UP = Duration.minutes(5);
 
 /**
- * Workers for videos that somebody waits for: a service of as many as were asked for, on machines
- * that come and go with them. `AwsFleet` asks.
+ * Workers for interactive videos: an ECS service on machines that scale with it. `AwsFleet` sets the
+ * desired count.
  */
 export class InteractivePool extends Construct {
   readonly cluster: ecs.Cluster;
@@ -51,7 +51,7 @@ export class InteractivePool extends Construct {
     });
     this.cluster.addAsgCapacityProvider(capacity);
     const task = this.#createTask(worker);
-    // Through the agent, which acts as the worker: none with a message is stopped for being one too many.
+    // Used by the agent in the role of the worker: scale-in does not stop a worker that holds a message.
     allow(
       worker.role,
       ['ecs:UpdateTaskProtection'],
@@ -69,14 +69,14 @@ export class InteractivePool extends Construct {
       taskDefinition: task,
       desiredCount: this.#desiredCount(task),
       capacityProviderStrategies: [{ capacityProvider: capacity.capacityProviderName, weight: 1 }],
-      // A worker fills its machine: the new one starts where the old one was.
+      // A worker takes a whole machine: the new one needs the machine of the old one.
       minHealthyPercent: 0,
       maxHealthyPercent: 100,
       circuitBreaker: { rollback: true },
       enableECSManagedTags: true,
       propagateTags: ecs.PropagatedTagSource.SERVICE,
     });
-    // The cluster knows its capacity provider by a resource of its own.
+    // A separate resource associates the capacity provider with the cluster.
     this.service.node.addDependency(this.cluster);
     Tags.of(this).add('workload', 'interactive');
   }
@@ -88,7 +88,7 @@ export class InteractivePool extends Construct {
     userData.addCommands(...AGENT_SETTINGS);
     const launchTemplate = gpuMachine(this, 'Machine', {
       machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.GPU),
-      // The cluster would add every action whose name begins with `ecs:Submit`.
+      // Otherwise the cluster adds every action that starts with `ecs:Submit`.
       role: this.#machineRole().withoutPolicyUpdates(),
       securityGroup: network.securityGroup,
       userData,
@@ -115,7 +115,7 @@ export class InteractivePool extends Construct {
     return machines;
   }
 
-  /** What the ECS agent of a machine needs, action by action, for this cluster alone. */
+  /** Grants the ECS agent of a machine exactly the actions it needs, for this cluster only. */
   #machineRole(): iam.Role {
     const role = new iam.Role(this, 'MachineRole', {
       description: 'The ECS agent of the interactive machines',
@@ -126,7 +126,7 @@ export class InteractivePool extends Construct {
       [
         'ecs:RegisterContainerInstance',
         'ecs:DeregisterContainerInstance',
-        // Requests for these name their cluster as the resource and carry no `ecs:cluster`.
+        // These use the cluster as the resource and do not support the condition `ecs:cluster`.
         'ecs:SubmitAttachmentStateChanges',
         'ecs:SubmitContainerStateChange',
         'ecs:SubmitTaskStateChange',
@@ -146,7 +146,7 @@ export class InteractivePool extends Construct {
 
   #createTask(worker: Worker): ecs.Ec2TaskDefinition {
     const task = new ecs.Ec2TaskDefinition(this, 'Task', {
-      // Tasks with an interface of their own get no public address on EC2 machines.
+      // On EC2, tasks with their own network interface get no public address.
       networkMode: ecs.NetworkMode.HOST,
       taskRole: worker.role,
       executionRole: worker.executionRole,
@@ -163,7 +163,7 @@ export class InteractivePool extends Construct {
         interval: Duration.seconds(15),
         timeout: Duration.seconds(5),
         retries: 3,
-        // The longest there is: a model is fetched and loaded in it.
+        // The maximum: a model is downloaded and loaded in it.
         startPeriod: Duration.seconds(300),
       },
     });
@@ -171,12 +171,12 @@ export class InteractivePool extends Construct {
   }
 
   /**
-   * As many as there are now: 0 when the service is first made, and after that whatever `AwsFleet`
-   * has asked for. Looked up again whenever a deployment changes the workers.
+   * Returns the current desired count: 0 for a new service, then whatever `AwsFleet` has set. Looked up
+   * whenever a deployment changes the workers.
    */
   #desiredCount(task: ecs.Ec2TaskDefinition): number {
     const lookUp = new AppFunction(this, 'DesiredCount', {
-      description: 'Tells a deployment how many workers there are, so that it leaves them',
+      description: 'Returns the current number of workers, so that a deployment keeps it',
       folder: 'desired-count',
       environment: {},
       timeout: Duration.seconds(30),
@@ -202,7 +202,7 @@ export class InteractivePool extends Construct {
         TaskDefinition: task.taskDefinitionArn,
       },
     });
-    // The function must be allowed to look before it is asked.
+    // The function needs its permission before it is called.
     count.node.addDependency(lookUp.role!);
     return Token.asNumber(count.getAtt('DesiredCount'));
   }

@@ -22,13 +22,13 @@ import { ARCHITECTURE, isBundled, RUNTIME } from './app-function.ts';
 import { REPOSITORY_ROOT } from './repository-root.ts';
 import { settingsOf } from './settings.ts';
 
-/** Where the model package is inside a function. */
+/** Path of the model package in a function. */
 export const MODEL_DIRECTORY = '/opt/model';
 
-/** As onnxruntime's folders call the processor of our functions. */
+/** Name of the architecture in onnxruntime's folders. */
 const PROCESSOR = ARCHITECTURE === lambda.Architecture.ARM_64 ? 'arm64' : 'x64';
 
-/** What of onnxruntime runs: the package as installed is larger than a function may be. */
+/** Files of onnxruntime needed at runtime: the full package exceeds Lambda's size limit. */
 const ONNX_RUNTIME_FILES = [
   'onnxruntime-node/package.json',
   'onnxruntime-node/dist',
@@ -37,37 +37,37 @@ const ONNX_RUNTIME_FILES = [
   'onnxruntime-common/dist/cjs',
 ];
 
-/** Layers that functions with a model need. Zstandard has none: Node's own reads the same frames. */
+/** Layers for functions with a model. Zstandard needs none: Node has it built in. */
 export interface ModelLayers {
-  /** The manifest, and of the tokenizers, the networks that embed prompts and the calibration those that are there. */
+  /** The manifest, and the tokenizers, embedding networks and calibration of the package. */
   embedder: lambda.ILayerVersion[];
   onnxRuntime: lambda.ILayerVersion[];
 }
 
-/** The layers of this stack: none when the code is left out. */
+/** Creates the layers of a stack; none if `bundle` is false. */
 export function modelLayers(stack: Stack): ModelLayers {
   if (!isBundled(stack)) return { embedder: [], onnxRuntime: [] };
   return { embedder: [embedderLayer(stack)], onnxRuntime: [onnxRuntimeLayer(stack)] };
 }
 
-/** Absolute path of the folder of the model package. */
+/** Returns the absolute path of the model package. */
 export function modelDirectory(scope: Construct): string {
   return resolve(REPOSITORY_ROOT, settingsOf(scope).model);
 }
 
-/** The model package that everything is deployed with. */
+/** Returns the model package of the deployment. */
 export function deployedModel(scope: Construct): ModelPackage {
   const directory = modelDirectory(scope);
   const manifest = readModelManifest(scope);
   return { directory, manifest, revision: modelRevision(manifest) };
 }
 
-/** Under which the entries of this package are found. */
+/** Returns the compatibility key of the deployed package's entries. */
 export function deployedCompatibilityKey(scope: Construct): string {
   return compatibilityKey(compatibilityOf(deployedModel(scope)));
 }
 
-/** @throws InvalidInputError naming the setting `model` when there is no package. */
+/** Reads the manifest. @throws InvalidInputError for the setting `model` if it cannot be read */
 export function readModelManifest(scope: Construct): ModelManifest {
   const directory = modelDirectory(scope);
   const path = join(directory, MANIFEST_FILE);
@@ -78,14 +78,14 @@ export function readModelManifest(scope: Construct): ModelManifest {
     throw new InvalidInputError(
       'model',
       `the setting model is ${settingsOf(scope).model}, but ${path} cannot be read: ${(error as Error).message}`,
-      'give the folder of a model package, relative to the repository',
+      'set it to the folder of a model package, relative to the repository',
     );
   }
   return parseManifest(directory, text);
 }
 
 function embedderLayer(scope: Construct): lambda.LayerVersion {
-  return layerOf(scope, 'Embedder', 'What of the model package embeds prompts', (folder) =>
+  return layerOf(scope, 'Embedder', 'Embedding files of the model package', (folder) =>
     copyEmbedder(scope, join(folder, 'model')),
   );
 }
@@ -99,9 +99,9 @@ function copyEmbedder(scope: Construct, to: string): void {
 }
 
 /**
- * The calibration of the package as one file, or none.
+ * Returns the calibration file of the package, if any.
  *
- * @throws FlexCacheError when the functions could not use it: before it is deployed.
+ * @throws FlexCacheError at synthesis if the calibration is invalid.
  */
 function calibrationFiles(scope: Construct): string[] {
   const { directory, ...modelPackage } = deployedModel(scope);

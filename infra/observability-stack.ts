@@ -14,7 +14,7 @@ import { settingsOf } from './settings.ts';
 import type { StorageStack } from './storage-stack.ts';
 import type { WorkflowStack } from './workflow-stack.ts';
 
-/** Everything that can be looked at. */
+/** Stacks with metrics. */
 export interface ObservedStacks {
   storage: StorageStack;
   gpu: GpuStack;
@@ -27,13 +27,13 @@ export interface ObservabilityStackProps extends StackProps {
   observed: ObservedStacks;
 }
 
-/** Shares of the monthly budget at which somebody is told: of what was spent, and of the forecast. */
+/** Shares of the monthly budget that trigger an email: of actual and of forecast costs. */
 const SPENT_PERCENT = 80;
 const FORECAST_PERCENT = 100;
 
-/** What shows how it goes, and who is told when it does not. */
+/** Alarms, budget and dashboard. */
 export class ObservabilityStack extends Stack {
-  /** Null unless the settings ask for one. */
+  /** Null unless enabled by the settings. */
   readonly dashboard: cloudwatch.Dashboard | null;
   readonly alarms: cloudwatch.Alarm[];
 
@@ -71,7 +71,7 @@ export class ObservabilityStack extends Stack {
         budgetType: 'COST',
         timeUnit: 'MONTHLY',
         budgetLimit: { amount, unit: 'USD' },
-        // Once the tag was activated for cost allocation; until then the budget sees nothing.
+        // Matches nothing until the tag is activated for cost allocation.
         costFilters: { TagKeyValue: ['user:project$flexcache'] },
       },
       notificationsWithSubscribers: [

@@ -13,7 +13,7 @@ import type { Settings } from './settings.ts';
 
 type PriceSettings = Pick<Settings, 'region' | 'priceRegion' | 'priceOverrides'>;
 
-/** What functions are told of prices. Nothing of the region while that is not known: they take their own. */
+/** Returns the price variables of functions. Without a region setting, each function uses its own region. */
 export function priceVariables(settings: PriceSettings): Record<string, string> {
   const region = priceRegionOf(settings);
   return {
@@ -25,12 +25,10 @@ export function priceVariables(settings: PriceSettings): Record<string, string> 
 }
 
 /**
- * Whatever a machine is bought as, its work must have a price: a video that cannot be priced cannot be
- * settled. Where the settings leave the region open, functions reckon by the book of the region that
- * they come to run in.
+ * Checks that every machine has a price for its purchase options: without one its videos cannot be charged.
  *
- * @param deployingRegion of whoever deploys; null while nobody does.
- * @throws InvalidInputError naming the setting and the machine.
+ * @param deployingRegion region of the deployment's credentials, if the settings have none; null if unknown
+ * @throws InvalidInputError with the setting and the machine.
  */
 export function refuseUnpricedMachines(settings: Settings, deployingRegion: string | null): void {
   const region = priceRegionOf(settings) ?? bookRegionOf(deployingRegion);
@@ -59,8 +57,8 @@ function refuseUnpriced(
       if (book.prices.has(priceId)) continue;
       throw new InvalidInputError(
         setting,
-        `${setting} has ${instanceType}, and there is no price of ${priceId} in ${book.region}`,
-        `leave it out where the region does not offer it, or give its price: -c priceOverrides=${priceId}=1.23`,
+        `${setting} contains ${instanceType}, but there is no price for ${priceId} in ${book.region}`,
+        `remove it if the region does not offer it, or set its price: -c priceOverrides=${priceId}=1.23`,
       );
     }
   }
@@ -72,6 +70,6 @@ function priceRegionOf({ region, priceRegion }: PriceSettings): string | null {
   throw new InvalidInputError(
     'priceRegion',
     `there is no price book of ${wanted}`,
-    `give the nearest that there is, -c priceRegion=${PRICE_REGIONS[0]}, or add layers/core/pricing/prices/${wanted}.json; there are ${PRICE_REGIONS.join(', ')}`,
+    `use the nearest of ${PRICE_REGIONS.join(', ')}, for example -c priceRegion=${PRICE_REGIONS[0]}, or add layers/core/pricing/prices/${wanted}.json`,
   );
 }

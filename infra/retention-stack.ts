@@ -16,16 +16,16 @@ export interface RetentionStackProps extends StackProps {
   workflow: WorkflowStack;
 }
 
-/** As long as a function may take: the table and the buckets grow. */
+/** Maximum timeout of Lambda, because the table and the buckets grow. */
 const LONGEST = Duration.minutes(15);
 
-/** A whole processor: weighing a million entries is arithmetic. */
+/** One full vCPU: evaluating a million entries is CPU-bound. */
 const EVICT_MEMORY_MEGABYTES = 1769;
 
-/** Keys of a page at a time, and of objects to compare with. */
+/** Holds a page of keys and the object keys to compare with. */
 const SWEEP_MEMORY_MEGABYTES = 1024;
 
-/** What the cache lets go of, and what it clears away behind itself. */
+/** Eviction, the sweep of orphans, and cost reports. */
 export class RetentionStack extends Stack {
   readonly evict: AppFunction;
   readonly sweep: AppFunction;
@@ -42,7 +42,7 @@ export class RetentionStack extends Stack {
       [ENVIRONMENT.storageClass]: storageClass,
     };
     this.evict = new AppFunction(this, 'Evict', {
-      description: 'Lets go of entries that no longer pay their rent',
+      description: 'Evicts entries that cost more than they save',
       folder: 'evict',
       environment: { ...environment, ...evictionVariables(this) },
       memoryMegabytes: EVICT_MEMORY_MEGABYTES,
@@ -56,7 +56,7 @@ export class RetentionStack extends Stack {
       timeout: LONGEST,
     });
     this.report = new AppFunction(this, 'Report', {
-      description: 'Ends jobs whose end was lost; writes down what the videos of a day have cost',
+      description: 'Fails jobs whose end was lost, and writes daily cost reports',
       folder: 'report',
       environment: {
         ...environment,
@@ -72,12 +72,12 @@ export class RetentionStack extends Stack {
       function: this.evict,
     });
     new AppSchedule(this, 'SweepSchedule', {
-      description: 'When what is stored is compared with what is recorded',
+      description: 'When the sweep of orphans runs',
       expression: sweepSchedule,
       function: this.sweep,
     });
     new AppSchedule(this, 'ReportSchedule', {
-      description: 'When the costs of the days before are written down',
+      description: 'When daily cost reports are written',
       expression: reportSchedule,
       function: this.report,
     });
@@ -96,7 +96,7 @@ export class RetentionStack extends Stack {
     storage.allowVectors(evict, 's3vectors:DeleteVectors');
     storage.allowObjects(evict, 'latents/', 's3:DeleteObject');
     if (settingsOf(this).moveStorageClasses) {
-      // A copy of an object onto itself.
+      // To copy an object onto itself.
       storage.allowObjects(evict, 'latents/', 's3:GetObject', 's3:PutObject');
     }
 

@@ -22,26 +22,26 @@ import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES, type TableIndex } from '#aws/ta
 import { settingsOf } from './settings.ts';
 
 export interface StorageStackProps extends StackProps {
-  /** Elements of one vector; fixed when the index is created. */
+  /** Dimensions of a vector; fixed when the index is created. */
   embeddingDimensions: number;
 }
 
-/** A queue, and where its messages go that nobody could deal with. */
+/** A queue and its dead-letter queue. */
 export interface QueuePair {
   queue: sqs.Queue;
   deadLetters: sqs.Queue;
 }
 
-/** Epoch seconds after which DynamoDB may drop an item: the counters of tenants and fleets. */
+/** Epoch seconds after which DynamoDB may delete an item: counters of tenants and fleets. */
 const TIME_TO_LIVE_ATTRIBUTE = 'expiresAt';
 
-/** Of no use once the longest job has ended. */
+/** Lifecycle rules for objects that no job needs after the longest job timeout. */
 const OF_JOBS = [
   { id: 'checkpoints', prefix: CHECKPOINT_PREFIX },
   { id: 'inputs', prefix: INPUT_PREFIX },
 ].map((rule) => ({ ...rule, expiration: Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds) }));
 
-/** Pages read files where the API sends them; browsers name no origin after that, and the address is the key. */
+/** Pages follow redirects to signed URLs, for which browsers send no origin; the URL itself is the credential. */
 const SIGNED_DOWNLOADS: s3.CorsRule = {
   allowedOrigins: ['*'],
   allowedMethods: [s3.HttpMethods.GET, s3.HttpMethods.HEAD],
@@ -50,36 +50,36 @@ const SIGNED_DOWNLOADS: s3.CorsRule = {
 };
 
 /**
- * More than the worker's own limit of deliveries: a message that breaks workers is answered by the
- * worker, which can say why, before it comes here.
+ * Above the worker's own limit of deliveries, so that the worker fails a message that crashes workers, with a
+ * reason, before it becomes a dead letter.
  */
 const WORK_DELIVERIES = 10;
 
-/** Until a worker first renews it. */
+/** Initial visibility timeout; the worker extends it. */
 const WORK_VISIBILITY = Duration.seconds(60);
 
-/** Of the functions that empty queues. */
+/** Timeout of the function that consumes the queue. */
 export const WEBHOOK_TIMEOUT = Duration.seconds(60);
 
-/** SQS asks for six times the function's timeout. */
+/** AWS recommends six times the timeout of the function. */
 const CONSUMED_VISIBILITY = Duration.minutes(6);
 
-/** Longest that SQS keeps a message. */
+/** Maximum retention of SQS. */
 const LONGEST_RETENTION = Duration.days(14);
 
-/** Everything that outlives a deployment, and the queues between workflow, workers and tenants. */
+/** All stored data, and the queues between workflow, workers and tenants. */
 export class StorageStack extends Stack {
   readonly table: dynamodb.TableV2;
-  /** Every object whose key does not begin with `videos/`. */
+  /** All objects except those under `videos/`. */
   readonly latents: s3.Bucket;
-  /** Every object whose key begins with `videos/`. */
+  /** Objects under `videos/`. */
   readonly videos: s3.Bucket;
   readonly vectorIndex: s3vectors.CfnIndex;
   /** Work for the GPU machines of each pool. */
   readonly work: Readonly<Record<Pool, QueuePair>>;
-  /** Announcements for tenants. */
+  /** Webhook events. */
   readonly webhooks: QueuePair;
-  /** Ends of executions that could not be handed to the functions that end jobs and backfills. */
+  /** End events of executions that Fail or Close did not handle. */
   readonly lostEnds: sqs.Queue;
   readonly #isKept: boolean;
 
@@ -106,20 +106,20 @@ export class StorageStack extends Stack {
     });
     this.lostEnds = this.#createLostEnds();
     new CfnOutput(this, 'TableName', {
-      description: 'For flexcache keys and tenants: --table',
+      description: 'Table name for the --table option of flexcache',
       value: this.table.tableName,
     });
     new CfnOutput(this, 'UploadsBucketName', {
-      description: 'Files of prompts are put here, under uploads/TENANT/',
+      description: 'Bucket for prompt files, under uploads/TENANT/',
       value: this.latents.bucketName,
     });
     this.#exportEverything();
   }
 
   /**
-   * Nothing here is ever replaced, and most of what other stacks refer to is here. CloudFormation asks
-   * for the outputs of a stack anew at each weak reference, once a second at most. Everything is
-   * exported, used or not: an export cannot go while a stack that is deployed later still imports it.
+   * Exports all references, because these resources are never replaced and most references of other stacks
+   * point here. CloudFormation reads a stack's outputs for each weak reference, at most once a second. Unused
+   * values are exported too: an export cannot be removed while another stack still imports it.
    */
   #exportEverything(): void {
     for (const resource of this.node.findAll().filter(CfnResource.isCfnResource)) {
@@ -141,12 +141,12 @@ export class StorageStack extends Stack {
     for (const value of values) this.exportValue(value);
   }
 
-  /** Lets somebody do this with the table's items, by their keys. */
+  /** Grants actions on items of the table. */
   allowTable(grantee: iam.IGrantable, ...actions: `dynamodb:${string}`[]): void {
     allow(grantee, actions, [this.table.tableArn]);
   }
 
-  /** Lets somebody query these indexes. */
+  /** Grants queries of indexes. */
   allowQuery(grantee: iam.IGrantable, ...indexes: TableIndex[]): void {
     allow(
       grantee,
@@ -160,8 +160,8 @@ export class StorageStack extends Stack {
   }
 
   /**
-   * Lets somebody do this with the objects under a prefix such as `latents/`. S3 says that an object
-   * is missing only to those who may list its bucket; others are told that they may not read it.
+   * Grants actions on objects under a prefix such as `latents/`. Readers may also list the bucket: without
+   * that permission S3 reports a missing object as "access denied".
    */
   allowObjects(grantee: iam.IGrantable, prefix: string, ...actions: `s3:${string}`[]): void {
     const bucket = prefix === 'videos/' ? this.videos : this.latents;
@@ -213,7 +213,7 @@ export class StorageStack extends Stack {
     return bucket;
   }
 
-  /** Without a name: a named index could never be replaced. All metadata can be filtered by. */
+  /** Without a name, because CloudFormation cannot replace a named index. All metadata is filterable. */
   #createVectorIndex(dimension: number): s3vectors.CfnIndex {
     const bucket = new s3vectors.CfnVectorBucket(this, 'Vectors', {
       encryptionConfiguration: { sseType: 'AES256' },
@@ -233,7 +233,7 @@ export class StorageStack extends Stack {
   #createWorkQueue(pool: Pool): QueuePair {
     return this.#createQueue(pool === 'interactive' ? 'Interactive' : 'Backfill', {
       visibilityTimeout: WORK_VISIBILITY,
-      // Longer than a task token lives: what is older has nobody waiting for it.
+      // Longer than the lifetime of a task token, after which a message is obsolete.
       retentionPeriod: LONGEST_RETENTION,
       deliveries: WORK_DELIVERIES,
     });
@@ -263,7 +263,7 @@ export class StorageStack extends Stack {
       retentionPeriod: LONGEST_RETENTION,
       visibilityTimeout: CONSUMED_VISIBILITY,
     });
-    // The rules are in a stack that needs this one, so their names cannot stand here.
+    // The rules are in a stack that depends on this one, so their ARNs are not available here.
     queue.addToResourcePolicy(
       new iam.PolicyStatement({
         principals: [new iam.ServicePrincipal('events.amazonaws.com')],
@@ -280,7 +280,7 @@ export class StorageStack extends Stack {
   }
 }
 
-/** One statement of a policy, for a role of whichever stack. */
+/** Adds a policy statement to a role of any stack. */
 export function allow(grantee: iam.IGrantable, actions: string[], resources: string[]): void {
   grantee.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({ actions, resources }));
 }

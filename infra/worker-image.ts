@@ -10,15 +10,15 @@ import { settingsOf } from './settings.ts';
 
 const DOCKERFILE = 'containers/denoiser/Dockerfile';
 
-/** What the Dockerfile copies, but for the model package. */
+/** Build context of the Dockerfile, without the model package. */
 const CONTEXT = ['package.json', 'package-lock.json', 'layers', 'containers/denoiser'];
 
-/** Where the model package is in the context, wherever it is here. */
+/** Path of the model package in the context. */
 const MODEL = 'model';
 
 /**
- * The workers' image. Synthesis copies what it is built from and needs no Docker; `cdk deploy` builds
- * it. Without code the Dockerfile alone is copied.
+ * Creates the worker image asset. Synthesis copies the build context without Docker; `cdk deploy` builds it.
+ * If `bundle` is false, the context contains only the Dockerfile.
  */
 export function workerImage(scope: Construct): assets.DockerImageAsset {
   const isModelBaked = settingsOf(scope).modelSource === null;
@@ -26,7 +26,7 @@ export function workerImage(scope: Construct): assets.DockerImageAsset {
   const copy = (from: string, to: string): void =>
     cpSync(from, join(context, to), {
       recursive: true,
-      // It is about the repository as a context; this one has nothing to leave out.
+      // The .dockerignore applies to the repository as a context.
       filter: (path) => !basename(path).endsWith('.dockerignore'),
     });
   const parts = isBundled(scope) ? CONTEXT : [DOCKERFILE];
@@ -39,7 +39,7 @@ export function workerImage(scope: Construct): assets.DockerImageAsset {
     platform: assets.Platform.LINUX_AMD64,
     buildArgs: isModelBaked ? { MODEL_FROM: 'image', MODEL } : { MODEL_FROM: 's3' },
   });
-  // The asset was copied when it was made.
+  // The CDK has copied the asset.
   rmSync(context, { recursive: true });
   return image;
 }

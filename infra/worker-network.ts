@@ -5,9 +5,9 @@ import { appLogGroup } from './app-function.ts';
 import { settingsOf, type Settings } from './settings.ts';
 
 /**
- * Where the workers are. They ask for their work and nobody asks anything of them: public subnets
- * whose security group lets nothing in, and no NAT, which would cost more than everything else that
- * runs while nothing is made. What goes to S3 and DynamoDB does not leave AWS.
+ * Network of the workers, which only make outbound connections: public subnets with a security group without
+ * inbound rules, and no NAT, which would dominate the idle cost. Gateway endpoints keep traffic to S3 and
+ * DynamoDB inside AWS.
  */
 export class WorkerNetwork extends Construct {
   readonly vpc: ec2.IVpc;
@@ -30,7 +30,7 @@ export class WorkerNetwork extends Construct {
 
   #createVpc({ zones }: Settings): ec2.Vpc {
     const vpc = new ec2.Vpc(this, 'Vpc', {
-      // By number, so that no account is asked which zones it has.
+      // By index, which needs no lookup in the account.
       availabilityZones: Array.from({ length: zones }, (_, zone) =>
         Token.asString(Fn.select(zone, Fn.getAzs())),
       ),
@@ -53,12 +53,12 @@ export class WorkerNetwork extends Construct {
     const vpc = ec2.Vpc.fromVpcAttributes(this, 'ExistingVpc', {
       vpcId: vpcId!,
       availabilityZones: availabilityZones!,
-      // Whether they are public is their owner's affair; this name is the CDK's.
+      // The CDK's name; the owner of the VPC decides whether they are public.
       publicSubnetIds: subnetIds!,
     });
     Validations.of(vpc).acknowledge({
       id: 'Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId',
-      reason: 'No route of an existing VPC is touched.',
+      reason: 'Routes of an existing VPC are not changed.',
     });
     return vpc;
   }

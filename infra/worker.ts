@@ -18,14 +18,14 @@ export interface WorkerProps {
   image: assets.DockerImageAsset;
 }
 
-/** What the worker of a pool is, whoever starts it: its image, its logs, what it is told and may do. */
+/** Configuration of a pool's worker: image, logs, environment, roles. */
 export class Worker extends Construct {
   readonly image: ecs.ContainerImage;
   readonly logGroup: logs.LogGroup;
   readonly logging: ecs.LogDriver;
-  /** The worker's own. */
+  /** Role of the worker. */
   readonly role: iam.Role;
-  /** Of the agent that fetches the image and writes the logs. */
+  /** Role of the ECS agent, which pulls the image and writes the logs. */
   readonly executionRole: iam.Role;
   readonly environment: Readonly<Record<string, string>>;
 
@@ -36,11 +36,11 @@ export class Worker extends Construct {
     this.logging = ecs.LogDrivers.awsLogs({
       logGroup: this.logGroup,
       streamPrefix: pool,
-      // A worker does not wait for its log.
+      // Logging must not block a worker.
       mode: ecs.AwsLogDriverMode.NON_BLOCKING,
     });
     this.executionRole = this.#createRole('ExecutionRole', `Starts the ${pool} worker`);
-    this.role = this.#createRole('Role', `What the ${pool} worker may do`);
+    this.role = this.#createRole('Role', `Permissions of the ${pool} worker`);
     this.#allow(storage, pool);
     this.environment = this.#environment(storage, pool);
   }
@@ -52,7 +52,7 @@ export class Worker extends Construct {
     });
   }
 
-  /** Answering task tokens is allowed where the state machine is known, in the workflow stack. */
+  /** The workflow stack, which has the state machine, grants the use of task tokens. */
   #allow(storage: StorageStack, pool: Pool): void {
     storage.allowTable(this.role, 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem');
     storage.allowObjects(this.role, 'latents/', 's3:GetObject', 's3:PutObject');
@@ -71,7 +71,7 @@ export class Worker extends Construct {
         'sqs:ReceiveMessage',
         'sqs:DeleteMessage',
         'sqs:ChangeMessageVisibility',
-        // One that is given back is sent anew.
+        // A returned message is sent again.
         'sqs:SendMessage',
       ],
       [storage.work[pool].queue.queueArn],
@@ -88,7 +88,7 @@ export class Worker extends Construct {
     const { storageClass, modelSource, workerBatch } = settingsOf(this);
     const names = DENOISER_VARIABLES;
     return {
-      // Tasks on EC2 machines are not told their region.
+      // ECS does not set it on EC2 machines.
       AWS_REGION: Stack.of(this).region,
       [names.tableName]: storage.table.tableName,
       [names.latentsBucket]: storage.latents.bucketName,

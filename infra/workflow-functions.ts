@@ -24,21 +24,21 @@ export interface WorkflowFunctions {
 
 const TIMEOUT = Duration.seconds(60);
 
-/** onnxruntime uses a second core from 1769 MB on; the text tower has no use for more. */
+/** onnxruntime uses a second core above 1769 MB, from which the text tower does not benefit. */
 const EMBED_MEMORY_MEGABYTES = 1769;
 
-/** The largest file is held in memory, as requests too. */
+/** Enough to hold the largest file and its requests in memory. */
 const PREPARE_MEMORY_MEGABYTES = 1769;
 const PREPARE_TIMEOUT = Duration.minutes(5);
 
-/** Reads what became of every line, and writes what is missing. */
+/** Close reads the result of every line and writes the missing ones. */
 const CLOSE_MEMORY_MEGABYTES = 1024;
 const CLOSE_TIMEOUT = Duration.minutes(15);
 
-/** Called every minute, and mostly to see that nothing is to be done. */
+/** Fleet runs every minute and usually has nothing to do. */
 const FLEET_MEMORY_MEGABYTES = 256;
 
-/** The functions of the state machines, each allowed what it does. */
+/** Creates the functions of the state machines with least-privilege roles. */
 export function createWorkflowFunctions(
   stack: Stack,
   storage: StorageStack,
@@ -71,7 +71,7 @@ export function createWorkflowFunctions(
   };
   const functions: Omit<WorkflowFunctions, 'fleet'> = {
     embed: new AppFunction(stack, 'Embed', {
-      description: 'Marks the job running; vectors of a prompt and its parts',
+      description: 'Marks the job running and embeds the prompt and its parts',
       folder: 'embed',
       environment: { ...table, ...modelPackage },
       memoryMegabytes: EMBED_MEMORY_MEGABYTES,
@@ -79,20 +79,20 @@ export function createWorkflowFunctions(
       timeout: TIMEOUT,
     }),
     lookup: new AppFunction(stack, 'Lookup', {
-      description: 'Finds and leases donors; plans the generation',
+      description: 'Finds and leases donors, and plans the generation',
       folder: 'lookup',
       environment: { ...table, ...vectors, ...modelPackage, ...objects },
       layers: embedder,
       timeout: TIMEOUT,
     }),
     dispatch: new AppFunction(stack, 'Dispatch', {
-      description: 'Hands a request to the workers of its pool and wakes them',
+      description: 'Queues a request for the workers of its pool and starts them',
       folder: 'dispatch',
       environment: { ...table, ...machines },
       timeout: TIMEOUT,
     }),
     commit: new AppFunction(stack, 'Commit', {
-      description: 'Makes a finished video visible: entry, vectors, job',
+      description: 'Publishes a finished video: entry, vectors, job',
       folder: 'commit',
       environment: {
         ...table,
@@ -106,14 +106,14 @@ export function createWorkflowFunctions(
       timeout: TIMEOUT,
     }),
     fail: new AppFunction(stack, 'Fail', {
-      description: 'Ends a job with a reason that its user understands',
+      description: 'Fails or cancels a job with a user-readable reason',
       folder: 'fail',
       environment: { ...table, ...webhooks },
       deadLetterQueue: storage.lostEnds,
       timeout: TIMEOUT,
     }),
     prepare: new AppFunction(stack, 'Prepare', {
-      description: "Reads a backfill's file into requests",
+      description: "Reads a backfill's file and stores its requests",
       folder: 'prepare',
       environment: {
         ...table,
@@ -126,7 +126,7 @@ export function createWorkflowFunctions(
       timeout: PREPARE_TIMEOUT,
     }),
     submit: new AppFunction(stack, 'Submit', {
-      description: 'Makes a line of a backfill a job, once',
+      description: 'Creates the job of a backfill line, idempotently',
       folder: 'submit',
       environment: {
         ...table,
@@ -137,7 +137,7 @@ export function createWorkflowFunctions(
       timeout: TIMEOUT,
     }),
     close: new AppFunction(stack, 'Close', {
-      description: 'Ends a backfill: its lines, its status, its announcement',
+      description: 'Ends a backfill: line results, status, webhook event',
       folder: 'close',
       environment: { ...table, ...objects, ...webhooks },
       memoryMegabytes: CLOSE_MEMORY_MEGABYTES,
@@ -147,7 +147,7 @@ export function createWorkflowFunctions(
   };
   const { prepare, close, dispatch, commit, fail } = functions;
   const fleetFunction = new AppFunction(stack, 'Fleet', {
-    description: 'Wakes GPU machines, ends those that are idle, and deals with dead letters',
+    description: 'Starts GPU machines, terminates idle ones, and drains dead-letter queues',
     folder: 'fleet',
     environment: {
       ...table,
@@ -180,10 +180,10 @@ export function createWorkflowFunctions(
     allow(waking, ['sqs:GetQueueAttributes'], workQueues);
     allow(waking, ['ecs:DescribeServices', 'ecs:UpdateService'], [fleet.serviceArn]);
     allow(waking, ['batch:SubmitJob'], [fleet.jobQueueArn, ...jobDefinitions]);
-    // Jobs are listed of an account; the API knows no narrower resource.
+    // ListJobs has no resource-level permissions.
     allow(waking, ['batch:ListJobs'], ['*']);
   }
-  // It gives up what nobody takes.
+  // It fails requests of pools without workers.
   allow(fleetFunction, ['sqs:ReceiveMessage', 'sqs:DeleteMessage'], workQueues);
   allowMachines(stack, fleetFunction, fleet);
   const deadLetterQueues = [
@@ -196,7 +196,7 @@ export function createWorkflowFunctions(
   return all;
 }
 
-/** What ends the machines of the interactive pool; each gets its name when it starts. */
+/** Allows a function to terminate machines of the interactive pool, whose ids are not known in advance. */
 function allowMachines(
   stack: Stack,
   ending: lambda.Function,
@@ -223,20 +223,20 @@ function allowTableAndVectors(storage: StorageStack, functions: WorkflowFunction
   for (const reader of [embed, lookup, dispatch, commit, fail, prepare, submit, close, fleet]) {
     storage.allowTable(reader, 'dynamodb:GetItem', 'dynamodb:UpdateItem');
   }
-  // Records of passes say how large the index is that its queries are charged for.
+  // Records of eviction passes have the size of the vector index, for the cost of queries.
   storage.allowTable(lookup, 'dynamodb:BatchGetItem', 'dynamodb:Query');
   storage.allowQuery(lookup, EXACT_KEY_INDEX, PROMPT_KEY_INDEX);
-  // What a refreshed video replaces is found by its prompt.
+  // A refreshed video replaces entries with the same prompt.
   storage.allowTable(commit, 'dynamodb:BatchGetItem');
   storage.allowQuery(commit, PROMPT_KEY_INDEX);
   for (const writer of [dispatch, commit, fail, submit, close]) {
     storage.allowTable(writer, 'dynamodb:PutItem');
   }
-  // A job that ends without a worker leaves the queue.
+  // A job that ends without a worker is removed from the queue.
   for (const ending of [commit, fail]) storage.allowTable(ending, 'dynamodb:DeleteItem');
   storage.allowTable(close, 'dynamodb:Query');
   storage.allowVectors(lookup, 's3vectors:QueryVectors', 's3vectors:GetVectors');
-  // Whether an exact answer is still there.
+  // Checks whether the video of an exact hit still exists.
   storage.allowObjects(lookup, 'videos/', 's3:GetObject');
   storage.allowVectors(commit, 's3vectors:PutVectors', 's3vectors:DeleteVectors');
 }

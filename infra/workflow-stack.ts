@@ -24,22 +24,22 @@ export interface WorkflowStackProps extends StackProps {
   fleet: FleetResources;
 }
 
-/** Longer than all of its states may take, one after the other. */
+/** Longer than the sum of the timeouts of all states. */
 const EXECUTION_TIMEOUT = Duration.seconds(TASK_TIMEOUTS.backfill.totalSeconds).plus(
   Duration.hours(6),
 );
 
-/** How soon a message that woke nobody is found, and how exactly the idle minutes are kept. */
+/** Interval of the fleet function; bounds the delay of a missed wake-up and the precision of `idleMinutes`. */
 const FLEET_INTERVAL = Duration.seconds(FLEET_LOOK_SECONDS);
 
 /**
- * The state machines and their functions. In JSONPath, because the embedded engine runs these very
- * definitions and knows no other language.
+ * The state machines and their functions. In JSONPath, the only query language of the embedded engine, which
+ * runs the same definitions.
  */
 export class WorkflowStack extends Stack {
-  /** Makes one video. */
+  /** Generates one video. */
   readonly generate: sfn.StateMachine;
-  /** Makes the videos of a file. */
+  /** Generates the videos of a file. */
   readonly backfill: sfn.StateMachine;
   readonly functions: WorkflowFunctions;
 
@@ -47,13 +47,13 @@ export class WorkflowStack extends Stack {
     super(scope, id, props);
     this.functions = createWorkflowFunctions(this, storage, fleet);
     this.generate = this.#createMachine('Generate', {
-      comment: 'Makes one video: embeds the prompt, looks for donors, generates, commits.',
+      comment: 'Generates one video: embed the prompt, look up donors, generate, commit.',
       definitionBody: sfn.DefinitionBody.fromChainable(this.#defineGenerate()),
       timeout: EXECUTION_TIMEOUT,
     });
     const { prepare, submit, close } = this.functions;
     this.backfill = this.#createMachine('Backfill', {
-      comment: 'Makes the videos of a file of prompts, an execution of generate for each line.',
+      comment: 'Generates the videos of a file of prompts, one execution of generate per video.',
       definitionBody: sfn.DefinitionBody.fromChainable(
         backfillDefinition(this, {
           prepare,
@@ -70,7 +70,7 @@ export class WorkflowStack extends Stack {
     this.functions.fleet.addToRolePolicy(this.#answerStatement('states:SendTaskFailure'));
     this.#letWorkersAnswer(fleet);
     new events.Rule(this, 'FleetSchedule', {
-      description: 'Brings the GPU machines in line with their queues',
+      description: 'Scales the GPU machines to their queues',
       schedule: events.Schedule.rate(FLEET_INTERVAL),
       targets: [new targets.LambdaFunction(this.functions.fleet)],
     });
@@ -87,7 +87,7 @@ export class WorkflowStack extends Stack {
       logs: {
         destination: appLogGroup(this, `${id}MachineLogs`),
         level: sfn.LogLevel.ERROR,
-        // Prompts stay out of the logs.
+        // Keeps prompts out of the logs.
         includeExecutionData: false,
       },
     });
@@ -127,17 +127,17 @@ export class WorkflowStack extends Stack {
   }
 
   /**
-   * One state for each pool: a state's patience is part of the definition. Its heartbeat decides
-   * nothing, since the clock would run while a message waits its turn: `fleet` gives up what nobody
-   * takes, the queue hands out again what a dead worker had. It is there so that the heartbeats by
-   * which workers learn that nobody waits for them any more are taken.
+   * Creates the state of a pool; there is one per pool because timeouts are part of the definition. The
+   * heartbeat timeout never fires first, since it would also count the time in the queue: `fleet` fails requests
+   * of pools without workers, and the queue redelivers messages of dead workers. It is set so that Step
+   * Functions accepts heartbeats, by which workers learn that a task is gone.
    */
   #generateState(stateName: string, pool: Pool): sfn.TaskStateBase {
     const timeout = Duration.seconds(TASK_TIMEOUTS[pool].totalSeconds);
     return retryingInvocation(
       new tasks.LambdaInvoke(this, `${stateName}State`, {
         stateName,
-        comment: 'Queues the request and waits until a GPU worker answers the token.',
+        comment: 'Queues the request and waits for a GPU worker to return the task token.',
         lambdaFunction: this.functions.dispatch,
         integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
         payload: sfn.TaskInput.fromObject({
@@ -148,14 +148,14 @@ export class WorkflowStack extends Stack {
         }),
         retryOnServiceExceptions: false,
         taskTimeout: sfn.Timeout.duration(timeout),
-        // It has to be shorter than the timeout.
+        // Must be shorter than the timeout.
         heartbeatTimeout: sfn.Timeout.duration(timeout.minus(Duration.seconds(1))),
         resultPath: '$.generation',
       }),
     );
   }
 
-  /** No Catch sees an execution that times out, is stopped, or breaks in its last states. */
+  /** Handles executions that no Catch sees: timed out, stopped, or failed in their last states. */
   #endWhatEndedExecutionsLeft({ lostEnds }: StorageStack): void {
     const error = {
       Error: `Execution.${events.EventField.fromPath('$.detail.status')}`,
@@ -164,7 +164,7 @@ export class WorkflowStack extends Stack {
     const name = events.EventField.fromPath('$.detail.name');
     const rule = (id: string, machine: sfn.StateMachine, fn: lambda.Function, input: object) =>
       new events.Rule(this, id, {
-        description: 'Ends what executions stood for that ended without ending it',
+        description: 'Ends jobs and backfills whose execution ended without doing so',
         eventPattern: {
           source: ['aws.states'],
           detailType: ['Step Functions Execution Status Change'],
@@ -185,7 +185,7 @@ export class WorkflowStack extends Stack {
     rule('EndedBackfills', this.backfill, close, { backfillId: name, error });
   }
 
-  /** Here and not beside the workers: their stack must not need this one. */
+  /** Created here because the workers' stack must not depend on this one. */
   #letWorkersAnswer({ workerRoles }: FleetResources): void {
     if (workerRoles.length === 0) return;
     new iam.Policy(this, 'WorkerAnswers', {
@@ -205,7 +205,7 @@ export class WorkflowStack extends Stack {
   }
 }
 
-/** The queue's own stack lets EventBridge send to it: the target would change the policy from here. */
+/** Sets a dead-letter queue without changing its policy, which its own stack defines. */
 function withDeadLetters(target: events.IRuleTarget, queueArn: string): events.IRuleTarget {
   return {
     bind: (rule, id) => ({ ...target.bind(rule, id), deadLetterConfig: { arn: queueArn } }),

@@ -5,7 +5,7 @@ import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { TRANSIENT_ERROR } from '#functions/shared/task-error.ts';
 
-/** Errors that the same call may not meet again: ours, and those of the Lambda service itself. */
+/** Transient errors of FlexCache and of the Lambda service. */
 const TRANSIENT_ERRORS = [
   TRANSIENT_ERROR,
   'Lambda.ClientExecutionTimeoutException',
@@ -14,7 +14,7 @@ const TRANSIENT_ERRORS = [
   'Lambda.SdkClientException',
 ];
 
-/** More calls at once than the account may have: passes when others have ended, not within seconds. */
+/** The account's concurrency limit: clears when other executions end, not within seconds. */
 const THROTTLING_ERRORS = ['Lambda.TooManyRequestsException'];
 
 const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
@@ -25,7 +25,7 @@ const SPREAD_OUT: Omit<sfn.RetryProps, 'errors'> = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** Minutes: a burst of a new account, which may run ten functions at once, lasts as long. */
+/** Retries for minutes, as long as a burst takes in a new account limited to ten concurrent executions. */
 export const PATIENT: Omit<sfn.RetryProps, 'errors'> = {
   interval: Duration.seconds(2),
   maxAttempts: 10,
@@ -34,17 +34,17 @@ export const PATIENT: Omit<sfn.RetryProps, 'errors'> = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** A function that hangs is cut off by its own timeout; a task's is for what never reached it. */
+/** Margin of a task's timeout over its function's, which handles hanging functions. */
 const LEEWAY = Duration.seconds(15);
 
 export interface InvokeProps {
   stateName: string;
   lambdaFunction: lambda.Function;
-  /** Where the result goes in the state's data; in place of all of it unless given. */
+  /** Path of the result in the state data; default: replaces all of it. */
   resultPath?: string;
 }
 
-/** A state that hands all of its data to a function, retried while errors may pass. */
+/** Creates a state that invokes a function with all state data and retries transient errors. */
 export function invokeState(
   scope: Construct,
   { stateName, lambdaFunction, resultPath }: InvokeProps,
@@ -61,14 +61,14 @@ export function invokeState(
   );
 }
 
-/** Calls a state's function again while its errors may pass. */
+/** Adds retries for transient errors. */
 export function retryingInvocation(invocation: sfn.TaskStateBase): sfn.TaskStateBase {
   return invocation
     .addRetry({ errors: TRANSIENT_ERRORS, ...SPREAD_OUT })
     .addRetry({ errors: THROTTLING_ERRORS, ...PATIENT });
 }
 
-/** Brings every error of these states to one that knows what to do about it. */
+/** Routes every error of these states to a handler. */
 export function catchAll(
   states: readonly (sfn.TaskStateBase | sfn.DistributedMap)[],
   handler: sfn.IChainable,
@@ -78,7 +78,7 @@ export function catchAll(
   }
 }
 
-/** Every execution of a state machine. */
+/** Returns the ARN pattern of a state machine's executions. */
 export function executionsOf(stack: Stack, stateMachineName: string): string {
   return stack.formatArn({
     service: 'states',

@@ -17,25 +17,25 @@ const GROUP_NAMES: Readonly<Record<ComparedGroup, string>> = {
   storage: 'storage',
 };
 
-/** Why a bill has more of something than the report: what no video's ledger can hold. */
+/** Reasons why a bill exceeds the report in a group. */
 const BEYOND: Readonly<Record<ComparedGroup, string>> = {
-  gpu: 'machines that boot, drain or are taken away without a worker that could record it, and what was not recorded at all',
-  functions: 'the API, schedules, webhooks, retention passes and reports, which belong to no video',
-  workflow: 'backfills’ own steps, and retries that wrote no record',
-  table: 'the API, listings, retention passes, reports and what indexes and backups add',
-  objects: 'listings of sweeps, uploads, downloads and media of the API',
-  vectors: 'sweeps and whatever else asks the index',
-  queues: 'empty receives of workers that wait, and webhooks',
+  gpu: 'machines that boot, drain or are interrupted without a worker to record it, and unrecorded usage',
+  functions: 'the API, schedules, webhooks, eviction passes and reports, which belong to no video',
+  workflow: 'steps of backfills themselves, and retries without a record',
+  table: 'the API, listings, eviction passes, reports, indexes and backups',
+  objects: 'sweeps, uploads, downloads and media of the API',
+  vectors: 'sweeps and other queries of the index',
+  queues: 'empty receives of idle workers, and webhooks',
   storage:
-    'what lay there between passes, uploads, results of backfills, images and logs in buckets',
+    'objects stored only between passes, uploads, results of backfills, images and logs in buckets',
 };
 
 const OUTSIDE_NAMES: Readonly<Record<OutsideGroup, string>> = {
-  network: 'data between zones and to the internet, public addresses',
+  network: 'data transfer between zones and to the internet, public addresses',
   disks: 'disks of machines',
   api: 'requests to the API',
   monitoring: 'logs, metrics, alarms',
-  images: 'images of the worker',
+  images: 'worker images',
   schedules: 'schedules',
 };
 
@@ -47,12 +47,12 @@ const ADJUSTMENT_NAMES: Readonly<Record<Adjustment, string>> = {
   fee: 'fees',
 };
 
-/** A reconciliation for a terminal. */
+/** Renders a reconciliation as text. */
 export function reconcileTable(reconciliation: Reconciliation): string {
   const { report, comparisons, billed } = reconciliation;
   const { from, to } = report.range;
   const table = new Table({
-    head: ['', 'reported $', 'beyond it $', 'free $', 'rates $', 'billed $'],
+    head: ['', 'reported $', 'beyond $', 'free $', 'rates $', 'billed $'],
     style: { head: [], border: [], compact: true },
     colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
   });
@@ -65,14 +65,14 @@ export function reconcileTable(reconciliation: Reconciliation): string {
       amount === 0n
         ? []
         : [
-            `${usd(amount)} for ${OUTSIDE_NAMES[group]}: in no report, because it belongs to no video`,
+            `${usd(amount)} for ${OUTSIDE_NAMES[group]}: not in reports, because it belongs to no video`,
           ],
     ),
     ...reconciliation.adjustments.flatMap(({ group, billed: amount }) =>
-      amount === 0n ? [] : [`${usd(amount)} of ${ADJUSTMENT_NAMES[group]}: list prices have none`],
+      amount === 0n ? [] : [`${usd(amount)} of ${ADJUSTMENT_NAMES[group]}: not in list prices`],
     ),
     ...reconciliation.unknown.map(
-      (usage) => `${usd(usage.billed)} for ${nameOf(usage)}: unknown, ${count(usage.lines)}`,
+      (usage) => `${usd(usage.billed)} for ${nameOf(usage)}: not mapped, ${count(usage.lines)}`,
     ),
   ];
   const { lines: left, billed: amount } = reconciliation.leftOut;
@@ -80,25 +80,25 @@ export function reconcileTable(reconciliation: Reconciliation): string {
     table.toString(),
     `days      ${from} to ${to}, UTC`,
     `prices    ${report.region}, as of ${report.asOf}`,
-    `billed    ${usd(billed)} in all`,
+    `billed    ${usd(billed)} in total`,
     ...(left === 0
       ? []
-      : [`left out  ${usd(amount)}, ${count(left)} of other days or without the tag`]),
+      : [`excluded  ${usd(amount)}, ${count(left)} of other days or without the tag`]),
     ...lines.map((line) => `  ${line}`),
     '',
   ].join('\n');
 
   function explain({ group, beyond, free, pricing, usage }: Comparison): string[] {
     const name = GROUP_NAMES[group];
-    const topVideos = usage[0] === undefined ? '' : `; most for ${nameOf(usage[0])}`;
+    const topVideos = usage[0] === undefined ? '' : `; mostly ${nameOf(usage[0])}`;
     const said: string[] = [];
     if (beyond > 0n)
       said.push(`${name}: ${usd(beyond)} beyond the report, for ${BEYOND[group]}${topVideos}`);
     if (beyond < 0n) said.push(`${name}: ${usd(-beyond)} less usage than reported: ${less(group)}`);
-    if (free < 0n) said.push(`${name}: ${usd(-free)} were free of charge (free tier)`);
+    if (free < 0n) said.push(`${name}: ${usd(-free)} covered by the free tier`);
     if (pricing !== 0n) {
       said.push(
-        `${name}: ${usd(pricing)} because the bill's rates are not the book's: a discount, a book that is older than the rate, or rounding`,
+        `${name}: ${usd(pricing)} because billed rates differ from the price book: a discount, an outdated book, or rounding`,
       );
     }
     return said;
@@ -106,12 +106,12 @@ export function reconcileTable(reconciliation: Reconciliation): string {
 
   function less(group: ComparedGroup): string {
     if (group === 'storage')
-      return `a pass measures what is there at its end${measuredShare(report)}`;
-    return 'a bill that is not final yet, another account, or unbilled work of the embedded worker';
+      return `a pass measures the storage at its end${measuredShare(report)}`;
+    return 'the bill is not final, is of another account, or the report includes unbilled work of the embedded worker';
   }
 }
 
-/** A reconciliation as one JSON object, amounts as text with every digit. */
+/** Renders a reconciliation as JSON, with exact amounts as text. */
 export function reconcileJson(reconciliation: Reconciliation): string {
   const { report, comparisons, outside, adjustments, unknown, billed, leftOut } = reconciliation;
   const usageOf = (usage: readonly BilledUsage[]): object[] =>

@@ -5,8 +5,8 @@ import type { Sums } from '#core/reports/sums.ts';
 import type { VideoLine } from '#core/reports/video-line.ts';
 
 /**
- * A report as one JSON object: amounts as text in dollars with every digit they have, rows as they come.
- * Its shape is part of the public contract; docs/reports.md describes it.
+ * Streams a report as one JSON object, with exact dollar amounts as text. Its shape is a public contract;
+ * see docs/reports.md.
  */
 export async function* reportJson(
   videos: AsyncGenerator<VideoLine, Report, void>,

@@ -6,15 +6,15 @@ import type { Report } from '#core/reports/report.ts';
 import type { VideoLine } from '#core/reports/video-line.ts';
 import { measuredShare, remarksOf } from './remarks.ts';
 
-/** More rows than somebody reads; the CSV has all of them. */
+/** Maximum rows; the CSV has all of them. */
 const SHOWN_ROWS = 200;
 
-/** Of dollars, for people; the other formats have every digit. */
+/** Decimals of dollar amounts; the other formats are exact. */
 const DIGITS = 6;
 
 const KEY_CHARACTERS = 40;
 
-/** A report for a terminal. */
+/** Renders a report as text. */
 export async function* reportTable(
   videos: AsyncGenerator<VideoLine, Report, void>,
 ): AsyncGenerator<string> {
@@ -56,7 +56,7 @@ function rows(report: Report, topVideos: TopVideos): string {
   const count = by === 'video' ? videos.videos : groups.length;
   const rest = count - lines.length;
   const more =
-    rest > 0 ? `the ${lines.length} that cost most; ${rest} more are in --format csv\n` : '';
+    rest > 0 ? `the ${lines.length} most expensive; ${rest} more with --format csv\n` : '';
   return `${table.toString()}\n${more}`;
 }
 
@@ -75,7 +75,7 @@ function summary(report: Report): string {
     ['days', `${range.from} to ${range.to}, UTC${tenant === null ? '' : `, tenant ${tenant}`}`],
     [
       'videos',
-      `${videos.videos} asked for: ${completed} completed, ${failed} failed, ${cancelled} cancelled${underWay === 0 ? '' : `, ${underWay} under way`}`,
+      `${videos.videos} requested: ${completed} completed, ${failed} failed, ${cancelled} canceled${underWay === 0 ? '' : `, ${underWay} in progress`}`,
     ],
     ['GPU', usd(videos.gpu)],
     ['requests', usd(videos.requests)],
@@ -83,7 +83,7 @@ function summary(report: Report): string {
     ['saved', `${usd(videos.saved)} of ${usd(videos.full)} without reuse`],
     [
       'idle',
-      `${usd(videos.idle)} for machines that waited for these videos, ${usd(videos.coldStart)} for those that started`,
+      `${usd(videos.idle)} for machines waiting for these videos, ${usd(videos.coldStart)} for starting ones`,
     ],
   ];
   if (tails !== null) lines.push(['machines', `${usd(tails)} for machines without any video`]);

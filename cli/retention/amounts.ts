@@ -1,10 +1,10 @@
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 const MOST_DIGITS = 15;
 
-/** An estimate in dollars to three digits, never in powers of ten: rents are millionths. */
+/** Formats an estimate in dollars with three significant digits, without exponents: rents are tiny. */
 export function dollars(amount: number): string {
   if (amount === 0) return '$0';
-  if (!Number.isFinite(amount)) return 'without end';
+  if (!Number.isFinite(amount)) return 'unlimited';
   const digits = Math.max(2, 2 - Math.floor(Math.log10(Math.abs(amount))));
   return `$${amount.toFixed(Math.min(digits, MOST_DIGITS))}`;
 }
@@ -29,15 +29,15 @@ export function duration(seconds: number): string {
   return `${rounded(seconds)} seconds`;
 }
 
-/** To two digits after the point, without zeros at the end. */
+/** Rounds to three significant digits, without trailing zeros. */
 export function rounded(value: number): string {
-  if (!Number.isFinite(value)) return 'without end';
+  if (!Number.isFinite(value)) return 'unlimited';
   return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
 }
 
 const LABEL_CHARACTERS = 12;
 
-/** A line of a report, its label in a column of its own. */
+/** Formats a line with its label in a column. */
 export function line(label: string, text: string): string {
   return `${label.padEnd(LABEL_CHARACTERS)}  ${text}`;
 }

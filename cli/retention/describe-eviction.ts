@@ -13,18 +13,18 @@ import { dollars, duration, line, size } from './amounts.ts';
 const STAYS: readonly Verdict[] = ['keep', 'move', 'pinned', 'leased'];
 
 const WORDS: Readonly<Record<Verdict, string>> = {
-  keep: 'pay their rent',
-  move: 'pay it in another storage class',
+  keep: 'save more than they cost',
+  move: 'save more than they cost in a cheaper storage class',
   pinned: 'are pinned',
   leased: 'are in use',
-  rent: 'do not pay their rent',
-  budget: 'pay less than the rest for each dollar of the budget',
-  duplicate: 'are doubled by others',
-  obsolete: 'are of a model that is no longer served',
+  rent: 'cost more than they save',
+  budget: 'exceed the budget: they save least per dollar of rent',
+  duplicate: 'are duplicates',
+  obsolete: 'belong to a model that is no longer served',
   'latent-missing': 'have lost their latent',
 };
 
-/** What a pass over the cache evaluated, kept and let go, and why; lines without their ends. */
+/** Describes what an eviction pass evaluated, kept and evicted, with reasons; lines without line ends. */
 export function describeEviction({ evictionPass, finishing }: EvictOutcome): string[] {
   return [...describeEvictionPass(evictionPass), ...describeFinishing(finishing)];
 }
@@ -38,20 +38,18 @@ function describeEvictionPass(evictionPass: EvictionPassResult): string[] {
   const { run, rentPerMonthUsd } = evictionPass;
   const { isDryRun, isComplete, counts } = run;
   const unreadable = counts['unreadable'] ?? 0;
-  const rent = (amount: number): string => `${dollars(amount)} of rent a month`;
+  const rent = (amount: number): string => `${dollars(amount)} of rent per month`;
   return [
     line('evaluated', sumOf(run, [...STAYS, ...EVICTION_REASONS])),
     line(isDryRun ? 'would keep' : 'kept', `${sumOf(run, STAYS)}, ${rent(rentPerMonthUsd)}`),
     ...reasons(run, STAYS),
     line(
-      isDryRun ? 'would drop' : 'dropped',
+      isDryRun ? 'would evict' : 'evicted',
       `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[EVICTED_COST] ?? 0)}`,
     ),
     ...reasons(run, EVICTION_REASONS),
-    ...(unreadable === 0
-      ? []
-      : [line('left', `${unreadable} entries with numbers that cannot be`)]),
-    ...(isComplete ? [] : [line('stopped', 'before the end: the next pass goes on')]),
+    ...(unreadable === 0 ? [] : [line('skipped', `${unreadable} entries with invalid values`)]),
+    ...(isComplete ? [] : [line('stopped', 'before the end: the next pass continues')]),
   ];
 }
 
@@ -61,7 +59,7 @@ function describeFinishing(summary: EvictionSummary): string[] {
   return [
     ...(waiting === 0
       ? []
-      : [line('waiting', `${waiting} entries: a latent is deleted ${grace} after its entry left`)]),
+      : [line('waiting', `${waiting} entries: a latent is deleted ${grace} after its eviction`)]),
     ...(latentsDeleted === 0
       ? []
       : [
@@ -74,8 +72,8 @@ function describeFinishing(summary: EvictionSummary): string[] {
       ? []
       : [
           line(
-            isDryRun ? 'would forget' : 'forgot',
-            `${recordsDeleted} records of entries that left a day ago`,
+            isDryRun ? 'would delete' : 'deleted',
+            `${recordsDeleted} records of entries evicted over a day ago`,
           ),
         ]),
   ];

@@ -3,15 +3,15 @@ import type { Entry } from '#core/generation.ts';
 import type { Explanation } from '#retention/explanation.ts';
 import type { OpenedTable } from '../open-tenants.ts';
 
-/** Says why entries keep or leave, by what the last pass has learned. */
+/** Explains why entries are kept or evicted, from the state of the last pass. */
 export interface Explainer {
-  /** One that was just read. */
+  /** Explains an entry that was just read. */
   ofEntry(entry: Entry): Promise<Explanation>;
-  /** @throws FlexCacheError `not_found` when nothing is known of it. */
+  /** Explains an entry by id. @throws FlexCacheError `not_found` if neither entry nor job exists. */
   ofId(entryId: string): Promise<Explanation>;
 }
 
-/** What was learned is read once. */
+/** Creates an explainer, which reads the state of the last pass once. */
 export async function explainerOf({ connection }: OpenedTable): Promise<Explainer> {
   const [{ DynamoTable }, { DynamoRetentionTable }, { explainEntry }, { embeddedEvictSettings }] =
     await Promise.all([
@@ -28,7 +28,7 @@ export async function explainerOf({ connection }: OpenedTable): Promise<Explaine
         table: { getEntry: async () => entry, getJob },
         retention: { getState: async () => learned },
       },
-      // The vectors of one that is not there need no room.
+      // A missing entry has no vectors.
       embeddedEvictSettings(entry?.vectors.whole.length ?? 1),
       entryId,
       Date.now(),
@@ -47,6 +47,6 @@ export async function explainerOf({ connection }: OpenedTable): Promise<Explaine
 export function entryNotFound(entryId: string): FlexCacheError {
   return new FlexCacheError('not_found', `entry ${entryId} is not in the cache`, {
     field: 'id',
-    fix: 'list what is there with flexcache cache ls',
+    fix: 'list entries with flexcache cache ls',
   });
 }

@@ -8,13 +8,13 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const PERIOD = /^(\d{1,6})([smhd])$/;
 
-/** Timers of Node wait 24.8 days at most. */
+/** Below the maximum of Node's timers, 24.8 days. */
 const LONGEST = 24 * 24 * 3_600_000;
 
 /**
- * A period as people write it, `90s`, `15m`, `1h`, `7d`, in milliseconds.
+ * Parses a period, `90s`, `15m`, `1h`, `7d`, to milliseconds.
  *
- * @throws InvalidInputError naming the field.
+ * @throws InvalidInputError with the field.
  */
 export function parsePeriod(text: string, field: string): number {
   const [, amount, unit] = PERIOD.exec(text) ?? [];

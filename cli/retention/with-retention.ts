@@ -3,14 +3,14 @@ import type { OpenRetention } from '#local/open-retention.ts';
 import { loadManifest } from '#models/manifest.ts';
 import type { CliContext, GlobalOptions } from '../context.ts';
 
-/** Opens the cache of the state folder, or asks who holds it, and closes it whatever happens. */
+/** Opens the cache of the state folder, or connects to the process that holds it, and always closes it. */
 export async function withRetention<Result>(
   { workingDirectory, onInterrupt }: CliContext,
   { state, model, dryRun }: GlobalOptions & { dryRun?: boolean },
   use: (retention: OpenRetention, signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const { manifest } = await loadManifest(resolve(workingDirectory, model), { files: [] });
-  // The table's server is large: commands that do without it start without it.
+  // Loaded lazily, because the table's server is large.
   const { openRetention } = await import('#local/open-retention.ts');
   const interrupt = new AbortController();
   const stopListening = onInterrupt(() => interrupt.abort());

@@ -30,17 +30,17 @@ describe('flexcache evict', () => {
     const { stdout, stderr, exitCode } = await flexcache('evict');
     const again = await flexcache('evict');
 
-    expect(dryRun.stdout).toMatch(/^would keep {4}2 entries .+\n.+1 pay their rent\n/m);
-    expect(dryRun.stdout).toMatch(/^would drop {4}1 entries .+\$0\.0+\d{3} of rent a month$/m);
+    expect(dryRun.stdout).toMatch(/^would keep {4}2 entries .+\n.+1 save more than they cost\n/m);
+    expect(dryRun.stdout).toMatch(/^would evict {3}1 entries .+\$0\.0+\d{3} of rent per month$/m);
     expect(afterDryRun).toEqual(['READY', 'READY', 'READY']);
     expect([exitCode, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^evaluated {5}3 entries with 300 bytes of latents$/m);
-    expect(stdout).toMatch(/^kept {10}2 entries .+\$0\.0+\d{3} of rent a month$/m);
+    expect(stdout).toMatch(/^kept {10}2 entries .+\$0\.0+\d{3} of rent per month$/m);
     expect(stdout).toMatch(/^ {14}1 are pinned$/m);
-    expect(stdout).toMatch(/^dropped {7}1 entries .+\n {14}1 do not pay their rent$/m);
+    expect(stdout).toMatch(/^evicted {7}1 entries .+\n {14}1 cost more than they save$/m);
     expect(stdout).toMatch(/^waiting {7}1 entries: .+ 30 minutes after/m);
     expect(await statesIn(folder)).toEqual(['READY', 'EVICTING', 'READY']);
-    expect(again.stdout).toMatch(/^dropped {7}0 entries with 0 bytes of latents, \$0 of rent/m);
+    expect(again.stdout).toMatch(/^evicted {7}0 entries with 0 bytes of latents, \$0 of rent/m);
   });
 
   test('a budget lets go of what pays, too, and --json says so in numbers', async () => {
@@ -71,15 +71,15 @@ describe('flexcache evict', () => {
     const dropped = await flexcache('evict', '--explain', videoId(2));
     const json = await flexcache('evict', '--explain', videoId(1), '--json');
 
-    expect(kept.stdout).toMatch(/^vid_0+1 stays\n/);
+    expect(kept.stdout).toMatch(/^vid_0+1 is kept\n/);
     expect(kept.stdout).toMatch(/^use .+ last used 24 hours ago$/m);
-    expect(kept.stdout).toMatch(/^a hit .+ evaluations over the next best, at 1 s each: \$/m);
+    expect(kept.stdout).toMatch(/^a hit .+ evaluations over the next best entry, at 1 s each: \$/m);
     expect(kept.stdout).toMatch(/^rent .+ latent \$.+\(INTELLIGENT_TIERING\), vectors \$/m);
     expect(kept.stdout).toMatch(
-      /^otherwise .+it stays for years without a hit, or at a rent of \$/m,
+      /^otherwise .+it is kept for years without a hit, or at a rent of \$/m,
     );
-    expect(dropped.stdout).toMatch(/^vid_0+2 leaves: it does not pay its rent\n/);
-    expect(dropped.stdout).toMatch(/^otherwise .+hits a month would keep it$/m);
+    expect(dropped.stdout).toMatch(/^vid_0+2 is evicted: it costs more than it saves\n/);
+    expect(dropped.stdout).toMatch(/^otherwise .+hits per month would keep it$/m);
     expect(JSON.parse(json.stdout)).toMatchObject({
       verdict: 'keep',
       numbers: { secondsPerEvaluation: 1, neighbours: 3, hits: 0 },
@@ -87,7 +87,7 @@ describe('flexcache evict', () => {
     expect(await statesIn(folder)).toEqual(['READY', 'READY']);
     await flexcache('evict');
     const leaving = await flexcache('evict', '--explain', videoId(2));
-    expect(leaving.stdout).toMatch(/^vid_0+2 is leaving\n/);
+    expect(leaving.stdout).toMatch(/^vid_0+2 is being evicted\n/);
     expect(leaving.stdout).toMatch(/^latent .+is deleted after 20/m);
   });
 
@@ -123,7 +123,7 @@ describe('flexcache evict', () => {
     const tomb = await flexcache('evict', '--explain', videoId(1));
 
     expect(latentsDeleted.stdout).toMatch(/^deleted {7}1 latents, 100 bytes$/m);
-    expect(tomb.stdout).toMatch(/^record .+is recordsDeleted after 20/m);
+    expect(tomb.stdout).toMatch(/^record .+is deleted after 20/m);
     await using state = await openState(stateOf(folder));
     expect(await state.objects.head(entry!.latentKey)).toBeNull();
     expect((await state.objects.get(entry!.videoKey)).byteLength).toBe(10);
@@ -145,10 +145,10 @@ describe('while another process holds the state folder', () => {
     const after = await flexcache('evict', '--explain', videoId(2));
     const unpinned = await flexcache('cache', 'unpin', videoId(2), '--json');
 
-    expect(explained.stdout).toContain('leaves: it does not pay its rent');
+    expect(explained.stdout).toContain('is evicted: it costs more than it saves');
     expect(listed.stdout.trimEnd().split('\n')).toHaveLength(2);
     expect(pinned.stdout).toBe(`pinned ${videoId(2)}\n`);
-    expect(after.stdout).toContain('stays: it is pinned');
+    expect(after.stdout).toContain('is kept: it is pinned');
     expect(JSON.parse(unpinned.stdout)).toEqual({
       id: videoId(2),
       pinned: false,

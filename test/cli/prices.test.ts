@@ -68,7 +68,7 @@ describe('prices show', () => {
     [['--region', 'eu-west-9'], 'eu-west-9'],
     [['--filter', 'absent'], 'absent'],
     [['--day', '2026-02-30'], '2026-02-30'],
-    [['--override', 'g6=1'], '--override names "g6"'],
+    [['--override', 'g6=1'], '--override contains "g6"'],
   ])('refuses %s', async (args, named) => {
     const { prices } = await withBooks();
 
@@ -110,7 +110,7 @@ describe('prices check', () => {
     const { exitCode, stderr } = await prices('check');
 
     expect(exitCode).toBe(1);
-    expect(stderr).toContain('there is no price of sqs.request in us-east-1');
+    expect(stderr).toContain('there is no price for sqs.request in us-east-1');
   });
 
   test('names what nobody has looked up for long', async () => {
@@ -121,7 +121,7 @@ describe('prices check', () => {
     const { exitCode, stdout } = await prices('check', '--stale-months', '200');
 
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^stale {2}us-east-1 sqs\.request was last looked up 2001-01/m);
+    expect(stdout).toMatch(/^stale {2}us-east-1 sqs\.request was last checked 2001-01/m);
     expect((await prices('check', '--stale-months', '0')).exitCode).toBe(2);
   });
 });

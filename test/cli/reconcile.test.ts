@@ -144,9 +144,9 @@ describe('flexcache reconcile', () => {
 
     expect(stdout).toMatch(/│ GPU machines +│ +1\.2072 │/);
     expect(stdout).toContain('GPU machines: $1.0041 beyond the report, for machines that boot');
-    expect(stdout).toContain("because the bill's rates are not the book's");
-    expect(stdout).toContain('functions: $0.0200 were free of charge');
-    expect(stdout).toContain('$0.7000 for AmazonQuantumLedger USE1-Ledger-IO: unknown, 1 line');
+    expect(stdout).toContain('because billed rates differ from the price book');
+    expect(stdout).toContain('functions: $0.0200 covered by the free tier');
+    expect(stdout).toContain('$0.7000 for AmazonQuantumLedger USE1-Ledger-IO: not mapped, 1 line');
     expect(stdout).toContain('-$1.0000 of credits');
   });
 

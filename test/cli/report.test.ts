@@ -159,7 +159,7 @@ describe('flexcache report', () => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/│ acme +│ +7 │/);
     expect(stdout).toContain('days      2026-01-30 to 2026-02-02, UTC\n');
-    expect(stdout).toContain('20 asked for: 18 completed, 2 failed, 0 cancelled');
+    expect(stdout).toContain('20 requested: 18 completed, 2 failed, 0 canceled');
     expect(stdout).toMatch(/machines +\$0\.0\d+ for machines without any video/);
     expect(stdout).toMatch(/storage +\$0\.\d+, measured for 93\.8 % of the time/);
     expect(stdout).toContain('List prices of us-east-1 as of ');
@@ -201,7 +201,7 @@ describe('flexcache report', () => {
     const { exitCode, stderr } = await flexcache('report', ...DAYS, '--region', 'eu-west-1');
 
     expect(exitCode).toBe(1);
-    expect(stderr).toContain('there is no price of ec2.g6.xlarge.');
+    expect(stderr).toContain('there is no price for ec2.g6.xlarge.');
   });
 
   test('--out writes the file whole, or not at all', async () => {
@@ -270,9 +270,9 @@ describe('the page', () => {
       'Cost per day in US dollars, stacked by item',
       'Cost of videos per day in US dollars, without and with reuse',
       'Number of videos by kind of hit',
-      'Number of completed videos by their cost in US dollars',
-      'Cost of the videos of each tenant in US dollars',
-      'Storage rent per day in US dollars, stacked by what is kept',
+      'Number of completed videos by cost in US dollars',
+      'Cost of videos by tenant in US dollars',
+      'Storage rent per day in US dollars, stacked by kind',
       'Evicted entries per day, stacked by reason',
     ]);
     expect(html.match(/<table>/g)!.length).toBeGreaterThanOrEqual(charts.length);
@@ -300,8 +300,8 @@ describe('the page', () => {
     const { exitCode, stdout } = await flexcache('report', ...DAYS, '--format', 'html');
 
     expect(exitCode).toBe(0);
-    expect(stdout).toContain('No video was completed on these days.');
-    expect(stdout).toContain('No entry of the cache was let go on these days.');
+    expect(stdout).toContain('No videos completed on these days.');
+    expect(stdout).toContain('No entries were evicted on these days.');
   });
 
   test('many days are drawn by months', async () => {

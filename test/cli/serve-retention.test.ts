@@ -27,7 +27,9 @@ describe('flexcache serve', () => {
       await withEntries(folder, [WORTHLESS, { ...WORTHLESS, pinnedAt: daysAgo(1) }]);
       const running = await serve(folder, '--evict-every', '1s', '--sweep-every', '1s');
 
-      while (!(await flexcache('evict', '--explain', videoId(1))).stdout.includes('is leaving')) {
+      while (
+        !(await flexcache('evict', '--explain', videoId(1))).stdout.includes('is being evicted')
+      ) {
         await sleep(50);
       }
       const unpinned = await flexcache('cache', 'unpin', videoId(2));
@@ -37,7 +39,7 @@ describe('flexcache serve', () => {
       const { exitCode, stderr } = await running.ended;
 
       expect(unpinned.exitCode).toBe(0);
-      expect(evicted.stdout).toMatch(/^dropped {7}1 entries /m);
+      expect(evicted.stdout).toMatch(/^evicted {7}1 entries /m);
       expect(evicted.stdout).toMatch(/^waiting {7}2 entries/m);
       expect(swept.stdout).toMatch(/^compared {6}2 entries/m);
       expect(exitCode).toBe(0);
@@ -64,7 +66,7 @@ describe('flexcache serve', () => {
 
       expect(before.stdout).toContain('no eviction pass has run yet');
       expect(JSON.parse(evicted.stdout)).toMatchObject({
-        weighing: { run: { verdicts: { budget: { count: 1 } } } },
+        evictionPass: { run: { verdicts: { budget: { count: 1 } } } },
       });
     },
     TASK_TIMEOUTS,

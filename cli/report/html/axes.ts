@@ -1,6 +1,6 @@
 import { INK, LINE, SOFT, type ChartOption, type ChartSize } from './draw-chart.ts';
 
-/** An axis of names: periods, ranges, kinds. Where there is no room for all of them, some stand. */
+/** Returns a category axis: periods, ranges, kinds. Overlapping labels are hidden. */
 export function namesAxis(
   names: readonly string[],
   name?: string,
@@ -16,7 +16,7 @@ export function namesAxis(
   };
 }
 
-/** An axis of amounts, with its unit. */
+/** Returns a value axis with its unit. */
 export function amountsAxis(
   name: string,
   label: (value: number) => string,
@@ -34,7 +34,7 @@ export function amountsAxis(
   };
 }
 
-/** Names from top to bottom, for bars that lie. */
+/** Returns a category axis for horizontal bars, from top to bottom. */
 export function rowsAxis(
   names: readonly string[],
   { isNarrow }: ChartSize,
@@ -49,7 +49,7 @@ export function rowsAxis(
   };
 }
 
-/** Amounts of bars that lie. */
+/** Returns a value axis for horizontal bars. */
 export function horizontalAmountsAxis(
   label: (value: number) => string,
   { isWhole = false } = {},
@@ -63,7 +63,7 @@ export function horizontalAmountsAxis(
   };
 }
 
-/** Room around a chart; the labels take theirs from it. */
+/** Margins of a chart, which include the labels. */
 export const VERTICAL = {
   left: 6,
   right: 10,
@@ -80,7 +80,7 @@ export const VERTICAL_LABELED = {
   outerBounds: { ...VERTICAL.outerBounds, bottom: 8 },
 } as const;
 
-/** Letters are wider in some fonts than reckoned here: names get more room. */
+/** With more room for names, because some fonts are wider than estimated. */
 export const HORIZONTAL = {
   left: 24,
   right: 20,

@@ -8,7 +8,7 @@ import type { Period } from './periods.ts';
 import { COLORS, chartSection, emptySection, type LegendEntry } from './sections.ts';
 import { storageSeries } from './storage-series.ts';
 
-/** Bars of one colour, one for each period. */
+/** Bars of one color, one per period. */
 export interface Stack extends LegendEntry {
   /** Dollars or counts. */
   values: number[];
@@ -22,7 +22,7 @@ export function costSection(report: Report, periods: readonly Period[]): string 
   const functions = service('lambda', 'states');
   const data = (period: Period): bigint => period.total - period.gpu - functions(period);
   const items: [name: string, amountOf: (period: Period) => bigint][] = [
-    ['GPU, making videos', ({ gpu }) => gpu],
+    ['GPU, generating videos', ({ gpu }) => gpu],
     ['GPU, waiting, starting or without a video', ({ machines }) => machines],
     ['functions and workflow', functions],
     ['table, objects, vectors, queues', data],
@@ -38,7 +38,7 @@ export function costSection(report: Report, periods: readonly Period[]): string 
   const all = (period: Period): bigint => period.total + period.machines + period.storage;
   return chartSection(
     `Cost per ${unitOf(periods)}`,
-    `${usd(report.all)} in all: ${items.map(([name, amountOf]) => `${usd(sum(amountOf))} for ${name}`).join(', ')}.`,
+    `${usd(report.all)} in total: ${items.map(([name, amountOf]) => `${usd(sum(amountOf))} for ${name}`).join(', ')}.`,
     {
       chart: stackedChart(
         `Cost per ${unitOf(periods)} in US dollars, stacked by item`,
@@ -48,7 +48,7 @@ export function costSection(report: Report, periods: readonly Period[]): string 
       legend: stacks,
       table: {
         caption: `Cost per ${unitOf(periods)}, US dollars`,
-        head: [unitOf(periods), 'videos', ...items.map(([name]) => name), 'all', 'of it wasted'],
+        head: [unitOf(periods), 'videos', ...items.map(([name]) => name), 'all', 'of which wasted'],
         rows: periods.map((period) => [
           period.name,
           String(period.videos),
@@ -75,8 +75,8 @@ export function savedSection({ videos }: Report, periods: readonly Period[]): st
   ];
   const { full, total, saved } = videos;
   return chartSection(
-    'Saved against no cache',
-    `Making every video in full would have cost ${usd(full)}; with reuse they cost ${usd(total)}: ${usd(saved)} saved, ${percent(saved, full)}. Storage rent, which reuse needs, is not in these figures.`,
+    'Savings from reuse',
+    `Without reuse the videos would have cost ${usd(full)}; with reuse they cost ${usd(total)}: ${usd(saved)} saved, ${percent(saved, full)}. These figures do not include storage rent.`,
     {
       chart: drawChart(
         `Cost of videos per ${unitOf(periods)} in US dollars, without and with reuse`,
@@ -122,20 +122,20 @@ export function storageSection(
 ): string {
   const title = 'Storage rent over time';
   if (report.storage === null) {
-    return emptySection(title, 'What is kept belongs to no tenant: it is not in this report.');
+    return emptySection(title, 'Storage belongs to no tenant and is not in this report.');
   }
   if (report.storage === 0n) {
     return emptySection(
       title,
-      `Nothing was charged for storage${measured || ', because nothing was kept'}.`,
+      `Storage cost nothing${measured || ', because nothing was stored'}.`,
     );
   }
   const series = storageSeries(periods);
   const sum = (amounts: readonly bigint[]): bigint =>
     amounts.reduce((total, each) => total + each, 0n);
-  return chartSection(title, `${usd(report.storage)} for what the cache keeps${measured}.`, {
+  return chartSection(title, `${usd(report.storage)} for the contents of the cache${measured}.`, {
     chart: stackedChart(
-      `Storage rent per ${unitOf(periods)} in US dollars, stacked by what is kept`,
+      `Storage rent per ${unitOf(periods)} in US dollars, stacked by kind`,
       periods,
       series.map(({ amounts, ...entry }) => ({ ...entry, values: amounts.map(dollars) })),
     ),
@@ -156,13 +156,13 @@ export function storageSection(
 const REASON_NAMES: Readonly<Record<EvictionReason, string>> = {
   rent: 'saved less than its rent',
   budget: 'over the budget',
-  duplicate: 'another serves the same',
+  duplicate: 'duplicate of another entry',
   obsolete: 'of another model',
-  'latent-missing': 'its latent was gone',
+  'latent-missing': 'latent missing',
 };
 
 export function evictionsSection({ tenant }: Report, periods: readonly Period[]): string {
-  const title = 'Evictions and why';
+  const title = 'Evictions by reason';
   const count = (period: Period, reason: EvictionReason): number =>
     period.evictions.get(reason) ?? 0;
   const sum = (reason: EvictionReason): number =>
@@ -171,11 +171,10 @@ export function evictionsSection({ tenant }: Report, periods: readonly Period[])
   if (tenant !== null) {
     return emptySection(
       title,
-      'Evictions are of the whole cache: they are not in the report of a tenant.',
+      'Evictions concern the whole cache and are not in the report of a tenant.',
     );
   }
-  if (reasons.length === 0)
-    return emptySection(title, 'No entry of the cache was let go on these days.');
+  if (reasons.length === 0) return emptySection(title, 'No entries were evicted on these days.');
   const stacks = reasons.map((reason) => ({
     name: REASON_NAMES[reason],
     color: COLORS[EVICTION_REASONS.indexOf(reason)]!,
@@ -184,7 +183,7 @@ export function evictionsSection({ tenant }: Report, periods: readonly Period[])
   const total = reasons.reduce((all, reason) => all + sum(reason), 0);
   return chartSection(
     title,
-    `${total} entries were let go. Their videos stay; only what later videos could start from is gone.`,
+    `${total} entries were evicted. Their videos remain; later videos can no longer reuse them.`,
     {
       chart: stackedChart(
         `Evicted entries per ${unitOf(periods)}, stacked by reason`,
@@ -243,12 +242,12 @@ function stackedChart(
   }));
 }
 
-/** `day` or `month`. */
+/** Returns `day` or `month`. */
 function unitOf([first]: readonly Period[]): string {
   return first === undefined || first.name.length > '2026-11'.length ? 'day' : 'month';
 }
 
-/** Without the year where all are of one. */
+/** Returns labels, without the year if all periods are in the same year. */
 function labelsOf(periods: readonly Period[]): string[] {
   const years = new Set(periods.map(({ name }) => name.slice(0, '2026'.length)));
   return periods.map(({ name }) =>

@@ -8,7 +8,7 @@ import { escapeHtml } from './escape-html.ts';
 
 export type ChartOption = ComposeOption<BarSeriesOption | LineSeriesOption | GridComponentOption>;
 
-/** How much room a chart has. Its text is as large on a telephone: it is drawn again, not shrunk. */
+/** Size of a chart. Narrow screens get a separate drawing, so that text keeps its size. */
 export interface ChartSize {
   width: number;
   height: number;
@@ -20,21 +20,21 @@ const SIZES: readonly ChartSize[] = [
   { width: 330, height: 260, isNarrow: true },
 ];
 
-/** Of text and lines: the page's style gives them their colours, by day and by night. */
+/** Colors of text and lines, defined by the page's style in light and dark mode. */
 export const INK = 'var(--ink)';
 export const SOFT = 'var(--soft)';
 export const LINE = 'var(--line)';
 
-/** What a chart that is clicked on would need. */
+/** Attributes for interaction, which a static chart does not need. */
 const OF_NO_USE = / ecmeta_\w+="[^"]*"| class="zr[^"]*"|<style ?>[^]*?<\/style>/g;
 
 use([BarChart, LineChart, GridComponent, SVGRenderer]);
 
 /**
- * A chart as inline SVG, drawn for wide and for narrow screens; the style sheet shows one of them.
+ * Draws a chart as inline SVG, for wide and for narrow screens; the style sheet shows one of them.
  *
- * @param describe what it shows, for those who do not see it
- * @param rows how many bars lie on top of each other, where they lie; the chart is as high as they need
+ * @param describe text for screen readers
+ * @param rows number of horizontal bars, which sets the height of the chart
  */
 export function drawChart(
   describe: string,

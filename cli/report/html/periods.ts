@@ -2,7 +2,7 @@ import type { EvictionReason } from '#core/retention/retention-run.ts';
 import type { ReportDay } from '#core/reports/report.ts';
 import type { PriceId } from '#core/pricing/prices.ts';
 
-/** Days of a report, or its months where there are too many days for one chart. */
+/** A day of a report, or a month if there are too many days for one chart. */
 export interface Period {
   /** `2026-11-22` or `2026-11`. */
   name: string;
@@ -11,7 +11,7 @@ export interface Period {
   gpu: bigint;
   /** Requests by service: `lambda`, `dynamodb`, ... */
   services: ReadonlyMap<string, bigint>;
-  /** Machines that waited, started, or had no video. */
+  /** Machines waiting, starting, or without a video. */
   machines: bigint;
   storage: bigint;
   storageItems: ReadonlyMap<PriceId, bigint>;
@@ -22,10 +22,10 @@ export interface Period {
   evictions: ReadonlyMap<EvictionReason, number>;
 }
 
-/** More bars than these cannot be told apart. */
+/** Maximum bars in a readable chart. */
 const MOST_DAYS_SHOWN = 92;
 
-/** The days as the charts show them. */
+/** Groups days into the periods of the charts. */
 export function periodsOf(days: readonly ReportDay[]): Period[] {
   const letters = days.length > MOST_DAYS_SHOWN ? '2026-11'.length : '2026-11-22'.length;
   const groups = Map.groupBy(days, ({ day }) => day.slice(0, letters));

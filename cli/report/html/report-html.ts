@@ -14,8 +14,8 @@ import { dearestSection, hitsSection, histogramSection, tenantsSection } from '.
 const SHOWN_VIDEOS = 20;
 
 /**
- * A report as one HTML page that needs nothing beside it and runs no script: charts are drawn before,
- * and its content security policy forbids fetching anything.
+ * Renders a report as one self-contained HTML page without scripts: charts are inline SVG, and the content
+ * security policy forbids loading anything.
  */
 export async function* reportHtml(
   videos: AsyncGenerator<VideoLine, Report, void>,
@@ -35,7 +35,7 @@ function page(report: Report, topVideos: readonly VideoLine[]): string {
   const { range, tenant, madeAt, region, asOf } = report;
   const periods = periodsOf(report.days);
   const days = range.from === range.to ? range.from : `${range.from} to ${range.to}`;
-  const title = tenant === null ? 'What videos cost' : `What the videos of ${tenant} cost`;
+  const title = tenant === null ? 'Video costs' : `Video costs of ${tenant}`;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -50,7 +50,7 @@ function page(report: Report, topVideos: readonly VideoLine[]): string {
 <body>
 <header>
 <h1>${escapeHtml(title)}</h1>
-<p>${days}, UTC. US dollars at list prices of ${escapeHtml(region)} as of ${escapeHtml(asOf)}. Made ${madeAt.slice(0, 'YYYY-MM-DDTHH:MM'.length).replace('T', ' ')} UTC.</p>
+<p>${days}, UTC. US dollars at list prices of ${escapeHtml(region)} as of ${escapeHtml(asOf)}. Created ${madeAt.slice(0, 'YYYY-MM-DDTHH:MM'.length).replace('T', ' ')} UTC.</p>
 ${tiles(report)}
 </header>
 <main>
@@ -83,16 +83,16 @@ function tiles({ videos, tails, storage, all, range, days }: Report): string {
   const perVideo =
     videos.videos === 0
       ? 'no videos'
-      : `${usd(videos.total / BigInt(videos.videos))} a video on average`;
+      : `${usd(videos.total / BigInt(videos.videos))} per video on average`;
   return `<div class="tiles">
-${tile('All', usd(all), `${range.from === range.to ? 'one day' : `${days.length} days`}, everything below together`)}
-${tile('GPU, making videos', usd(videos.gpu), perVideo)}
-${tile('GPU, not working', usd(machines), 'machines that waited, started, or had no video')}
+${tile('All', usd(all), `${range.from === range.to ? 'one day' : `${days.length} days`}, sum of the costs below`)}
+${tile('GPU, generating videos', usd(videos.gpu), perVideo)}
+${tile('GPU, idle', usd(machines), 'machines waiting, starting, or without a video')}
 ${tile('Requests', usd(videos.requests), 'functions, workflow, table, objects, vectors, queues')}
-${storage === null ? '' : tile('Storage rent', usd(storage), 'what the cache and its videos keep')}
-${tile('Saved by reuse', usd(videos.saved), `${percent(videos.saved, videos.full)} of what the videos would have cost`)}
-${tile('Wasted', usd(videos.wasted), `${percent(videos.wasted, videos.total)} of what the videos cost: retries and failures`)}
-${tile('Videos', String(videos.videos), `${completed} completed, ${failed} failed, ${cancelled} cancelled`)}
+${storage === null ? '' : tile('Storage rent', usd(storage), 'storage of the cache and its videos')}
+${tile('Saved by reuse', usd(videos.saved), `${percent(videos.saved, videos.full)} of the cost without reuse`)}
+${tile('Wasted', usd(videos.wasted), `${percent(videos.wasted, videos.total)} of the cost of videos: retries and failures`)}
+${tile('Videos', String(videos.videos), `${completed} completed, ${failed} failed, ${cancelled} canceled`)}
 </div>`;
 }
 
@@ -103,28 +103,24 @@ function remarksSection(report: Report): string {
 ${remarksOf(report)
   .map((remark) => `<li>${escapeHtml(remark)}</li>`)
   .join('\n')}
-<li>Amounts here are rounded; the CSV and JSON of the same report have every digit, and add up to the pico-dollar.</li>
+<li>Amounts on this page are rounded; the CSV and JSON of the same report are exact to the pico-dollar.</li>
 </ul>
 </section>`;
 }
 
 function pricesSection({ prices, region, asOf }: Report): string {
   if (prices.length === 0) return '';
-  return tableSection(
-    'Prices',
-    `What these amounts were made with: list prices of ${region}, put together on ${asOf}.`,
-    {
-      caption: 'Prices',
-      head: ['price', 'US dollars', 'for one', 'valid in this report from', 'checked', 'source'],
-      texts: [2, 3, 4, 5],
-      rows: prices.map(({ id, amount, unit, from, asOf: checked, source, isUncertain }) => [
-        id,
-        usd(amount, 12).replace(/(\.\d{2}\d*?)0+$/, '$1'),
-        unit,
-        from,
-        checked,
-        isUncertain ? `uncertain: ${source}` : source,
-      ]),
-    },
-  );
+  return tableSection('Prices', `List prices of ${region} used in this report, as of ${asOf}.`, {
+    caption: 'Prices',
+    head: ['price', 'US dollars', 'unit', 'used from', 'checked', 'source'],
+    texts: [2, 3, 4, 5],
+    rows: prices.map(({ id, amount, unit, from, asOf: checked, source, isUncertain }) => [
+      id,
+      usd(amount, 12).replace(/(\.\d{2}\d*?)0+$/, '$1'),
+      unit,
+      from,
+      checked,
+      isUncertain ? `uncertain: ${source}` : source,
+    ]),
+  });
 }

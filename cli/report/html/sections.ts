@@ -1,14 +1,14 @@
 import { digitsFor, dollars, usd } from './dollars.ts';
 import { escapeHtml } from './escape-html.ts';
 
-/** A colour of the style sheet and what it stands for. */
+/** A color of the style sheet and its meaning. */
 export interface LegendEntry {
   name: string;
   /** `var(--c1)`. */
   color: string;
 }
 
-/** Distinct for those who see few colours too (after Okabe and Ito), by day and by night. */
+/** Color-blind safe (after Okabe and Ito), in light and dark mode. */
 export const COLORS = [
   'var(--c1)',
   'var(--c2)',
@@ -22,22 +22,22 @@ type Cell = string | bigint;
 
 export interface HtmlTable {
   caption: string;
-  /** The first column names the row; the others hold numbers unless they are named in `texts`. */
+  /** The first column names the row; the others hold numbers, except those in `texts`. */
   head: readonly string[];
-  /** Pico-dollars as bigint: all of a column are shown with as many digits. */
+  /** Pico-dollars as bigint; a column has the same number of decimals throughout. */
   rows: readonly (readonly Cell[])[];
   foot?: readonly Cell[];
-  /** Columns of words, by their index. */
+  /** Indices of text columns. */
   texts?: readonly number[];
 }
 
-/** A cell with more than these may have lines. */
+/** Longer cells may wrap. */
 const LONG_CHARACTERS = 32;
 
-/** Rows of a table that is open from the beginning. */
+/** Tables with at most this many rows start expanded. */
 const OPEN_ROWS = 12;
 
-/** A chart with its legend, a sentence about it, and its figures as a table. */
+/** Renders a chart with its legend, a description, and a table of its figures. */
 export function chartSection(
   title: string,
   says: string,
@@ -58,7 +58,7 @@ ${foldedTable(table)}
 </section>`;
 }
 
-/** A section of figures alone. */
+/** Renders a section with a table only. */
 export function tableSection(title: string, says: string, table: HtmlTable): string {
   return `<section>
 <h2>${escapeHtml(title)}</h2>
@@ -67,7 +67,7 @@ ${htmlTable(table)}
 </section>`;
 }
 
-/** Where there is nothing to draw. */
+/** Renders a section without data. */
 export function emptySection(title: string, says: string): string {
   return `<section>
 <h2>${escapeHtml(title)}</h2>
@@ -101,7 +101,7 @@ ${rows.map((row) => `<tr>${cells(row)}</tr>`).join('\n')}
 </table></div>`;
 }
 
-/** As many as show four digits of the largest amount. */
+/** Returns the decimals that show four significant digits of the largest amount. */
 function digitsOfColumn(rows: readonly (readonly Cell[])[], index: number): number {
   const amounts = rows.flatMap((row) => {
     const cell = row[index];

@@ -2,21 +2,21 @@ import type { PriceId } from '#core/pricing/prices.ts';
 import type { Period } from './periods.ts';
 import { COLORS, type LegendEntry } from './sections.ts';
 
-/** What is kept of one kind, and its rent by period in pico-dollars. */
+/** A kind of storage and its rent by period in pico-dollars. */
 export interface StorageSeries extends LegendEntry {
   amounts: bigint[];
 }
 
 const KINDS: readonly [name: string, isOf: (priceId: PriceId) => boolean][] = [
-  ['objects, often read', (id) => id === 's3.storage.standard' || id.endsWith('.frequent')],
-  ['objects, seldom read', (id) => id.startsWith('s3.storage.')],
+  ['objects, frequent access', (id) => id === 's3.storage.standard' || id.endsWith('.frequent')],
+  ['objects, infrequent access', (id) => id.startsWith('s3.storage.')],
   ['monitoring of objects', (id) => id === 's3.monitored-object'],
   ['vectors', (id) => id.startsWith('s3vectors.')],
   ['table and its backup', (id) => id.startsWith('dynamodb.')],
   ['other', () => true],
 ];
 
-/** The kinds of storage that anything was charged for. Each price is of the first kind that it fits. */
+/** Returns the kinds of storage with charges. Each price belongs to the first kind that matches. */
 export function storageSeries(periods: readonly Period[]): StorageSeries[] {
   const kindOf = (priceId: PriceId): number => KINDS.findIndex(([, isOf]) => isOf(priceId));
   return KINDS.map(([name], kind) => ({

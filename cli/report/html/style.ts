@@ -1,4 +1,4 @@
-/** For screens of any width, by day, by night and on paper. */
+/** Style for screens of any width, light and dark mode, and print. */
 export const STYLE = `
 :root{color-scheme:light dark;--back:light-dark(#f6f7f9,#111418);--card:light-dark(#fff,#1a1f26);--ink:light-dark(#16191d,#e8ebef);--soft:light-dark(#545d69,#a3adba);--line:light-dark(#dde1e7,#333b46);
 --c1:light-dark(#0b62ad,#5fa8ec);--c2:light-dark(#e08a00,#f3b04c);--c3:light-dark(#00866a,#3ec7a2);--c4:light-dark(#b8518f,#e48fc0);--c5:light-dark(#57b3e0,#9bd6f5);--c6:light-dark(#8b95a3,#6d7887)}

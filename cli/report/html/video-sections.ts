@@ -17,44 +17,41 @@ import { drawChart } from './draw-chart.ts';
 import { chartSection, COLORS, emptySection, tableSection } from './sections.ts';
 
 const HIT_CAPTIONS: Readonly<Record<HitKind, string>> = {
-  miss: 'nothing to start from: made in full',
+  miss: 'no reuse: generated in full',
   background: 'the background of an earlier video',
   object: 'the object of an earlier video',
   'object+background': 'the object of one, the background of another',
-  near: 'an earlier video that shows something else',
-  whole: 'an earlier video of nearly the same prompt',
-  exact: 'the stored video again',
+  near: 'an earlier video with different content',
+  whole: 'an earlier video with nearly the same prompt',
+  exact: 'the stored video itself',
 };
 
 export function histogramSection({ histogram, videos }: Report): string {
   const title = 'Cost per video';
-  if (histogram.length === 0) return emptySection(title, 'No video was completed on these days.');
+  if (histogram.length === 0) return emptySection(title, 'No videos completed on these days.');
   const { completed } = videos.statuses;
   const names = histogram.map(nameOf);
   return chartSection(
     title,
-    `How many of the ${completed} completed videos cost how much, machines that waited or started for them left out. Every bar is a range; each begins where the one before it ends.`,
+    `Distribution of the cost of the ${completed} completed videos, without waiting and starting machines. Each bar is a range that starts where the previous one ends.`,
     {
-      chart: drawChart(
-        'Number of completed videos by their cost in US dollars',
-        ({ isNarrow }) => ({
-          grid: VERTICAL_LABELED,
-          xAxis: namesAxis(
-            names,
-            isNarrow ? 'US dollars, below' : 'cost of a video in US dollars, below',
-          ),
-          yAxis: amountsAxis('videos', String, { isWhole: true }),
-          series: [
-            {
-              type: 'bar',
-              data: histogram.map(({ count }) => count),
-              itemStyle: { color: COLORS[0]! },
-              barCategoryGap: '4%',
-              silent: true,
-            },
-          ],
-        }),
-      ),
+      chart: drawChart('Number of completed videos by cost in US dollars', ({ isNarrow }) => ({
+        grid: VERTICAL_LABELED,
+        xAxis: namesAxis(
+          names,
+          isNarrow ? 'US dollars, below' : 'cost of a video in US dollars, below',
+        ),
+        yAxis: amountsAxis('videos', String, { isWhole: true }),
+        series: [
+          {
+            type: 'bar',
+            data: histogram.map(({ count }) => count),
+            itemStyle: { color: COLORS[0]! },
+            barCategoryGap: '4%',
+            silent: true,
+          },
+        ],
+      })),
       table: {
         caption: 'Completed videos by cost',
         head: ['cost', 'videos', 'share'],
@@ -70,10 +67,10 @@ export function histogramSection({ histogram, videos }: Report): string {
 
 export function hitsSection({ hits, videos }: Report): string {
   const title = 'Hits by kind';
-  if (hits.length === 0) return emptySection(title, 'No video was asked for on these days.');
+  if (hits.length === 0) return emptySection(title, 'No videos requested on these days.');
   return chartSection(
     title,
-    'How each video began: the further down, the less was left to compute. What was not completed stands by what became of it.',
+    'What each video reused, ordered from least to most reuse. Videos that did not complete are listed by status.',
     {
       chart: drawChart(
         'Number of videos by kind of hit',
@@ -98,16 +95,7 @@ export function hitsSection({ hits, videos }: Report): string {
       ),
       table: {
         caption: 'Videos by kind of hit',
-        head: [
-          'hit',
-          'what it is',
-          'videos',
-          'share',
-          'cost',
-          'mean cost',
-          'saved',
-          'evaluations run',
-        ],
+        head: ['hit', 'reuse', 'videos', 'share', 'cost', 'mean cost', 'saved', 'evaluations run'],
         texts: [1],
         rows: hits.map(({ key, sums }) => [
           key,
@@ -130,7 +118,7 @@ export function tenantsSection({ tenants, tenant }: Report): string {
   if (tenant !== null || tenants.length === 0) return '';
   const shown = tenants.slice(0, SHOWN_TENANTS);
   const parts: [name: string, amountOf: (group: Group) => bigint][] = [
-    ['GPU, making videos', ({ sums }) => sums.gpu],
+    ['GPU, generating videos', ({ sums }) => sums.gpu],
     ['GPU, waiting or starting', ({ sums }) => sums.idle + sums.coldStart],
     ['requests', ({ sums }) => sums.requests],
   ];
@@ -139,11 +127,11 @@ export function tenantsSection({ tenants, tenant }: Report): string {
   return chartSection(
     'Top tenants',
     tenants.length > shown.length
-      ? `The ${shown.length} of ${tenants.length} tenants whose videos cost most.`
-      : 'Tenants by what their videos cost.',
+      ? `The ${shown.length} of ${tenants.length} tenants with the highest cost.`
+      : 'Tenants by cost of their videos.',
     {
       chart: drawChart(
-        'Cost of the videos of each tenant in US dollars',
+        'Cost of videos by tenant in US dollars',
         (size) => ({
           grid: HORIZONTAL,
           xAxis: horizontalAmountsAxis(axisDollars(most)),
@@ -192,10 +180,10 @@ export function tenantsSection({ tenants, tenant }: Report): string {
 export function dearestSection(topVideos: readonly VideoLine[]): string {
   if (topVideos.length === 0) return '';
   return tableSection(
-    'The videos that cost most',
-    `The ${topVideos.length} topVideos, machines that waited or started for them included.`,
+    'Most expensive videos',
+    `The ${topVideos.length} most expensive videos, including waiting and starting machines.`,
     {
-      caption: 'The videos that cost most',
+      caption: 'Most expensive videos',
       head: ['video', 'prompt', 'tenant', 'day', 'hit', 'GPU', 'wasted', 'all', 'saved'],
       texts: [1, 2, 3, 4],
       rows: topVideos.map((line) => [
@@ -221,7 +209,7 @@ function rangeOf({ from, below }: Bin): string {
   return below === null ? `$${plain(from)} and more` : `$${plain(from)} to below $${plain(below)}`;
 }
 
-/** `0.0002`: bounds have one digit that counts. */
+/** Formats a bound without trailing zeros: `0.0002`. */
 function plain(amount: bigint): string {
   const text = `${amount / PICO_USD_PER_USD}.${(amount % PICO_USD_PER_USD).toString().padStart(12, '0')}`;
   return text.replace(/\.?0+$/, '');

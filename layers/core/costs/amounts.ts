@@ -1,26 +1,26 @@
-/** What a video, or a group of videos, cost. Pico-dollars. */
+/** Cost of a video or a group of videos, in pico-dollars. */
 export interface Amounts {
-  /** Seconds of machines, useful and wasted. */
+  /** Machine seconds, useful and wasted. */
   gpu: bigint;
-  /** Everything else that is billed by use: functions, table, objects, vectors, queues. */
+  /** All other usage: functions, table, objects, vectors, queues. */
   requests: bigint;
-  /** Marginal: `gpu + requests`, useful or not. Budgets are charged with it. */
+  /** Marginal cost: `gpu + requests`, useful or not. Charged to budgets. */
   total: bigint;
   /** The part of `total` that was wasted: repeated runs, failed attempts, interrupted machines. */
   wasted: bigint;
-  /** Machines that waited for these videos without work; not in `total`. */
+  /** Machines that waited for these videos; not in `total`. */
   idle: bigint;
   /** Machines that started for these videos; not in `total`. */
   coldStart: bigint;
   /** `total + idle + coldStart`. */
   loaded: bigint;
-  /** What the same videos would have cost without reuse; `total` when that is not known. */
+  /** Cost of the same videos without reuse; `total` if unknown. */
   full: bigint;
   /** `full - total`: the GPU seconds of the evaluations that reuse skipped. Never negative. */
   saved: bigint;
 }
 
-/** In the order in which reports have them. */
+/** In the order of reports. */
 export const AMOUNT_NAMES = [
   'gpu',
   'requests',
@@ -33,7 +33,7 @@ export const AMOUNT_NAMES = [
   'saved',
 ] as const satisfies readonly (keyof Amounts)[];
 
-/** The amounts alone, each changed. */
+/** Maps each amount and drops other fields. */
 export function mapAmounts<Value>(
   amounts: Amounts,
   change: (amount: bigint) => Value,
@@ -42,7 +42,7 @@ export function mapAmounts<Value>(
   return Object.fromEntries(entries) as Record<keyof Amounts, Value>;
 }
 
-/** The amounts of something that has more to it. */
+/** Returns the amounts of an object without its other fields. */
 export function amountsOf(source: Amounts): Amounts {
   return mapAmounts(source, (amount) => amount);
 }

@@ -4,7 +4,7 @@ import { priceIn, type PriceBook, type PriceId } from '../pricing/prices.ts';
 import { BYTES_PER_GB } from './storage-tier.ts';
 import { itemOf, type CostItem, type UsageCost } from './usage-cost.ts';
 
-/** `count` x `times` / `per` units of something. */
+/** `count` x `times` / `per` units at a price. */
 export interface Charge {
   priceId: PriceId;
   count: number;
@@ -16,15 +16,15 @@ export function charge(priceId: PriceId, count: number, per = 1, times = 1): Cha
   return { priceId, count, times, per };
 }
 
-/** Bytes that are kept for a month, or read, at a price for each GB. */
+/** Charges bytes, stored for a month or read, at a price per GB. */
 export function storageCharge(priceId: PriceId, bytes: number): Charge {
   return charge(priceId, bytes, BYTES_PER_GB);
 }
 
-/** Dollars for one unit, as a number: for decisions, never for the books. @throws UnknownPriceError */
+/** Returns dollars per unit as a number: for decisions, never for accounting. @throws UnknownPriceError */
 export type DollarRates = (priceId: PriceId) => number;
 
-/** The prices of a book as numbers, looked up once each. */
+/** Returns the prices of a book as numbers, each looked up once. */
 export function dollarRates(book: PriceBook): DollarRates {
   const known = new Map<PriceId, number>();
   return (priceId) => {
@@ -37,24 +37,24 @@ export function dollarRates(book: PriceBook): DollarRates {
   };
 }
 
-/** In whole pico-dollars, rounded. @throws InvalidInputError naming the price whose quantity cannot be */
+/** Returns whole pico-dollars, rounded. @throws InvalidInputError with the price id if the quantity is invalid */
 export function exactAmount({ priceId, count, times, per }: Charge, book: PriceBook): bigint {
   const { value, scale } = product(count, times, priceId);
   return priceOf(priceIn(book, priceId).amount, { value, scale: scale * BigInt(per) });
 }
 
-/** The sum of charges, each rounded by itself. */
+/** Sums charges, each rounded separately. */
 export function exact(charges: readonly Charge[], book: PriceBook): bigint {
   return charges.reduce((sum, each) => sum + exactAmount(each, book), 0n);
 }
 
-/** In dollars; for decisions over millions of entries, never for the books. */
+/** Returns dollars: for decisions on millions of entries, never for accounting. */
 export function approximateAmount(priceId: PriceId, quantity: number, rates: DollarRates): number {
   if (!(quantity >= 0 && quantity < Infinity)) refuse(priceId, quantity);
   return quantity * rates(priceId);
 }
 
-/** The sum of charges, in dollars. */
+/** Sums charges in dollars. */
 export function approximate(charges: readonly Charge[], rates: DollarRates): number {
   return charges.reduce(
     (sum, { priceId, count, times, per }) =>
@@ -77,7 +77,7 @@ function product(count: number, times: number, field: string): Quantity {
   return { value: left.value * right.value, scale: left.scale * right.scale };
 }
 
-/** Itemised: one item for each price, in the order in which they first occur. */
+/** Itemizes charges: one item per price, in the order of first use. */
 export function invoiceOf(charges: readonly Charge[], book: PriceBook): UsageCost {
   const items: CostItem[] = [];
   for (const [priceId, group] of Map.groupBy(charges, (each) => each.priceId)) {

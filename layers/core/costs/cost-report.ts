@@ -3,8 +3,7 @@ import { mapAmounts, type Amounts } from './amounts.ts';
 import { formatUsd } from '../pricing/money.ts';
 
 /**
- * A video's `Amounts` in dollars as text: every digit, so that the parts add up exactly to their sum. Items add
- * up to `total`.
+ * A video's `Amounts` as exact dollars in text, so that parts add up to their sum. Items add up to `total`.
  */
 export interface CostReport extends Record<Exclude<keyof Amounts, 'gpu' | 'requests'>, string> {
   currency: 'USD';
@@ -14,9 +13,9 @@ export interface CostReport extends Record<Exclude<keyof Amounts, 'gpu' | 'reque
   prices: { region: string; asOf: string };
 }
 
-/** One price, and what was used of it. */
+/** Usage at one price. */
 export interface CostReportItem {
-  /** As in the price book, `ec2.g6.xlarge.spot`. */
+  /** Price id, `ec2.g6.xlarge.spot`. */
   id: string;
   unit: string;
   quantity: number;
@@ -24,7 +23,7 @@ export interface CostReportItem {
   wasted: string;
 }
 
-/** @example costReport(costOfJob(job, book)).total // '0.002012' */
+/** Formats a cost for the API. @example costReport(costOfJob(job, book)).total // '0.002012' */
 export function costReport(cost: JobCost): CostReport {
   const { gpu: _gpu, requests: _requests, ...amounts } = mapAmounts(cost, formatUsd);
   return {

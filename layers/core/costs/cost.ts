@@ -15,31 +15,31 @@ import {
 } from '../pricing/prices.ts';
 import { billedMachine, costOfUsage, gpuHours, type CostItem } from './usage-cost.ts';
 
-/** What GPU seconds were priced as. */
+/** Machine at whose price GPU seconds are charged. */
 export interface CostBasis extends Machine {
-  /** True when no such machine was billed: the work ran on this machine, or there was none. */
+  /** True if no machine was billed: the work ran embedded, or there was none. */
   isReference: boolean;
 }
 
-/** What one service had in a cost. */
+/** Share of one service in a cost. */
 export interface ServiceCost {
-  /** First part of a price's id: `lambda`, `ec2`, ... */
+  /** First part of a price id: `lambda`, `ec2`, ... */
   service: string;
   /** Pico-dollars. */
   amount: bigint;
 }
 
-/** What was used of one thing for a video; `amount` is `useful` and `wasted` together. */
+/** Usage of a video at one price; `amount = useful + wasted`. */
 export interface JobCostItem extends CostItem {
   useful: bigint;
   wasted: bigint;
 }
 
-/** What one video cost. */
+/** Cost of one video. */
 export interface JobCost extends Amounts {
   /** Largest first; add up to `total`. */
   services: ServiceCost[];
-  /** One for each price; add up to `total`. */
+  /** One per price; add up to `total`. */
   items: JobCostItem[];
   /** The machine that finished the video. */
   basis: CostBasis;
@@ -50,17 +50,17 @@ export interface JobCost extends Amounts {
   region: string;
 }
 
-/** The part of a job that its cost follows from. Prices are those of the day of `createdAt`, where given. */
+/** Fields of a job that determine its cost. Prices are those of the day of `createdAt`, if given. */
 export type PricedJob = Pick<Job, 'usage' | 'result'> & LedgerJob & Partial<Pick<Job, 'createdAt'>>;
 
 /**
- * What a job has cost so far, by its usage records and the list prices of a book.
+ * Computes the cost of a job so far from its usage records and a price book.
  *
- * Each record is priced by itself, to the pico-dollar: whatever way records are grouped, by attempts,
- * by useful and wasted, over many videos, the sums agree exactly.
+ * Each record is priced separately, to the pico-dollar, so that sums agree exactly for every grouping: by
+ * attempt, by useful and wasted, over many videos.
  *
- * @throws InvalidInputError when a record cannot have been measured.
- * @throws UnknownPriceError when an instance type has no price.
+ * @throws InvalidInputError if a record has an impossible value.
+ * @throws UnknownPriceError if an instance type has no price.
  * @example costOfJob(job, priceBookOf('us-east-1')).total // pico-dollars
  */
 export function costOfJob(job: PricedJob, book: PriceBook): JobCost {
@@ -113,7 +113,7 @@ function itemsOf(lines: readonly LedgerLine[], book: PriceBook): JobCostItem[] {
   return [...items.values()];
 }
 
-/** Seconds in which a machine was there for a video and did not work on it. Embedded nobody pays them. */
+/** Computes the cost of seconds in which a machine waited or started for a video. Free when embedded. */
 function machineCost(
   worked: readonly LedgerLine[],
   field: 'idleSeconds' | 'coldStartSeconds',
@@ -126,22 +126,22 @@ function machineCost(
   }, 0n);
 }
 
-/** How long work on the GPU takes, as measured. */
+/** Measured duration of GPU work. */
 export interface GenerationTiming {
-  /** Of an evaluation of all tokens. */
+  /** Per network evaluation of all tokens. */
   secondsPerEvaluation: number;
-  /** Whatever the number of evaluations: decode, encode, store. */
+  /** Independent of the number of evaluations: decode, encode, store. */
   fixedSeconds: number;
 }
 
 /**
- * Assumed before anything was measured: 50 evaluations in 110 s, a 480p video of a 1.3 B model on one
- * L4. Small models take a fraction of it.
+ * Timing assumed without measurements: 50 evaluations in 110 s, a 480p video of a 1.3 B model on one L4.
+ * Small models take a fraction of it.
  */
 export const ASSUMED_TIMING: GenerationTiming = { secondsPerEvaluation: 2, fixedSeconds: 10 };
 
 /**
- * Timing by the records of videos that were made; null when none of them ran the denoiser.
+ * Computes the timing from usage records; null if none of them ran the denoiser.
  *
  * @example estimateCost({ networkEvaluations: 50, timing: measuredTiming(records) ?? ASSUMED_TIMING }, book)
  */
@@ -162,11 +162,11 @@ export function measuredTiming(records: readonly UsageRecord[]): GenerationTimin
 }
 
 export interface CostQuestion {
-  /** That will be run, in evaluations of all tokens; 0 for an exact hit, which needs no GPU. */
+  /** Evaluations to run, in evaluations of all tokens; 0 for an exact hit, which needs no GPU. */
   networkEvaluations: number;
-  /** `ASSUMED_TIMING` unless measured. */
+  /** Default: `ASSUMED_TIMING`. */
   timing?: GenerationTiming;
-  /** The book's reference unless said. */
+  /** Default: the book's reference machine. */
   machine?: Machine;
 }
 
@@ -182,9 +182,9 @@ export interface CostEstimate {
 }
 
 /**
- * What a video will cost about: for reservations of a budget, and for what is only asked.
+ * Estimates the cost of a video, for budget reservations and dry runs.
  *
- * @throws InvalidInputError when the question is not answerable; @throws UnknownPriceError
+ * @throws InvalidInputError if a value of the question is invalid; @throws UnknownPriceError
  */
 export function estimateCost(question: CostQuestion, book: PriceBook): CostEstimate {
   const { networkEvaluations, timing = ASSUMED_TIMING, machine } = question;
@@ -207,12 +207,12 @@ export function estimateCost(question: CostQuestion, book: PriceBook): CostEstim
   };
 }
 
-/** A worker renews its message this often. */
+/** Interval at which a worker extends the visibility timeout of its message. */
 const SECONDS_PER_QUEUE_REQUEST = 20;
 
 /**
- * What the workflow uses around the GPU, generously: three looked-up parts, two donors, one entry of
- * four write units. All of it together is a fraction of a GPU second.
+ * Returns a generous estimate of the usage besides the GPU: three looked-up parts, two donors, one entry of
+ * four write units. Together it costs a fraction of a GPU second.
  */
 function typicalUsage({
   networkEvaluations,

@@ -19,25 +19,25 @@ export interface EntryHolding {
   lastReadAt: number;
   vectorBytes: number;
   itemBytes: number;
-  /** Queries of the index that the entry is in: each reads all of it. */
+  /** Queries of the entry's index, each of which reads the whole index. */
   queriesPerMonth: number;
-  /** How many vectors the index has; beyond some of them a byte is read for less. 0 unless said. */
+  /** Vectors in the index; large indexes have a lower price per byte. Default: 0. */
   vectorsInIndex?: number;
 }
 
-/** A month, by what it is for; pico-dollars, or dollars where they are numbers. */
+/** Monthly rent by item; pico-dollars as bigint, or dollars as number. */
 export interface EntryRent<Amount = bigint> {
-  /** With its monitoring. */
+  /** Includes monitoring. */
   latent: Amount;
   vectors: Amount;
-  /** Its share of what every query reads. */
+  /** Share of the data that every query reads. */
   scan: Amount;
-  /** With its backup. */
+  /** Includes the backup. */
   item: Amount;
   total: Amount;
 }
 
-/** What keeping one entry costs a month. Its video is not in it: that stays when the entry goes. */
+/** Computes the monthly rent of an entry, without its video, which remains after eviction. */
 export function entryRent(entry: EntryHolding, now: number, book: PriceBook): EntryRent {
   const rent = { latent: 0n, vectors: 0n, scan: 0n, item: 0n, total: 0n };
   chargeEntry(entry, now, (part, priceId, count, per, times) => {
@@ -48,7 +48,7 @@ export function entryRent(entry: EntryHolding, now: number, book: PriceBook): En
   return rent;
 }
 
-/** As `entryRent`, in dollars: for passes over millions of entries. */
+/** Like `entryRent`, in dollars: for passes over millions of entries. */
 export function entryRentUsd(
   entry: EntryHolding,
   now: number,
@@ -63,18 +63,18 @@ export function entryRentUsd(
   return rent;
 }
 
-/** Key and filterable metadata of a vector: names, two digests' worth of values, a tenant. */
+/** Size of a vector's key and filterable metadata: names, two digests, a tenant. */
 const VECTOR_BYTES_BESIDE_ELEMENTS = 192;
 
-/** An entry's record without its vectors, and what its indexes keep, as DynamoDB counts them. */
+/** Size of an entry's record without vectors, including its index items, as DynamoDB counts them. */
 const ITEM_BYTES_BESIDE_VECTORS = 2560;
 
 const BYTES_PER_ELEMENT = 4;
 
 /**
- * What an entry keeps in the vector index and in the table.
+ * Returns the bytes of an entry in the vector index and in the table.
  *
- * @param dimensions of the embedding @param parts that it has vectors of, 1 to 3
+ * @param dimensions of the embedding @param parts number of vectors, 1 to 3
  */
 export function entryBytes(
   dimensions: number,
@@ -95,7 +95,7 @@ type AddCharge = (
   times: number,
 ) => void;
 
-/** Hands out what an entry is charged with, one by one: nothing is allocated for it. */
+/** Passes the charges of an entry to a callback, without allocation. */
 function chargeEntry(entry: EntryHolding, now: number, add: AddCharge): void {
   const { latentBytes: bytes, storageClass, vectorBytes, itemBytes, vectorsInIndex = 0 } = entry;
   const object: StoredObject = { bytes, storageClass, lastReadAt: entry.lastReadAt };

@@ -2,39 +2,39 @@ import { quantityOf } from '../pricing/money.ts';
 import { priceIn, type PriceBook, type PriceId } from '../pricing/prices.ts';
 import { itemOf } from './usage-cost.ts';
 
-/** Something that is used every month though nobody asks for a video. */
+/** Monthly usage of an idle deployment. */
 export interface MonthlyUsage {
   what: string;
   priceId: PriceId;
-  /** A month, in the unit of the price. */
+  /** Per month, in the unit of the price. */
   quantity: number;
 }
 
 export interface BaselineCostLine extends MonthlyUsage {
   unit: string;
-  /** Pico-dollars a month at list price. */
+  /** Pico-dollars per month at list price. */
   listed: bigint;
-  /** Pico-dollars a month after what an account has free. */
+  /** Pico-dollars per month after free allowances. */
   paid: bigint;
 }
 
 export interface IdleCost {
-  /** In the order of the uses. */
+  /** In the order of the usage. */
   lines: BaselineCostLine[];
   listed: bigint;
   paid: bigint;
 }
 
-/** Hours in a month, as AWS reckons. */
+/** Hours per month in AWS's price examples. */
 export const HOURS_PER_MONTH = 730;
 
 const MOST_A_MONTH = 1e12;
 
 /**
- * What a deployment costs while nothing runs. Free allowances belong to the account: they are used up
- * in the order of the lines, as if this were all that the account has.
+ * Computes the monthly cost of an idle deployment. Free allowances are applied in the order of the lines,
+ * assuming that the account runs nothing else.
  *
- * @throws InvalidInputError when a quantity is impossible; @throws UnknownPriceError
+ * @throws InvalidInputError if a quantity is impossible; @throws UnknownPriceError
  */
 export function idleCost(uses: readonly MonthlyUsage[], book: PriceBook): IdleCost {
   const freeLeft = new Map<PriceId, number>();

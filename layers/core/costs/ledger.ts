@@ -2,22 +2,22 @@ import type { Job, ReplacedWork, UsageRecord } from '../generation.ts';
 import { sumRounded } from './sum-rounded.ts';
 import { equivalentsOf } from '../planning/equivalents.ts';
 
-/** A usage record, and whether the video owes it anything. */
+/** A usage record, classified as useful or wasted. */
 export interface LedgerLine {
   record: UsageRecord;
-  /** False for work that came to nothing: its run was repeated, its attempt failed, its machine was taken away. */
+  /** False for waste: a repeated run, a failed attempt, an interrupted machine. */
   isUseful: boolean;
 }
 
 export type LedgerJob = Pick<Job, 'usage'> & Partial<Pick<Job, 'attempt' | 'status'>>;
 
 /**
- * Which runs of a job were useful.
+ * Classifies the usage records of a job.
  *
- * Useful is what the last attempt's steps came to: of each step the run that the end of the job names
- * as its input (`continues`), else its last one, and whatever those went on with. All else is waste,
- * as is everything of a job that failed or was cancelled. A record that was written twice is in the
- * table once; one without a run is the only one of its step and attempt, as older deployments wrote it.
+ * Useful are the runs of the last attempt that contributed to its result: for each step the run that the end
+ * of the job names as its input (`continues`), else the last run, and all runs that those continued. Everything
+ * else is waste, as are all records of a failed or canceled job. A record that was written twice is in the table
+ * once; a record without a run is the only one of its step and attempt, as written by older deployments.
  *
  * @example
  * const wasted = ledgerOf(job).filter(({ isUseful }) => !isUseful);
@@ -39,7 +39,7 @@ function usefulRecords({ usage, attempt, status }: LedgerJob): ReadonlySet<Usage
   const useful = new Set<UsageRecord>();
   for (const [step, runs] of byStep) {
     const chosen = runs.filter((record) => named.has(record));
-    // The end names all that went into it; what it does not name came to nothing, if it has a name.
+    // The end names all its inputs, so other runs with an id are waste.
     const unnamed =
       isNaming && INPUTS.has(step) ? runs.filter(({ run }) => run === undefined) : runs;
     for (const root of chosen.length > 0 ? chosen : latest(unnamed)) {
@@ -49,21 +49,21 @@ function usefulRecords({ usage, attempt, status }: LedgerJob): ReadonlySet<Usage
   return useful;
 }
 
-/** Steps whose results the end of a job is made of. */
+/** Steps whose results are inputs of the end of a job. */
 const INPUTS: ReadonlySet<UsageRecord['step']> = new Set(['embed', 'lookup', 'generate']);
 
-/** The last of the runs, as a list; none of none. */
+/** Returns a list with the last run; empty if there are no runs. */
 function latest(runs: readonly UsageRecord[]): UsageRecord[] {
   return runs.toSorted((one, other) => (one.startedAt ?? 0) - (other.startedAt ?? 0)).slice(-1);
 }
 
-/** These records, those that they went on with, those that these went on with, and so on. */
+/** Returns the records and, transitively, all records that they continued. */
 function closure(
   from: readonly UsageRecord[],
   records: readonly UsageRecord[],
 ): ReadonlySet<UsageRecord> {
   const reached = new Set(from);
-  // A set that grows while it is read is read to its new end.
+  // Iteration over a Set includes elements added meanwhile.
   for (const { continues = [] } of reached) {
     for (const record of records) {
       if (record.run !== undefined && continues.includes(record.run)) reached.add(record);
@@ -77,8 +77,8 @@ function attemptOf({ attempt = 1 }: UsageRecord): number {
 }
 
 /**
- * The GPU's part in a video, of all workers that took part in it; null when none did. Work that was
- * wasted is not in it: making the video again would not waste it again.
+ * Sums the useful GPU work of all workers of a video; null if there was none. Excludes waste, because
+ * regenerating the video would not repeat it.
  */
 export function generationWork(job: LedgerJob): ReplacedWork | null {
   const runs = ledgerOf(job)
@@ -88,7 +88,7 @@ export function generationWork(job: LedgerJob): ReplacedWork | null {
   const timed = runs.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
   return {
     gpuSeconds: sumRounded(runs, ({ gpuSeconds }) => gpuSeconds),
-    // Some without it would make the rest of them look fast.
+    // A partial sum would underestimate the time.
     ...(timed.length > 0 &&
       timed.every(({ denoiseSeconds }) => denoiseSeconds !== undefined) && {
         denoiseSeconds: sumRounded(timed, ({ denoiseSeconds }) => denoiseSeconds),

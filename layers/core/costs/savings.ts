@@ -4,13 +4,13 @@ import { priceOf, quantityOf, type Quantity } from '../pricing/money.ts';
 import { machinePriceId, priceIn, type PriceBook } from '../pricing/prices.ts';
 import { billedMachine, gpuHours } from './usage-cost.ts';
 
-/** Network evaluations of one video; above them a counter was wrong. */
+/** Maximum plausible network evaluations of one video. */
 export const MOST_EVALUATIONS = 1_000_000;
 
 /**
- * Pico-dollars for the evaluations that reuse skipped; 0 while nothing says what one takes.
+ * Computes the savings, pico-dollars, from the evaluations that reuse skipped; 0 if their duration is unknown.
  *
- * @param useful records of the workers that made the video; none for an exact hit
+ * @param useful records of the workers that generated the video; empty for an exact hit
  */
 export function savedBy(
   { result }: Pick<Job, 'result'>,
@@ -20,7 +20,7 @@ export function savedBy(
   if (result === undefined) return 0n;
   const fullSteps = exact(result.fullSteps, 'result.fullSteps');
   if (useful.length === 0) return savedByVideo(result.replaced, fullSteps, book);
-  // A worker that took over ran the last of the steps only; what was saved counts from all of them.
+  // After a takeover each worker ran only some of the steps; savings count from all of them.
   const run = exact(equivalentsRun(result), 'result.equivalentsRun');
   const skipped = atLeastZero(fullSteps - run);
   const timed = useful.filter(({ networkEvaluations = 0 }) => networkEvaluations > 0);
@@ -28,7 +28,7 @@ export function savedBy(
     (sum, record) => sum + exact(equivalentsOf(record), 'evaluationEquivalents'),
     0n,
   );
-  // Each machine with its share of the evaluations that were run, at its own speed and price.
+  // Weighted by each machine's share of the evaluations, at its own speed and price.
   return timed.reduce((sum, record) => {
     const { value, scale } = denoiseHours(record);
     const hour = priceIn(book, machinePriceId(billedMachine(record, book)!)).amount;
@@ -36,7 +36,7 @@ export function savedBy(
   }, 0n);
 }
 
-/** An exact hit saves all of a full generation: the work that was measured, its evaluations made full. */
+/** Computes the savings of an exact hit: its measured work, scaled to a full generation. */
 function savedByVideo(
   replaced: ReplacedWork | undefined,
   fullSteps: bigint,
@@ -54,7 +54,7 @@ function savedByVideo(
   });
 }
 
-/** Without a measure of its own the denoiser is taken for all of the work: little of it is not. */
+/** Returns the denoiser's time; if not measured, all GPU time, which is nearly the same. */
 function denoiseHours({
   denoiseSeconds,
   gpuSeconds,
@@ -66,7 +66,7 @@ function atLeastZero(count: bigint): bigint {
   return count > 0n ? count : 0n;
 }
 
-/** Thousandths of evaluations of all tokens. */
+/** Converts to thousandths of evaluations of all tokens. */
 function exact(count: number, field: string): bigint {
   const { value, scale } = quantityOf(count, field, MOST_EVALUATIONS);
   return (value * 1000n) / scale;

@@ -1,6 +1,6 @@
 import type { PriceId } from '../pricing/prices.ts';
 
-/** How many vectors of an index a query reads at which price. */
+/** Price tiers of query data by the number of vectors in the index. */
 export const SCAN_TIERS: readonly { priceId: PriceId; upTo: number }[] = [
   { priceId: 's3vectors.query-data.first-100k', upTo: 100_000 },
   { priceId: 's3vectors.query-data.over-100k', upTo: 10_000_000 },

@@ -1,4 +1,4 @@
-/** S3 classes that a latent may lie in, all of which answer at once. */
+/** S3 storage classes for latents, all with instant retrieval. */
 export type StorageClass = 'STANDARD' | 'INTELLIGENT_TIERING' | 'STANDARD_IA' | 'GLACIER_IR';
 
 export const STORAGE_CLASSES: readonly StorageClass[] = [
@@ -12,7 +12,7 @@ export function isStorageClass(value: string): value is StorageClass {
   return (STORAGE_CLASSES as readonly string[]).includes(value);
 }
 
-/** What a stored object is billed as; Intelligent-Tiering bills by how long ago it was read. */
+/** Billing tier of a stored object; Intelligent-Tiering bills by time since the last read. */
 export type StorageTier =
   | 'standard'
   | 'standard-ia'

@@ -25,7 +25,7 @@ import type { UsageCost } from './usage-cost.ts';
 
 const MONTH_SECONDS = HOURS_PER_MONTH * 3600;
 
-/** Days that are billed at least, wherever an object goes (S3 User Guide, storage classes). */
+/** Minimum storage duration in days, billed even after deletion or a move (S3 User Guide, storage classes). */
 const LEAST_DAYS: Readonly<Record<StorageClass, number>> = {
   STANDARD: 0,
   INTELLIGENT_TIERING: 0,
@@ -36,7 +36,7 @@ const LEAST_DAYS: Readonly<Record<StorageClass, number>> = {
 interface ClassPrices {
   put: PriceId;
   get: PriceId;
-  /** For each GB that is read; null where reading costs its request alone. */
+  /** Price per GB read; null if a read costs only its request. */
   retrieval: PriceId | null;
 }
 
@@ -66,7 +66,7 @@ export function emptyHoldings(): Holdings {
   };
 }
 
-/** Adds a latent under the tier that it is billed as; entries, videos, vectors and items are not touched. */
+/** Adds a latent to its billing tier; entries, videos, vectors and items do not change. */
 export function addLatent(holdings: Holdings, object: StoredObject, now: number): void {
   const held = (holdings.latents[tierOf(object, now)] ??= { count: 0, bytes: 0, billedBytes: 0 });
   held.count += 1;
@@ -76,10 +76,10 @@ export function addLatent(holdings: Holdings, object: StoredObject, now: number)
 }
 
 /**
- * What keeping all of it costs a month. Videos are charged as Standard, the most that their class can
- * cost; items with the table's backup.
+ * Computes the monthly rent of all stored data. Videos are charged as Standard, an upper bound; items include
+ * the table's backup.
  *
- * @throws InvalidInputError when an amount cannot be; @throws UnknownPriceError
+ * @throws InvalidInputError if an amount is impossible; @throws UnknownPriceError
  */
 export function rentOfHoldings(holdings: Holdings, book: PriceBook): UsageCost {
   const tiers = Object.entries(holdings.latents) as [StorageTier, { billedBytes: number }][];
@@ -94,27 +94,26 @@ export function rentOfHoldings(holdings: Holdings, book: PriceBook): UsageCost {
   return invoiceOf(charges, book);
 }
 
-/** One read of an object: its request, and what its class charges for each GB. */
+/** Computes the cost of reading an object: the request, and retrieval per GB in its class. */
 export function retrievalCost(object: StoredObject, now: number, book: PriceBook): bigint {
   refuseImpossible(object, now);
   return exact(retrievalCharges(object), book);
 }
 
-/** As `retrievalCost`, in dollars. */
+/** Like `retrievalCost`, in dollars. */
 export function retrievalUsd(object: StoredObject, now: number, rates: DollarRates): number {
   refuseImpossible(object, now);
   return approximate(retrievalCharges(object), rates);
 }
 
-/** Where an object was written, epoch milliseconds: least durations count from then. */
+/** An object with its write time, epoch milliseconds, from which minimum durations count. */
 export interface MovableObject extends StoredObject {
   storedAt: number;
 }
 
 /**
- * What it costs to put an object into another class, by a copy onto itself: reading it where it is,
- * writing it where it goes, and the rest of the duration that its present class charges at least.
- * Nothing when it is there already.
+ * Computes the cost of moving an object to another class by a copy onto itself: retrieval from the old class,
+ * a PUT in the new class, and the rest of the old class's minimum duration. Zero if it is already there.
  */
 export function moveCost(
   object: MovableObject,
@@ -126,7 +125,7 @@ export function moveCost(
   return exact(moveCharges(object, to, now), book);
 }
 
-/** As `moveCost`, in dollars. */
+/** Like `moveCost`, in dollars. */
 export function moveUsd(
   object: MovableObject,
   to: StorageClass,
@@ -137,13 +136,13 @@ export function moveUsd(
   return approximate(moveCharges(object, to, now), rates);
 }
 
-/** What deleting an object costs: the rest of the least duration of its class. */
+/** Computes the cost of deleting an object: the rest of its class's minimum duration. */
 export function deletionCost(object: MovableObject, now: number, book: PriceBook): bigint {
   refuseImpossible(object, now);
   return exact(earlyDeletionCharges(object, now), book);
 }
 
-/** As `deletionCost`, in dollars. */
+/** Like `deletionCost`, in dollars. */
 export function deletionUsd(object: MovableObject, now: number, rates: DollarRates): number {
   refuseImpossible(object, now);
   return approximate(earlyDeletionCharges(object, now), rates);

@@ -2,25 +2,25 @@ import { DAY_MILLISECONDS } from '../day.ts';
 import { InvalidInputError } from '../errors.ts';
 import type { StorageClass, StorageTier } from './storage-class.ts';
 
-/** A stored latent, as its rent depends on it. Times are epoch milliseconds. */
+/** Properties of a stored latent that determine its rent. Times are epoch milliseconds. */
 export interface StoredObject {
   bytes: number;
   storageClass: StorageClass;
-  /** When it was written or read last, whichever was later. */
+  /** Time of the last read or write. */
   lastReadAt: number;
 }
 
-/** GB of the price lists are binary: 2^30 bytes. */
+/** A GB in price lists is binary: 2^30 bytes. */
 export const BYTES_PER_GB = 2 ** 30;
 
-/** Below it Standard-IA and Glacier Instant Retrieval bill this much, and Intelligent-Tiering neither moves nor monitors. */
+/** Minimum billed size of Standard-IA and Glacier Instant Retrieval; Intelligent-Tiering does not move or monitor smaller objects. */
 export const LEAST_TIERED_BYTES = 128 * 1024;
 
-/** After how many days without a read Intelligent-Tiering bills less (S3 User Guide). */
+/** Days without a read after which Intelligent-Tiering bills less (S3 User Guide). */
 const INFREQUENT_AFTER_DAYS = 30;
 const ARCHIVE_INSTANT_AFTER_DAYS = 90;
 
-/** What an object is billed as now. */
+/** Returns the billing tier of an object at a time. */
 export function tierOf(
   { bytes, storageClass, lastReadAt }: StoredObject,
   now: number,
@@ -44,25 +44,25 @@ export function tierOf(
   }
 }
 
-/** Bytes that are charged for: classes for what is seldom read have a least size. */
+/** Returns the billed bytes: infrequent-access classes have a minimum size. */
 export function billedBytes(bytes: number, storageClass: StorageClass): number {
   const hasLeastSize = storageClass === 'STANDARD_IA' || storageClass === 'GLACIER_IR';
   return hasLeastSize ? Math.max(bytes, LEAST_TIERED_BYTES) : bytes;
 }
 
-/** Whether Intelligent-Tiering charges for watching an object. */
+/** Returns whether Intelligent-Tiering charges for monitoring an object. */
 export function isMonitored({ bytes, storageClass }: Omit<StoredObject, 'lastReadAt'>): boolean {
   return storageClass === 'INTELLIGENT_TIERING' && bytes >= LEAST_TIERED_BYTES;
 }
 
-/** @throws InvalidInputError naming what of an object cannot be. */
+/** Validates an object. @throws InvalidInputError with the invalid field. */
 export function refuseImpossible({ bytes, lastReadAt }: StoredObject, now: number): void {
   if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) refuse('bytes', bytes);
   refuseNoTime('lastReadAt', lastReadAt);
   refuseNoTime('now', now);
 }
 
-/** @throws InvalidInputError naming the time. */
+/** Validates a time. @throws InvalidInputError with the field. */
 export function refuseNoTime(field: string, milliseconds: number): void {
   if (!Number.isFinite(milliseconds)) refuse(field, milliseconds);
 }

@@ -1,4 +1,4 @@
-/** Sum of a measured amount, to a thousandth of its unit: what floating point adds to it is dropped. */
+/** Sums a measured amount, rounded to a thousandth of its unit to drop floating-point errors. */
 export function sumRounded<Element>(
   elements: readonly Element[],
   amountOf: (element: Element) => number | undefined,

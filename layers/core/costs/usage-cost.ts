@@ -11,10 +11,10 @@ import {
 import { InvalidInputError } from '../errors.ts';
 import { BYTES_PER_TB, SCAN_TIERS } from './scan-tiers.ts';
 
-/** What was used of one thing, and what it costs. */
+/** Usage at one price, and its cost. */
 export interface CostItem {
   priceId: PriceId;
-  /** First part of the price's id: `lambda`, `ec2`, ... */
+  /** First part of the price id: `lambda`, `ec2`, ... */
   service: string;
   unit: string;
   /** In the price's unit; rounded, for display. */
@@ -26,11 +26,11 @@ export interface CostItem {
 export interface UsageCost {
   /** Pico-dollars; the sum of the items. */
   total: bigint;
-  /** One for each price, in the order in which the prices first occur. */
+  /** One per price, in the order of first use. */
   items: CostItem[];
 }
 
-/** Largest believable amounts of one record; above them a meter was wrong. */
+/** Maximum plausible amounts of one record. */
 const LIMITS = {
   lambdaMilliseconds: 24 * 3_600_000,
   lambdaMegabytes: 10_240,
@@ -39,12 +39,12 @@ const LIMITS = {
   bytes: Number.MAX_SAFE_INTEGER,
 };
 
-/** Most vectors that one PutVectors takes. */
+/** Maximum vectors per PutVectors. */
 const VECTORS_PER_PUT = 500;
 
 /**
- * What S3 Vectors charges for a request at least, as a share of a GB (2^30 bytes): 128 KB. The three
- * vectors of a video are far below it.
+ * Minimum charge of S3 Vectors per PUT request, as a share of a GB (2^30 bytes): 128 KB. The three vectors of a
+ * video are far below it.
  */
 const LEAST_PUT: Quantity = { value: 1n, scale: 8192n };
 
@@ -53,12 +53,12 @@ const BYTES_PER_GB = 1n << 30n;
 const SECONDS_PER_HOUR = 3600n;
 
 /**
- * What usage records cost by the list prices of a book, each price once.
+ * Computes the itemized cost of usage records at the prices of a book.
  *
- * Work of this machine (`embedded`, or a Lambda without its memory) is priced as the book's reference.
- * Data between the services of one region is free. What machines idle and start is not in it.
+ * Work of the local machine (`embedded`, or a Lambda without its memory) is priced as the book's reference.
+ * Data transfer within a region is free. Excludes idle time and cold starts of machines.
  *
- * @throws InvalidInputError naming the record's field when an amount cannot have been measured.
+ * @throws InvalidInputError with the record's field if an amount is impossible.
  * @throws UnknownPriceError
  */
 export function costOfUsage(records: readonly UsageRecord[], book: PriceBook): UsageCost {
@@ -74,7 +74,7 @@ export function costOfUsage(records: readonly UsageRecord[], book: PriceBook): U
   return { total: items.reduce((sum, { amount }) => sum + amount, 0n), items };
 }
 
-/** The cost of one quantity of something. @throws UnknownPriceError */
+/** Prices a quantity. @throws UnknownPriceError */
 export function itemOf(priceId: PriceId, quantity: Quantity, book: PriceBook): CostItem {
   const price = priceIn(book, priceId);
   return {
@@ -87,9 +87,9 @@ export function itemOf(priceId: PriceId, quantity: Quantity, book: PriceBook): C
 }
 
 /**
- * The machine that a record's GPU seconds are billed as; null when it used none.
+ * Returns the machine at whose price a record's GPU seconds are billed; null if it has none.
  *
- * @throws InvalidInputError when GPU seconds say nothing of their machine.
+ * @throws InvalidInputError if GPU seconds lack their machine.
  */
 export function billedMachine(record: UsageRecord, book: PriceBook): Machine | null {
   if (record.gpuSeconds === undefined) return null;
@@ -104,13 +104,13 @@ export function billedMachine(record: UsageRecord, book: PriceBook): Machine | n
     throw new InvalidInputError(
       field,
       `GPU seconds of step ${record.step} are recorded without a valid ${field}`,
-      'record the instance type and how it was bought beside the GPU seconds',
+      'record the instance type and purchase option with the GPU seconds',
     );
   }
   return { instanceType, purchaseOption };
 }
 
-/** GPU seconds as hours. */
+/** Converts GPU seconds to hours. */
 export function gpuHours(seconds: unknown, field: string): Quantity {
   const { value, scale } = quantityOf(seconds, field, LIMITS.gpuSeconds);
   return { value, scale: scale * SECONDS_PER_HOUR };
@@ -159,7 +159,7 @@ function lambdaGigabyteSeconds(record: UsageRecord, book: PriceBook): Quantity {
   };
 }
 
-/** Colder classes charge more for a GET, and for each GB that it reads. */
+/** Colder classes charge more per GET, and per GB read. */
 function objectReads(record: UsageRecord): [PriceId, Quantity][] {
   const { objectGets = 0, infrequentAccessGets = 0, instantRetrievalGets = 0 } = record;
   const count = (gets: number, field: string): Quantity =>
@@ -168,7 +168,7 @@ function objectReads(record: UsageRecord): [PriceId, Quantity][] {
     const { value, scale } = bytesOf(record, field);
     return { value, scale: scale * BYTES_PER_GB };
   };
-  // These two first: whichever cannot be is the one that is named.
+  // These two first, so that an error names the invalid field.
   const infrequent = count(infrequentAccessGets, 'infrequentAccessGets');
   const instant = count(instantRetrievalGets, 'instantRetrievalGets');
   const gets = objectGets - infrequentAccessGets - instantRetrievalGets;
@@ -181,7 +181,7 @@ function objectReads(record: UsageRecord): [PriceId, Quantity][] {
   ];
 }
 
-/** As charged; where that was not recorded, as many requests as the vectors need, each at its least. */
+/** Returns the charged GB; if not recorded, the minimum number of requests at the minimum charge. */
 function vectorPutGigabytes(record: UsageRecord, { value, scale }: Quantity): Quantity {
   if (record.vectorBytesPut !== undefined) {
     const bytes = bytesOf(record, 'vectorBytesPut');
@@ -192,7 +192,7 @@ function vectorPutGigabytes(record: UsageRecord, { value, scale }: Quantity): Qu
   return { value: requests * LEAST_PUT.value, scale: LEAST_PUT.scale };
 }
 
-/** What the queries of one index read, each part of it at its price; of a size unknown at the first, the topVideos. */
+/** Splits the data that queries of one index read into price tiers; the first, most expensive tier if the size is unknown. */
 function scannedTerabytes(record: UsageRecord): [PriceId, Quantity][] {
   const { vectorQueries = 0, vectorsScanned } = record;
   const scanned = bytesOf(record, 'vectorBytesScanned');

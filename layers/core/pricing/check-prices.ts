@@ -6,12 +6,12 @@ import type { Price, PriceBook } from './prices.ts';
 export interface PriceFinding {
   region: string;
   priceId: string;
-  /** `stale` and `uncertain` are worth knowing; the others are wrong. */
+  /** `stale` and `uncertain` are warnings; the others are errors. */
   kind: 'missing' | 'future' | 'implausible' | 'stale' | 'uncertain';
   message: string;
 }
 
-/** What must not be in a book. */
+/** Returns whether a finding is an error. */
 export function isWrong({ kind }: PriceFinding): boolean {
   return kind !== 'stale' && kind !== 'uncertain';
 }
@@ -19,19 +19,18 @@ export function isWrong({ kind }: PriceFinding): boolean {
 export interface PriceCheckOptions {
   /** `2026-11-22`, UTC. */
   today: string;
-  /** Figures that nobody has held against a source for as long are named. */
+  /** Months without a check after which a price is `stale`. */
   staleMonths: number;
 }
 
-/** The same thing costs at most so many times as much in the next region; Spot follows its own market. */
+/** Maximum plausible price ratio between regions; Spot markets vary more. */
 const MOST_TIMES = { listed: 2n, spot: 5n };
 
 const DAYS_PER_MONTH = 30;
 
 /**
- * Looks through books for what cannot be, and for what should be looked up again: prices that are
- * missing, dated in the future, out of proportion with other regions, not below On-Demand where they
- * are Spot, old, or remembered.
+ * Checks price books: finds prices that are missing, dated in the future, out of proportion with other
+ * regions, Spot but above On-Demand, stale, or uncertain.
  */
 export function checkPrices(
   books: readonly PriceBook[],
@@ -76,17 +75,15 @@ function dated(
     kind,
     message,
   });
-  // A month stands for its first day when it is compared with today, and for its last when its age is.
+  // A month counts as its first day in comparisons with today, and as its last day for its age.
   const first = asOf.length === 7 ? `${asOf}-01` : asOf;
   const last = asOf.length === 7 ? `${asOf}-31` : asOf;
   return [
-    ...(first > today ? [finding('future', `is as of ${asOf}, which is yet to come`)] : []),
+    ...(first > today ? [finding('future', `is as of ${asOf}, which is in the future`)] : []),
     ...history
       .filter(({ until }) => until > last)
-      .map(({ until }) =>
-        finding('future', `changed on ${until}, after it was looked up (${asOf})`),
-      ),
-    ...(last < oldest ? [finding('stale', `was last looked up ${asOf}: ${source}`)] : []),
+      .map(({ until }) => finding('future', `changed on ${until}, after its last check (${asOf})`)),
+    ...(last < oldest ? [finding('stale', `was last checked ${asOf}: ${source}`)] : []),
     ...(uncertain === true ? [finding('uncertain', source)] : []),
   ];
 }
@@ -122,7 +119,7 @@ function belowOnDemand({ region, prices }: PriceBook, { id, amount }: Price): Pr
       region,
       priceId: id,
       kind: 'implausible',
-      message: `is $${formatUsd(amount)}, more than the $${formatUsd(onDemand.amount)} of On-Demand`,
+      message: `is $${formatUsd(amount)}, above the On-Demand price of $${formatUsd(onDemand.amount)}`,
     },
   ];
 }

@@ -3,22 +3,22 @@ import { formatUsd, parseUsd, PICO_USD_PER_USD } from './money.ts';
 import { knownPriceId, machineOfPriceId, type PriceId } from './price-ids.ts';
 import type { Price, PriceBook } from './prices.ts';
 
-/** Prices that were read off a bill or the market, by id; pico-dollars for one unit. */
+/** Prices from a bill or the Spot market, by id; pico-dollars per unit. */
 export type MeasuredPrices = ReadonlyMap<PriceId, bigint>;
 
-/** A price this many times what the book says, or this part of it, is a slip of the unit. */
+/** A price off by this factor from the book indicates a wrong unit. */
 const MOST_TIMES = 100n;
 
-/** An hour of no machine costs as much. */
+/** Above the hourly price of any machine. */
 const MOST_PER_HOUR = 1000n * PICO_USD_PER_USD;
 
 const EXAMPLE = 'ec2.g6.xlarge.spot=0.31';
 
 /**
- * Reads measured prices: `id=dollars`, several separated by commas, or a JSON object of dollars as text.
+ * Parses measured prices: `id=dollars`, separated by commas, or a JSON object of dollars as text.
  *
- * @param field how the input is called, for errors
- * @throws InvalidInputError naming the id that is none, is given twice, or has no amount.
+ * @param field name of the input, for errors
+ * @throws InvalidInputError if an id is unknown, given twice, or has no valid amount.
  * @example parseMeasuredPrices('ec2.g6.xlarge.spot=0.31', '--override')
  */
 export function parseMeasuredPrices(text: string, field: string): MeasuredPrices {
@@ -28,8 +28,8 @@ export function parseMeasuredPrices(text: string, field: string): MeasuredPrices
     if (known === null) {
       throw new InvalidInputError(
         field,
-        `${field} names ${JSON.stringify(id)}, which is no price`,
-        `name a price as flexcache prices show lists it, e.g. ${EXAMPLE}`,
+        `${field} contains ${JSON.stringify(id)}, which is not a price id`,
+        `use a price id of flexcache prices show, such as ${EXAMPLE}`,
       );
     }
     if (measured.has(known)) {
@@ -41,9 +41,9 @@ export function parseMeasuredPrices(text: string, field: string): MeasuredPrices
 }
 
 /**
- * The book with measured prices in the place of its own. A machine that the book does not have is added.
+ * Returns the book with measured prices. Adds machines that are not in the book.
  *
- * @throws InvalidInputError when a price cannot be: zero, or far from the book's.
+ * @throws InvalidInputError if a price is zero or implausible.
  */
 export function withMeasuredPrices(book: PriceBook, measured: MeasuredPrices): PriceBook {
   if (measured.size === 0) return book;
@@ -55,7 +55,7 @@ export function withMeasuredPrices(book: PriceBook, measured: MeasuredPrices): P
       id,
       amount,
       unit: listed?.unit ?? 'hour',
-      source: `measured; the book of ${book.region} says ${listed === undefined ? 'nothing' : `$${formatUsd(listed.amount)}`}`,
+      source: `measured; the book of ${book.region} has ${listed === undefined ? 'no price' : `$${formatUsd(listed.amount)}`}`,
       asOf: listed?.asOf ?? book.asOf,
       ...(listed?.free !== undefined && { free: listed.free }),
     });
@@ -71,8 +71,8 @@ function refuseAbsurd(id: PriceId, amount: bigint, listed: Price | undefined): v
   if (amount > 0n && !isOff) return;
   throw new InvalidInputError(
     id,
-    `the measured price of ${id} is $${formatUsd(amount)}${listed === undefined ? '' : ` a ${listed.unit}, where the book has $${formatUsd(listed.amount)}`}`,
-    'give dollars for one unit of the price, as flexcache prices show names it',
+    `the measured price of ${id} is $${formatUsd(amount)}${listed === undefined ? '' : ` per ${listed.unit}, but the book has $${formatUsd(listed.amount)}`}`,
+    'give dollars per unit, with the unit that flexcache prices show lists',
   );
 }
 

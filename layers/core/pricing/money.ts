@@ -1,22 +1,22 @@
 import { InvalidInputError } from '../errors.ts';
 
 /**
- * Money is counted in pico-dollars (10^-12 USD) as bigint: the smallest price, one read unit's or one
- * byte's share, is still a whole number, and sums are exact.
+ * Money is in pico-dollars (10^-12 USD) as bigint: even the price of one read unit or one byte is a whole
+ * number, and sums are exact.
  */
 export const PICO_USD_PER_USD = 10n ** 12n;
 
 const FRACTION_DIGITS = 12;
 const DOLLARS = /^(\d{1,12})(?:\.(\d{1,12}))?$/;
 
-/** Measured quantities count to a thousandth: milliseconds of seconds, half units of a read. */
+/** Decimals of measured quantities: milliseconds, half read units. */
 const QUANTITY_DIGITS = 3;
 
 /**
- * A price in dollars as text, e.g. `0.0000166667`, in pico-dollars; nothing is rounded.
+ * Parses dollars as text, such as `0.0000166667`, to pico-dollars, exactly.
  *
- * @throws InvalidInputError naming the field when it is negative, no number, finer than a
- * pico-dollar, or a trillion dollars and more.
+ * @throws InvalidInputError with the field if the text is negative, not a number, finer than a pico-dollar, or a
+ * trillion dollars or more.
  */
 export function parseUsd(text: unknown, field: string): bigint {
   const [, dollars, fraction = ''] =
@@ -32,10 +32,9 @@ export function parseUsd(text: unknown, field: string): bigint {
 }
 
 /**
- * Pico-dollars as dollars, without a currency sign.
+ * Formats pico-dollars as dollars, without a currency sign.
  *
- * @param digits after the point, half rounded away from zero; without it the exact amount, with at
- * least two digits after the point
+ * @param digits decimals, half rounded away from zero; default: the exact amount with at least two decimals
  * @example formatUsd(1_234_500_000_000n) // '1.2345'
  */
 export function formatUsd(amount: bigint, digits?: number): string {
@@ -49,7 +48,7 @@ export function formatUsd(amount: bigint, digits?: number): string {
     throw new InvalidInputError(
       'digits',
       `digits ${digits} is not a whole number from 0 to ${FRACTION_DIGITS}`,
-      `ask for 0 to ${FRACTION_DIGITS} digits`,
+      `use 0 to ${FRACTION_DIGITS} digits`,
     );
   }
   const rounded = divideRounded(positive, 10n ** BigInt(FRACTION_DIGITS - digits));
@@ -58,24 +57,24 @@ export function formatUsd(amount: bigint, digits?: number): string {
   return `${isZero ? '' : sign}${dollars}${digits === 0 ? '' : `.${fraction}`}`;
 }
 
-/** How much of something was used, exactly: `value / scale` of its unit. */
+/** An exact quantity: `value / scale` units. */
 export interface Quantity {
   value: bigint;
   scale: bigint;
 }
 
 /**
- * A measured number as an exact quantity, to a thousandth of its unit.
+ * Converts a measured number to an exact quantity, to a thousandth of its unit.
  *
- * @throws InvalidInputError naming the field when it is negative, no number, or above the limit:
- * such a bill is a fault of whoever measured, and no fault may become money.
+ * @throws InvalidInputError with the field if the value is negative, not a number, or above the limit, so that
+ * a measurement error never becomes a charge.
  */
 export function quantityOf(measured: unknown, field: string, limit: number): Quantity {
   if (typeof measured !== 'number' || !(measured >= 0) || measured > limit) {
     throw new InvalidInputError(
       field,
       `${field} ${String(measured)} is not a number from 0 to ${limit}`,
-      'record what was measured, in the unit that the name of the field says',
+      'record the measured value in the unit of the field',
     );
   }
   const scale = 10 ** QUANTITY_DIGITS;
@@ -83,7 +82,7 @@ export function quantityOf(measured: unknown, field: string, limit: number): Qua
   return { value: BigInt(Math.round(measured * scale)), scale: BigInt(scale) };
 }
 
-/** Price of one unit times a quantity, in whole pico-dollars, half rounded up. */
+/** Multiplies a unit price and a quantity; whole pico-dollars, half rounded up. */
 export function priceOf(unitPrice: bigint, { value, scale }: Quantity): bigint {
   return divideRounded(unitPrice * value, scale);
 }

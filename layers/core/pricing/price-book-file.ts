@@ -13,16 +13,16 @@ import {
 } from './price-ids.ts';
 import type { PastPrice, Price, PriceBook, PriceRange } from './prices.ts';
 
-/** The version of the checked-in JSON. */
+/** Format version of the checked-in JSON. */
 export const PRICE_BOOK_FORMAT = 'flexcache-prices/1';
 
 const DAY_OR_MONTH = /^\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?$/;
 
 /**
- * Reads a book as it is checked in.
+ * Parses a checked-in price book.
  *
- * @throws InvalidInputError naming the first part that is missing or wrong.
- * @throws UnknownPriceError naming a price that every book has and this one has not.
+ * @throws InvalidInputError with the first missing or invalid field.
+ * @throws UnknownPriceError for the first missing price of `PRICE_IDS`.
  */
 export function parsePriceBook(json: unknown): PriceBook {
   const book = record(json, 'price book');

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '../errors.ts';
 
-/** Prices that every book has; those of instances (`ec2.{type}.{purchase option}`) come beside them. */
+/** Prices that every book has, besides those of instances (`ec2.{type}.{purchase option}`). */
 export const PRICE_IDS = [
   'lambda.gb-second.x86_64',
   'lambda.gb-second.arm64',
@@ -54,20 +54,20 @@ export type PurchaseOption = (typeof PURCHASE_OPTIONS)[number];
 
 export type PriceId = (typeof PRICE_IDS)[number] | `ec2.${string}.${PurchaseOption}`;
 
-/** A GPU machine as it is billed. */
+/** A billed GPU machine. */
 export interface Machine {
   instanceType: string;
   purchaseOption: PurchaseOption;
 }
 
-/** The price of an hour of a machine. */
+/** Returns the price id of a machine's hour. */
 export function machinePriceId({ instanceType, purchaseOption }: Machine): PriceId {
   return `ec2.${instanceType}.${purchaseOption}`;
 }
 
 const MACHINE_PRICE_ID = /^ec2\.([a-z][a-z0-9-]*\.[a-z0-9-]+)\.([a-z-]+)$/;
 
-/** The machine that a price is of; null for prices of other things and for ids that are none. */
+/** Returns the machine of a price id; null for other prices and invalid ids. */
 export function machineOfPriceId(id: string): Machine | null {
   const [, instanceType, option] = MACHINE_PRICE_ID.exec(id) ?? [];
   const purchaseOption = PURCHASE_OPTIONS.find((candidate) => candidate === option);
@@ -75,7 +75,7 @@ export function machineOfPriceId(id: string): Machine | null {
   return { instanceType, purchaseOption };
 }
 
-/** The id if it is one; null otherwise. */
+/** Returns the id if it is a valid price id; otherwise null. */
 export function knownPriceId(id: string): PriceId | null {
   const known = PRICE_IDS.find((candidate) => candidate === id);
   if (known !== undefined) return known;
@@ -83,14 +83,14 @@ export function knownPriceId(id: string): PriceId | null {
   return machine === null ? null : machinePriceId(machine);
 }
 
-/** A price that is not in the book. It is never taken to be zero. */
+/** A price is missing from the book. It is never assumed to be zero. */
 export class UnknownPriceError extends FlexCacheError {
   readonly priceId: string;
 
   constructor(priceId: string, region: string) {
-    super('internal', `there is no price of ${priceId} in ${region}`, {
+    super('internal', `there is no price for ${priceId} in ${region}`, {
       field: priceId,
-      fix: `add it, with its source, to layers/core/pricing/prices/${region}.json, or give what it costs as a measured price`,
+      fix: `add it, with its source, to layers/core/pricing/prices/${region}.json, or set it as a measured price`,
     });
     this.name = 'UnknownPriceError';
     this.priceId = priceId;

@@ -15,25 +15,25 @@ export {
   type PurchaseOption,
 } from './price-ids.ts';
 
-/** What one unit of something costs. */
+/** A unit price. */
 export interface Price {
   id: PriceId;
   /** Pico-dollars for one unit. */
   amount: bigint;
   unit: string;
-  /** Where the figure is from. */
+  /** Source of the figure. */
   source: string;
-  /** `2026-11-22` or `2026-11`: when the figure was last held against its source. */
+  /** `2026-11-22` or `2026-11`: the last check against the source. */
   asOf: string;
-  /** The code that AWS's price list and bills have for it. */
+  /** Rate code in AWS's price list and bills. */
   rateCode?: string;
-  /** The figure is remembered or derived; nobody has held it against a price list. */
+  /** True if the figure is from memory or derived, not verified against a price list. */
   uncertain?: true;
-  /** Of Spot: between what the zones of the region asked; the amount is the figure used. */
+  /** Spot only: range over the zones of the region, which contains the amount. */
   range?: PriceRange;
-  /** What it was before, oldest first: each amount was valid until its day came (UTC). */
+  /** Earlier amounts, oldest first, each valid before its day `until` (UTC). */
   history?: readonly PastPrice[];
-  /** What an account uses of it each month without paying; bills of single videos leave it out. */
+  /** Monthly free allowance of an account; not applied to videos. */
   free?: { quantity: number; source: string };
 }
 
@@ -43,26 +43,26 @@ export interface PriceRange {
   high: bigint;
 }
 
-/** An amount that is no longer asked. */
+/** A former amount. */
 export interface PastPrice {
   /** Pico-dollars for one unit. */
   amount: bigint;
-  /** `2026-06-16`: the first day, UTC, on which it was not valid any more. */
+  /** `2026-06-16`: the first day, UTC, on which it was no longer valid. */
   until: string;
   source: string;
 }
 
-/** The prices of one region. Volume discounts are not counted. */
+/** The prices of one region, without volume discounts. */
 export interface PriceBook {
   region: string;
-  /** When the book was put together. */
+  /** Date of the book. */
   asOf: string;
-  /** What the work of a machine that nobody bills is priced as. */
+  /** Machine at whose price unbilled, embedded work is priced. */
   reference: Machine & { lambdaMegabytes: number };
   prices: ReadonlyMap<string, Price>;
 }
 
-/** @throws UnknownPriceError */
+/** Looks up a price. @throws UnknownPriceError */
 export function priceIn(book: PriceBook, id: PriceId): Price {
   const price = book.prices.get(id);
   if (price === undefined) throw new UnknownPriceError(id, book.region);
@@ -78,15 +78,15 @@ const BOOK_FILES: Readonly<Record<string, unknown>> = {
 /** Regions that have a book. */
 export const PRICE_REGIONS: readonly string[] = Object.keys(BOOK_FILES);
 
-/** What is embedded is priced as if it ran here. */
+/** Price region of the embedded cloud. */
 export const DEFAULT_PRICE_REGION = 'us-east-1';
 
 const books = new Map<string, PriceBook>();
 
 /**
- * The checked-in book of a region, as of today.
+ * Returns the checked-in book of a region with its current prices.
  *
- * @throws InvalidInputError when there is none: prices of another region would be wrong.
+ * @throws InvalidInputError if the region has no book.
  */
 export function priceBookOf(region: string): PriceBook {
   const known = books.get(region);
@@ -103,16 +103,16 @@ export function priceBookOf(region: string): PriceBook {
   return book;
 }
 
-/** Books of a book by the first day on which they are not valid any more. */
+/** Cache of `bookOn`: versions of a book by the first day on which they are no longer valid. */
 const booksUntil = new WeakMap<PriceBook, Map<string, PriceBook>>();
 const changesOf = new WeakMap<PriceBook, string[]>();
 
 /**
- * The book as it was on a day: each price with the amount that was valid then. A video is priced by the
- * day on which it was asked for, storage by each day on which it is kept.
+ * Returns the book with the prices valid on a day. A video has the prices of the day of its request, storage
+ * those of each day.
  *
  * @param day `2026-11-22`, UTC
- * @throws InvalidInputError when it is no day.
+ * @throws InvalidInputError if the day is invalid.
  */
 export function bookOn(book: PriceBook, day: string): PriceBook {
   if (!isDay(day)) {
@@ -130,7 +130,7 @@ export function bookOn(book: PriceBook, day: string): PriceBook {
   return then;
 }
 
-/** The days on which prices of a book changed, in order. */
+/** Returns the days on which prices of a book changed, in order. */
 function changes(book: PriceBook): string[] {
   const known = changesOf.get(book);
   if (known !== undefined) return known;

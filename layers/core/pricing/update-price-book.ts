@@ -4,29 +4,29 @@ import { parsePriceBook } from './price-book-file.ts';
 import type { PriceId } from './price-ids.ts';
 import type { Price } from './prices.ts';
 
-/** A price as a price list has it. */
+/** A price of AWS's price list. */
 export interface NewPrice {
   id: PriceId;
-  /** Pico-dollars for one unit of the book. */
+  /** Pico-dollars per unit of the book. */
   amount: bigint;
   rateCode: string;
   service: string;
-  /** Days, UTC: the first of this price, and the one on which the list was published. */
+  /** Days, UTC: first day of this price, and publication of the list. */
   effectiveOn: string;
   publishedOn: string;
 }
 
-/** What a list changes of a book. */
+/** Result of comparing a price of the book with the list. */
 export interface PriceChange {
   id: PriceId;
   kind:
-    /** The same amount, now held against the list. */
+    /** The same amount, now verified against the list. */
     | 'confirmed'
-    /** Another amount from a day on; what was before stays for the days before. */
+    /** A new amount from a day on; the old amount moves to the history. */
     | 'changed'
     /** The book was wrong. */
     | 'corrected'
-    /** The list is older than what the book has. */
+    /** The list is older than the book. */
     | 'outdated';
   /** Pico-dollars. */
   before: bigint;
@@ -34,10 +34,10 @@ export interface PriceChange {
   price: NewPrice;
 }
 
-/** A price this many times another, or this part of it, is a slip of the unit and not news. */
+/** A price off by this factor indicates a wrong unit. */
 const MOST_TIMES = 10n;
 
-/** The JSON of a book, as it is checked in. */
+/** The checked-in JSON of a book. */
 export interface PriceBookFile {
   region: string;
   asOf: string;
@@ -46,11 +46,11 @@ export interface PriceBookFile {
 }
 
 /**
- * Puts prices of a list into the JSON of a book, which it leaves alone. Nothing is added: what the book
- * does not have is not asked for. An amount that the book gave without having seen a list, or for days
- * that the list is about too, was wrong and is corrected; any other is kept as history.
+ * Returns a copy of a book's JSON with the prices of a list. Adds no new prices. A different amount is a
+ * correction if the book's was uncertain or covers days that the list also covers; otherwise the old amount moves
+ * to the history.
  *
- * @throws InvalidInputError naming a price that would change out of all proportion.
+ * @throws InvalidInputError if a price would change implausibly.
  */
 export function updatePriceBook(
   file: PriceBookFile,
@@ -82,7 +82,7 @@ function kindOf(price: NewPrice, before: Price): PriceChange['kind'] {
   return isNews ? 'changed' : 'corrected';
 }
 
-/** A month may stand for any of its days. */
+/** A month may mean any of its days. */
 function lastDayOf(asOf: string): string {
   return asOf.length === '2026-11'.length ? `${asOf}-31` : asOf;
 }
@@ -113,7 +113,7 @@ function refuseAbsurd({ id, amount, rateCode }: NewPrice, before: Price): void {
   if (amount <= before.amount * MOST_TIMES && amount * MOST_TIMES >= before.amount) return;
   throw new InvalidInputError(
     id,
-    `the price list has ${id} (${rateCode}) at $${formatUsd(amount)} where the book has $${formatUsd(before.amount)}`,
-    'see whether both count in the same unit; if the price is right, write it into the book by hand',
+    `the price list has ${id} (${rateCode}) at $${formatUsd(amount)}, but the book has $${formatUsd(before.amount)}`,
+    'check whether both use the same unit; if the price is right, edit the book',
   );
 }

@@ -5,7 +5,7 @@ import type { Report } from './report.ts';
 import type { Sums } from './sums.ts';
 import type { VideoLine } from './video-line.ts';
 
-/** Columns of every row, in their order; docs/reports.md says what they hold. */
+/** Columns in order; docs/reports.md describes them. */
 export const CSV_COLUMNS = [
   'kind',
   'key',
@@ -36,22 +36,22 @@ export const CSV_COLUMNS = [
   'steps_full',
 ] as const;
 
-/** A cell of text or of a number; empty where a row has none. */
+/** Cells of a row; missing ones are empty. */
 type Row = Partial<Record<(typeof CSV_COLUMNS)[number], string | number | bigint>>;
 
-/** RFC 4180 ends lines so. */
+/** Line end of RFC 4180. */
 const LINE_END = '\r\n';
 
-/** Every digit of a pico-dollar. */
+/** Exact to the pico-dollar. */
 const USD_DIGITS = 12;
 
-/** A spreadsheet takes what begins with these for a formula, and may run it (OWASP, CSV injection). */
+/** Spreadsheets may run text that starts with these as a formula (OWASP, CSV injection). */
 const FORMULA_START = /^[=+\-@\t\r\n|%＝＋－＠]/;
 const NEEDS_QUOTES = /[",;\r\n\t]|^\s|\s$/;
 
 /**
- * A report as CSV (RFC 4180, UTF-8), amounts in dollars with every digit. Each amount is in one row
- * alone: what a column adds up to is the report's total.
+ * Streams a report as CSV (RFC 4180, UTF-8) with exact dollar amounts. Each amount is in one row only, so that
+ * a column adds up to the report's total.
  *
  * @param videos see `reportVideos`
  */
@@ -72,7 +72,7 @@ export async function* reportCsv(
   }
 }
 
-/** What belongs to no video, by day. */
+/** Yields the rows of each day that belong to no video. */
 function* rowsOfNobody({ days }: Report): Generator<string> {
   for (const { day, tails, storage } of days) {
     if (tails !== null && tails > 0n) {
@@ -141,7 +141,7 @@ function amountsOf(
   };
 }
 
-/** Texts of our own making and numbers stand as they are. */
+/** Columns without user-supplied text, which need no escaping. */
 const TRUSTED: ReadonlySet<string> = new Set([
   'kind',
   'created_at',
@@ -161,7 +161,7 @@ function line(row: Row): string {
   return `${cells.join(',')}${LINE_END}`;
 }
 
-/** Somebody else's text as one cell that no spreadsheet takes for more than text. */
+/** Escapes user-supplied text as a cell that spreadsheets treat as text. */
 export function csvText(text: string): string {
   const harmless = FORMULA_START.test(text) ? `'${text}` : text;
   const isQuoted = harmless !== text || NEEDS_QUOTES.test(harmless);

@@ -1,23 +1,23 @@
 import { DAY_MILLISECONDS, addDays, dayAt, isDay, startOfDay } from '../day.ts';
 import { InvalidInputError } from '../errors.ts';
 
-/** Days of a report, `2026-11-22`, UTC; both belong to it. */
+/** First and last day of a report, `2026-11-22`, UTC, inclusive. */
 export interface DayRange {
   from: string;
   to: string;
 }
 
-/** Days of a report that was asked for without any. */
+/** Default length of a report in days. */
 export const DEFAULT_DAYS = 30;
 
-/** Each day is a query of its own; ten years are an hour's work at most and no mistake of a digit. */
+/** Maximum days: each is a query; ten years take at most an hour, and more is likely a typo. */
 export const MOST_DAYS = 3660;
 
 /**
- * The days that somebody asked for: up to today, and 30 of them, where nothing else is said.
+ * Returns the days of a report; default: the last 30 days including today.
  *
  * @param now epoch milliseconds
- * @throws InvalidInputError naming `from` or `to` when it is no day, in the future, or after the other.
+ * @throws InvalidInputError if `from` or `to` is not a day or in the future, or `from` is after `to`.
  * @example dayRange({ from: '2026-11-01' }, Date.now())
  */
 export function dayRange(asked: Partial<DayRange>, now: number): DayRange {
@@ -30,7 +30,7 @@ export function dayRange(asked: Partial<DayRange>, now: number): DayRange {
     throw new InvalidInputError(
       'from',
       `from ${from} is after to ${to}`,
-      'give the earlier day as from; both days belong to the report',
+      'give the earlier day as from; both days are included',
     );
   }
   const days = (startOfDay(to) - startOfDay(from)) / DAY_MILLISECONDS + 1;
@@ -38,13 +38,13 @@ export function dayRange(asked: Partial<DayRange>, now: number): DayRange {
     throw new InvalidInputError(
       'from',
       `${from} to ${to} are ${days} days; a report has at most ${MOST_DAYS}`,
-      'ask for fewer days',
+      'request fewer days',
     );
   }
   return { from, to };
 }
 
-/** Every day of a range, in order. */
+/** Yields the days of a range in order. */
 export function* daysOf({ from, to }: DayRange): Generator<string> {
   for (let day = from; day <= to; day = addDays(day, 1)) yield day;
 }

@@ -8,7 +8,7 @@ export const EVICTION_REASONS: readonly EvictionReason[] = [
   'latent-missing',
 ];
 
-/** How many entries passes have let go, and why. What a dry run would have done is not counted. */
+/** Counts evicted entries by reason, without dry runs. */
 export function evictionsOf(runs: readonly RetentionRun[]): Map<EvictionReason, number> {
   const evictions = new Map<EvictionReason, number>();
   for (const { isDryRun, verdicts = {} } of runs) {

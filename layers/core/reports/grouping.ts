@@ -5,19 +5,19 @@ import type { VideoLine } from './video-line.ts';
 
 export const GROUPINGS = ['video', 'day', 'tenant', 'model', 'hit', 'backfill'] as const;
 
-/** What a report has a row for. */
+/** What a row of a report stands for. */
 export type Grouping = (typeof GROUPINGS)[number];
 
-/** Videos that have something in common. */
+/** Videos with the same key. */
 export interface Group {
   key: string;
   sums: Sums;
 }
 
-/** Key of the videos that no backfill asked for. */
+/** Key of videos without a backfill. */
 export const NO_BACKFILL = '(no backfill)';
 
-/** From the topVideos to the cheapest kind; what has no hit comes behind, by what became of it. */
+/** From the most to the least expensive kind; statuses of videos without a hit follow. */
 export const HIT_ORDER: readonly HitKind[] = [
   'miss',
   'background',
@@ -28,18 +28,18 @@ export const HIT_ORDER: readonly HitKind[] = [
   'exact',
 ];
 
-/** @throws InvalidInputError when there is no such grouping. */
+/** Validates a grouping. @throws InvalidInputError if it is unknown. */
 export function validateGrouping(by: string): Grouping {
   const known = GROUPINGS.find((grouping) => grouping === by);
   if (known !== undefined) return known;
   throw new InvalidInputError(
     'by',
-    `a report is not made by ${JSON.stringify(by)}`,
+    `by ${JSON.stringify(by)} is not a grouping`,
     `use one of ${GROUPINGS.join(', ')}`,
   );
 }
 
-/** The group of a video. */
+/** Returns the group key of a video. */
 export function keyOf(line: VideoLine, by: Grouping): string {
   switch (by) {
     case 'video':
@@ -57,7 +57,7 @@ export function keyOf(line: VideoLine, by: Grouping): string {
   }
 }
 
-/** Groups that grow, in memory: there are as many as there are keys. */
+/** Accumulates groups in memory, one per key. */
 export class Groups {
   readonly by: Grouping;
   readonly #sums = new Map<string, SumsOf>();
@@ -76,7 +76,7 @@ export class Groups {
     return this.#sums.get(key);
   }
 
-  /** Days in order, hits in theirs, the others by what they cost. */
+  /** Returns days in order, hits in `HIT_ORDER`, others by cost. */
   sorted(): Group[] {
     const groups = [...this.#sums].map(([key, sums]) => ({ key, sums }));
     if (this.by === 'day') return groups.sort((one, other) => (one.key < other.key ? -1 : 1));

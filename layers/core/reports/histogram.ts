@@ -1,20 +1,20 @@
 import { PICO_USD_PER_USD } from '../pricing/money.ts';
 
-/** Videos whose cost lies in a range. */
+/** Number of videos with a cost in a range. */
 export interface Bin {
-  /** Pico-dollars; the first bin begins at 0. */
+  /** Pico-dollars; the first bin starts at 0. */
   from: bigint;
-  /** Not in it any more; null in the last one. */
+  /** Exclusive upper bound; null in the last bin. */
   below: bigint | null;
   count: number;
 }
 
-/** Bounds at 1, 2 and 5 of every power of ten: costs spread over many of them. */
+/** Bounds at 1, 2 and 5 times each power of ten, because costs span many orders of magnitude. */
 const BOUNDS: readonly bigint[] = Array.from({ length: 9 }, (_, power) =>
   [1n, 2n, 5n].map((digit) => (digit * 10n ** BigInt(power) * PICO_USD_PER_USD) / 1_000_000n),
 ).flat();
 
-/** Counts costs in bins that are fixed beforehand: no cost need be remembered. */
+/** Counts costs in fixed bins, without storing them. */
 export class CostHistogram {
   readonly #counts = Array.from({ length: BOUNDS.length + 1 }, () => 0);
 
@@ -23,7 +23,7 @@ export class CostHistogram {
     this.#counts[index === -1 ? BOUNDS.length : index]! += 1;
   }
 
-  /** From the first bin that holds a video to the last, those between that hold none included. */
+  /** Returns the bins from the first to the last nonempty one, including empty ones between. */
   bins(): Bin[] {
     const first = this.#counts.findIndex((count) => count > 0);
     if (first === -1) return [];

@@ -2,15 +2,15 @@ import { priceOf } from '../pricing/money.ts';
 import { machinePriceId, priceIn, type Machine, type PriceBook } from '../pricing/prices.ts';
 import { gpuHours } from '../costs/usage-cost.ts';
 
-/** Seconds that a machine was paid for behind its last video, or without any. */
+/** Billed seconds of a machine after its last video, or without any. */
 export interface IdleTail extends Machine {
   seconds: number;
 }
 
 /**
- * What idle machines cost that no video waited for, pico-dollars.
+ * Computes the cost of an idle machine that belongs to no video, pico-dollars.
  *
- * @throws InvalidInputError when the seconds cannot be; @throws UnknownPriceError
+ * @throws InvalidInputError if the seconds are impossible; @throws UnknownPriceError
  */
 export function costOfTail({ seconds, ...machine }: IdleTail, book: PriceBook): bigint {
   return priceOf(priceIn(book, machinePriceId(machine)).amount, gpuHours(seconds, 'idleSeconds'));

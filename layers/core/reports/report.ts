@@ -17,7 +17,7 @@ import { MEASURE_REACHES_DAYS, StorageMeter, type StorageDay } from './storage-r
 import { SumsOf, type Sums } from './sums.ts';
 import { videoLine, type VideoLine } from './video-line.ts';
 
-/** What a report is made from, a day (`2026-11-22`, UTC) at a time. */
+/** Data of a report by day (`2026-11-22`, UTC). */
 export interface ReportSources {
   jobs(day: string): AsyncIterable<Job>;
   runs(day: string): Promise<readonly RetentionRun[]>;
@@ -27,50 +27,50 @@ export interface ReportSources {
 export interface ReportQuestion {
   by: Grouping;
   range: DayRange;
-  /** One tenant's videos alone; what belongs to nobody is left out then. */
+  /** Only the videos of this tenant, without storage and idle machines; null: all. */
   tenant: string | null;
-  /** Prices of a region. */
+  /** Current prices of a region. */
   book: PriceBook;
-  /** The same prices as they were on a day. */
+  /** Returns the prices of a day. */
   bookOf: (day: string) => PriceBook;
   /** Epoch milliseconds. */
   now: number;
 }
 
-/** What was spent on one day. */
+/** Costs of one day. */
 export interface ReportDay {
   day: string;
   videos: Sums;
-  /** Machines that no video waited for; null in the report of one tenant. */
+  /** Idle machines that belong to no video; null in the report of one tenant. */
   tails: bigint | null;
   /** Null in the report of one tenant. */
   storage: StorageDay | null;
   evictions: ReadonlyMap<EvictionReason, number>;
 }
 
-/** A price that the report was made with. */
+/** A price used in the report. */
 export interface UsedPrice extends Pick<Price, 'id' | 'amount' | 'unit' | 'source' | 'asOf'> {
   isUncertain: boolean;
-  /** First day of the report on which it held. */
+  /** First day of the report with this price. */
   from: string;
 }
 
-/** Everything that a report says. Money is in pico-dollars. */
+/** A complete report. Money is in pico-dollars. */
 export interface Report {
   by: Grouping;
   range: DayRange;
   tenant: string | null;
   region: string;
-  /** Of the price book. */
+  /** Date of the price book. */
   asOf: string;
   /** ISO 8601, UTC. */
   madeAt: string;
-  /** Empty when it is by video: those are handed out one by one. */
+  /** Empty if grouped by video, because videos are yielded one by one. */
   groups: Group[];
   videos: Sums;
   tails: bigint | null;
   storage: bigint | null;
-  /** Videos, their idle machines, the others' too, and storage. */
+  /** Loaded cost of videos, other idle machines, and storage. */
   all: bigint;
   days: ReportDay[];
   hits: Group[];
@@ -82,10 +82,10 @@ export interface Report {
 const NOBODY = new SumsOf();
 
 /**
- * Reads the days one after the other and adds up. In memory are the groups, the days and one video.
+ * Computes a report day by day. Holds the groups, the days and one video in memory.
  *
- * @returns every video in the order of their creation, and then the report
- * @throws InvalidInputError when a ledger cannot have been measured; @throws UnknownPriceError
+ * @returns yields every video in the order of creation, then returns the report
+ * @throws InvalidInputError if a usage record has an impossible value; @throws UnknownPriceError
  */
 export async function* reportVideos(
   sources: ReportSources,
@@ -156,9 +156,9 @@ export async function* reportVideos(
 }
 
 /**
- * The report alone.
+ * Computes a report.
  *
- * @param onVideo is handed every video on the way
+ * @param onVideo called with every video
  */
 export async function makeReport(
   sources: ReportSources,
@@ -173,7 +173,7 @@ export async function makeReport(
   }
 }
 
-/** The passes before a range: the last of them says what was kept when it began. */
+/** Returns the passes of the last day before a range that has a complete one: the storage at its start. */
 async function lastMeasures(
   sources: ReportSources,
   { from }: DayRange,

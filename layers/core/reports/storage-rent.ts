@@ -4,49 +4,51 @@ import type { PriceBook, PriceId } from '../pricing/prices.ts';
 import type { Holdings, RetentionRun } from '../retention/retention-run.ts';
 import { rentOfHoldings } from '../costs/storage-cost.ts';
 
-/** What keeping the cache cost on one day, UTC. */
+/** Storage cost of one day, UTC. */
 export interface StorageDay {
   day: string;
   /** Pico-dollars; the sum of the items. */
   amount: bigint;
   items: ReadonlyMap<PriceId, bigint>;
-  /** How much of the day is over. */
+  /** Elapsed part of the day. */
   milliseconds: number;
-  /** How much of it lies behind a measure. What was not measured is in no amount. */
+  /** Part of it covered by a measurement. Unmeasured time is not charged. */
   measuredMilliseconds: number;
-  /** What was kept at its end; null when nothing was measured. */
+  /** Storage at the end of the day; null if not measured. */
   holdings: Holdings | null;
 }
 
-/** How long before a range the last measure may lie: passes are hours apart, and may have stood still. */
+/** Maximum age of the last measurement before a range: passes are hours apart, but may have been stopped. */
 export const MEASURE_REACHES_DAYS = 35;
 
-/** What was kept from a moment on, epoch milliseconds, until the next measure. */
+/** Storage from a time on, epoch milliseconds, until the next measurement. */
 interface Measure {
   at: number;
   holdings: Holdings;
 }
 
 /**
- * Rent by day: what a pass over the cache found is kept until the next pass, each second of it for its
- * share of a month's rent, by the prices of the day and the length of its month.
+ * Computes rent by day: storage found by a pass counts until the next pass, each second for its share of the
+ * monthly rent, at the prices of the day and with the length of its month.
  *
  * @example
  * const meter = new StorageMeter(runsBefore);
  * for (const day of daysOf(range)) meter.day(day, await runs(day), bookOf(day), Date.now()).amount;
  */
 export class StorageMeter {
-  /** Oldest first; the first of them may have been made on an earlier day. */
+  /** Oldest first; the first may be from an earlier day. */
   #measures: Measure[];
 
-  /** @param runsBefore the passes of the last day before that had any */
+  /** @param runsBefore passes of the last day with passes before the first day */
   constructor(runsBefore: readonly RetentionRun[]) {
     this.#measures = measuresOf(runsBefore).slice(-1);
   }
 
   /**
-   * @param runs the passes that began on the day; days come one after the other
-   * @param now epoch milliseconds: nothing is charged for what has not come yet
+   * Computes a day; call it for consecutive days.
+   *
+   * @param runs passes that started on the day
+   * @param now epoch milliseconds; later time is not charged
    */
   day(day: string, runs: readonly RetentionRun[], book: PriceBook, now: number): StorageDay {
     const start = startOfDay(day);
@@ -67,7 +69,7 @@ export class StorageMeter {
         items.set(priceId, (items.get(priceId) ?? 0n) + share);
       }
     });
-    // A pass that went on over midnight is the next day's measure.
+    // A pass that ends after midnight counts for the next day.
     const last = this.#measures.findLastIndex(({ at }) => at < end);
     this.#measures = this.#measures.slice(Math.max(0, last));
     return {
@@ -81,7 +83,7 @@ export class StorageMeter {
   }
 }
 
-/** The measures of passes, oldest first. A pass that did not get through has none. */
+/** Returns the measurements of complete passes, oldest first. */
 function measuresOf(runs: readonly RetentionRun[]): Measure[] {
   return runs
     .flatMap(({ holdings, isComplete, endedAt }) =>

@@ -4,19 +4,19 @@ import type { VideoLine } from './video-line.ts';
 
 /** Amounts and counts of a group of videos. */
 export interface Sums extends Amounts {
-  /** Asked for, whatever became of them. */
+  /** Requested, regardless of the outcome. */
   videos: number;
   statuses: Readonly<Record<JobStatus, number>>;
   gpuMilliseconds: number;
   stepsRun: number;
   stepsFull: number;
-  /** Whose services did not say what they charge: `requests` is short of them. */
+  /** Requests without usage from their service, which `requests` lacks. */
   unmeasuredRequests: number;
   /** `total` by service: `ec2`, `lambda`, ... */
   services: ReadonlyMap<string, bigint>;
 }
 
-/** Sums that grow. */
+/** Mutable sums. */
 export class SumsOf implements Sums {
   videos = 0;
   readonly statuses: Record<JobStatus, number> = {

@@ -1,6 +1,6 @@
 import type { VideoLine } from './video-line.ts';
 
-/** The videos that cost most, machines that waited for them included; no more than these are in memory. */
+/** Collects the most expensive videos by loaded cost, in bounded memory. */
 export class TopVideos {
   readonly #most: number;
   #lines: VideoLine[] = [];
@@ -14,7 +14,7 @@ export class TopVideos {
     if (this.#lines.length >= 2 * this.#most) this.#lines = this.sorted();
   }
 
-  /** TopVideos first; of equal ones the earlier. */
+  /** Returns the most expensive first; equal ones in order of creation. */
   sorted(): VideoLine[] {
     return this.#lines
       .toSorted((one, other) =>

@@ -5,10 +5,10 @@ import type { HitKind, Job, JobStatus } from '../generation.ts';
 import { quantityOf } from '../pricing/money.ts';
 import type { PriceBook, PriceId } from '../pricing/prices.ts';
 
-/** One video of a report: who asked for it, what became of it, what it cost. */
+/** A video in a report: its tenant, outcome and cost. */
 export interface VideoLine extends Amounts {
   videoId: string;
-  /** Of its creation, UTC. */
+  /** Day of creation, UTC. */
   day: string;
   createdAt: string;
   tenant: string;
@@ -16,7 +16,7 @@ export interface VideoLine extends Amounts {
   backfillId: string | null;
   prompt: string;
   status: JobStatus;
-  /** Null unless it was completed. */
+  /** Null unless completed. */
   hit: HitKind | null;
   gpuMilliseconds: number;
   stepsRun: number;
@@ -24,18 +24,18 @@ export interface VideoLine extends Amounts {
   unmeasuredRequests: number;
   /** `total` by service. */
   services: ReadonlyMap<string, bigint>;
-  /** That its cost was made with. */
+  /** Prices in its cost. */
   priceIds: readonly PriceId[];
 }
 
-/** Longest that all machines of a video can have worked. */
+/** Maximum plausible machine time of a video. */
 const MOST_GPU_SECONDS = 100 * 24 * 3600;
 
 /**
- * A job as a line of a report.
+ * Converts a job to a line of a report.
  *
- * @param book the prices of the day of its creation
- * @throws InvalidInputError when its ledger cannot have been measured; @throws UnknownPriceError
+ * @param book prices of the day of its creation
+ * @throws InvalidInputError if a usage record has an impossible value; @throws UnknownPriceError
  */
 export function videoLine(job: Job, book: PriceBook): VideoLine {
   const { videoId, createdAt, tenant, modelRevision, backfill, prompt, status, result } = job;

@@ -36,7 +36,7 @@ describe('measured prices', () => {
 
     expect(costOfUsage(usage, measured).total).toBe(usd('0.31'));
     expect(priceIn(measured, 'ec2.g6.xlarge.spot').source).toBe(
-      'measured; the book of us-east-1 says $0.4011',
+      'measured; the book of us-east-1 has $0.4011',
     );
     expect(priceIn(book, 'ec2.g6.xlarge.spot').amount).toBe(usd('0.4011'));
   });

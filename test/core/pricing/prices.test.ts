@@ -65,7 +65,7 @@ test('a price that is not in the book is named, with what to do', () => {
     );
 
   expect(asking).toThrow(UnknownPriceError);
-  expect(asking).toThrow('there is no price of ec2.p9.xlarge.spot in us-east-1');
+  expect(asking).toThrow('there is no price for ec2.p9.xlarge.spot in us-east-1');
 });
 
 test('a region without a book is refused rather than priced as another', () => {
@@ -130,7 +130,7 @@ describe('parsePriceBook', () => {
     const file = await bookFile();
     delete file.prices['sqs.request'];
 
-    expect(() => parsePriceBook(file)).toThrow(/no price of sqs\.request/);
+    expect(() => parsePriceBook(file)).toThrow(/no price for sqs\.request/);
   });
 
   test('names the reference machine when it has no price', async () => {

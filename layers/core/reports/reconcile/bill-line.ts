@@ -1,7 +1,7 @@
 import type { Quantity } from '../../pricing/money.ts';
 import type { PriceId } from '../../pricing/price-ids.ts';
 
-/** What a report has an amount for, to hold a bill against. */
+/** Groups that both the report and the bill contain. */
 export const COMPARED_GROUPS = [
   'gpu',
   'functions',
@@ -15,7 +15,7 @@ export const COMPARED_GROUPS = [
 
 export type ComparedGroup = (typeof COMPARED_GROUPS)[number];
 
-/** What a deployment is billed for and no report knows of. */
+/** Billed groups that reports do not contain. */
 export const OUTSIDE_GROUPS = [
   'network',
   'disks',
@@ -27,19 +27,19 @@ export const OUTSIDE_GROUPS = [
 
 export type OutsideGroup = (typeof OUTSIDE_GROUPS)[number];
 
-/** What a bill adds to usage or takes off it. */
+/** Additions and deductions of a bill beyond usage. */
 export const ADJUSTMENTS = ['tax', 'credit', 'refund', 'discount', 'fee'] as const;
 
 export type Adjustment = (typeof ADJUSTMENTS)[number];
 
-/** What a line is for; `unknown` is what nobody could tell. */
+/** Group of a line; `unknown` if it cannot be mapped. */
 export type BillGroup = ComparedGroup | OutsideGroup | Adjustment | 'unknown';
 
 /** One line of a bill. */
 export interface BillLine {
-  /** On which its usage began, `2026-11-22`, UTC. */
+  /** First day of usage, `2026-11-22`, UTC. */
   day: string;
-  /** On which it ended; a bill by months has lines of a month. */
+  /** Last day of usage; lines of a monthly bill cover a month. */
   lastDay: string;
   /** `AmazonEC2`, ... */
   product: string;
@@ -47,12 +47,12 @@ export interface BillLine {
   usageType: string;
   operation: string;
   group: BillGroup;
-  /** The price of the book that it is billed by; null where the book has none, or nobody knows. */
+  /** Matching price of the book; null if there is none or it is unknown. */
   priceId: PriceId | null;
   /** In the unit of that price. */
   quantity: Quantity;
   /** Pico-dollars; credits are negative. */
   cost: bigint;
-  /** Tags of what used it, by their keys. */
+  /** Resource tags by key. */
   tags: Readonly<Record<string, string>>;
 }

@@ -12,23 +12,23 @@ import {
 } from './bill-line.ts';
 
 /**
- * One group of the report beside the bill. All amounts are pico-dollars, and
+ * Compares one group of the report with the bill. Amounts are pico-dollars, and
  * `reported + beyond + free + pricing = billed`, exactly.
  */
 export interface Comparison {
   group: ComparedGroup;
   reported: bigint;
-  /** What was billed in usage beyond the report's, at the prices of the book; negative for less. */
+  /** Billed usage that the report lacks, at book prices; negative if the report has more. */
   beyond: bigint;
-  /** What was used without being charged for: free allowances. Negative or zero. */
+  /** Usage without charge: free allowances. Negative or zero. */
   free: bigint;
-  /** What the bill's rates differ from the book's: discounts, a book that is older than the rate, rounding. */
+  /** Difference between billed rates and book prices: discounts, an outdated book, rounding. */
   pricing: bigint;
   billed: bigint;
   usage: BilledUsage[];
 }
 
-/** Lines of a bill with one name. */
+/** Lines of a bill with the same product and usage type. */
 export interface BilledUsage {
   product: string;
   usageType: string;
@@ -37,30 +37,29 @@ export interface BilledUsage {
 }
 
 export interface Reconciliation {
-  /** Days, products and currency as the report has them. */
   report: Report;
   comparisons: Comparison[];
   outside: { group: OutsideGroup; billed: bigint; usage: BilledUsage[] }[];
   adjustments: { group: Adjustment; billed: bigint }[];
-  /** What no group could be told for, by name. */
+  /** Usage that cannot be mapped to a group. */
   unknown: BilledUsage[];
   billed: bigint;
-  /** Lines of other days, or without the tag that was asked for: not compared. */
+  /** Lines of other days or without the requested tag, not compared. */
   leftOut: { lines: number; billed: bigint };
 }
 
-/** Which lines of a bill are compared. */
+/** Selects the compared lines of a bill. */
 export interface BillFilter {
   from: string;
   to: string;
-  /** Only what carries this tag; everything unless said. */
+  /** Only lines with this tag; default: all. */
   tag?: { key: string; value: string };
 }
 
 class Amounts {
-  /** At the prices of the book. */
+  /** At book prices. */
   expected = 0n;
-  /** The part of `expected` that was not charged for. */
+  /** The part of `expected` that was free of charge. */
   free = 0n;
   billed = 0n;
   readonly #usage = new Map<string, BilledUsage>();
@@ -76,7 +75,7 @@ class Amounts {
     this.#usage.set(name, known);
   }
 
-  /** TopVideos first. */
+  /** Returns usage by amount, highest first. */
   usage(): BilledUsage[] {
     return [...this.#usage.values()].sort((one, other) =>
       one.billed === other.billed
@@ -91,7 +90,7 @@ class Amounts {
 }
 
 /**
- * Adds up a bill, line by line, and sets it beside a report of the same days.
+ * Sums a bill line by line and compares it with a report of the same days.
  *
  * @example
  * const bill = new Bill({ from, to }, (day) => bookOn(book, day));
@@ -117,16 +116,16 @@ export class Bill {
     }
     const { priceId, quantity, cost, day } = line;
     const price = priceId === null ? undefined : this.#bookOf(day).prices.get(priceId);
-    // A machine that the book does not have is none of ours.
+    // A machine without a price belongs to another workload.
     const group = priceId !== null && price === undefined ? 'unknown' : line.group;
     const amounts = this.#groups.get(group) ?? new Amounts();
     this.#groups.set(group, amounts);
-    // Without a price of ours the bill's own amount is taken for the right one.
+    // Without a book price the billed amount counts as expected.
     const expected = price === undefined ? cost : priceOf(price.amount, quantity);
     amounts.add(line, expected, cost === 0n);
   }
 
-  /** @param report of the same days and of all tenants */
+  /** Compares the bill with a report. @param report of the same days and of all tenants */
   against(report: Report): Reconciliation {
     const amountsOf = (group: BillLine['group']): Amounts =>
       this.#groups.get(group) ?? new Amounts();
@@ -170,7 +169,7 @@ function summary(amounts: Amounts) {
   return { expected, free, billed, usage: amounts.usage() };
 }
 
-/** Services of the report by group; machines and storage are sums of their own. */
+/** Services of the report by group; machines and storage have separate sums. */
 const SERVICES: Readonly<Record<Exclude<ComparedGroup, 'gpu' | 'storage'>, string>> = {
   functions: 'lambda',
   workflow: 'states',
