@@ -158,7 +158,7 @@ describe('flexcache simulate says what is wrong and what to do', () => {
     ['a share above all', ['prompts.txt', '--capacity', '101%'], /capacity "101%" is neither/],
     ['a tier', ['prompts.txt', '--tier', 'slow'], /tier "slow" is not known: use object/],
     ['a region', ['prompts.txt', '--prices', 'mars'], /mars/],
-    ['an override', ['prompts.txt', '--override', 'ec2=1'], /--override names "ec2"/],
+    ['an override', ['prompts.txt', '--override', 'ec2=1'], /--override contains "ec2"/],
     ['a profile', ['prompts.txt', '--video-profile', 'big'], /"big" is neither a known profile/],
     [
       'a negative size',

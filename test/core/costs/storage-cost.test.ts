@@ -255,7 +255,9 @@ describe('what cannot be is refused by name', () => {
     prices.delete('s3.monitored-object');
     const poorer: PriceBook = { ...book, prices };
 
-    expect(() => entryRent(ENTRY, NOW, poorer)).toThrow('there is no price for s3.monitored-object');
+    expect(() => entryRent(ENTRY, NOW, poorer)).toThrow(
+      'there is no price for s3.monitored-object',
+    );
     expect(() => entryRentUsd(ENTRY, NOW, dollarRates(poorer))).toThrow('s3.monitored-object');
   });
 });
