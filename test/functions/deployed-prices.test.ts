@@ -28,7 +28,7 @@ describe('the prices of a deployed function', () => {
 
     expect(priceIn(book, 'ec2.g6.xlarge.spot').amount).toBe(parseUsd('0.31', 'expected'));
     expect(() => deployedPrices({ FLEXCACHE_PRICE_OVERRIDES: 'spot=0.31' })).toThrow(
-      /FLEXCACHE_PRICE_OVERRIDES names "spot"/,
+      /FLEXCACHE_PRICE_OVERRIDES contains "spot"/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** Text as it stands between tags and in quoted attributes, whatever it holds. */
+/** Escapes text for element content and quoted attributes. */
 export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
