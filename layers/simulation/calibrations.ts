@@ -41,7 +41,7 @@ export class ProportionalCalibration implements Calibration {
   }
 }
 
-/** Calibration for whole prompts only: more similar donors start later. */
+/** Calibration for whole prompts only: the more similar the donor, the lower the start time. */
 export class LadderCalibration implements Calibration {
   readonly fullSolver = 'euler';
   readonly maxGeneration = 3;

@@ -5,7 +5,10 @@ import { ANCHORS, isRegional } from '../generation.ts';
 /** The version of `calibration.json`. */
 export const CALIBRATION_FORMAT = 'flexcache-calibration/1';
 
-/** Beside `model.json`. Not among the package's files: another calibration leaves the model revision as it is. */
+/**
+ * File beside `model.json`. It is not part of the package, so a new calibration keeps the model
+ * revision.
+ */
 export const CALIBRATION_FILE = 'calibration.json';
 
 /** Kinds of hits that are measured. The others need no network. */
@@ -15,7 +18,7 @@ export const MEASURED_KINDS = [
   'object+background',
   'object',
   'background',
-  /** A background whose own object is where the one that is asked for is to be. */
+  /** A background whose own object is where the requested one goes. */
   'placed',
 ] as const;
 
@@ -34,11 +37,11 @@ const estimate = z
   });
 
 /**
- * What a plan loses against full generations of the same prompts; positive is worse, 0.01 is 1 %.
- * `adherence`: share of the attributes that prompts name and the judge sees; null without a judge.
- * `similarity`: cosine of the prompt and its video. `frechet`: growth of the Frechet distance to reference
- * videos, in tenths of their variance, of the video tower's vectors. `frechetJudge`: of the judge's features,
- * where there is one.
+ * Losses of a plan relative to full generations of the same prompts; positive is worse, 0.01 is 1
+ * %. `adherence`: share of the attributes named by prompts that the judge sees; null without a
+ * judge. `similarity`: cosine of the prompt and its video. `frechet`: growth of the Frechet
+ * distance to reference videos, in tenths of their variance, in the video tower's vectors.
+ * `frechetJudge`: the same in the judge's features, if any.
  */
 const loss = z.strictObject({
   adherence: estimate.nullable(),
@@ -49,18 +52,18 @@ const loss = z.strictObject({
 
 const startPoint = {
   kind: z.enum(MEASURED_KINDS),
-  /** Least cosine of the request and its donor; for two donors, of the less similar one. */
+  /** Minimum cosine of the request and its donor; for two donors, of the less similar one. */
   similarity: cosine,
-  /** 1 only where nothing but the place of the object is the donor's. */
+  /** 1 only if the donor provides nothing but the place of the object. */
   startTime: share.or(z.literal(1)),
-  /** Network evaluations, where a full generation runs `full.steps`. */
+  /** Network evaluations, relative to `full.steps` of a full generation. */
   steps: count,
   solver,
   anchor,
   /** Expected compute, in full network evaluations. */
   equivalents: z.number().positive(),
   loss,
-  /** Videos that it was measured on. */
+  /** Number of videos that it was measured on. */
   samples: count,
 };
 
@@ -68,11 +71,11 @@ const thresholds = z.strictObject({ whole: cosine, object: cosine, background: c
 
 const plan = z.strictObject(startPoint);
 
-/** A cell of the measurement: what was chosen and what lost. */
+/** A measured cell, chosen or not. */
 const cell = z.strictObject({
   ...startPoint,
   isChosen: z.boolean().optional(),
-  /** Why it was not measured further, or not chosen. */
+  /** Why it was dropped or not chosen. */
   reason: z.string().optional(),
   diversity: z.number().optional(),
 });
@@ -90,43 +93,49 @@ const fullGeneration = z.strictObject({ solver, steps: count, ...quality.shape }
 const calibrationSchema = z
   .strictObject({
     format: z.literal(CALIBRATION_FORMAT),
-    /** Of the package that was measured. */
+    /** Revision of the measured package. */
     modelRevision: sha256,
     createdAt: z.iso.datetime(),
     machine: z.string().min(1),
     /** Execution provider of the networks. */
     provider: z.string().min(1),
     seed: z.int().nonnegative(),
-    /** Most videos that a cell was measured on. */
+    /** Maximum videos per cell. */
     samples: count,
-    /** Largest loss against `full` that a plan may have, with 95 % confidence. */
+    /** Maximum loss of a plan relative to `full`, with 95 % confidence. */
     objective: z.strictObject({ adherence: z.number().positive(), frechet: z.number().positive() }),
     /** Share of the donors admitted by `thresholds` that show what was asked. */
     precision: share.or(z.literal(1)),
     full: fullGeneration,
-    /** What `full` was compared with. */
+    /** The generation that `full` was compared with. */
     reference: fullGeneration.optional(),
-    /** Entries that are so many reuses away from a full generation are no donors; null where none is too far. */
+    /** Entries this many reuses from a full generation cannot be donors; null for no limit. */
     maxGeneration: count.nullable(),
     thresholds,
-    /** The same of donors in which the package's judge was sure to see all that is asked; `thresholds` where absent. */
+    /**
+     * Thresholds for donors in which the package's judge was sure to see everything asked; default:
+     * `thresholds`.
+     */
     sureThresholds: thresholds.optional(),
-    /** A kind without a plan is never used. Of several for a kind the one with the largest similarity that is reached counts. */
+    /**
+     * A kind without a plan is never used. Of several plans of a kind, the one with the largest
+     * similarity reached applies.
+     */
     plans: z.array(plan),
     measured: z.array(cell).default([]),
-    /** The chosen plans on prompts that chose nothing. */
+    /** The chosen plans on held-out prompts. */
     heldOut: z
       .strictObject({
         samples: count,
         loss,
-        /** Mean network evaluations and equivalents of the mixture. */
+        /** Mean network evaluations and equivalents over all prompts. */
         evaluations: z.number().nonnegative(),
         equivalents: z.number().nonnegative(),
         isWithinObjective: z.boolean(),
         hits: z.record(z.string(), z.int().nonnegative()).optional(),
       })
       .nullable(),
-    /** Quality after so many reuses in a row. */
+    /** Quality after this many chained reuses. */
     generations: z.array(z.strictObject({ generation: count, samples: count, loss })).optional(),
   })
   .superRefine(({ plans, full }, context) => {
@@ -146,31 +155,34 @@ const calibrationSchema = z
         );
       }
       if ((how === 'place') !== (kind === 'placed')) {
-        refuse('anchor', 'expected "place" for placed backgrounds, and for them alone');
+        refuse('anchor', 'expected "place" for placed backgrounds, and only for them');
       }
       if (startTime === 1 && how !== 'place') refuse('startTime', 'expected less than 1');
       if (steps > full.steps || equivalents >= full.steps) {
-        refuse('steps', `expected less than the ${full.steps} evaluations of a full generation`);
+        refuse('steps', `expected fewer than the ${full.steps} evaluations of a full generation`);
       }
     }
   });
 
-/** `calibration.json`: what `flexcache calibrate` measured of a package. docs/architecture.md describes it. */
+/**
+ * Measurements of a package by `flexcache calibrate` (`calibration.json`). See
+ * docs/architecture.md.
+ */
 export type CalibrationFile = z.infer<typeof calibrationSchema>;
 
-/** As it is written: what has a default may be absent. */
+/** The file as written: fields with defaults may be absent. */
 export type CalibrationFileInput = z.input<typeof calibrationSchema>;
 
-/** A kind of hit, from a similarity on. */
+/** Plan of a kind of hit, from a similarity on. */
 export type CalibratedPlan = CalibrationFile['plans'][number];
 
-const MEASURE_AGAIN = 'run `npx flexcache calibrate` on the package, or remove the file';
+const MEASURE_AGAIN = 'run `npx flexcache calibrate` on the package, or delete the file';
 
 /**
  * Checks the content of a calibration file.
  *
- * @param path for the message
- * @throws FlexCacheError `model_corrupt` naming the first wrong field.
+ * @param path used in error messages
+ * @throws FlexCacheError `model_corrupt` that names the first invalid field
  */
 export function checkCalibrationFile(path: string, json: unknown): CalibrationFile {
   const parsed = calibrationSchema.safeParse(json);
@@ -185,12 +197,12 @@ export function checkCalibrationFile(path: string, json: unknown): CalibrationFi
 }
 
 /**
- * The calibration in the text of a package's `calibration.json`.
+ * Parses a package's `calibration.json`.
  *
- * @param path for messages
- * @param modelRevision of the package that it lies beside
- * @throws FlexCacheError `model_corrupt` naming the first wrong field; so is a calibration of another
- * model, because start points that were measured on one say nothing of another.
+ * @param path used in error messages
+ * @param modelRevision revision of the package beside it
+ * @throws FlexCacheError `model_corrupt` that names the first invalid field; also for a calibration
+ * of another model, because start points do not transfer between models
  */
 export function parseCalibration(
   path: string,

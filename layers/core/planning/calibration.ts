@@ -2,7 +2,7 @@ import type { Anchor, HitKind, LookupPart, SolverName } from '../generation.ts';
 import { InvalidInputError } from '../errors.ts';
 import { withoutNoise } from './limit-reuse.ts';
 
-/** Where a hit starts and how many network evaluations it runs. */
+/** Start time and network evaluations of a hit. */
 export interface StartPoint {
   /** 0..1; 1 would be a full generation. */
   startTime: number;
@@ -12,11 +12,11 @@ export interface StartPoint {
   anchor: Anchor;
   /** Expected compute, in evaluations of all tokens. */
   equivalents: number;
-  /** Expected loss against a full generation, 0.01 is 1 %; absent where it was not measured. */
+  /** Expected loss relative to a full generation, 0.01 is 1 %; absent if not measured. */
   loss?: number;
 }
 
-/** A start after which all is denoised, one evaluation of all tokens a step. */
+/** Returns a start from which everything is denoised, one evaluation of all tokens per step. */
 export function startPoint(
   startTime: number,
   steps: number,
@@ -26,11 +26,12 @@ export function startPoint(
 }
 
 /**
- * A start with steps at most as long as those of a full generation: the start time's share of them, rounded up.
+ * Computes a start with steps at most as long as those of a full generation: the start time's share
+ * of them, rounded up.
  *
- * @param fullSteps network evaluations of a full generation; Infinity asks about the start alone, whose steps are
- * 0 then
- * @returns null when that is as many as a full generation runs
+ * @param fullSteps network evaluations of a full generation; Infinity asks only for the start, with
+ * 0 steps
+ * @returns null if that equals the steps of a full generation
  */
 export function proportionalStart(
   startTime: number,
@@ -42,43 +43,47 @@ export function proportionalStart(
 }
 
 /**
- * What is measured apart: the kinds of hits and, of backgrounds, those whose own object is `placed` where the
- * one that is asked for is to be.
+ * Kinds that are calibrated separately: the kinds of hits, and `placed` backgrounds, whose own
+ * object is where the requested one goes.
  */
 export type CalibratedKind = HitKind | 'placed';
 
-/** Decides how deep a hit may reuse its donors. */
+/** Decides how much of its donors a hit may reuse. */
 export interface Calibration {
-  /** Of full generations. */
+  /** Solver of full generations. */
   readonly fullSolver: SolverName;
-  /** Reuses away from a full generation from which on an entry is no donor; Infinity where there is no limit. */
+  /** Entries this many reuses from a full generation cannot be donors; Infinity for no limit. */
   readonly maxGeneration: number;
   /**
-   * Whether what a video shows of a part is similar enough for the part to be lent, alone or as one of two.
+   * Whether a video's part is similar enough to be reused, alone or as one of two parts.
    *
-   * @param isSure whether the package's judge was sure to see all that is asked of the part; of such donors
-   * less similarity is asked. False where nobody knows.
+   * @param isSure whether the package's judge was sure to see everything asked of the part; such
+   * donors need less similarity. False if unknown.
    */
   admits(part: LookupPart, similarity: number, isSure?: boolean): boolean;
   /**
+   * Returns the start of a hit.
+   *
    * @param similarity cosine of the request and its donor, -1..1; for two donors the smaller one
-   * @param fullSteps network evaluations of a full generation of the same request; Infinity asks
-   * about the similarity alone
-   * @returns null when the hit must not be used: too dissimilar, or nothing would be saved
+   * @param fullSteps network evaluations of a full generation of the same request; Infinity
+   * considers only the similarity
+   * @returns null if the hit must not be used: too dissimilar, or without savings
    */
   decide(kind: CalibratedKind, similarity: number, fullSteps: number): StartPoint | null;
 }
 
-/** Lowest similarity at which a donor is used. */
+/** Minimum similarity of donors. */
 export type SimilarityThresholds = { readonly [Part in LookupPart]: number };
 
-/** From which similarity on donors are used: any, and those in which a judge was sure to see what is asked. */
+/**
+ * Minimum similarity of any donor, and of donors in which a judge was sure to see what is asked.
+ */
 export interface DonorThresholds {
   readonly thresholds: SimilarityThresholds;
   readonly sureThresholds: SimilarityThresholds;
 }
 
-/** Whether thresholds admit a donor of a part, as `Calibration.admits` says. */
+/** Whether thresholds admit a donor of a part; see `Calibration.admits`. */
 export function isAdmitted(
   { thresholds, sureThresholds }: DonorThresholds,
   part: LookupPart,
@@ -91,10 +96,10 @@ export function isAdmitted(
 type DonorHit = Exclude<HitKind, 'exact' | 'near' | 'miss'>;
 
 /**
- * Where hits start. On an earlier denoiser of the demo package (512 prompts a row, donors above the thresholds)
- * these lost at most 1 % of adherence and drifted at most 5 % in Frechet distance against full generations. An
- * object alone kept its adherence from 0.8 on, but the empty surroundings drifted by 21 % there, so it starts one
- * notch earlier, at 0.9.
+ * Default start times. On an earlier denoiser of the demo package (512 prompts per row, donors
+ * above the thresholds) these lost at most 1 % of adherence and drifted at most 5 % in Frechet
+ * distance relative to full generations. Objects alone kept their adherence from 0.8 on, but the
+ * empty surroundings drifted by 21 % there, so they start one notch earlier, at 0.9.
  */
 const START_TIMES: Readonly<Record<DonorHit, number>> = {
   whole: 0.3,
@@ -104,9 +109,9 @@ const START_TIMES: Readonly<Record<DonorHit, number>> = {
 };
 
 /**
- * The calibration of a package that brings none of its own: thresholds from its manifest and one
- * conservative start time for each kind of hit, whatever the similarity above the threshold, with steps as long
- * as those of a full generation; no near hits. `PackageCalibration` has what was measured of a package.
+ * Calibration of an uncalibrated package: thresholds from its manifest and one conservative start
+ * time per kind of hit, regardless of similarity above the threshold, with steps as long as those
+ * of a full generation; no near hits. `PackageCalibration` uses measurements.
  */
 export class DefaultCalibration implements Calibration {
   readonly fullSolver: SolverName;
@@ -115,7 +120,7 @@ export class DefaultCalibration implements Calibration {
 
   /**
    * @param fullSolver the manifest's `scheduler.solver`
-   * @throws InvalidInputError when a threshold is not in -1..1.
+   * @throws InvalidInputError if a threshold is not in -1..1
    */
   constructor(thresholds: SimilarityThresholds, fullSolver: SolverName = 'euler') {
     this.fullSolver = fullSolver;
@@ -130,7 +135,7 @@ export class DefaultCalibration implements Calibration {
     }
     this.#thresholds = {
       whole: thresholds.whole,
-      // Each donor of a pair was admitted by its own part's threshold before it was paired.
+      // Each donor of a pair passed its own part's threshold before pairing.
       'object+background': Math.min(thresholds.object, thresholds.background),
       object: thresholds.object,
       background: thresholds.background,

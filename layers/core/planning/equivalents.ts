@@ -1,8 +1,8 @@
 import type { JobResult, UsageRecord } from '../generation.ts';
 
 /**
- * The compute of a record's evaluations, in evaluations of all tokens: what seconds and money go by. An
- * evaluation of some tokens is the share that they are of all.
+ * Computes a record's compute in evaluations of all tokens, on which seconds and money are based.
+ * An evaluation of some tokens counts as their share of all.
  */
 export function equivalentsOf({
   networkEvaluations = 0,
@@ -11,12 +11,12 @@ export function equivalentsOf({
   return evaluationEquivalents;
 }
 
-/** What the steps of a video took, in evaluations of all tokens. */
+/** Returns the compute of a video's steps, in evaluations of all tokens. */
 export function equivalentsRun(result: Pick<JobResult, 'stepsRun' | 'equivalentsRun'>): number {
   return result.equivalentsRun ?? result.stepsRun;
 }
 
-/** To a thousandth, which is what amounts are told in. */
+/** Rounds to a thousandth, the precision of reported amounts. */
 export function roundEquivalents(equivalents: number): number {
   return Math.round(equivalents * 1000) / 1000;
 }

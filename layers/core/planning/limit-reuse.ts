@@ -2,10 +2,10 @@ import type { Calibration, StartPoint } from './calibration.ts';
 import type { GenerationRequest } from '../generation.ts';
 
 /**
- * A calibration within the bounds that a request sets: no donor below `minSimilarity`, and no start
- * that would skip more than `maxReuse` of the denoising. What would start earlier starts at
- * `1 - maxReuse`, with proportionally more steps. An anchored hit keeps a part of its donor as it is to
- * the end, so below 1 there is none.
+ * Limits a calibration to the bounds of a request: no donor below `minSimilarity`, and no start
+ * that skips more than `maxReuse` of the denoising. A start time below `1 - maxReuse` is raised to
+ * it, with proportionally more steps. An anchored hit keeps part of its donor unchanged, so it is
+ * not used if `maxReuse` is below 1.
  *
  * @example
  * const start = limitReuse(calibration, { minSimilarity: 0.9, maxReuse: 0.5 }).decide('whole', 1, 12);
@@ -33,8 +33,8 @@ export function limitReuse(
 }
 
 /**
- * The same hit begun later: as many steps for each unit of time as before, or as a full generation
- * has where that is fewer. Null when nothing would be saved.
+ * Moves the start of a hit: as many steps per unit of time as before, or as in a full generation if
+ * that is fewer. Returns null if nothing would be saved.
  */
 export function moveStart(start: StartPoint, to: number, fullSteps: number): StartPoint | null {
   const { startTime, steps } = start;
@@ -46,7 +46,7 @@ export function moveStart(start: StartPoint, to: number, fullSteps: number): Sta
     : null;
 }
 
-/** 3 * 0.8 / 0.3 is 8, not a little more. */
+/** Removes floating-point noise: 3 * 0.8 / 0.3 is 8, not slightly more. */
 export function withoutNoise(value: number): number {
   return Number.isFinite(value) ? Number(value.toPrecision(12)) : value;
 }

@@ -1,12 +1,12 @@
 import type { Entry } from '../generation.ts';
 
-/** What an entry owes to the entries that it was made from, and they to theirs. */
+/** Properties that an entry inherits from the entries that it was made from. */
 export interface Lineage {
   /** 0 for a full generation, else 1 + the largest of its donors. */
   generation: number;
-  /** Fewest network evaluations of the full generations that it goes back to. */
+  /** Fewest network evaluations of the full generations that it descends from. */
   steps: number;
-  /** Smallest similarity of a request and its donor on the way; 1 for a full generation. */
+  /** Smallest similarity of a request and its donor in the chain; 1 for a full generation. */
   leastSimilarity: number;
 }
 
@@ -14,13 +14,14 @@ export interface Lineage {
 export interface LineageLink {
   /** Cosine of the request's vector and the donor's. */
   similarity: number;
-  /** Null where the donor's record is gone: then nothing is known of where it came from. */
+  /** Null if the donor's record is gone, so that its lineage is unknown. */
   lineage: Lineage | null;
 }
 
 /**
- * Of a stored entry. One whose record does not say counts with the evaluations that were run for it,
- * which are no more than a full generation's, and unless it is a full generation with no similarity.
+ * Returns the lineage of a stored entry. An entry without recorded lineage counts with its own
+ * evaluations, which are at most a full generation's, and unless it is a full generation, with no
+ * similarity.
  */
 export function lineageOf(
   entry: Pick<Entry, 'generation' | 'steps' | 'stepsRun' | 'leastSimilarity'>,
@@ -34,8 +35,8 @@ export function lineageOf(
 }
 
 /**
- * Of what is made from these donors; a full generation has none. A chain is as good as its weakest
- * link: a full generation of many steps that starts from a draft still shows the draft.
+ * Computes the lineage of a result; a full generation has no donors. A chain is as good as its
+ * weakest link: a full generation of many steps that starts from a draft still shows the draft.
  *
  * @param steps network evaluations of a full generation of the request
  * @example

@@ -10,23 +10,23 @@ import {
 import type { LookupPart, SolverName } from '../generation.ts';
 import { withoutNoise } from './limit-reuse.ts';
 
-/** What of a calibration plans are made by. */
+/** The part of a calibration that plans need. */
 export type MeasuredPlans = Pick<
   CalibrationFile,
   'full' | 'maxGeneration' | 'thresholds' | 'sureThresholds' | 'plans'
 >;
 
 /**
- * What was measured of a package. Of the plans of a kind, the one with the largest similarity that is
- * reached counts; a kind without one is not used. Steps and compute were measured beside full generations
- * of `full.steps` and scale with the steps of the request.
+ * Calibration by measurements of a package. Of the plans of a kind, the one with the largest
+ * similarity reached applies; a kind without a plan is not used. Steps and compute are relative to
+ * full generations of `full.steps` and scale with the steps of the request.
  */
 export class PackageCalibration implements Calibration {
   readonly fullSolver: SolverName;
   readonly maxGeneration: number;
   readonly #fullSteps: number;
   readonly #thresholds: DonorThresholds;
-  /** By kind, the most similar first. */
+  /** Plans by kind, the most similar first. */
   readonly #plans: ReadonlyMap<CalibratedKind, readonly CalibratedPlan[]>;
 
   constructor({ full, maxGeneration, thresholds, sureThresholds, plans }: MeasuredPlans) {

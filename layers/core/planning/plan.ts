@@ -5,15 +5,15 @@ import { limitReuse, moveStart } from './limit-reuse.ts';
 import type { Lineage } from './lineage.ts';
 import { createRandomSource, type RandomSource } from '../random.ts';
 
-/** Candidates that are read for each part: enough to find one whose lease is granted. */
+/** Candidates read per part: enough to find one whose lease is granted. */
 export const CANDIDATES_PER_PART = 8;
 
-/** Donors this close to the best one, as a cosine, are equally good. */
+/** Donors within this cosine of the best one are equally good. */
 export const EQUALLY_GOOD_MARGIN = 0.005;
 
 /**
- * Where a remix starts whose video is too unlike the new prompt for any measured start: late enough
- * that the prompt decides what is seen, early enough that the layout of the video stays.
+ * Start time of a remix whose video is too dissimilar for any measured start: late enough that the
+ * prompt decides the content, early enough to keep the video's layout.
  */
 export const REMIX_START_TIME = 0.8;
 
@@ -24,34 +24,41 @@ export interface Candidate extends Lineage {
   similarity: number;
   /** Object key of the entry's latent container. */
   latentKey: string;
-  /** Attributes asked of the part that the package's judge was not sure to see, `verifyDonor`; 0 unless told. */
+  /**
+   * Attributes asked of the part that the package's judge was not sure to see (`verifyDonor`);
+   * default 0.
+   */
   doubts?: number;
-  /** Whether the judge was sure to see all that is asked of the part, `verifyDonor`; not unless told. */
+  /**
+   * Whether the judge was sure to see everything asked of the part (`verifyDonor`); default false.
+   */
   isSure?: boolean;
-  /** Of a background: whether its own object is where the one that is asked for is to be, `verifyDonor`. */
+  /** For a background: whether its own object is where the requested one goes (`verifyDonor`). */
   isPlaced?: boolean;
-  /** How alike the part is by all that is known, `partScore`; the similarity unless told. */
+  /** Overall similarity of the part (`partScore`); default: the similarity. */
   score?: number;
 }
 
-/** What may be started from, each list in any order. */
+/** Possible donors, each list in any order. */
 export type Candidates = { readonly [Part in LookupPart]: readonly Candidate[] } & {
-  /** Whole videos that show something else than is asked for; those of `whole` may be near donors too. */
+  /**
+   * Whole videos that show something other than asked; those of `whole` may be near donors, too.
+   */
   readonly near?: readonly Candidate[];
 };
 
-/** Everything a plan is made from. */
+/** Input of a plan. */
 export interface PlanInput {
   request: Pick<GenerationRequest, 'seed' | 'steps' | 'cache' | 'minSimilarity' | 'maxReuse'>;
-  /** The video that answers exactly this request, when there is one. */
+  /** The video that answers exactly this request, if any. */
   exactVideoId: string | null;
   candidates: Candidates;
-  /** The video that the request named as its donor, also when no threshold admits it. */
+  /** The video that the request named as its donor, even if no threshold admits it. */
   remix?: Candidate | null;
   calibration: Calibration;
 }
 
-/** Of the hits that a plan can be, preferred first where two cost the same. */
+/** Kinds of hits, preferred first at equal cost. */
 const HIT_PREFERENCE = [
   'whole',
   'object+background',
@@ -72,16 +79,16 @@ interface Option extends StartPoint {
 type PartCandidate = Candidate & { part: LookupPart };
 
 /**
- * Decides what one request starts from: the exact video, else the hit that takes the least compute,
- * then the one that is expected to lose the least, else noise. The donors of a pair are chosen
- * together. Where generations are limited, the result's worth as a donor counts as well: a hit that
- * saves little from a donor near the limit is made in full, which is the most that any request runs.
+ * Plans what a request starts from: the exact video, otherwise the hit with the least compute, then
+ * the least expected loss, otherwise noise. The donors of a pair are chosen together. If
+ * generations are limited, the result's worth as a donor counts, too: a hit that saves little from
+ * a donor near the limit becomes a full generation, the most that any request runs.
  *
- * The same input gives the same plan. Among donors that cost the same it prefers those whose judge saw
- * most of what is asked for, then the most similar ones; among equally good ones the one that is fewest
- * reuses away from a full generation; then it draws by the request's seed, so no single entry becomes
- * the ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`, hold beside the
- * calibration's.
+ * The same input gives the same plan. Donors of equal cost are ranked by how much of the request
+ * the judge saw, then by similarity, and equally good ones by the number of reuses from a full
+ * generation. Remaining ties are drawn by the request's seed, so that no single entry becomes the
+ * ancestor of everything. The request's own bounds, `minSimilarity` and `maxReuse`, apply in
+ * addition to the calibration's.
  */
 export function makePlan(input: PlanInput): Plan {
   const { request, exactVideoId } = input;
@@ -109,8 +116,8 @@ export function makePlan(input: PlanInput): Plan {
 }
 
 /**
- * What was found, whichever kind of hit it starts like: whole videos that show all that is asked may start
- * as near ones do, and backgrounds with an object in its place as placed ones.
+ * Returns the kind of hit by what was found, whatever it starts like: whole videos that show
+ * everything asked may start as near ones, and backgrounds with an object in place as placed ones.
  */
 function hitOf({ hit, donors: [donor] }: Option, input: PlanInput): Plan['hit'] {
   if (hit === 'placed') return 'background';
@@ -118,7 +125,7 @@ function hitOf({ hit, donors: [donor] }: Option, input: PlanInput): Plan['hit'] 
   return hit === 'near' && showsAll && isDonor(donor!, 'whole', input) ? 'whole' : hit;
 }
 
-/** The donors that each kind of hit may have. */
+/** Lists the possible donors of each kind of hit. */
 function donorLists(input: PlanInput): Record<DonorHit, PartCandidate[][]> {
   const { candidates } = input;
   const usable = (part: LookupPart): PartCandidate[] =>
@@ -140,7 +147,7 @@ function donorLists(input: PlanInput): Record<DonorHit, PartCandidate[][]> {
   };
 }
 
-/** The best donors of one kind of hit; null when none may be used. */
+/** Returns the best donors of one kind of hit; null if none may be used. */
 function bestOf(
   hit: DonorHit,
   lists: readonly PartCandidate[][],
@@ -166,7 +173,7 @@ function bestOf(
   return best === null ? null : { hit, donors: draw(equals, random), ...best };
 }
 
-/** Below 0 when one start is better than another: less compute, less loss, less to denoise. */
+/** Compares starts; negative if the first is better: less compute, less loss, less to denoise. */
 function compareStarts(one: StartPoint, other: StartPoint): number {
   return (
     one.equivalents - other.equivalents ||
@@ -175,12 +182,12 @@ function compareStarts(one: StartPoint, other: StartPoint): number {
   );
 }
 
-/** The same, counting what the results are worth as donors. */
+/** Compares options, including the worth of their results as donors. */
 function compareOptions(one: Option, other: Option, input: PlanInput): number {
   return priceOf(one, input) - priceOf(other, input) || compareStarts(one, other);
 }
 
-/** Compute less what the result is worth as a donor of later requests. */
+/** Computes the compute minus the result's worth as a donor of later requests. */
 function priceOf({ equivalents, donors }: Option, { request, calibration }: PlanInput): number {
   const generation = 1 + generationOf(donors);
   return equivalents - worthAsDonor(generation, calibration.maxGeneration, request.steps);
@@ -194,7 +201,7 @@ function generationOf(donors: readonly PartCandidate[]): number {
   return Math.max(...donors.map((donor) => donor.generation));
 }
 
-/** One of the lists of donors that are better than the others. */
+/** Draws one of the equally best donor lists. */
 function draw(lists: PartCandidate[][], random: RandomSource): PartCandidate[] {
   const doubts = (donors: PartCandidate[]): number =>
     donors.reduce((sum, donor) => sum + (donor.doubts ?? 0), 0);
@@ -219,9 +226,9 @@ function leastOf<Item>(items: readonly Item[], key: (item: Item) => number): num
 }
 
 /**
- * Whether a request may start from this part of a candidate: what the part shows is similar enough,
- * and nothing that the candidate goes back to is less than what is asked for, neither in evaluations
- * (a draft is no donor of a finished video) nor in similarity.
+ * Whether a request may start from this part of a candidate: the part is similar enough, and
+ * nothing in its lineage is below what is asked, in evaluations (a draft is no donor of a finished
+ * video) or in similarity.
  */
 export function isDonor(
   candidate: Candidate,
@@ -232,7 +239,7 @@ export function isDonor(
   return isUsable(candidate, input) && input.calibration.admits(part, similarity, isSure);
 }
 
-/** The same of a whole video that shows something else. */
+/** Whether a request may start from a whole video that shows something else. */
 export function isNearDonor(
   candidate: Candidate,
   input: Pick<PlanInput, 'request' | 'calibration'>,
@@ -253,8 +260,8 @@ function isUsable(
 }
 
 /**
- * Whether the video that was made for the very same request may be returned again: what it goes back to
- * holds the bounds of the request. Who names a draft to remix gets what starts from the draft.
+ * Whether the video of an identical request may be returned: its lineage meets the bounds of the
+ * request. A remix of a draft gets a video that starts from the draft.
  */
 export function isAnswer(
   { steps, leastSimilarity }: Lineage,
@@ -265,7 +272,7 @@ export function isAnswer(
   );
 }
 
-/** The whole of the named video, whatever its similarity. */
+/** Returns the option to start from the whole of the named video, whatever its similarity. */
 function remixOf({ request, remix, calibration }: PlanInput): Option | null {
   if (remix === undefined || remix === null) return null;
   const measured =

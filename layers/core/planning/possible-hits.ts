@@ -1,13 +1,13 @@
 import type { CalibratedKind, Calibration } from './calibration.ts';
 import { HIT_KINDS, type HitKind } from '../generation.ts';
 
-/** What of a calibration decides whether there is a hit; of all others the kind itself. */
+/** Calibrated kinds that decide about a hit; for other hits the kind itself. */
 const CALIBRATED_KINDS: Partial<Record<HitKind, readonly CalibratedKind[]>> = {
   background: ['background', 'placed'],
 };
 
 /**
- * The hits that requests of so many steps can be, with donors as similar as can be.
+ * Lists the possible hits of requests with this many steps, given perfectly similar donors.
  *
  * @param fullSteps network evaluations of a full generation
  */

@@ -9,26 +9,25 @@ import {
   type SegmentedPrompt,
 } from '../requests/prompt-segments.ts';
 
-/** A prompt with what its package made of it. */
+/** A prompt with its package's analysis. */
 export interface ReadPrompt {
   prompt: string;
   objectPhrase: string | null;
   backgroundPhrase: string | null;
-  /** Words that the model has not seen: not in its vocabulary, or beyond its token limit. */
+  /** Words that the model does not know: outside its vocabulary, or beyond its token limit. */
   unknownWords: readonly string[];
 }
 
 /**
- * Whether the words of two prompts allow that they ask for the same video. Only their words are
- * compared: that words which differ mean the same to the model, its vectors have to say
- * (`verify-donor.ts`).
+ * Whether the words of two prompts permit that they ask for the same video. Compares only words;
+ * whether different words mean the same is decided by the model's vectors (`verify-donor.ts`).
  *
- * Refused are prompts
- * - of which one has a word that the model does not know, or that negates, counts, compares or
- *   belongs to neither part, and the other has not: no vector tells what it means;
- * - whose common words stand in another order or belong to other words: `a red square over a green
+ * Rejects prompts
+ * - if one has a word that the other lacks and that the model does not know, or that negates,
+ *   counts, compares or belongs to neither part: no vector captures its meaning;
+ * - if their common words are in another order or belong to other words: `a red square over a green
  *   meadow` and `a green square over a red meadow`, `a cat chasing a dog` and `a dog chasing a cat`;
- * - of which one says `left`, `over` or `small` where the other says `right`, `under` or `large`.
+ * - if one says `left`, `over` or `small` and the other `right`, `under` or `large`.
  */
 export function mayMeanTheSame(asked: ReadPrompt, stored: ReadPrompt): boolean {
   const [one, other] = [segmentPrompt(asked.prompt), segmentPrompt(stored.prompt)];
@@ -44,10 +43,10 @@ export function mayMeanTheSame(asked: ReadPrompt, stored: ReadPrompt): boolean {
 }
 
 /**
- * Whether the words of two prompts allow that the stored video's part is used for the asked one. How
- * alike the parts are, the similarity says; here is refused what it cannot tell: an asked word that the
- * model does not know or that negates or counts and that the stored part has not, a marker of the stored
- * one that was not asked for, and words that exclude each other.
+ * Whether the words of two prompts permit the stored video's part for the requested one. Similarity
+ * is checked elsewhere; this rejects what similarity cannot capture: a requested word that the
+ * model does not know or that negates or counts and that the stored part lacks, a marker of the
+ * stored part that was not requested, and contradicting words.
  */
 export function mayLendPart(part: Part, asked: ReadPrompt, stored: ReadPrompt): boolean {
   const [one, other] = [partOf(part, asked), partOf(part, stored)];
@@ -68,7 +67,7 @@ interface SpokenPart {
   content: readonly string[];
 }
 
-/** The phrase of a part; what belongs to neither part may belong to this one. */
+/** Returns the phrase of a part; words of neither part may belong to this one. */
 function partOf(part: Part, read: ReadPrompt): SpokenPart {
   const text = (part === 'object' ? read.objectPhrase : read.backgroundPhrase) ?? '';
   const segmented = segmentPrompt(text);
@@ -80,7 +79,7 @@ function contentOf({ segments }: SegmentedPrompt): string[] {
   return segments.flatMap(({ words }) => words);
 }
 
-/** Words that both prompts must have. */
+/** Returns the words that both prompts must have. */
 function strictWords(
   read: ReadPrompt,
   segmented: SegmentedPrompt,
@@ -90,7 +89,7 @@ function strictWords(
   return [...untold, ...without(residueOf(read, content), untold)];
 }
 
-/** Words that no vector reflects: unknown ones, and those that negate, count or compare. */
+/** Returns words that no vector reflects: unknown ones, and those that negate, count or compare. */
 function untoldWords(read: ReadPrompt, part: SpokenPart): string[] {
   const unknown = unknownOf(read);
   return [
@@ -99,7 +98,7 @@ function untoldWords(read: ReadPrompt, part: SpokenPart): string[] {
   ];
 }
 
-/** Its prepositions and directions. */
+/** Returns its prepositions and directions. */
 function relationsOf({ segmented, content }: SpokenPart): string[] {
   const claimed = new Set(content);
   return segmented.spoken.filter((word) => !claimed.has(word) && relates(word));
@@ -114,7 +113,7 @@ function relates(word: string): boolean {
   return directions.length > 0 || segments.some(({ relation }) => relation !== null);
 }
 
-/** Words of the prompt that claim something and are in no phrase. */
+/** Returns content words of the prompt that are in no phrase. */
 function residueOf(read: ReadPrompt, content: readonly string[]): string[] {
   const covered = [...spokenIn(read.objectPhrase), ...spokenIn(read.backgroundPhrase)];
   return without(content, covered);
@@ -129,12 +128,12 @@ function isIn(phrase: string | null): (word: string) => boolean {
   return (word) => words.has(word);
 }
 
-/** Where both say where it goes, they say the same. */
+/** Whether both give a direction and the directions differ. */
 function directionsConflict(one: readonly string[], other: readonly string[]): boolean {
   return one.length > 0 && other.length > 0 && one.join() !== other.join();
 }
 
-/** Whether the words that two prompts have in common belong together in the same way. */
+/** Whether the common words of two prompts belong together in the same way. */
 function sameStructure(
   one: readonly Segment[],
   other: readonly Segment[],
@@ -143,7 +142,7 @@ function sameStructure(
   const [ones, others] = [countsOf(one), countsOf(other)];
   const common = new Set([...ones.keys()].filter((word) => others.has(word)));
   for (const word of common) if (ones.get(word) !== others.get(word)) return false;
-  // A word that is said twice does not tell which of them is meant: all that it stands in must be equal.
+  // A repeated word is ambiguous, so all its occurrences must be equal.
   const repeated = [...common].filter((word) => ones.get(word)! > 1);
   for (const word of repeated) if (settings(one, word) !== settings(other, word)) return false;
 
@@ -171,7 +170,7 @@ function isOneOf(words: ReadonlySet<string>): (word: string) => boolean {
   return (word) => words.has(word);
 }
 
-/** Words of the clause itself, wherever in the sentence what surrounds it stands. */
+/** Returns the words of the clause itself, wherever its modifiers are in the sentence. */
 function clauseOf(segments: readonly Segment[]): string[] {
   return segments.filter(({ relation }) => relation === null).flatMap(({ words }) => words);
 }
@@ -201,7 +200,7 @@ function sameCounts(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && without(one, other).length === 0;
 }
 
-/** What is left of some words when others were taken away, each once. */
+/** Removes words from others; the rest is unique. */
 function without(words: readonly string[], taken: readonly string[]): string[] {
   const left = counted(taken);
   return words.filter((word) => {

@@ -1,27 +1,27 @@
 import { PARTS, type LookupPart, type Part } from '../generation.ts';
 import { spokenWords } from '../requests/prompt-segments.ts';
 
-/** A property of videos that a package's judge tells from their latents, such as the object's colour. */
+/** A property of videos that a package's judge reads from latents, such as the object's color. */
 export interface JudgedAttribute {
   name: string;
   part: Part;
   values: readonly string[];
-  /** Whether it tells where the object is in the course of the video, as its size and motion do. */
+  /** Whether it affects where the object is over the course of the video, as size and motion do. */
   place?: boolean | undefined;
-  /** For each value, other words that name it: `sphere` for `ball`. Without them its own words alone do. */
+  /** Synonyms of each value: `sphere` for `ball`. Default: only the value's own words. */
   words?: readonly (readonly string[])[] | undefined;
 }
 
-/** What a judge saw in a video: value by attribute, of those that it was sure of. */
+/** Values that a judge was sure to see in a video, by attribute. */
 export type ShownAttributes = Readonly<Record<string, string>>;
 
-/** Least probability of the value that a judge is taken to be sure of. */
+/** Minimum probability of a value for the judge to be sure. */
 export const SURE_PROBABILITY = 0.9;
 
 /**
- * The values that a judge is sure of.
+ * Returns the values that a judge is sure of.
  *
- * @param logits of all values of all attributes, in their order
+ * @param logits logits of all values of all attributes, in order
  */
 export function shownAttributes(
   attributes: readonly JudgedAttribute[],
@@ -35,15 +35,15 @@ export function shownAttributes(
   return shown;
 }
 
-/** How many logits a judge gives: one for each value of each attribute. */
+/** Counts the logits of a judge: one per value of each attribute. */
 export function logitCount(attributes: readonly JudgedAttribute[]): number {
   return attributes.reduce((sum, { values }) => sum + values.length, 0);
 }
 
 /**
- * The most probable value of each attribute, by its index, and its probability (softmax).
+ * Computes the most probable value of each attribute, by index, with its probability (softmax).
  *
- * @param logits of all values of all attributes, in their order
+ * @param logits logits of all values of all attributes, in order
  */
 export function judgements(
   attributes: readonly JudgedAttribute[],
@@ -59,21 +59,21 @@ export function judgements(
   });
 }
 
-/** How what a video shows compares with what a prompt asks for, in attributes that the prompt names. */
+/** Agreement of a video with a prompt, in numbers of attributes that the prompt names. */
 export interface ShownAgreement {
   /** The judge saw another value. */
   contradicted: number;
-  /** The judge was not sure, or nobody asked it. */
+  /** The judge was not sure, or there is no judge. */
   doubted: number;
-  /** The judge was sure to see what is asked for. */
+  /** The judge was sure to see what is asked. */
   confirmed: number;
 }
 
 /**
- * Compares what a judge saw in a video with the phrases of a prompt. An attribute that the phrase of its
- * part does not name counts nowhere.
+ * Compares what a judge saw in a video with the phrases of a prompt. An attribute that the phrase
+ * of its part does not name is ignored.
  *
- * @param part the part that is wanted of the video; of the whole, both
+ * @param part requested part of the video; for the whole, both parts
  */
 export function compareShown(
   attributes: readonly JudgedAttribute[],
@@ -97,8 +97,8 @@ export function compareShown(
 }
 
 /**
- * Which values of each attribute a text names, by their own words and the package's other words for
- * them. Of words that lie in one another the longest counts: `from left to right` is not left.
+ * Returns the values of each attribute that a text names, by their own words and the package's
+ * synonyms. Of overlapping matches the longest counts: `from left to right` is not left.
  */
 export function namedValues(attributes: readonly JudgedAttribute[], text: string): string[][] {
   let rest = ` ${spokenWords(text).join(' ')} `;
@@ -119,7 +119,7 @@ export function namedValues(attributes: readonly JudgedAttribute[], text: string
   return named.map((values) => [...values]);
 }
 
-/** Other words for values that are more than one, the longest first. */
+/** Returns the synonyms of several words, the longest first. */
 function phrasesOf(
   attributes: readonly JudgedAttribute[],
 ): { phrase: string; attribute: number; value: string }[] {
@@ -137,7 +137,10 @@ function phrasesOf(
     .sort((one, other) => other.phrase.length - one.phrase.length);
 }
 
-/** Whether a word is the value's own, or its plural, participle or third person: `circling` of `circle`. */
+/**
+ * Whether a word is a value itself, or its plural, participle or third person: `circling` of
+ * `circle`.
+ */
 function isFormOf(word: string, value: string): boolean {
   const stem = value.toLowerCase().replace(/e$/u, '');
   if (word === value.toLowerCase()) return true;

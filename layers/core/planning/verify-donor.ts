@@ -13,76 +13,83 @@ import { cosine } from '../cosine.ts';
 import { spokenWords } from '../requests/prompt-segments.ts';
 
 /**
- * Least cosine of what two prompts say of a part, both as texts, for other words of the same meaning.
- * On the demo package 459 pairs of captions of one clip have at least 0.943, 1,041 pairs of clips that
- * differ in one attribute at most 0.830.
+ * Minimum cosine between what two prompts say of a part, both as texts, for synonymous wording. On
+ * the demo package 459 pairs of captions of one clip have at least 0.943; 1,041 pairs of clips that
+ * differ in one attribute have at most 0.830.
  */
 export const SAME_MEANING_SIMILARITY = 0.93;
 
-/** What the vectors of entries and requests tell. */
+/** What the vectors of entries and requests represent. */
 export interface VectorTraits {
   /**
-   * What those of an entry describe: its video and the video's parts, its video as a whole, or the prompt that it
-   * was made for.
+   * What an entry's vectors describe: its video and the video's parts, only the whole video, or the
+   * prompt that it was made for.
    */
   readonly describe: 'parts' | 'video' | 'prompt';
-  /** Whether other words for the same have like vectors; else prompts of other words are never the same. */
+  /**
+   * Whether synonymous words have similar vectors; if not, prompts of different words are never the
+   * same.
+   */
   readonly knowsMeaning: boolean;
-  /** Whether latents are told into object and background; else wholes alone are reused. */
+  /** Whether latents are segmented into object and background; if not, only wholes are reused. */
   readonly separatesParts: boolean;
 }
 
-/** Of a package that brings every network. */
+/** Traits of a package with every network. */
 const ALL_TRAITS: VectorTraits = {
   describe: 'parts',
   knowsMeaning: true,
   separatesParts: true,
 };
 
-/** What is asked for. */
+/** The request. */
 export interface Question {
   prompt: string;
   embedding: PromptEmbedding;
   /** The package's thresholds for the cosine of a prompt's part and an entry's. */
   calibration: Pick<Calibration, 'admits'>;
-  /** What the package's judge tells of a latent. */
+  /** Attributes of the package's judge. */
   judged: readonly JudgedAttribute[];
-  /** All of a video and of meaning unless told. */
+  /** Default: everything. */
   traits?: VectorTraits;
 }
 
-/** What of an entry tells what its video shows. */
+/** Fields of an entry that reveal what its video shows. */
 export type DonorRecord = Pick<
   Entry,
   'prompt' | 'objectPhrase' | 'backgroundPhrase' | 'unheardWords' | 'promptVectors' | 'vectors'
 > &
   Partial<Pick<Entry, 'shown'>>;
 
-/** Attributes that a near donor may show otherwise than asked for. */
+/** Maximum attributes in which a near donor may differ from the request. */
 const NEAR_CONTRADICTIONS = 1;
 
-/** What an entry may be to a request. */
+/** How an entry may serve a request. */
 export interface Verification {
-  /** `asked`: it shows what is asked of the part; `near`: the whole of something else, not far from it. */
+  /**
+   * `asked`: it shows what is asked of the part; `near`: the whole of something else, but similar.
+   */
   shows: 'asked' | 'near' | 'other';
-  /** Attributes asked for that the judge was not sure to see, or saw otherwise. */
+  /** Requested attributes that the judge was not sure to see, or saw otherwise. */
   doubts: number;
-  /** Whether there is no doubt, and an attribute asked for that the judge was sure to see. */
+  /**
+   * Whether there is no doubt, and at least one requested attribute that the judge was sure to see.
+   */
   isSure: boolean;
   /**
-   * Of a background: whether the entry has an object of its own, and the judge saw it where the one that is
-   * asked for is to be. False where the package does not say which attributes tell that.
+   * For a background: whether the entry has its own object, and the judge saw it where the
+   * requested one goes. False if the package does not say which attributes determine that.
    */
   isPlaced: boolean;
 }
 
 /**
- * What an entry that the index proposes for a part is to a prompt, as far as can be told without running
- * a network: by the words of both prompts, for the whole by the meaning of each part, as text against
- * the entry's prompt and as text against the entry's video, and by what the package's judge saw in it.
- * How similar it is, the calibration asks besides.
+ * Determines how an entry that the index proposes for a part may serve a prompt, without running a
+ * network: by the words of both prompts, for the whole by the meaning of each part (as text against
+ * the entry's prompt and video), and by what the package's judge saw in it. The calibration checks
+ * similarity separately.
  *
- * @param isSamePrompt whether the entry was made for the very same prompt
+ * @param isSamePrompt whether the entry was made for the same prompt
  */
 export function verifyDonor(
   part: LookupPart,
@@ -107,7 +114,7 @@ export function verifyDonor(
   };
 }
 
-/** What the judge saw in an entry beside what is asked of a part. */
+/** Compares what the judge saw in an entry with what is asked of a part. */
 function compareAsked(
   part: LookupPart,
   { embedding, judged }: Pick<Question, 'embedding' | 'judged'>,
@@ -129,7 +136,7 @@ function isPlacedAs({ embedding, judged }: Question, entry: DonorRecord): boolea
   return contradicted + doubted === 0;
 }
 
-/** By words and meaning alone. */
+/** Compares by words and meaning only. */
 function agreesWith(part: LookupPart, question: Question, entry: DonorRecord): boolean {
   const { prompt, embedding, traits = ALL_TRAITS } = question;
   const untold = (of: string, unheard: readonly string[]): readonly string[] =>
@@ -152,10 +159,10 @@ function agreesWith(part: LookupPart, question: Question, entry: DonorRecord): b
 }
 
 /**
- * How alike a request's part and an entry's are, by all that is known of them: the cosine of text and
- * video or, where it is larger, that of both texts times how well the video shows its own prompt. At
- * equal precision on 190 videos of the demo package it finds 64 % of the objects that would do, text
- * against video alone 57 %.
+ * Computes the overall similarity of a request's part and an entry's: the cosine of text and video
+ * or, if larger, that of both texts times how well the video shows its own prompt. At equal
+ * precision on 190 videos of the demo package it finds 64 % of the usable objects; text against
+ * video alone finds 57 %.
  */
 export function partScore(
   part: LookupPart,
@@ -170,7 +177,7 @@ export function partScore(
   return Math.max(similarity, cosine(asked, said) * cosine(said, shown));
 }
 
-/** Words that no vector tells about. */
+/** Returns the words that no vector reflects. */
 export function unheardWordsOf(reading: PromptReading | undefined): string[] {
   return reading === undefined ? [] : [...reading.unknownWords, ...reading.cutWords];
 }
@@ -187,8 +194,9 @@ function meansTheSame(
 }
 
 /**
- * A video that does not show a part as it was asked for is no donor of the whole. Where vectors are of prompts, this
- * is asked of the prompt that it was made for; where they are of whole videos, of no part.
+ * Whether the video shows a part as it was asked for, which a donor of the whole must. If vectors
+ * describe prompts, this checks the prompt that it was made for; if they describe whole videos, it
+ * checks nothing.
  */
 function videoShows(part: Part, question: Question, entry: DonorRecord): boolean {
   const { describe } = question.traits ?? ALL_TRAITS;

@@ -1,5 +1,6 @@
 /**
- * Mean distance between all pairs of rows: how much the videos of one prompt vary with the seed.
+ * Computes the mean distance between all pairs of rows: how much the videos of one prompt vary with
+ * the seed.
  *
  * @param rows feature vectors of one prompt's videos
  * @returns 0 for fewer than two rows
@@ -16,7 +17,7 @@ export function meanPairwiseDistance(rows: readonly ArrayLike<number>[]): number
   return pairs === 0 ? 0 : sum / pairs;
 }
 
-/** Euclidean distance. */
+/** Computes the Euclidean distance. */
 export function distanceOf(one: ArrayLike<number>, other: ArrayLike<number>): number {
   let sum = 0;
   for (let index = 0; index < one.length; index++) sum += (one[index]! - other[index]!) ** 2;

@@ -1,25 +1,26 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { InvalidInputError } from '../errors.ts';
 
-/** How far a sample's normal distribution is from the reference's. */
+/** Distance of a sample's normal distribution from the reference's. */
 export interface FrechetDistance {
   /** Squared Frechet distance, >= 0, in the squared unit of the features. */
   distance: number;
   /**
-   * How each row moves the distance: its influence function, mean 0. The standard deviation over the root
-   * of the count is the distance's standard error, and paired rows of two samples are compared by it.
+   * Influence of each row on the distance (influence function, mean 0). Its standard deviation over
+   * the root of the count is the distance's standard error; paired rows of two samples are compared
+   * by it.
    */
   influence: Float64Array;
 }
 
-/** Eigenvalues below this share of the largest one are noise of the arithmetic. */
+/** Eigenvalues below this share of the largest one are numerical noise. */
 const SMALLEST_SHARE = 1e-10;
 
 /**
- * Squared Frechet distances to one sample, as FID compares images (Heusel et al. 2017, arXiv 1706.08500):
- * |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of means and covariances.
+ * Computes squared Frechet distances to one sample, as FID does for images (Heusel et al. 2017,
+ * arXiv 1706.08500): |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of means and covariances.
  *
- * Distances of samples of one size are compared with each other: a small sample's distance is too large.
+ * Compare only distances of samples of equal size: small samples have a positive bias.
  *
  * @example
  * const reference = new FrechetReference(featuresOfFullGenerations);
@@ -27,18 +28,18 @@ const SMALLEST_SHARE = 1e-10;
  */
 export class FrechetReference {
   readonly dimensions: number;
-  /** Trace of the covariance of the components that count. */
+  /** Trace of the covariance of the used components. */
   readonly variance: number;
   readonly #mean: Float64Array;
   /** Square root of the covariance. */
   readonly #root: Matrix;
-  /** Principal components, as columns; null where all dimensions count. */
+  /** Principal components, as columns; null if all dimensions are used. */
   readonly #components: Matrix | null;
 
   /**
-   * @param components of the reference that vary most, the only ones that count: of features with more
-   * dimensions than there are rows the others are noise; all of them unless said
-   * @throws InvalidInputError for fewer than two rows, or rows of different lengths.
+   * @param components number of principal components of the reference to use: of features with more
+   * dimensions than rows, the rest is noise; default all
+   * @throws InvalidInputError for fewer than two rows, or rows of different lengths
    */
   constructor(rows: readonly ArrayLike<number>[], components = Infinity) {
     this.dimensions = rows[0]?.length ?? 0;
@@ -53,7 +54,10 @@ export class FrechetReference {
     this.#root = powerOf(covariance, 0.5);
   }
 
-  /** @throws InvalidInputError for fewer than two rows, or rows of another length than the reference's. */
+  /**
+   * Computes the distance of a sample. @throws InvalidInputError for fewer than two rows, or rows
+   * of another length than the reference's
+   */
   distanceTo(rows: readonly ArrayLike<number>[]): FrechetDistance {
     const { mean, covariance, centred } = momentsOf(this.#project(matrixOf(rows, this.dimensions)));
     const decomposition = decompose(this.#root.mmul(covariance).mmul(this.#root));
@@ -69,13 +73,16 @@ export class FrechetReference {
     return { distance: Math.max(0, distance), influence: influenceOf(centred, offset, slope) };
   }
 
-  /** Rows in the components that count. */
+  /** Projects rows to the used components. */
   #project(rows: Matrix): Matrix {
     return this.#components === null ? rows : rows.mmul(this.#components);
   }
 }
 
-/** Effect of each row on the distance, to first order: 2 offset'x + x' slope x, less its mean. */
+/**
+ * Computes the first-order effect of each row on the distance: 2 offset'x + x' slope x, minus its
+ * mean.
+ */
 function influenceOf(centred: Matrix, offset: Float64Array, slope: Matrix): Float64Array {
   const product = centred.mmul(slope);
   const influence = new Float64Array(centred.rows);
@@ -96,7 +103,7 @@ function influenceOf(centred: Matrix, offset: Float64Array, slope: Matrix): Floa
 interface Moments {
   mean: Float64Array;
   covariance: Matrix;
-  /** Rows less their mean. */
+  /** Rows minus their mean. */
   centred: Matrix;
 }
 
@@ -106,7 +113,7 @@ function matrixOf(rows: readonly ArrayLike<number>[], dimensions: number): Matri
     throw new InvalidInputError(
       'rows',
       `${count} rows of ${rows.map((row) => row.length).join(', ') || 'nothing'} numbers, expected at least 2 of ${dimensions}`,
-      'give the features of at least two videos, all of one network',
+      'give the features of at least two videos of the same network',
     );
   }
   const matrix = Matrix.zeros(count, dimensions);
@@ -126,7 +133,7 @@ function momentsOf(rows: Matrix): Moments {
   return { mean: Float64Array.from(mean), covariance, centred };
 }
 
-/** Eigenvectors of the largest eigenvalues, as columns. */
+/** Returns the eigenvectors of the largest eigenvalues, as columns. */
 function principalComponents(covariance: Matrix, count: number): Matrix {
   const { values, vectors } = decompose(covariance);
   const order = [...values.keys()].sort((one, other) => values[other]! - values[one]!);
@@ -134,7 +141,7 @@ function principalComponents(covariance: Matrix, count: number): Matrix {
 }
 
 interface Decomposition {
-  /** Those that are not noise, all positive. */
+  /** Significant eigenvalues, all positive. */
   values: number[];
   /** Their eigenvectors, as columns. */
   vectors: Matrix;

@@ -8,22 +8,22 @@ export interface Estimate {
   high: number;
 }
 
-/** Quantile of the standard normal distribution that 95 % lie below: one-sided bounds. */
+/** 95 % quantile of the standard normal distribution, for one-sided bounds. */
 export const ONE_SIDED_95 = 1.6448536269514722;
-/** The same for intervals of two sides. */
+/** The same for two-sided intervals. */
 export const TWO_SIDED_95 = 1.959963984540054;
 
 export interface BootstrapOptions {
-  /** How often the sample is drawn anew; 2,000 unless said. */
+  /** Number of bootstrap samples; default 2,000. */
   draws?: number;
   seed?: number;
-  /** Which values belong together and are drawn together; each alone unless given. */
+  /** Groups of values that are drawn together; by default each value alone. */
   groups?: readonly number[];
 }
 
 const DRAWS = 2000;
 
-/** @throws InvalidInputError without values. */
+/** Computes the mean. @throws InvalidInputError without values. */
 export function mean(values: ArrayLike<number>): number {
   requireValues(values);
   let sum = 0;
@@ -31,7 +31,7 @@ export function mean(values: ArrayLike<number>): number {
   return sum / values.length;
 }
 
-/** Standard deviation with n - 1; 0 for a single value. */
+/** Computes the standard deviation with n - 1; 0 for a single value. */
 export function standardDeviation(values: ArrayLike<number>): number {
   const centre = mean(values);
   if (values.length < 2) return 0;
@@ -41,10 +41,10 @@ export function standardDeviation(values: ArrayLike<number>): number {
 }
 
 /**
- * Means of a sample drawn with replacement, ascending (percentile bootstrap; Efron and Tibshirani,
- * An Introduction to the Bootstrap, 1993). The same seed gives the same means.
+ * Computes means of samples drawn with replacement, ascending (percentile bootstrap; Efron and
+ * Tibshirani, An Introduction to the Bootstrap, 1993). The same seed gives the same means.
  *
- * @throws InvalidInputError without values.
+ * @throws InvalidInputError without values
  */
 export function bootstrapMeans(
   values: ArrayLike<number>,
@@ -68,7 +68,7 @@ export function bootstrapMeans(
   return means.sort();
 }
 
-/** Of each group the sum of its values and how many they are. */
+/** Sums the values of each group and counts them. */
 function sumsOf(
   values: ArrayLike<number>,
   groups: readonly number[] | undefined,
@@ -91,9 +91,9 @@ function sumsOf(
 }
 
 /**
- * The mean of paired differences and its 95 % bootstrap interval.
+ * Computes the mean of paired differences and its 95 % bootstrap interval.
  *
- * @throws InvalidInputError without values.
+ * @throws InvalidInputError without values
  */
 export function bootstrapEstimate(
   values: ArrayLike<number>,
@@ -108,12 +108,12 @@ export function bootstrapEstimate(
   };
 }
 
-/** What the mean is below with 95 % confidence, by the bootstrap. */
+/** Computes the one-sided 95 % upper bound of the mean by bootstrap. */
 export function upperBound(values: ArrayLike<number>, options: BootstrapOptions = {}): number {
   return quantileOf(bootstrapMeans(values, options), 0.95);
 }
 
-/** Quantile of ascending values, linear between two of them. */
+/** Computes a quantile of ascending values with linear interpolation. */
 export function quantileOf(ascending: ArrayLike<number>, share: number): number {
   requireValues(ascending);
   const position = share * (ascending.length - 1);
@@ -125,5 +125,5 @@ export function quantileOf(ascending: ArrayLike<number>, share: number): number 
 
 function requireValues(values: ArrayLike<number>): void {
   if (values.length > 0) return;
-  throw new InvalidInputError('values', 'there is no value', 'measure at least one sample');
+  throw new InvalidInputError('values', 'there are no values', 'measure at least one sample');
 }

@@ -1,4 +1,4 @@
-/** Neighbouring positions `from..to`, `to` excluded, that share one fitted value. */
+/** Adjacent positions `from..to`, `to` excluded, that share one fitted value. */
 export interface Block {
   from: number;
   to: number;
@@ -6,12 +6,12 @@ export interface Block {
 }
 
 /**
- * Least-squares fit that never rises: pool adjacent violators (Barlow et al., Statistical Inference
- * under Order Restrictions, 1972). Losses by ascending similarity fit such a curve: a more similar donor
- * loses no more.
+ * Computes the least-squares fit that never rises: pool adjacent violators (Barlow et al.,
+ * Statistical Inference under Order Restrictions, 1972). It fits losses by ascending similarity: a
+ * more similar donor loses no more.
  *
- * @param weights how many samples each value is the mean of
- * @returns blocks in order that cover all positions, their values strictly falling
+ * @param weights sample count of each value
+ * @returns blocks in order that cover all positions, with strictly falling values
  */
 export function nonIncreasingFit(values: readonly number[], weights: readonly number[]): Block[] {
   const blocks: (Block & { weight: number })[] = [];
@@ -21,7 +21,7 @@ export function nonIncreasingFit(values: readonly number[], weights: readonly nu
       blocks.pop();
       const weight = last.weight + block.weight;
       const sum = last.weight * last.value + block.weight * block.value;
-      // Of two positions without samples the later one's value stands for both.
+      // Of two positions without samples, the later one's value counts for both.
       const pooled = weight > 0 ? sum / weight : block.value;
       block = { from: last.from, to: block.to, value: pooled, weight };
     }
