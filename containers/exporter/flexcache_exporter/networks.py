@@ -1,14 +1,14 @@
 """The networks that families have, and what their wrappers have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn as nn
 
 from .examples import Examples
-from .model import Network
-from .object_map import OBJECT_MAP
+from .model import Latent, Network
+from .object_map import OBJECT_MAP, ObservedDenoiser
 
 
 def _as_it_is(module: nn.Module) -> nn.Module:
@@ -23,6 +23,34 @@ class Part:
     rewrite: Callable[[nn.Module], nn.Module] = _as_it_is
     settings: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
     maps_object: bool = False
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """Where the object map of a denoiser is read."""
+
+    #: Blocks, and the attention to the prompt of each.
+    blocks: tuple[int, ...]
+    of: Callable[[nn.Module], Sequence[nn.Module]]
+    latent: Latent
+    patch: tuple[int, int, int]
+    #: Whether padding of the prompt is not attended to.
+    masks_padding: bool
+
+
+def denoiser_of(part: Part, attention: CrossAttention | None) -> Part:
+    """The denoiser and, where its attention is read, its object map: ``rewrite`` is given an ``ObservedDenoiser`` then."""
+    if attention is None:
+        return part
+
+    def load() -> ObservedDenoiser:
+        denoiser = part.load()
+        blocks = attention.of(denoiser)
+        attentions = [blocks[block] for block in attention.blocks]
+        return ObservedDenoiser(denoiser, attentions, attention.latent, attention.patch, attention.masks_padding)
+
+    settings = {**part.settings, "object_map": tuple(map(float, attention.blocks))}
+    return Part(load, part.rewrite, settings, maps_object=True)
 
 
 def networks_of(

@@ -4,7 +4,7 @@ The mean over heads and a few blocks (as DAAM takes it, Tang et al. 2022, arXiv 
 operator without forming probabilities: attention whose values are 1 at the marked tokens and 0 at all others is their share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn as nn
@@ -12,7 +12,7 @@ import torch.nn as nn
 from . import operators
 from .errors import ExportError
 from .model import Latent
-from .regions import Stage
+from .regions import Stage, positions_of
 
 OBJECT_TOKENS, OBJECT_MAP = "object_tokens", "object_map"
 
@@ -41,23 +41,20 @@ class Marks:
         self.tokens = tokens
         self.shares = []
 
-    def observe(self, query: torch.Tensor, key: torch.Tensor, heads: int) -> None:
-        """Notes what a block's tokens [B,n,heads*d] attend to among the prompt's [B,L,heads*d]."""
+    def observe(
+        self, query: torch.Tensor, key: torch.Tensor, heads: int, mask: torch.Tensor | None = None
+    ) -> None:
+        """Notes what a block's tokens [B,n,heads*d] attend to among the prompt's [B,L,heads*d], whose mask int32 [B,L] is 1."""
         indicator = self.tokens.to(key.dtype).unsqueeze(2).expand_as(key)
-        share = operators.attention(query, key, indicator, heads).unflatten(2, (heads, -1))[..., 0]
-        self.shares.append(share.float().mean(2))
+        if mask is None:
+            attended = operators.attention(query, key, indicator, heads)
+        else:
+            attended = operators.masked_attention(query, key, indicator, mask, heads)
+        self.shares.append(attended.unflatten(2, (heads, -1))[..., 0].float().mean(2))
 
     def mean(self) -> torch.Tensor:
         """The share of each token, [B,n]."""
         return torch.stack(self.shares).mean(0).clamp(0, 1)
-
-
-def positions_of(share: torch.Tensor, latent: Latent, patch: tuple[int, int, int]) -> torch.Tensor:
-    """Shares of tokens [B,N] at every position of a latent that they stand for: [B,T,H,W]."""
-    extents = (latent.frames, latent.height, latent.width)
-    grid = [extent // size for extent, size in zip(extents, patch, strict=True)]
-    apart = share.unflatten(1, (grid[0], 1, grid[1], 1, grid[2], 1))
-    return apart.expand(-1, grid[0], patch[0], grid[1], patch[1], grid[2], patch[2]).reshape(-1, *extents)
 
 
 class MapDenoiser(nn.Module):
@@ -92,12 +89,20 @@ class MapDenoiser(nn.Module):
 class ObservedDenoiser(nn.Module):
     """The same of diffusers' own modules, by probabilities: those of the attentions given, which have norms of queries and keys."""
 
-    def __init__(self, denoiser: nn.Module, attentions: Sequence[nn.Module], latent: Latent, patch: tuple[int, int, int]):
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        attentions: Sequence[nn.Module],
+        latent: Latent,
+        patch: tuple[int, int, int],
+        masks_padding: bool,
+    ):
         super().__init__()
         self.denoiser = denoiser
         self.attentions = attentions
         self.latent = latent
         self.patch = patch
+        self.masks_padding = masks_padding
 
     def forward(
         self,
@@ -118,6 +123,24 @@ class ObservedDenoiser(nn.Module):
         shares = []
         for attention, query, key in zip(self.attentions, seen[0::2], seen[1::2], strict=True):
             q, k = (x.unflatten(2, (attention.heads, -1)).transpose(1, 2) for x in (query, key))
-            probabilities = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1)
+            scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
+            if self.masks_padding:
+                scores = scores.masked_fill(text_mask[:, None, None] == 0, operators.MASKED)
+            probabilities = scores.softmax(-1)
             shares.append((probabilities.float() * object_tokens[:, None, None]).sum(-1).mean(1))
         return velocity, positions_of(torch.stack(shares).mean(0), self.latent, self.patch)
+
+
+def fuse_observed(
+    denoiser: nn.Module,
+    fuse: Callable[[nn.Module], nn.Module],
+    processor: Callable[[Marks], object],
+    stage: Stage | None,
+) -> nn.Module:
+    """``fuse`` of a denoiser and, where it is observed, of its object map, by processors with marks."""
+    if not isinstance(denoiser, ObservedDenoiser):
+        return fuse(denoiser)
+    fused, marks = fuse(denoiser.denoiser), Marks()
+    for attention in denoiser.attentions:
+        attention.set_processor(processor(marks))
+    return MapDenoiser(fused, marks, denoiser.latent, denoiser.patch, stage)

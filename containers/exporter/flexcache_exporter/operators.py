@@ -138,14 +138,24 @@ TRANSLATIONS = {
 }
 
 
-def rotate_each_head(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotates neighbouring pairs of x [B,N,D], in every head by other angles: cos and sin are [N,D/2]."""
+def rotate_each_head(
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, places: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Rotates neighbouring pairs of x [B,N,D], in every head by other angles: cos and sin are [N,D/2].
+
+    With places int64 [B,n] x has tokens [B,n,D], whose rows of the tables are there.
+    """
     tokens, width = cos.shape[0], 2 * cos.shape[1]
     parts = next(n for n in range(1, width) if width % (2 * n) == 0 and width // n <= ROTATED_AT_ONCE)
     # Each part of a token is a token to the operator: its tables are the same for all heads.
     cos, sin = (table.reshape(tokens * parts, -1) for table in (cos, sin))
-    rotated = rotate(x.unflatten(2, (parts, -1)).flatten(1, 2), cos, sin, heads=1)
-    return rotated.unflatten(1, (tokens, parts)).flatten(2)
+    split = x.unflatten(2, (parts, -1)).flatten(1, 2)
+    if places is None:
+        rotated = rotate(split, cos, sin, heads=1)
+    else:
+        of_parts = (places.unsqueeze(2) * parts + torch.arange(parts, device=places.device)).flatten(1)
+        rotated = rotate_at(split, of_parts, cos, sin, heads=1)
+    return rotated.unflatten(1, (-1, parts)).flatten(2)
 
 
 class RmsNorm(nn.Module):

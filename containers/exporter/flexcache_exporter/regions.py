@@ -1,8 +1,8 @@
 """Denoisers that evaluate some of their tokens, which read each other and the keys and values of the others.
 
 The same graph does both: a full evaluation is one in which every token is live and the context is empty. A family puts
-``LivePatches`` and ``LiveOutput`` around the first and the last layer of its transformer and reads, in the attention of
-tokens to themselves, ``Evaluation.positions`` and ``Evaluation.readable``; everything between works on tokens one by one.
+``LivePatches`` or ``LiveTokens``, and ``LiveOutput``, around the first and the last layer of its transformer and reads, in the attention of
+tokens to themselves, ``Evaluation.live`` and ``Evaluation.readable``; everything between works on tokens one by one.
 """
 
 import math
@@ -21,6 +21,14 @@ TRACED_LIVE, TRACED_CONTEXT = 1 / 2, 1 / 4
 def rows_of(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Tokens of x [B,N,D] at places int64 [B,n], each row its own -> [B,n,D]."""
     return x.flatten(0, 1).index_select(0, _flat(places, x.shape[1])).unflatten(0, places.shape)
+
+
+def positions_of(of_tokens: torch.Tensor, latent: Latent, patch: tuple[int, int, int]) -> torch.Tensor:
+    """Numbers of tokens [B,N] at every position of a latent that they stand for: [B,T,H,W]."""
+    extents = (latent.frames, latent.height, latent.width)
+    grid = [extent // size for extent, size in zip(extents, patch, strict=True)]
+    apart = of_tokens.unflatten(1, (grid[0], 1, grid[1], 1, grid[2], 1))
+    return apart.expand(-1, grid[0], patch[0], grid[1], patch[1], grid[2], patch[2]).reshape(-1, *extents)
 
 
 def _flat(places: torch.Tensor, tokens: int) -> torch.Tensor:
@@ -52,6 +60,11 @@ class Evaluation:
         placed = nothing.index_put((_flat(self.live, self._tokens),), x.flatten(0, 1))
         return placed.unflatten(0, (x.shape[0], self._tokens))
 
+    def is_live(self) -> torch.Tensor:
+        """1 for tokens that are live and 0 for others, float32 [B,N]."""
+        ones = torch.ones(self.live.shape, device=self.live.device)
+        return self.everywhere(ones.unsqueeze(2)).squeeze(2)
+
     def readable(self, key: torch.Tensor, value: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
         """All that the live tokens of the next block read: their own keys and values [B,n,heads*d], and the context's."""
         for own in (key, value):
@@ -81,6 +94,22 @@ class LivePatches(nn.Module):
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         tokens = self.convolution(latent).flatten(2).transpose(1, 2)
         return self.stage.evaluation.of_live(tokens).transpose(1, 2)
+
+
+class LiveTokens(nn.Module):
+    """A first layer that takes tokens [B,N,D], which it does of the live ones alone: [B,n,D]."""
+
+    def __init__(self, layer: nn.Module, stage: Stage):
+        super().__init__()
+        self.layer = layer
+        self.stage = stage
+
+    @property
+    def weight(self) -> torch.Tensor:
+        return self.layer.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.stage.evaluation.of_live(x))
 
 
 class LiveOutput(nn.Module):

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import tiny_cogvideox as tiny
 import torch
 from conftest import change
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from reader import Package, operators_of
+from regional import AttentionCall, Regional, stale_reference
 
 from flexcache_exporter.cli import main
 from flexcache_exporter.errors import ExportError
@@ -285,3 +287,42 @@ def test_sizes_and_steps_that_would_not_be_equal_are_refused(saved, asked, messa
         open_model(Source(saved["2b"]), request(**asked))
     assert str(refused.value).startswith(message)
     assert refused.value.fix == fix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_tokens_read_the_text_and_what_the_others_had_at_another_time(saved, kind, tmp_path):
+    grid = (tiny.LATENT_FRAMES, tiny.LATENT_HEIGHT // 2, tiny.LATENT_WIDTH // 2)
+    size = {"width": tiny.WIDTH, "height": tiny.HEIGHT, "frames": tiny.FRAMES}
+
+    def network(regions: str | None):
+        request = Request(**size, steps=STEPS, dtype=torch.float32, regions=regions)
+        return next(n for n in open_model(Source(saved[kind]), request).networks if n.name == "denoiser")
+
+    def inputs(seed: int, time: float) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng(seed)
+        latent = (tiny.CHANNELS, tiny.LATENT_FRAMES, tiny.LATENT_HEIGHT, tiny.LATENT_WIDTH)
+        return {
+            "latent": generator.standard_normal((2, *latent), dtype=np.float32),
+            "time": np.full(2, time, np.float32),
+            "text_states": generator.standard_normal((2, tiny.MAX_TOKENS, 32), dtype=np.float32),
+            "text_mask": np.ones((2, tiny.MAX_TOKENS), np.int64),
+        }
+
+    export_network(network("untrained"), torch.float32, tmp_path / "denoiser.onnx", PLACES["cpu"])
+    session = onnxruntime.InferenceSession(tmp_path / "denoiser.onnx")
+    exported = Regional(session, grid, (1, 2, 2), blocks=2, heads=2, width=16)
+    live = np.stack([np.arange(0, exported.tokens, 4), np.arange(exported.tokens)[::-1][: -(-exported.tokens // 4)]])
+    before, after = inputs(0, 0.9), inputs(1, 0.4)
+    call = AttentionCall(torch.nn.functional, "scaled_dot_product_attention", axis=2, text=tiny.MAX_TOKENS)
+    expected = stale_reference(call, network(None).load().eval(), live, exported.tokens, before, after)
+
+    whole = exported.whole(before)
+    for name, context in zip(exported.names, expected.context, strict=True):
+        assert relative_difference(whole[name], context) < TOLERANCE
+    found = exported.run(after, live, live[:, :0], exported.chosen(whole, exported.others(live)))["velocity"]
+    shown = exported.at(live)
+    assert (found == 0)[np.broadcast_to(~shown, found.shape)].all()
+    assert relative_difference(found, expected.velocity * shown) < TOLERANCE
+    assert relative_difference(expected.velocity * shown, expected.fresh * shown) > 10 * TOLERANCE
+    every = exported.run(after, exported.every, exported.every[:, :0], exported.no_context)["velocity"]
+    assert relative_difference(every, expected.fresh) < TOLERANCE

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import tiny_ltx
+import tiny_cogvideox
 import torch
 from conftest import ROOT, arguments, change
 
@@ -104,11 +104,11 @@ def test_a_check_on_a_gpu_that_is_not_there(saved, tmp_path, capsys, monkeypatch
     assert error.startswith("flexcache-export: --check-on: PyTorch here has no CUDA device\n")
 
 
-def test_regions_of_a_family_that_has_none(tmp_path, capsys):
-    tiny_ltx.save(tmp_path / "ltx")
-    assert main([str(tmp_path / "ltx"), "--out", str(tmp_path / "out"), "--regions"]) == 2
+def test_an_object_map_of_a_family_that_has_none(tmp_path, capsys):
+    tiny_cogvideox.save(tmp_path / "saved", rotary=False, snr_shift=3.0)
+    assert main([str(tmp_path / "saved"), "--out", str(tmp_path / "out"), "--object-map"]) == 2
     error = capsys.readouterr().err
-    assert "--regions: denoisers of the family ltx are exported for whole latents alone" in error
+    assert "--object-map: denoisers of the family cogvideox are exported without it" in error
 
 
 def test_weights_that_are_missing(copy, tmp_path, capsys):

@@ -9,15 +9,17 @@ import tiny_ltx as tiny
 import torch
 from conftest import change
 from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
+from diffusers.models.transformers import transformer_ltx
 from diffusers.models.transformers.transformer_ltx import apply_rotary_emb
 from reader import Package, operators_of, require_mask_decides
+from regional import AttentionCall, Regional, stale_reference
 
 from flexcache_exporter import operators
 from flexcache_exporter.cli import main
 from flexcache_exporter.errors import ExportError
 from flexcache_exporter.families import ltx, open_model
 from flexcache_exporter.graph import PLACES, export_network, relative_difference
-from flexcache_exporter.model import Latent, Request
+from flexcache_exporter.model import Latent, Regions, Request
 from flexcache_exporter.package import fingerprint_of
 from flexcache_exporter.source import Source
 
@@ -326,3 +328,50 @@ def test_what_cannot_be_exported_equal_is_refused(copy, component, fields, messa
 def test_a_request_that_cannot_be_met(saved, asked, message):
     with pytest.raises(ExportError, match=message):
         open_model(Source(saved), request(**asked))
+
+
+@pytest.fixture(scope="module")
+def denoiser(saved, tmp_path_factory) -> tuple[Regional, torch.nn.Module]:
+    """The denoiser with regions and an object map, and in diffusers' own code."""
+    path = tmp_path_factory.mktemp("regional") / "denoiser.onnx"
+
+    def network(**more):
+        return next(n for n in open_model(Source(saved), request(**more)).networks if n.name == "denoiser")
+
+    # Its object map is compared with that of diffusers' probabilities here.
+    regional = network(regions="untrained", object_map=())
+    assert regional.outputs == ("velocity", "object_map", "keys_0", "values_0")
+    export_network(regional, torch.float32, path, PLACES["cpu"])
+    session = onnxruntime.InferenceSession(path)
+    return Regional(session, LATENT[1:], (1, 1, 1), blocks=1, heads=2, width=16), network().load().eval()
+
+
+def test_some_tokens_read_what_the_others_had_at_another_time(denoiser):
+    def inputs(seed: int, time: float) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng(seed)
+        return {
+            "latent": generator.standard_normal((2, *LATENT), dtype=np.float32),
+            "time": np.full(2, time, np.float32),
+            "text_states": generator.standard_normal((2, tiny.MAX_TOKENS, 32), dtype=np.float32),
+            "text_mask": (np.arange(tiny.MAX_TOKENS) < [[5], [9]]).astype(np.int64),
+        }
+
+    exported, reference = denoiser
+    live = np.array([[0, 4, 11], [7, 2, 3]])
+    before, after = inputs(0, 0.9), inputs(1, 0.4)
+    expected = stale_reference(AttentionCall(transformer_ltx), reference, live, exported.tokens, before, after)
+    whole = exported.whole(before)
+    for name, context in zip(exported.names, expected.context, strict=True):
+        assert relative_difference(whole[name], context) < TOLERANCE
+    found = exported.run(after, live, live[:, :0], exported.chosen(whole, exported.others(live)))["velocity"]
+    shown = exported.at(live)
+    assert relative_difference(found, expected.velocity * shown) < TOLERANCE
+    assert relative_difference(expected.velocity * shown, expected.fresh * shown) > 100 * TOLERANCE
+    every = exported.run(after, exported.every, exported.every[:, :0], exported.no_context)["velocity"]
+    assert relative_difference(every, expected.fresh) < TOLERANCE
+
+
+def test_the_manifest_has_the_facts_of_its_regions(saved):
+    model = open_model(Source(saved), request(regions="trained", object_map=()))
+    assert model.maps_object
+    assert model.regions == Regions((1, 1, 1), blocks=1, heads=2, head_width=16, is_trained=True, dtype=torch.float32)

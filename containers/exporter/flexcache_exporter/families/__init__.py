@@ -23,10 +23,6 @@ def open_model(source: Source, request: Request) -> Model:
             f"use a pipeline of the class {' or '.join(FAMILIES)}",
         )
     model = import_module(f"{__name__}.{module}").open_model(source, request)
-    if request.regions is not None and model.regions is None:
-        raise ExportError(
-            "--regions", f"denoisers of the family {module} are exported for whole latents alone", "leave the option out"
-        )
     if request.object_map is not None and not model.maps_object:
         raise ExportError(
             "--object-map", f"denoisers of the family {module} are exported without it", "leave the option out"

@@ -18,8 +18,9 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
 from ..networks import Part, networks_of, to_pixels, to_video
+from ..regions import LiveOutput, Stage, positions_of, with_regions
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing, and its transformer's configuration neither.
@@ -66,6 +67,17 @@ def open_model(source: Source, request: Request) -> Model:
 
     examples = Examples(video, latent, texts, vocabulary=text["vocab_size"])
     steps = given(request.steps, STEPS)
+    networks = networks_of(
+        examples,
+        text_encoder=Part(load_text_encoder),
+        denoiser=Part(load_denoiser, lambda module: fuse_denoiser(module, texts), {"levels": tuple(levels.tolist())}),
+        vae_decoder=Part(lambda: VaeDecoder(load_vae()), whole_convolutions),
+        vae_encoder=Part(lambda: VaeEncoder(load_vae()), whole_convolutions),
+    )
+    regions = None
+    if request.regions is not None:
+        regions = _regions_of(transformer, request)
+        networks = with_regions(networks, regions, latent, lambda module, stage: fuse_denoiser(module, texts, stage))
     return Model(
         family="cogvideox",
         video=video,
@@ -78,15 +90,19 @@ def open_model(source: Source, request: Request) -> Model:
             steps=steps,
         ),
         tokenizer=source.component("tokenizer"),
-        networks=networks_of(
-            examples,
-            text_encoder=Part(load_text_encoder),
-            denoiser=Part(
-                load_denoiser, lambda module: fuse_denoiser(module, texts), {"levels": tuple(levels.tolist())}
-            ),
-            vae_decoder=Part(lambda: VaeDecoder(load_vae()), whole_convolutions),
-            vae_encoder=Part(lambda: VaeEncoder(load_vae()), whole_convolutions),
-        ),
+        networks=networks,
+        regions=regions,
+    )
+
+
+def _regions_of(transformer: dict, request: Request) -> Regions:
+    return Regions(
+        patch=(1, transformer["patch_size"], transformer["patch_size"]),
+        blocks=transformer["num_layers"],
+        heads=transformer["num_attention_heads"],
+        head_width=transformer["attention_head_dim"],
+        is_trained=request.regions == "trained",
+        dtype=request.dtype,
     )
 
 
@@ -223,6 +239,8 @@ class Denoiser(nn.Module):
         self.transformer = transformer
         self.latent = latent
         self.timestep = Timestep(levels)
+        #: Where live tokens are found; None where all tokens are.
+        self.stage: Stage | None = None
         rotation = rotation_of(transformer.config, latent)
         for name, table in zip(("cos", "sin"), rotation or (None, None), strict=True):
             self.register_buffer(name, table)
@@ -246,7 +264,11 @@ class Denoiser(nn.Module):
             image_rotary_emb=self.rotation,
             return_dict=False,
         )[0]
-        return v.float().transpose(1, 2) / squared.sqrt() + latent * ((2 * level - 1) / squared)
+        velocity = v.float().transpose(1, 2) / squared.sqrt() + latent * ((2 * level - 1) / squared)
+        if self.stage is None:
+            return velocity
+        size = self.transformer.config.patch_size
+        return velocity * positions_of(self.stage.evaluation.is_live(), self.latent, (1, size, size)).unsqueeze(1)
 
 
 def rotation_of(config, latent: Latent) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -262,7 +284,13 @@ def rotation_of(config, latent: Latent) -> tuple[torch.Tensor, torch.Tensor] | N
 
 
 class FusedProcessor:
-    """Attention of CogVideoXAttnProcessor2_0 by the fused operators; rotations are of all tokens, those of text too."""
+    """Attention of CogVideoXAttnProcessor2_0 by the fused operators; rotations are of all tokens, those of text too.
+
+    With a stage it is that of the text and the live tokens.
+    """
+
+    def __init__(self, stage: Stage | None = None):
+        self.stage = stage
 
     def __call__(
         self,
@@ -276,19 +304,45 @@ class FusedProcessor:
         states = torch.cat([encoder_hidden_states, hidden_states], dim=1)
         query = self._normalised(attn.norm_q, attn.to_q(states), attn.heads)
         key = self._normalised(attn.norm_k, attn.to_k(states), attn.heads)
+        value = attn.to_v(states)
         if image_rotary_emb is not None:
-            query = operators.rotate(query, *image_rotary_emb, attn.heads)
-            key = operators.rotate(key, *image_rotary_emb, attn.heads)
-        attended = attn.to_out[0](operators.attention(query, key, attn.to_v(states), attn.heads))
+            query, key = self._rotated((query, key), *image_rotary_emb, attn.heads, tokens)
+        if self.stage is not None:
+            others = self.stage.evaluation.readable(key[:, tokens:], value[:, tokens:], attn.heads)
+            key, value = (torch.cat([x[:, :tokens], y], dim=1) for x, y in zip((key, value), others, strict=True))
+        attended = attn.to_out[0](operators.attention(query, key, value, attn.heads))
         return attended[:, tokens:], attended[:, :tokens]
+
+    def _rotated(
+        self, both: tuple[torch.Tensor, ...], cos: torch.Tensor, sin: torch.Tensor, heads: int, tokens: int
+    ) -> tuple[torch.Tensor, ...]:
+        if self.stage is None:
+            return tuple(operators.rotate(x, cos, sin, heads) for x in both)
+        live = self.stage.evaluation.live
+        text = torch.arange(tokens, device=live.device).expand(live.shape[0], -1)
+        places = torch.cat([text, live + tokens], dim=1)
+        return tuple(operators.rotate_at(x, places, cos, sin, heads) for x in both)
 
     @staticmethod
     def _normalised(norm: nn.Module, x: torch.Tensor, heads: int) -> torch.Tensor:
         return norm(x.unflatten(2, (heads, -1))).flatten(2)
 
 
-def fuse_denoiser(denoiser: Denoiser, text: Text) -> Denoiser:
-    """The same denoiser with fused operators, and with its positions as constants."""
+class LivePatchEmbed(nn.Module):
+    """The transformer's first layer, [B,L+N,D] of text and tokens, which gives of the tokens the live ones alone: [B,L+n,D]."""
+
+    def __init__(self, patches: nn.Module, stage: Stage):
+        super().__init__()
+        self.patches = patches
+        self.stage = stage
+
+    def forward(self, text_states: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        embedded, tokens = self.patches(text_states, latent), text_states.shape[1]
+        return torch.cat([embedded[:, :tokens], self.stage.evaluation.of_live(embedded[:, tokens:])], dim=1)
+
+
+def fuse_denoiser(denoiser: Denoiser, text: Text, stage: Stage | None = None) -> Denoiser:
+    """The same denoiser with fused operators and its positions as constants: of all tokens or, with a stage, of its live ones."""
     transformer, latent = denoiser.transformer, denoiser.latent
     if denoiser.rotation is None:
         _fix_positions(transformer.patch_embed, latent)
@@ -298,7 +352,11 @@ def fuse_denoiser(denoiser: Denoiser, text: Text) -> Denoiser:
         cos = torch.cat([cos.new_ones(text.max_tokens, cos.shape[1]), cos])
         sin = torch.cat([sin.new_zeros(text.max_tokens, sin.shape[1]), sin])
         denoiser.cos, denoiser.sin = cos.to(transformer.dtype), sin.to(transformer.dtype)
-    operators.fuse_transformer(transformer, Attention, FusedProcessor())
+    if stage is not None:
+        denoiser.stage = stage
+        transformer.patch_embed = LivePatchEmbed(transformer.patch_embed, stage)
+        transformer.proj_out = LiveOutput(transformer.proj_out, stage)
+    operators.fuse_transformer(transformer, Attention, FusedProcessor(stage))
     return denoiser
 
 

@@ -15,8 +15,10 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
-from ..networks import Part, networks_of, to_pixels, to_video
+from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import CrossAttention, Part, denoiser_of, networks_of, to_pixels, to_video
+from ..object_map import Marks, ObservedDenoiser, blocks_of, fuse_observed
+from ..regions import LiveOutput, LiveTokens, Stage, with_regions
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing.
@@ -24,6 +26,8 @@ FRAMES, HEIGHT, WIDTH, FRAMES_PER_SECOND = 161, 512, 704, 25
 MAX_TOKENS, STEPS, GUIDANCE = 128, 50, 3.0
 #: The pipeline takes no other rows and columns, whatever the VAE.
 PIXELS = 32
+#: Latent frames, rows and columns of a token.
+PATCH = (1, 1, 1)
 #: Of which the noise is that decoders of LTX-Video 0.9.1 add in their layers: the pipeline draws it anew for each video.
 NOISE_SEED = 0
 
@@ -58,6 +62,22 @@ def open_model(source: Source, request: Request) -> Model:
         return TextEncoder(T5EncoderModel.from_pretrained(path, dtype=request.dtype, local_files_only=True))
 
     examples = Examples(video, latent, texts, vocabulary=text["vocab_size"])
+    denoiser = Part(
+        lambda: Denoiser(load_transformer(), spacing, time_scale),
+        lambda module: fuse(module, latent),
+        {"frames_per_second": video.frames_per_second, "time_scale": time_scale},
+    )
+    networks = networks_of(
+        examples,
+        text_encoder=Part(load_text_encoder),
+        denoiser=denoiser_of(denoiser, _cross_attention(request, transformer, latent)),
+        vae_decoder=Part(lambda: SeededVaeDecoder(load_vae()), lambda module: fuse_vae(fix_noise(module, latent))),
+        vae_encoder=Part(lambda: VaeEncoder(load_vae()), fuse_vae),
+    )
+    regions = None
+    if request.regions is not None:
+        regions = _regions_of(transformer, request)
+        networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
     return Model(
         family="ltx",
         video=video,
@@ -65,19 +85,32 @@ def open_model(source: Source, request: Request) -> Model:
         text=texts,
         scheduler=Scheduler(guidance=given(request.guidance, GUIDANCE), steps=steps, **levels),
         tokenizer=source.component("tokenizer"),
-        networks=networks_of(
-            examples,
-            text_encoder=Part(load_text_encoder),
-            denoiser=Part(
-                lambda: Denoiser(load_transformer(), spacing, time_scale),
-                lambda module: fuse_denoiser(module, latent),
-                {"frames_per_second": video.frames_per_second, "time_scale": time_scale},
-            ),
-            vae_decoder=Part(
-                lambda: SeededVaeDecoder(load_vae()), lambda module: fuse_vae(fix_noise(module, latent))
-            ),
-            vae_encoder=Part(lambda: VaeEncoder(load_vae()), fuse_vae),
-        ),
+        networks=networks,
+        regions=regions,
+        maps_object=request.object_map is not None,
+    )
+
+
+def _cross_attention(request: Request, transformer: dict, latent: Latent) -> CrossAttention | None:
+    if request.object_map is None:
+        return None
+    return CrossAttention(
+        blocks_of(request.object_map, transformer["num_layers"]),
+        lambda denoiser: [block.attn2 for block in denoiser.transformer.transformer_blocks],
+        latent,
+        PATCH,
+        masks_padding=True,
+    )
+
+
+def _regions_of(transformer: dict, request: Request) -> Regions:
+    return Regions(
+        patch=PATCH,
+        blocks=transformer["num_layers"],
+        heads=transformer["num_attention_heads"],
+        head_width=transformer["attention_head_dim"],
+        is_trained=request.regions == "trained",
+        dtype=request.dtype,
     )
 
 
@@ -202,7 +235,14 @@ class FixedRotation(nn.Module):
 
 
 class FusedProcessor:
-    """Attention of LTXAttention by the fused operators."""
+    """Attention of LTXAttention by the fused operators: of all tokens or, with a stage, of its live ones.
+
+    With marks it notes what share of cross-attention the marked tokens get.
+    """
+
+    def __init__(self, stage: Stage | None = None, marks: Marks | None = None):
+        self.stage = stage
+        self.marks = marks
 
     def __call__(
         self,
@@ -217,23 +257,39 @@ class FusedProcessor:
         key = attn.norm_k(attn.to_k(context))
         value = attn.to_v(context)
         if image_rotary_emb is not None:
-            query = operators.rotate_each_head(query, *image_rotary_emb)
-            key = operators.rotate_each_head(key, *image_rotary_emb)
+            evaluation = None if self.stage is None else self.stage.evaluation
+            live = None if evaluation is None else evaluation.live
+            query = operators.rotate_each_head(query, *image_rotary_emb, live)
+            key = operators.rotate_each_head(key, *image_rotary_emb, live)
+            if evaluation is not None:
+                key, value = evaluation.readable(key, value, attn.heads)
         # The transformer has made a bias [B,1,M] of its mask, 0 where a token counts.
         if attention_mask is None:
             attended = operators.attention(query, key, value, attn.heads)
         else:
             mask = (attention_mask[:, 0] == 0).int()
             attended = operators.masked_attention(query, key, value, mask, attn.heads)
+            if self.marks is not None:
+                self.marks.observe(query, key, attn.heads, mask)
         return attn.to_out[0](attended)
 
 
-def fuse_denoiser(denoiser: Denoiser, latent: Latent) -> Denoiser:
-    """The same denoiser for latents of these extents, with fused operators."""
+def fuse(denoiser: Denoiser | ObservedDenoiser, latent: Latent, stage: Stage | None = None) -> nn.Module:
+    """The same denoiser as it is exported: ``fuse_denoiser``, and its object map."""
+    return fuse_observed(
+        denoiser, lambda module: fuse_denoiser(module, latent, stage), lambda marks: FusedProcessor(stage, marks), stage
+    )
+
+
+def fuse_denoiser(denoiser: Denoiser, latent: Latent, stage: Stage | None = None) -> Denoiser:
+    """The same denoiser for latents of these extents, with fused operators: of all tokens or, with a stage, of its live ones."""
     transformer = denoiser.transformer
     dtype = transformer.proj_in.weight.dtype
     transformer.rope = FixedRotation(transformer.rope, latent, denoiser.spacing, dtype)
-    operators.fuse_transformer(transformer, LTXAttention, FusedProcessor())
+    if stage is not None:
+        transformer.proj_in = LiveTokens(transformer.proj_in, stage)
+        transformer.proj_out = LiveOutput(transformer.proj_out, stage)
+    operators.fuse_transformer(transformer, LTXAttention, FusedProcessor(stage))
     return denoiser
 
 

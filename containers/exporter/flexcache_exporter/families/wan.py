@@ -21,8 +21,8 @@ from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
 from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
-from ..networks import Part, networks_of, to_pixels, to_video
-from ..object_map import MapDenoiser, Marks, ObservedDenoiser, blocks_of
+from ..networks import CrossAttention, Part, denoiser_of, networks_of, to_pixels, to_video
+from ..object_map import Marks, ObservedDenoiser, blocks_of, fuse_observed
 from ..regions import LiveOutput, LivePatches, Stage, with_regions
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
@@ -74,11 +74,15 @@ def open_model(source: Source, request: Request) -> Model:
         lambda module: ImageEncoder(WholeEncoder(module.encoder.vae, whole)),
     )
     examples = Examples(video, latent, texts, text["vocab_size"], has_frame_times)
-    mapped = None if request.object_map is None else blocks_of(request.object_map, transformer["num_layers"])
+    denoiser = Part(
+        load_denoiser,
+        lambda module: fuse(module, latent, has_frame_times=has_frame_times),
+        {"frame_times": 1.0} if has_frame_times else {},
+    )
     networks = networks_of(
         examples,
         text_encoder=Part(load_text_encoder),
-        denoiser=_denoiser_of(load_denoiser, latent, mapped, has_frame_times),
+        denoiser=denoiser_of(denoiser, _cross_attention(request, transformer, latent)),
         vae_decoder=Part(
             lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
         ),
@@ -104,29 +108,19 @@ def open_model(source: Source, request: Request) -> Model:
         tokenizer=source.component("tokenizer"),
         networks=networks,
         regions=regions,
-        maps_object=mapped is not None,
+        maps_object=request.object_map is not None,
     )
 
 
-def _denoiser_of(
-    load: Callable[[], nn.Module], latent: Latent, mapped: tuple[int, ...] | None, has_frame_times: bool
-) -> Part:
-    """The denoiser; with the blocks whose attention tells where the object is, one that tells it."""
-
-    def observed() -> ObservedDenoiser:
-        denoiser = load()
-        transformer = denoiser.transformer
-        attentions = [transformer.blocks[block].attn2 for block in mapped]
-        return ObservedDenoiser(denoiser, attentions, latent, transformer.config.patch_size)
-
-    return Part(
-        load if mapped is None else observed,
-        lambda module: fuse(module, latent, has_frame_times=has_frame_times),
-        {
-            **({"frame_times": 1.0} if has_frame_times else {}),
-            **({} if mapped is None else {"object_map": tuple(map(float, mapped))}),
-        },
-        maps_object=mapped is not None,
+def _cross_attention(request: Request, transformer: dict, latent: Latent) -> CrossAttention | None:
+    if request.object_map is None:
+        return None
+    return CrossAttention(
+        blocks_of(request.object_map, transformer["num_layers"]),
+        lambda denoiser: [block.attn2 for block in denoiser.transformer.blocks],
+        latent,
+        tuple(transformer["patch_size"]),
+        masks_padding=False,
     )
 
 
@@ -290,16 +284,15 @@ class FusedProcessor:
 def fuse(
     denoiser: Denoiser | ObservedDenoiser, latent: Latent, stage: Stage | None = None, has_frame_times: bool = False
 ) -> nn.Module:
-    """The same denoiser as it is exported: ``fuse_denoiser``, and the rest of what it does."""
-    is_observed = isinstance(denoiser, ObservedDenoiser)
-    fused, marks = fuse_denoiser(denoiser.denoiser if is_observed else denoiser, latent, stage), Marks()
-    if is_observed:
-        for attention in denoiser.attentions:
-            attention.set_processor(FusedProcessor(stage, marks))
+    """The same denoiser as it is exported: ``fuse_denoiser``, its object map, and frames as rows where each has a time."""
+    inner = denoiser.denoiser if isinstance(denoiser, ObservedDenoiser) else denoiser
+    fused = fuse_observed(
+        denoiser, lambda module: fuse_denoiser(module, latent, stage), lambda marks: FusedProcessor(stage, marks), stage
+    )
     if has_frame_times:
-        split_frames(fused.transformer, latent.frames)
-        fused.timesteps = timesteps_of_rows
-    return MapDenoiser(fused, marks, latent, denoiser.patch, stage) if is_observed else fused
+        split_frames(inner.transformer, latent.frames)
+        inner.timesteps = timesteps_of_rows
+    return fused
 
 
 def fuse_denoiser(denoiser: Denoiser, latent: Latent, stage: Stage | None = None) -> Denoiser:
