@@ -256,7 +256,7 @@ describeOnMoto('a deployment on moto', () => {
     const evicted = await finishEvictions(stores, { now: () => nextDay });
     const swept = await sweep(stores, { now: () => nextDay });
 
-    expect(evicted).toMatchObject({ isComplete: true, buried: 1 });
+    expect(evicted).toMatchObject({ isComplete: true, latentsDeleted: 1 });
     expect(swept).toMatchObject({
       isComplete: true,
       entriesChecked: 2,
