@@ -8,7 +8,7 @@
 
 ``--recipe`` says of which networks (demo_model.recipes). ``--minutes`` is the stage's training time and drives its learning-rate
 schedule; ``--call-minutes`` is how much of it this call may use. A call goes on where the checkpoint stopped: with the optimizer's state
-from ``*-training.pt``, or, where that is gone, from the weights alone. Once a minute it saves the weights and says how good
+from ``*-training.pt``, or, where that is gone, from the weights alone. Once a minute it saves them and says how good
 they are. ``--batch`` and ``--no-compile`` make tiny CPU rehearsals.
 """
 
@@ -31,7 +31,7 @@ HELD_OUT_CLIPS_SHARE = 0.1
 #: Clips and prompts that quality is measured with while training.
 QUALITY_SEED = 40_000
 #: Checkpoint that has the weights of a stage.
-WEIGHTS = {"vae": "vae", "denoiser": "denoiser", "regions": "denoiser"}
+WEIGHTS = {"vae": "vae", "aux": "aux", "denoiser": "denoiser", "regions": "denoiser"}
 
 
 class Clock:
@@ -302,7 +302,25 @@ def train_aux(args) -> None:
     parameters = [p for net in nets.values() for p in net.parameters()] + [scale_log]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     run = {name: torch.compile(net) if args.compile and name in ("video_tower", "judge", "segmenter") else net for name, net in nets.items()}
-    clock, step, batch = Clock(0.0, args.minutes * 60, args.call_minutes * 60), 0, args.batch or 512
+    step, spent, batch = 0, 0.0, args.batch or 512
+    if state := unfinished(args, "aux"):
+        for name, net in nets.items():
+            net.load_state_dict(checkpoints.full(state[name]))
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
+            scale_log.data.copy_(state["scale"])
+        step, spent = state["step"], state["spent"]
+    clock, minute = Clock(spent, args.minutes * 60, args.call_minutes * 60), Every(60)
+    if clock.progress == 1:
+        return print(f"the stage has had its {args.minutes} minutes: nothing is left to train")
+
+    def save() -> None:
+        where = {"step": step, "spent": clock.spent}
+        checkpoints.save(args.checkpoints, "aux-training", {
+            **{name: net.state_dict() for name, net in nets.items()}, "scale": scale_log.data, "optimizer": optimizer.state_dict(), **where,
+        })
+        checkpoints.save(args.checkpoints, "aux", {**{name: checkpoints.half(net.state_dict()) for name, net in nets.items()}, **where})
+
     while not clock.over:
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * warm_cosine(step, clock.progress)
@@ -344,7 +362,9 @@ def train_aux(args) -> None:
             found = mask_logits > 0
             iou = ((found & (mask > 0)).sum() / (found | (mask > 0)).sum()).item()
             log(clock, step, clip=loss_clip.item(), r1=retrieval.item(), split=loss_split.item(), judge=min(accuracy), iou=iou)
-    checkpoints.save(args.checkpoints, "aux", {name: checkpoints.half(net.state_dict()) for name, net in nets.items()})
+        if minute():
+            save()
+    save()
 
 
 ALIGNED_BLOCK, ALIGNMENT_WEIGHT, ALIGNMENT_UNTIL = 3, 0.5, 0.6

@@ -89,10 +89,11 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_a_stage_that_has_had_its_time_changes_nothing(trained, capsys):
-    path = trained / "checkpoints" / "denoiser.pt"
+@pytest.mark.parametrize("stage", ["vae", "aux", "denoiser", "regions"])
+def test_a_stage_that_has_had_its_time_changes_nothing(trained, capsys, stage):
+    path = trained / "checkpoints" / f"{train.WEIGHTS[stage]}.pt"
     before = path.read_bytes()
-    train.main(["regions", "--recipe", "wan-tiny", "--minutes", "0.002", "--no-compile", "--device", "cpu", "--checkpoints", str(path.parent)])
+    train.main([stage, "--recipe", "wan-tiny", "--minutes", "0.002", "--no-compile", "--device", "cpu", "--checkpoints", str(path.parent)])
     assert "nothing is left to train" in capsys.readouterr().out
     assert path.read_bytes() == before
 
@@ -101,8 +102,7 @@ def test_without_the_optimizer_a_stage_goes_on_from_its_weights(trained):
     class Args:
         checkpoints, device = trained / "checkpoints", "cpu"
 
-    assert "optimizer" in train.unfinished(Args, "regions")
-    assert "optimizer" in train.unfinished(Args, "denoiser")
+    assert all("optimizer" in train.unfinished(Args, stage) for stage in train.WEIGHTS)
     (trained / "checkpoints" / "regions-training.pt").rename(trained / "gone.pt")
     state = train.unfinished(Args, "regions")
     (trained / "gone.pt").rename(trained / "checkpoints" / "regions-training.pt")
