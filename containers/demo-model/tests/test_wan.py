@@ -6,7 +6,9 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 from flexcache_exporter.families import open_model
-from flexcache_exporter.model import Request
+from flexcache_exporter.families import wan as family
+from flexcache_exporter.model import Latent, Regions, Request
+from flexcache_exporter.regions import RegionDenoiser, Stage, names_of
 from flexcache_exporter.source import Source
 from transformers import AutoTokenizer
 
@@ -63,6 +65,33 @@ def test_live_tokens_have_their_own_time_and_the_context_none_of_it(denoiser):
     # Live tokens read the context: its latent is a part of what they give.
     moved = denoiser.two_clocks(latent + (~inside), time, states, mask, live, unconditional)
     assert (first - moved)[inside].abs().mean() > 1e-3
+
+
+@torch.no_grad()
+def test_the_exporters_regions_are_those_of_training(denoiser):
+    latent, time, states, mask, _ = inputs()
+    unconditional = states.flip(0)[:1] * (torch.arange(tokenization.MAX_TOKENS) < 1)[:, None]
+    tokens = torch.stack([torch.randperm(LAYOUT.tokens, generator=torch.Generator().manual_seed(row)) for row in range(2)])
+    live, rest = tokens[:, :40], tokens[:, 40:]
+    stage, heads = Stage(), SIZES.heads
+    regions = Regions(networks.PATCH, SIZES.layers, heads, SIZES.width // heads, is_trained=True, dtype=torch.float32)
+    transformer = WanTransformer3DModel.from_config(denoiser.transformer.config)
+    transformer.load_state_dict(denoiser.transformer.state_dict())
+    exported = RegionDenoiser(family.fuse(family.Denoiser(transformer), Latent(*LAYOUT.latent), stage), stage, regions, LAYOUT.tokens)
+    names = [name for pair in names_of(regions) for name in pair]
+
+    def evaluate(of, kept, context, **changed):
+        given = {"latent": latent, "time": time, "text_states": states, "text_mask": mask} | changed
+        return exported(given, of, kept, dict(zip([f"context_{name}" for name in names], context)))
+
+    nothing = [torch.zeros(2, heads, 0, SIZES.width // heads) for _ in names]
+    clean = {"time": torch.zeros(2), "text_states": unconditional.expand(2, -1, -1), "text_mask": torch.ones_like(mask)}
+    _, *context = evaluate(rest, torch.arange(rest.shape[1]).expand(2, -1), nothing, **clean)
+    velocity, *_ = evaluate(live, live[:, :0], context)
+    is_live = torch.zeros(2, LAYOUT.tokens, dtype=torch.bool).scatter(1, live, True)
+    expected = denoiser.two_clocks(latent, time, states, mask, is_live, unconditional)
+    inside = networks.grid_mask(is_live, LAYOUT.latent)
+    assert torch.allclose(velocity, expected * inside, atol=1e-5)
 
 
 def test_an_object_is_masked_in_the_latent_frame_that_stands_for_its_frame():
