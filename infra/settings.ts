@@ -211,7 +211,7 @@ const SETTING_SPECS = {
     integer(1, MAX_BATCH),
     1,
     `a whole number, 1 to ${MAX_BATCH}`,
-    'Maximum videos that a worker generates in one batch, as far as they fit its GPU. Above 1 it pays off only for small models (docs/architecture.md), needs memory for that many decoded videos, and results differ in the last bits with the composition of the batch.',
+    'Maximum videos per batch of a worker, if they fit its GPU. Above 1 it pays off only for small models, needs memory for as many decoded videos, and changes the last bits of results (docs/architecture.md).',
   ),
   storageClass: setting(
     z.enum(['INTELLIGENT_TIERING', 'STANDARD']),
@@ -223,7 +223,7 @@ const SETTING_SPECS = {
     optional(integer(1, 3650)),
     null,
     'a whole number of days, 1 to 3650, or null',
-    'Days after which a video is deleted, `expires_at` in the API. A repeated request for a deleted video generates it again. Null: never.',
+    'Lifetime of a video from its creation, `expires_at` in the API. A repeated request for a deleted video generates it again. Null: unlimited.',
   ),
   defaultRequestsPerMinute: setting(
     optional(integer(1, 1_000_000)),
@@ -259,7 +259,7 @@ const SETTING_SPECS = {
     optional(integer(1, 10_000)),
     null,
     'a whole number, or null for none',
-    "Reserved concurrency of the API function, which is also its maximum; a backfill cannot use it. AWS keeps 100 of an account's concurrent executions unreserved, so a new account cannot reserve any. Null: none.",
+    'Reserved concurrency of the API function, also its maximum; a backfill cannot use it. AWS keeps 100 executions of an account unreserved, so a new account cannot reserve any. Null: none.',
   ),
   apiCorsOrigins: setting(
     optional(list(z.string().refine(isCorsOrigin))),
@@ -296,7 +296,7 @@ const SETTING_SPECS = {
     optional(number(z.number().positive().max(1_000_000))),
     null,
     'dollars, or null for no budget',
-    'Maximum rent of the cache in dollars per month: latents, vectors and records. Above it, the entries that save least per dollar of rent are evicted first. Null: entries stay while they save more than they cost.',
+    'Maximum rent of the cache per month: latents, vectors and records. Entries that save least per dollar of rent are evicted first. Null: entries stay while they save more than they cost.',
   ),
   moveStorageClasses: setting(
     flag,
