@@ -1,10 +1,12 @@
 import type { Tensor } from './tensor.ts';
 
 /**
- * Means of a tensor over the intervals of one axis.
+ * Computes the means of a tensor over intervals of one axis.
  *
- * @param edges where the intervals begin and the last one ends, in positions of the axis, ascending; they may cut positions
- * @returns the same extents but for the axis, which has one less than there are edges
+ * @param edges starts of the intervals and end of the last one, in positions of the axis,
+ * ascending; may cut positions
+ * @returns a tensor with the same extents except for the axis, which has one less than the number
+ * of edges
  */
 export function averageAxis(
   { data, shape }: Tensor,
@@ -35,7 +37,10 @@ export function averageAxis(
   return { data: means, shape: shape.with(axis, count) };
 }
 
-/** The first position of an interval, and the share of the interval that each of its positions has. */
+/**
+ * Returns the first position of an interval, and the share of the interval in each of its
+ * positions.
+ */
 function sharesOf(from: number, to: number): { first: number; shares: Float64Array } {
   const first = Math.floor(from);
   const shares = Float64Array.from({ length: Math.ceil(to) - first }, (_, offset) => {
@@ -45,14 +50,15 @@ function sharesOf(from: number, to: number): { first: number; shares: Float64Arr
   return { first, shares };
 }
 
-/** Edges that divide an axis into intervals of one length. */
+/** Returns edges that divide an axis into equal intervals. */
 export function evenEdges(extent: number, intervals: number): number[] {
   return Array.from({ length: intervals + 1 }, (_, index) => (index * extent) / intervals);
 }
 
 /**
- * Edges of the frames that each latent frame stands for. A causal VAE has a first frame by itself and as many for every
- * other (1 + 4 (T - 1) frames for T latent ones, for instance); others have as many for each.
+ * Returns the edges of the frames of each latent frame. A causal VAE encodes the first frame alone
+ * and groups the others evenly (for instance 1 + 4 (T - 1) frames for T latent ones); other VAEs
+ * group all frames evenly.
  */
 export function frameEdges(frames: number, latentFrames: number): number[] {
   const later = (frames - 1) / (latentFrames - 1);
@@ -63,7 +69,8 @@ export function frameEdges(frames: number, latentFrames: number): number[] {
 }
 
 /**
- * A map of a video's pixels, or of another grid, at the extents of its latent: the mean over what each position stands for.
+ * Downsamples a map of a video's pixels, or of another grid, to its latent's extents: the mean over
+ * each position's area.
  *
  * @param map `[F, Hp, Wp]`
  * @param grid `[T, H, W]`
@@ -71,7 +78,7 @@ export function frameEdges(frames: number, latentFrames: number): number[] {
 export function averageToLatent(map: Tensor, grid: readonly number[]): Tensor {
   const [frames, height, width] = map.shape as [number, number, number];
   const [latentFrames, rows, columns] = grid as [number, number, number];
-  // The last axis first: every pass leaves less to the next.
+  // The last axis first, so that each pass leaves less data to the next.
   const narrow = averageAxis(map, 2, evenEdges(width, columns));
   const small = averageAxis(narrow, 1, evenEdges(height, rows));
   return averageAxis(small, 0, frameEdges(frames, latentFrames));

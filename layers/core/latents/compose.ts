@@ -11,7 +11,7 @@ export interface LatentExtents {
 }
 
 /**
- * The mask grown by one position: 3x3 spatial maximum per latent frame.
+ * Grows the mask by one position: 3x3 spatial maximum per latent frame.
  *
  * @param mask `[T, H, W]`, object where > 0
  * @returns `[T, H, W]` of 0 and 1
@@ -33,7 +33,7 @@ export function dilate(mask: Tensor): Tensor {
   return { data, shape: mask.shape };
 }
 
-/** The mask grown by so many positions (`dilate`); the same mask by none. */
+/** Grows the mask by a number of positions (`dilate`); 0 returns the same mask. */
 export function grow(mask: Tensor, positions: number): Tensor {
   let grown = mask;
   for (let count = 0; count < positions; count++) grown = dilate(grown);
@@ -41,7 +41,7 @@ export function grow(mask: Tensor, positions: number): Tensor {
 }
 
 /**
- * A latent whose positions under the dilated mask are replaced by background.
+ * Replaces the positions under the dilated mask with background.
  *
  * @param latent `[C, T, H, W]`
  * @param mask `[T, H, W]`, object where > 0; it is dilated here
@@ -51,11 +51,11 @@ export function fillHoles(latent: Tensor, mask: Tensor): Tensor {
 }
 
 /**
- * `fillHoles` for a mask that is dilated already. What lies in the holes is never read.
+ * `fillHoles` for a dilated mask. Never reads the content of the holes.
  *
  * A hole takes the mean over the frames in which its position is visible. A position that is never
- * visible takes the mean of its known neighbours in the same frame, ring by ring from the outside.
- * When nothing is visible at all, the holes are 0.
+ * visible takes the mean of its known neighbors in the same frame, ring by ring from the outside.
+ * If nothing is visible at all, holes are 0.
  */
 export function fillDilatedHoles(latent: Tensor, dilatedMask: Tensor): Tensor {
   const { channels, frames, height, width } = latentExtents(latent, dilatedMask);
@@ -101,11 +101,11 @@ function fillFromOtherFrames(
 
 interface RingPosition {
   position: number;
-  /** Neighbours that are known before this ring is filled. */
+  /** Neighbors that are known before this ring is filled. */
   known: number[];
 }
 
-/** Never-visible positions in the order in which they can be filled; a ring reads only earlier rings. */
+/** Returns never-visible positions in fill order; a ring reads only earlier rings. */
 function neverVisibleRings(
   visibleFrames: Uint16Array,
   height: number,
@@ -155,7 +155,7 @@ function fillFromNeighbours(
 }
 
 /**
- * The object alone: the latent inside the dilated mask and 0 elsewhere.
+ * Extracts the object: the latent inside the dilated mask and 0 elsewhere.
  *
  * @param latent `[C, T, H, W]`
  * @param mask `[T, H, W]`, object where > 0; it is dilated here
@@ -165,7 +165,7 @@ export function objectPart(latent: Tensor, mask: Tensor): Tensor {
 }
 
 /**
- * The latent where the mask is, as it is, and 0 elsewhere.
+ * Masks a latent: unchanged where the mask is set, 0 elsewhere.
  *
  * @param latent `[C, T, H, W]`
  * @param inside `[T, H, W]`, inside where > 0
@@ -183,16 +183,16 @@ export function latentInside(latent: Tensor, inside: Tensor): Tensor {
   return { data, shape: latent.shape };
 }
 
-/** The background alone: the latent with its object's place filled. See `fillHoles`. */
+/** Extracts the background: the latent with its object's place filled. See `fillHoles`. */
 export function backgroundPart(latent: Tensor, mask: Tensor): Tensor {
   return fillHoles(latent, mask);
 }
 
 /**
- * The whole of a video and the parts that it has: an object where its mask has one, a background where the dilated mask
- * leaves one.
+ * Lists the parts of a video: the whole, an object if the mask has one, a background if the dilated
+ * mask leaves one.
  *
- * @param mask `[T, H, W]`, object where > 0; null where nobody looked for an object
+ * @param mask `[T, H, W]`, object where > 0; null without segmentation
  */
 export function shownParts(mask: Tensor | null): LookupPart[] {
   if (mask === null) return ['whole'];
@@ -205,20 +205,20 @@ export function shownParts(mask: Tensor | null): LookupPart[] {
   ];
 }
 
-/** An object donor, as `decodeLatent` yields it. */
+/** An object donor, as `decodeLatent` returns it. */
 export interface ObjectDonor {
-  /** `[C, T, H, W]`; only what lies inside the dilated mask is read. */
+  /** `[C, T, H, W]`; only values inside the dilated mask are read. */
   object: Tensor;
   /** `[T, H, W]`, object where > 0. */
   dilatedMask: Tensor;
 }
 
 /**
- * A clean latent to start from: the object donor inside its dilated mask and the hole-filled
- * background donor elsewhere; 0 where the donor of that part is missing.
+ * Composes a clean latent to start from: the object donor inside its dilated mask and the
+ * hole-filled background donor elsewhere; 0 if the donor of that part is missing.
  *
  * @param background `[C, T, H, W]`, hole-filled
- * @throws InvalidInputError when there is no donor at all or when shapes differ.
+ * @throws InvalidInputError without donors, or if shapes differ
  */
 export function composeDonors(object: ObjectDonor | null, background: Tensor | null): Tensor {
   if (object === null) {
@@ -226,7 +226,7 @@ export function composeDonors(object: ObjectDonor | null, background: Tensor | n
       throw new InvalidInputError(
         'donors',
         'there is no donor to compose',
-        'start from noise when both donors are missing',
+        'start from noise if both donors are missing',
       );
     }
     return { data: background.data.slice(), shape: background.shape };
@@ -252,9 +252,9 @@ export function composeDonors(object: ObjectDonor | null, background: Tensor | n
 }
 
 /**
- * Extents of a latent and its mask.
+ * Checks the shapes of a latent and its mask and returns their extents.
  *
- * @throws InvalidInputError when the latent is not `[C, T, H, W]` or the mask is not its `[T, H, W]`.
+ * @throws InvalidInputError if the latent is not `[C, T, H, W]` or the mask is not its `[T, H, W]`
  */
 export function latentExtents(latent: Tensor, mask: Tensor): LatentExtents {
   const [channels, frames, height, width] = latent.shape;

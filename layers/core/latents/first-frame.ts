@@ -15,7 +15,10 @@ export function setFirstFrame(latent: Tensor, firstFrame: Tensor): void {
   }
 }
 
-/** Times of the frames of a latent whose first frame is clean: 0, and then the same for all others. */
+/**
+ * Returns the times of the frames of a latent whose first frame is clean: 0 for the first, the same
+ * time for all others.
+ */
 export function timesAfterFirst(time: number, frames: number): number[] {
   return Array.from({ length: frames }, (_, frame) => (frame === 0 ? 0 : time));
 }

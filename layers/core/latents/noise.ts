@@ -5,15 +5,15 @@ import { elementCount, type Tensor } from './tensor.ts';
 const TWO_POW_32 = 2 ** 32;
 
 /**
- * Standard normal noise of a shape, the same on every machine.
+ * Generates standard normal noise of a shape, identical on every machine.
  *
- * One uniform number gives one normal number through the inverse of the normal distribution. Only
- * `+ - * /` and `sqrt` are used, which IEEE 754 rounds one way; `Math.log` and `Math.cos` may differ
- * between engines.
+ * One uniform number gives one normal number through the inverse normal distribution. It uses only
+ * `+ - * /` and `sqrt`, which IEEE 754 rounds deterministically; `Math.log` and `Math.cos` may
+ * differ between engines.
  *
  * @param seed integer 0..2^32-1
- * @param stream what the noise is for, e.g. `start`: streams of one seed are independent
- * @throws InvalidInputError when the shape has an extent that is not a positive integer.
+ * @param stream purpose of the noise, e.g. `start`: streams of one seed are independent
+ * @throws InvalidInputError if the shape has an extent that is not a positive integer
  */
 export function standardNormalNoise(
   shape: readonly number[],
@@ -36,7 +36,7 @@ export function standardNormalNoise(
 }
 
 /**
- * Quantile of the standard normal distribution for 0 < probability < 1.
+ * Computes a quantile of the standard normal distribution for 0 < probability < 1.
  *
  * Source: algorithm AS 241, PPND7 (Wichura, 1988, Applied Statistics 37), accurate to about 1e-7.
  */
@@ -66,7 +66,7 @@ function inverseNormal(probability: number): number {
   return centred < 0 ? -quantile : quantile;
 }
 
-/** ln of 0 < value <= 1: halvings counted, the rest by the series of atanh. */
+/** Computes ln of 0 < value <= 1: counts halvings, the rest by the series of atanh. */
 function naturalLogarithm(value: number): number {
   let mantissa = value;
   let exponent = 0;

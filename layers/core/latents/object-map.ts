@@ -1,31 +1,34 @@
 import { grow } from './compose.ts';
 import type { Tensor } from './tensor.ts';
 
-/** How a map of likelihoods becomes an object mask. */
+/** How to convert a likelihood map to an object mask. */
 export interface MapReading {
-  /** Above which the object is, 0..1: a likelihood, or of an attention map the share of its range. */
+  /** Threshold of the object, 0..1: a likelihood, or for an attention map a share of its range. */
   threshold?: number | undefined;
   /** Positions by which the mask grows in each direction. */
   dilation: number;
 }
 
-/** A map that differs less than this between its positions tells no place. */
+/** A map with a smaller range shows no place. */
 const LEAST_RANGE = 1e-6;
 
-/** The least weight of an evaluation: a run of one evaluation from noise alone has a map, too. */
+/**
+ * Minimum weight of an evaluation, so that a run of one evaluation from pure noise has a map, too.
+ */
 const LEAST_WEIGHT = 0.01;
 
-/** Bins of the histogram that Otsu's threshold is looked for in. */
+/** Histogram bins for Otsu's threshold. */
 const BINS = 256;
 
 /**
- * Adds what the evaluation at one noise level attended to. DAAM (Tang et al. 2022, arXiv 2210.04885) sums all steps;
- * here they count by the share of signal that they read, 1 - t: at much noise there is little to attend to.
+ * Adds the attention map of an evaluation. DAAM (Tang et al. 2022, arXiv 2210.04885) sums all
+ * steps; here they are weighted by their share of signal, 1 - t, because noisy latents leave little
+ * to attend to.
  *
  * @param before sum of the evaluations so far; null before the first
  * @param map `[T, H, W]`
  * @param time noise level of the evaluation, 0..1
- * @returns `[T, H, W]`; its scale means nothing
+ * @returns `[T, H, W]` of arbitrary scale
  */
 export function addObjectMap(before: Tensor | null, map: Tensor, time: number): Tensor {
   const weight = Math.max(1 - time, LEAST_WEIGHT);
@@ -37,9 +40,9 @@ export function addObjectMap(before: Tensor | null, map: Tensor, time: number): 
 }
 
 /**
- * The object mask of an attention map: its range is brought to 0..1, and the object is where it is above the
- * threshold, Otsu's unless given. A map that is the same everywhere has no object. Positions that are 0 were not evaluated: they are outside the
- * object, and do not count for Otsu's threshold.
+ * Computes the object mask of an attention map: normalizes its range to 0..1 and takes positions
+ * above the threshold, by default Otsu's. A constant map has no object. Positions of value 0 were
+ * not evaluated: they are outside the object and excluded from Otsu's threshold.
  *
  * @param map `[T, H, W]`, not negative
  * @returns `[T, H, W]` of 0 and 1
@@ -52,18 +55,18 @@ export function maskOfAttention(map: Tensor, { threshold, dilation }: MapReading
     most = Math.max(most, value);
   }
   const range = most - least;
-  // Of nothing at all the range is no number above anything.
+  // The range of an empty map is not a finite number.
   if (!(range > LEAST_RANGE * most)) return { data: map.data.map(() => 0), shape: map.shape };
   const above = threshold ?? otsuThreshold(evaluated.map((value) => (value - least) / range));
   const data = map.data.map((value) => (value > 0 && (value - least) / range > above ? 1 : 0));
   return grow({ data, shape: map.shape }, dilation);
 }
 
-/** The least likelihood of an object, where nothing else is said. */
+/** Default likelihood threshold of an object. */
 const EVEN_CHANCE = 0.5;
 
 /**
- * The object mask of a map of likelihoods: the object is where they are above the threshold.
+ * Computes the object mask of a likelihood map: positions above the threshold.
  *
  * @param map `[T, H, W]`, 0..1
  * @returns `[T, H, W]` of 0 and 1
@@ -76,11 +79,11 @@ export function maskOfLikelihood(
 }
 
 /**
- * The threshold that divides values into two classes of the largest variance between them (Otsu 1979,
- * doi 10.1109/TSMC.1979.4310076), on 256 bins.
+ * Computes the threshold that maximizes the variance between two classes of values (Otsu 1979, doi
+ * 10.1109/TSMC.1979.4310076), on 256 bins.
  *
  * @param values 0..1
- * @returns values above it are of the upper class
+ * @returns threshold; values above it are of the upper class
  */
 export function otsuThreshold(values: Float32Array): number {
   const counts = new Float64Array(BINS);

@@ -3,25 +3,28 @@ import { dilate, fillDilatedHoles } from './compose.ts';
 import type { LookupPart } from '../generation.ts';
 import { elementCount, type Tensor } from './tensor.ts';
 
-/** How an image encoder is shown a video. */
+/** How to sample a video for an image encoder. */
 export interface FrameSampling {
-  /** Frames that are looked at, spread evenly over the video; all of a shorter one. */
+  /** Number of frames, spread evenly over the video; all frames of a shorter one. */
   frames: number;
   /** Pixels */
   height: number;
   width: number;
 }
 
-/** Some frames of a video, smaller. */
+/** Downscaled frames of a video. */
 export interface SampledFrames {
   /** `[3, N, h, w]` in 0..1 */
   pixels: Tensor;
-  /** Their places in the video, and how many frames it has. */
+  /** Their indices in the video, and its number of frames. */
   at: readonly number[];
   of: number;
 }
 
-/** @param video `[F, 3, Hp, Wp]` in 0..1; each pixel of the smaller frames is the mean of those that it stands for */
+/**
+ * Samples and downscales frames. @param video `[F, 3, Hp, Wp]` in 0..1; each output pixel is the
+ * mean of its area
+ */
 export function sampleFrames(
   { data, shape }: Tensor,
   { frames, height, width }: FrameSampling,
@@ -43,11 +46,11 @@ export function sampleFrames(
 }
 
 /**
- * What frames show of a part, as `objectPart` and `backgroundPart` have it of a latent: the object inside its dilated mask,
- * with one colour around it; the background with the object's place filled.
+ * Shows a part in frames, as `objectPart` and `backgroundPart` do in latents: the object inside its
+ * dilated mask on a uniform color; the background with the object's place filled.
  *
- * @param mask `[T, H, W]` of the latent, object where > 0; it is dilated here. Not read for the whole
- * @param blank the colour, red, green and blue in 0..1
+ * @param mask `[T, H, W]` of the latent, object where > 0; it is dilated here. Unused for the whole
+ * @param blank the color, red, green and blue in 0..1
  * @returns `[3, N, h, w]`
  */
 export function partOfFrames(
@@ -67,7 +70,7 @@ export function partOfFrames(
   return { data, shape: pixels.shape };
 }
 
-/** The mask of a latent at the pixels of some frames, `[N, h, w]`. */
+/** Upsamples the mask of a latent to the pixels of frames, `[N, h, w]`. */
 function maskOfFrames({ pixels, at, of }: SampledFrames, mask: Tensor): Tensor {
   const [, , height, width] = pixels.shape as [number, number, number, number];
   const [latentFrames, rows, columns] = mask.shape as [number, number, number];

@@ -2,39 +2,41 @@ import { dilate, grow } from './compose.ts';
 import { InvalidInputError } from '../errors.ts';
 import { elementCount, type Tensor } from './tensor.ts';
 
-/** Latent positions that one token of a denoiser stands for. */
+/** Latent positions of one token of a denoiser. */
 export interface TokenPatch {
   frames: number;
   height: number;
   width: number;
 }
 
-/** The tokens of a latent that are denoised while its other tokens stay as they are. */
+/** The tokens of a latent to denoise while its other tokens stay unchanged. */
 export interface TokenRegion {
   /** Indices of the live tokens, ascending: (frame * rows + row) * columns + column. */
   tokens: readonly number[];
-  /** Tokens of the whole latent. */
+  /** Number of tokens of the whole latent. */
   total: number;
-  /** `[T, H, W]`: how much of a position is the live latent's, 0..1; the rest is the background's. */
+  /**
+   * `[T, H, W]`: weight of the live latent at each position, 0..1; the rest is the background's.
+   */
   weights: Tensor;
 }
 
 /**
- * The region of an object: all tokens that its mask touches, once the mask has grown by a margin, and
- * those that the hole touches, where the background had an object of its own and is but a guess.
+ * Returns the region of an object: all tokens that touch its mask, grown by a margin, and those
+ * that touch the hole, where the background's own object was replaced by a guess.
  *
  * The mask is the segmenter's of the predicted clean latent. On the demo package, after the first
- * evaluation of 12 prompts, it held 99.9 % of the tokens that the finished object lay in. As many tokens
- * chosen by how far the predicted latent was from the donor held 91 %: an object may look much like its
- * background, and all of a noisy prediction is blurred.
+ * evaluation of 12 prompts, it contained 99.9 % of the tokens of the finished object. As many
+ * tokens chosen by the difference between the predicted latent and the donor contained 91 %: an
+ * object may look much like its background, and a noisy prediction is blurred everywhere.
  *
  * Weights fall off over the outermost positions of the region, never inside the object.
  *
  * @param object `[T, H, W]`, object where > 0
  * @param patch extents of a token; they divide the mask's
  * @param margin positions by which the object grows in its frame
- * @param hole `[T, H, W]`, positions of the background that were filled where > 0; null where none were
- * @throws InvalidInputError when the patch does not divide the mask.
+ * @param hole `[T, H, W]`, filled positions of the background where > 0; null if none
+ * @throws InvalidInputError if the patch does not divide the mask
  * @example objectRegion(await model.segment(predicted), { frames: 1, height: 2, width: 2 }, 1)
  */
 export function objectRegion(
@@ -74,10 +76,10 @@ export function objectRegion(
 }
 
 /**
- * The region of an object whose place is given: all tokens that it touches, each of the live latent alone,
- * which was denoised beside the very background that it is laid over.
+ * Returns the region of an object in a given place: all tokens that it touches, each entirely from
+ * the live latent, which was denoised beside the same background.
  *
- * @param place `[T, H, W]`, where the object is to be, where > 0
+ * @param place `[T, H, W]`, requested object where > 0
  */
 export function placeRegion(place: Tensor, patch: TokenPatch): TokenRegion {
   const region = objectRegion(place, patch, 0);
@@ -85,10 +87,10 @@ export function placeRegion(place: Tensor, patch: TokenPatch): TokenRegion {
   return { ...region, weights: { data, shape: place.shape } };
 }
 
-/** Of the positions of a region that touch what lies outside. */
+/** Weight of region positions that touch the outside. */
 const EDGE_WEIGHT = 0.5;
 
-/** Tokens that a mask of this shape has along each axis, and the token of a position. */
+/** Computes the number of tokens of a mask along each axis, and the token of a position. */
 function tokenGrid(
   shape: readonly number[],
   { frames, height, width }: TokenPatch,
@@ -116,7 +118,7 @@ function tokenGrid(
   return { grid, tokenOf };
 }
 
-/** Indices of the tokens outside the region, ascending. */
+/** Returns the indices of the tokens outside the region, ascending. */
 export function contextTokens({ tokens, total }: Pick<TokenRegion, 'tokens' | 'total'>): number[] {
   const isLive = new Uint8Array(total);
   for (const token of tokens) isLive[token] = 1;
@@ -124,31 +126,32 @@ export function contextTokens({ tokens, total }: Pick<TokenRegion, 'tokens' | 't
 }
 
 /**
- * What one evaluation of the live tokens computes, in evaluations of all tokens: their share.
+ * Computes the compute of one evaluation of the live tokens, in evaluations of all tokens: their
+ * share.
  *
- * A full evaluation takes `total * (p + a * total)` operations, p for the projections and the feed-forward
- * layers of a token and `a` for a query against one key. Live tokens alone take `live * (p + a * total)`:
- * they are fewer queries, but each of them reads the keys of all tokens.
+ * A full evaluation takes `total * (p + a * total)` operations, p for the projections and the
+ * feed-forward layers of a token and `a` for a query against one key. Live tokens only take `live *
+ * (p + a * total)`: there are fewer queries, but each reads the keys of all tokens.
  */
 export function liveShare(live: number, total: number): number {
   return live / total;
 }
 
 /**
- * What making the context of a region computes once, in evaluations of all tokens with guidance: the share
- * of the tokens outside, halved because one row serves both of a guided evaluation. A little too much: they
- * read the keys of each other only.
+ * Computes the one-time compute of a region's context, in guided evaluations of all tokens: the
+ * share of the tokens outside, halved because one row serves both halves of a guided evaluation. A
+ * slight overestimate: they read only each other's keys.
  */
 export function contextShare(context: number, total: number): number {
   return context / total / 2;
 }
 
 /**
- * A live latent laid over a background by the region's weights.
+ * Blends a live latent into a background by the region's weights.
  *
- * @param live `[C, T, H, W]`; what it has outside the region is never read
+ * @param live `[C, T, H, W]`; values outside the region are never read
  * @param background `[C, T, H, W]`
- * @throws InvalidInputError when shapes differ.
+ * @throws InvalidInputError if shapes differ
  */
 export function pasteRegion(live: Tensor, background: Tensor, { weights }: TokenRegion): Tensor {
   const [channels, ...positions] = background.shape;
@@ -159,7 +162,7 @@ export function pasteRegion(live: Tensor, background: Tensor, { weights }: Token
   ) {
     throw new InvalidInputError(
       'background',
-      `a region of [${weights.shape.join(', ')}] joins a latent of [${live.shape.join(', ')}] ` +
+      `a region of [${weights.shape.join(', ')}] does not match a latent of [${live.shape.join(', ')}] ` +
         `and a background of [${background.shape.join(', ')}]`,
       'give latents [C, T, H, W] of one shape and a region of their [T, H, W]',
     );

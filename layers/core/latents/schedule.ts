@@ -2,10 +2,10 @@ import { InvalidInputError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
- * How much noise there is at each start time of a package: start times and steps are evenly spaced, noise
- * levels need not be. A shift `s` makes `s u / (1 + (s - 1) u)` of the time `u`, more steps where there is much
- * noise (Esser et al. 2024, arXiv 2403.03206, 5.3.2); `sigmas` are the levels at evenly spaced times from 1 to
- * 0, with straight lines between them. Without either the level is the time.
+ * Noise schedule of a package: start times and steps are evenly spaced, noise levels need not be. A
+ * shift `s` maps the time `u` to `s u / (1 + (s - 1) u)`, i.e. more steps at high noise (Esser et
+ * al. 2024, arXiv 2403.03206, 5.3.2); `sigmas` are the levels at evenly spaced times from 1 to 0,
+ * interpolated linearly. Without either, the level is the time.
  */
 export interface NoiseSchedule {
   shift?: number | undefined;
@@ -13,9 +13,9 @@ export interface NoiseSchedule {
 }
 
 /**
- * The noise level t of `x_t = (1 - t) clean + t noise` at a start time, 0..1.
+ * Computes the noise level t of `x_t = (1 - t) clean + t noise` at a start time, 0..1.
  *
- * @throws InvalidInputError unless the time is in 0..1.
+ * @throws InvalidInputError unless the time is in 0..1
  */
 export function noiseLevel({ shift = 1, sigmas }: NoiseSchedule, time: number): number {
   requireTime('time', time);
@@ -27,9 +27,10 @@ export function noiseLevel({ shift = 1, sigmas }: NoiseSchedule, time: number): 
 }
 
 /**
- * Noise levels of a run: `steps + 1` numbers from that of the start time to 0, of evenly spaced times.
+ * Computes the noise levels of a run: `steps + 1` numbers from that of the start time to 0, at
+ * evenly spaced times.
  *
- * @throws InvalidInputError unless 0 < startTime <= 1 and steps is a positive integer.
+ * @throws InvalidInputError unless 0 < startTime <= 1 and steps is a positive integer
  */
 export function noiseLevels(
   startTime: number,
@@ -57,12 +58,13 @@ export function noiseLevels(
 }
 
 /**
- * The noisy latent at time t of a clean latent: `(1 - t) * clean + t * noise`. Where the clean latent has
- * noise of its own, as one that was quantised with dither, that counts: so much less is added that the
- * variance of all noise is t^2.
+ * Re-noises a clean latent to time t: `(1 - t) * clean + t * noise`. Noise in the clean latent,
+ * such as dithered quantization error, counts: less is added, so that the total noise variance is
+ * t^2.
  *
- * @param errorVariance `[T, H, W]`: variance of the noise in the clean latent `[C, T, H, W]`; none unless given
- * @throws InvalidInputError when shapes differ or the time is not in 0..1.
+ * @param errorVariance `[T, H, W]`: variance of the noise in the clean latent `[C, T, H, W]`;
+ * default none
+ * @throws InvalidInputError if shapes differ or the time is not in 0..1
  */
 export function renoise(
   clean: Tensor,
@@ -84,7 +86,7 @@ export function renoise(
   return { data, shape: clean.shape };
 }
 
-/** What the noise is multiplied by, at each position. */
+/** Computes the factor of the noise at each position. */
 function addedNoise(time: number, errorVariance: Tensor | null): Float64Array {
   if (errorVariance === null) return Float64Array.of(time);
   return Float64Array.from(errorVariance.data, (variance) =>
@@ -93,9 +95,9 @@ function addedNoise(time: number, errorVariance: Tensor | null): Float64Array {
 }
 
 /**
- * One Euler step along the velocity `noise - clean`: `latent + (to - from) * velocity`.
+ * Takes one Euler step along the velocity `noise - clean`: `latent + (to - from) * velocity`.
  *
- * @throws InvalidInputError when shapes differ or a time is not in 0..1.
+ * @throws InvalidInputError if shapes differ or a time is not in 0..1
  */
 export function eulerStep(latent: Tensor, velocity: Tensor, from: number, to: number): Tensor {
   requireTime('from', from);

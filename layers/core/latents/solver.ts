@@ -2,7 +2,10 @@ import type { SolverName } from '../generation.ts';
 import { eulerStep } from './schedule.ts';
 import type { Tensor } from './tensor.ts';
 
-/** A step of a solver: from a time to a smaller one, and the time of the step before; null at the first. */
+/**
+ * A step of a solver: from a time to a smaller one, and the previous step's time; null for the
+ * first step.
+ */
 export interface SolverStep {
   before: number | null;
   from: number;
@@ -13,18 +16,18 @@ export interface SolverResult {
   /** The latent at `to`. */
   latent: Tensor;
   /**
-   * What the next step needs of this one: the velocity (`ab2`) or the predicted clean latent
-   * (`dpmpp-2m`); null for solvers without memory.
+   * State for the next step: the velocity (`ab2`) or the predicted clean latent (`dpmpp-2m`); null
+   * for solvers without memory.
    */
   memory: Tensor | null;
 }
 
 /**
- * One step of the rectified flow's ODE dx/dt = v, with one network evaluation.
+ * Takes one step of the rectified flow's ODE dx/dt = v, with one network evaluation.
  *
  * - `euler`: x + (to - from) v.
  * - `ab2`: two-step Adams-Bashforth for uneven steps, the velocity extrapolated to
- *   v + h / (2 h') (v - v'), where h and h' are the sizes of this step and of the one before.
+ *   v + h / (2 h') (v - v'), where h and h' are the sizes of this step and the previous one.
  * - `dpmpp-2m`: DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), on the predicted clean latent
  *   x0 = x - t v and in lambda = log((1 - t) / t). For the rectified flow its update is
  *   (to / from) x + (1 - to / from) (x0 + h / (2 h') (x0 - x0')), with h and h' in lambda. At t = 1 and
@@ -34,8 +37,8 @@ export interface SolverResult {
  *
  * @param latent x at `step.from`
  * @param velocity v at `step.from`
- * @param memory of the step before; null exactly at the first step and for solvers without memory
- * @throws InvalidInputError when shapes differ or a time is not in 0..1.
+ * @param memory the previous step's; null for the first step and for solvers without memory
+ * @throws InvalidInputError if shapes differ or a time is not in 0..1
  */
 export function solverStep(
   solver: SolverName,
@@ -57,20 +60,23 @@ export function solverStep(
 }
 
 /**
- * The clean latent that a velocity points to: `latent - time * velocity`.
+ * Computes the clean latent that a velocity points to: `latent - time * velocity`.
  *
- * @throws InvalidInputError when shapes differ or the time is not in 0..1.
+ * @throws InvalidInputError if shapes differ or the time is not in 0..1
  */
 export function cleanPrediction(latent: Tensor, velocity: Tensor, time: number): Tensor {
   return eulerStep(latent, velocity, time, 0);
 }
 
-/** Whether the steps of a solver need something of the step before. */
+/** Whether a solver's steps need state of the previous step. */
 export function hasMemory(solver: SolverName): boolean {
   return solver !== 'euler';
 }
 
-/** Factor of the difference of this step's and the last step's memory, on top of an Euler step. */
+/**
+ * Computes the factor of the difference between this step's and the last step's memory, added to an
+ * Euler step.
+ */
 function secondOrderWeight(
   solver: Exclude<SolverName, 'euler'>,
   { before, from, to }: SolverStep,
@@ -82,7 +88,7 @@ function secondOrderWeight(
   return (1 - to / from) * (ratio / 2);
 }
 
-/** Half the logarithm of the signal-to-noise ratio, of the rectified flow. */
+/** Computes half the log signal-to-noise ratio of the rectified flow. */
 function lambda(time: number): number {
   return Math.log((1 - time) / time);
 }

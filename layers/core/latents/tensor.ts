@@ -5,16 +5,17 @@ export interface Tensor {
   shape: readonly number[];
 }
 
-/** A velocity or a latent of a denoiser that also tells where it attends to the object of its prompt. */
+/** A velocity or latent of a denoiser that also reports its attention to the prompt's object. */
 export interface AttendedTensor extends Tensor {
   /**
-   * `[T, H, W]`, not negative, the more the likelier the object: of a velocity the map of its own evaluation, of a
-   * latent the sum over those that led to it (`addObjectMap`). Absent where the denoiser tells nothing.
+   * `[T, H, W]`, not negative; larger values are likelier object. For a velocity, the map of its
+   * own evaluation; for a latent, the sum over its evaluations (`addObjectMap`). Absent if the
+   * denoiser reports none.
    */
   objectMap?: Tensor;
 }
 
-/** Number of elements of a tensor of this shape. */
+/** Counts the elements of a tensor of this shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }

@@ -5,36 +5,38 @@ import { rentOf, savingsOf, SECONDS_PER_MONTH, type PolicyContext } from './esti
 import { refuseImpossibleEntry, type EntryState } from './entry-state.ts';
 import { AGE_BINS, startOfBin } from './reuse-class.ts';
 
-/** A hit that runs no more than this share of a full generation is deep: it keeps most of its donor. */
+/** A hit that runs at most this share of a full generation is deep: it keeps most of its donor. */
 const DEEP_SHARE = 0.5;
 
-/** A put is charged as 128 KB at least, whatever it carries (S3 Vectors, pricing). */
+/** Minimum bytes that a put is charged for (S3 Vectors, pricing). */
 const LEAST_PUT_BYTES = 128 * 1024;
 const BYTES_PER_GB = 2 ** 30;
 
-/** Of the record and its indexes, when it is written, evicted and forgotten. */
+/** Write units of the record and its indexes, over writing, eviction and deletion. */
 const WRITE_UNITS = 20;
 
-/** A finished video that might become an entry. */
+/** A finished video that may become an entry. */
 export interface Newcomer {
-  /** As it would be weighed on its first day. */
+  /** Its state on the first day. */
   state: EntryState;
   vectors: Entry['vectors'];
   /** Network evaluations of a full generation of the same request. */
   fullSteps: number;
-  /** The one entry whose whole latent it started from; null for any other hit, and for none. */
+  /** The one entry whose whole latent it started from; null for any other hit, and for a miss. */
   donor: Pick<Entry, 'vectors'> | null;
 }
 
 /**
- * Whether a video is refused as an entry because it adds too little: it kept most of one donor that no
- * request can tell from it by much, so that it alone does no more than answer its very request exactly;
- * and what such answers are expected to save, by what was learned of entries that were made in so few
- * evaluations, is less than storing it costs. Anything else is stored and pays its rent or leaves.
+ * Whether a video is rejected as an entry because of low marginal value. It must have kept most of
+ * one donor that no request can distinguish from it, so that its only use is to answer its own
+ * request exactly, and the expected savings of such answers, learned from entries made in as few
+ * evaluations, must be below its storage cost. Everything else is stored and later judged by its
+ * rent.
  *
- * On the demo package a new seed of the same prompt (3 of 10 evaluations) is within 0.0025 of its donor.
+ * On the demo package a new seed of the same prompt (3 of 10 evaluations) is within 0.0025 of its
+ * donor.
  *
- * @throws InvalidInputError naming what cannot be.
+ * @throws InvalidInputError that names the invalid value
  */
 export function addsLittle(newcomer: Newcomer, context: PolicyContext): boolean {
   const { state, vectors, fullSteps, donor } = newcomer;
@@ -44,7 +46,10 @@ export function addsLittle(newcomer: Newcomer, context: PolicyContext): boolean 
   return expectedSavings(state, context) < storingUsd(context);
 }
 
-/** Dollars until it leaves: each expected hit at what it saves, less the rent of the wait for it. */
+/**
+ * Computes the dollars until eviction: each expected hit's savings minus the rent of the wait for
+ * it.
+ */
 function expectedSavings(state: EntryState, context: PolicyContext): number {
   const { model, now } = context;
   const rentPerMonth = rentOf(state, context).total;
@@ -71,7 +76,10 @@ function storingUsd({ rates }: PolicyContext): number {
   return approximate(charges, rates);
 }
 
-/** Within what donors may differ in and be equally good; both lack a part that one of them lacks. */
+/**
+ * Whether two vectors are within the margin of equally good donors; a missing part must be missing
+ * in both.
+ */
 function areNear(one: readonly number[] | null, other: readonly number[] | null): boolean {
   if (one === null || other === null) return one === other;
   let cosine = 0;

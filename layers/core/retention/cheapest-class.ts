@@ -5,12 +5,12 @@ import { SECONDS_PER_MONTH, type ValueEstimate, type PolicyContext } from './est
 import { lastUseOf, type EntryState } from './entry-state.ts';
 
 /**
- * The storage class in which a latent is cheapest until it is read next, or for a month where that is
- * sooner, and where going there pays; null where it is best off. Until the next read it waits 1 / rate, as
- * long again as it has waited already while nothing else is known. Counted are the rent of that time,
- * the reads, the move, and what the class charges at the end of its least duration.
+ * Returns the storage class in which a latent is cheapest until its next read, or for a month if
+ * that is sooner, provided that moving pays; null if it should stay. The wait until the next read
+ * is 1 / rate; without data, as long as it has waited so far. Costs are the rent of that time, the
+ * reads, the move, and the class's minimum-duration charge.
  *
- * @param storedAt epoch milliseconds when it was put where it is
+ * @param storedAt epoch milliseconds of its last move
  */
 export function betterClass(
   entry: EntryState,

@@ -10,14 +10,14 @@ import {
 } from '../planning/plan.ts';
 
 /**
- * What each donor of a plan is worth to its request, in network evaluations: how many more would be
- * run without it, by the next best donors (similarity caching: Garetto, Leonardi, Neglia, INFOCOM
- * 2020). A donor whose equal is at hand is worth nothing. Of the evaluations is taken what the result
- * loses as a donor by being further from a full generation than the next best plan's would be. The
- * entry of an exact hit is worth what the next best plan would run.
+ * Computes what each donor of a plan saves its request, in network evaluations: how many more the
+ * next best donors would run without it (marginal gain of similarity caching: Garetto, Leonardi,
+ * Neglia, INFOCOM 2020). A donor with an available equal saves nothing. The savings are reduced by
+ * what the result loses as a donor if it is further from a full generation than the next best
+ * plan's. The entry of an exact hit saves what the next best plan would run.
  *
- * @param plan that `makePlan(input)` gave
- * @returns by entry id; empty for a miss.
+ * @param plan result of `makePlan(input)`
+ * @returns credits by entry id; empty for a miss
  */
 export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
   const credits = new Map<string, number>();
@@ -32,7 +32,7 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
   return credits;
 }
 
-/** Evaluations of a plan less what its result is worth as a donor. */
+/** Computes the evaluations of a plan minus its result's worth as a donor. */
 function costOf(input: PlanInput, plan: Plan): number {
   const { maxGeneration } = input.calibration;
   return (
@@ -40,7 +40,7 @@ function costOf(input: PlanInput, plan: Plan): number {
   );
 }
 
-/** The generation of the entry that a plan leaves behind: 0 for a full generation. */
+/** Computes the generation of a plan's resulting entry: 0 for a full generation. */
 function generationAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan): number {
   const generations = donors.map(({ entryId, part }) => {
     const proposed = [...candidates[part], ...(hit === 'near' ? (candidates.near ?? []) : [])];
@@ -50,7 +50,10 @@ function generationAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan
   return generations.length === 0 ? 0 : 1 + Math.max(...generations);
 }
 
-/** Entries that could be donors of a request: how busy the neighbourhood is that its video joins. */
+/**
+ * Counts the entries that could be donors of a request: the density of the neighborhood that its
+ * video joins.
+ */
 export function neighboursOf(input: PlanInput): number {
   const found = new Set<string>();
   for (const part of LOOKUP_PARTS) {

@@ -1,24 +1,24 @@
 import { InvalidInputError } from '../errors.ts';
 
-/** After how long a hit counts half: two weeks, so that a month's fashion is not next month's. */
+/** Half-life of a hit: two weeks, so that last month's fashion fades. */
 export const HALF_LIFE_MILLISECONDS = 14 * 24 * 3_600_000;
 
-/** Weights are 1 at this time. A constant for ever: sums in the table are relative to it. */
+/** Time at which weights are 1. Must never change: sums in the table are relative to it. */
 export const LANDMARK = Date.UTC(2026, 0, 1);
 
 /**
- * Weights stay below 2^400, about 10^120: DynamoDB keeps numbers up to 10^125. Reached 15 years after
- * the landmark.
+ * Weights stay below 2^400, about 10^120: DynamoDB stores numbers up to 10^125. Reached 15 years
+ * after the landmark.
  */
 const LARGEST_EXPONENT = 400;
 
 /**
- * What something that happens now adds to a decayed sum, for each unit of it: forward decay (Cormode,
- * Shkapenyuk, Srivastava, Xu: Forward Decay, ICDE 2009). Later events weigh more instead of earlier
- * ones less, so a sum is kept by additions alone: one write, and no reading of what was there.
+ * Computes the weight of an event now in a decayed sum: forward decay (Cormode, Shkapenyuk,
+ * Srivastava, Xu: Forward Decay, ICDE 2009). Later events get larger weights, instead of earlier
+ * ones smaller ones, so a sum needs only additions: one write without a read.
  *
  * @param now epoch milliseconds
- * @throws InvalidInputError when no weight can be told for the time.
+ * @throws InvalidInputError if the time is out of range
  * @example `ADD decayedHits :weight` with decayWeight(Date.now())
  */
 export function decayWeight(now: number): number {
@@ -32,11 +32,12 @@ export function decayWeight(now: number): number {
 }
 
 /**
- * What a sum of weighted events is worth at a time: each event counts 2^-(its age / half-life).
+ * Computes the value of a sum of weighted events at a time: each event counts 2^-(its age /
+ * half-life).
  *
- * @param sum of `amount * decayWeight(time of the event)`
+ * @param sum sum of `amount * decayWeight(time of the event)`
  * @param now epoch milliseconds
- * @throws InvalidInputError when the sum is negative or no number.
+ * @throws InvalidInputError if the sum is negative or not a number
  */
 export function decayedTo(sum: number, now: number): number {
   if (sum >= 0 && Number.isFinite(sum)) return sum / decayWeight(now);

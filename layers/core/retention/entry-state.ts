@@ -3,7 +3,7 @@ import type { StorageClass } from '../costs/storage-class.ts';
 import { decayedTo, decayWeight } from './decay.ts';
 import { classOfFresh, classOfHit } from './reuse-class.ts';
 
-/** What the policy knows of an entry. Times are epoch milliseconds. */
+/** The policy's view of an entry. Times are epoch milliseconds. */
 export interface EntryState {
   createdAt: number;
   lastHitAt: number | null;
@@ -12,13 +12,13 @@ export interface EntryState {
   hits: number;
   /** Sum of `decayWeight(time)` over the hits. */
   decayedHits: number;
-  /** Sum of `evaluations * decayWeight(time)` over the hits, by `creditsOf`. */
+  /** Sum of `evaluations * decayWeight(time)` over the hits, from `creditsOf`. */
   decayedCredit: number;
-  /** By `neighboursOf`, when it was made; 0 when that was not recorded. */
+  /** Neighbor count at creation (`neighboursOf`); 0 if not recorded. */
   neighbours: number;
-  /** Reuses away from a full generation. */
+  /** Number of reuses from a full generation. */
   generation: number;
-  /** Network evaluations that making it took. */
+  /** Network evaluations that it took to generate. */
   stepsRun: number;
   /** GPU seconds of one network evaluation of its model. */
   secondsPerEvaluation: number;
@@ -29,24 +29,24 @@ export interface EntryState {
   isPinned: boolean;
 }
 
-/** When an entry was last of use: made or hit. */
+/** Returns the time of an entry's last use: creation or hit. */
 export function lastUseOf({ createdAt, lastHitAt }: EntryState): number {
   return lastHitAt ?? createdAt;
 }
 
-/** Seconds since the last use; the clocks of two machines may differ a little. */
+/** Computes the seconds since the last use, tolerating small clock differences between machines. */
 export function ageOf(entry: EntryState, now: number): number {
   return Math.max(0, now - lastUseOf(entry)) / 1000;
 }
 
-/** The class that an entry is in since its last use. */
+/** Returns the entry's class since its last use. */
 export function reuseClassOf(entry: EntryState): number {
   const { hits, decayedHits, lastHitAt, stepsRun } = entry;
   if (hits === 0 || lastHitAt === null) return classOfFresh(stepsRun);
   return classOfHit(decayedTo(decayedHits, lastHitAt), stepsRun);
 }
 
-/** The class that an entry was in before its last hit. */
+/** Returns the entry's class before its last hit. */
 export function classBeforeHit(entry: EntryState): number {
   const { hits, decayedHits, lastHitAt, previousHitAt, stepsRun } = entry;
   if (hits <= 1 || lastHitAt === null || previousHitAt === null) {
@@ -56,7 +56,7 @@ export function classBeforeHit(entry: EntryState): number {
   return classOfHit(decayedTo(before, previousHitAt), stepsRun);
 }
 
-/** @throws InvalidInputError naming the first part that cannot be. */
+/** Checks an entry. @throws InvalidInputError that names the first invalid field */
 export function refuseImpossibleEntry(entry: EntryState): void {
   for (const field of COUNTS) {
     const value = entry[field];
@@ -80,7 +80,7 @@ const COUNTS = [
   'itemBytes',
 ] as const;
 
-/** @throws InvalidInputError */
+/** Checks a time. @throws InvalidInputError */
 export function refuseImpossibleTime(field: string, value: number): void {
   if (!Number.isFinite(value)) refuse(field, value);
 }

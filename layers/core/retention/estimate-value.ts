@@ -13,7 +13,7 @@ import {
 } from './entry-state.ts';
 import type { ReuseModel } from './reuse-model.ts';
 
-/** What entries are estimated by, the same for all of a pass. */
+/** Inputs of estimates that are the same for all entries of a pass. */
 export interface PolicyContext {
   /** Epoch milliseconds. */
   now: number;
@@ -21,46 +21,46 @@ export interface PolicyContext {
   /** `dollarRates(book)` of the day. */
   rates: DollarRates;
   dollarsPerGpuSecond: number;
-  /** Of the index that the entries are in. */
+  /** Queries of the index that the entries are in. */
   queriesPerMonth: number;
-  /** How many vectors it has; 0 unless known. */
+  /** Number of vectors in it; 0 if unknown. */
   vectorsInIndex: number;
 }
 
-/** What keeping an entry is expected to save. Dollars are estimates and never booked. */
+/** Expected savings from keeping an entry. Dollars are estimates and never booked. */
 export interface Savings {
   reuseClass: number;
   /** Seconds since its last use. */
   age: number;
   /** Network evaluations that a hit is expected to save over the next best donor. */
   margin: number;
-  /** Hits a month that keeping it is expected to bring, from this age on. */
+  /** Expected hits per month from keeping it, from this age on. */
   rate: number;
-  /** Dollars that one such hit saves. */
+  /** Dollars saved by one such hit. */
   dollarsPerHit: number;
-  /** Expected savings, dollars a month. */
+  /** Expected savings in dollars a month. */
   valuePerMonth: number;
 }
 
 /** The numbers behind a verdict. */
 export interface ValueEstimate extends Savings {
   verdict: Extract<Verdict, 'keep' | 'pinned' | 'rent'>;
-  /** Dollars a month, itemised. */
+  /** Rent in dollars a month, itemized. */
   rent: EntryRent<number>;
   rentPerMonth: number;
-  /** Value for each dollar of rent: what entries are ranked by where not all may stay. */
+  /** Value per dollar of rent: the ranking when not all entries may stay. */
   density: number;
-  /** How long it is kept after a use if nothing is known of its reuse: `dollarsPerHit / rent`. */
+  /** How long it is kept after a use without reuse data: `dollarsPerHit / rent`. */
   breakEvenSeconds: number;
 }
 
 export const SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600;
 
 /**
- * What keeping an entry is worth and costs, a month: it stays while the expected savings exceed the
- * rent. docs/policy.md derives it.
+ * Estimates the monthly value and cost of keeping an entry: it stays while the expected savings
+ * exceed the rent. docs/policy.md derives it.
  *
- * @throws InvalidInputError naming what cannot be.
+ * @throws InvalidInputError that names the invalid value
  */
 export function estimateValue(entry: EntryState, context: PolicyContext): ValueEstimate {
   refuseImpossibleEntry(entry);
@@ -80,7 +80,7 @@ export function estimateValue(entry: EntryState, context: PolicyContext): ValueE
   };
 }
 
-/** The left side of the comparison, of an entry that is known to be possible. */
+/** Computes the savings of a valid entry. */
 export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
   const { now, model, dollarsPerGpuSecond } = context;
   const reuseClass = reuseClassOf(entry);
@@ -100,15 +100,15 @@ export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
 }
 
 /**
- * How much of a donor's margin counts. The more reuses an entry is away from a full generation, the more
- * of what it serves is served by those that it was made from, and where generations are limited the less
- * of a donor is what is made from it. Simulated it saves up to 0.8 % of the evaluations.
+ * Computes the share of a donor's margin that counts. The further an entry is from a full
+ * generation, the more of its hits its own donors could serve, and if generations are limited, the
+ * less useful are its results as donors. In simulation it saves up to 0.8 % of the evaluations.
  */
 function driftShare(generation: number): number {
   return 1 / (1 + generation);
 }
 
-/** The right side: dollars a month. */
+/** Computes the rent in dollars a month. */
 export function rentOf(entry: EntryState, context: PolicyContext): EntryRent<number> {
   const { latentBytes, storageClass, vectorBytes, itemBytes } = entry;
   const { now, rates, queriesPerMonth, vectorsInIndex } = context;

@@ -1,6 +1,6 @@
 import type { Entry } from '../generation.ts';
 
-/** What decides whether an entry stays: all that a pass over the cache reads of it. */
+/** The fields of an entry that an eviction pass reads. */
 export interface EvictionCandidate extends Pick<
   Entry,
   | 'entryId'
@@ -22,12 +22,15 @@ export interface EvictionCandidate extends Pick<
   | 'denoiseSeconds'
   | 'stepsRun'
 > {
-  /** How many of its parts have a vector, 1..3. */
+  /** Number of its parts with a vector, 1..3. */
   vectors: number;
-  /** As `signatureOf` says of its whole vector: entries that differ here are no duplicates. */
+  /**
+   * Signature of its whole vector (`signatureOf`): entries with different signatures are not
+   * duplicates.
+   */
   signature: string;
   /** The first 16 digits of its prompt key. */
   prompt: string;
-  /** The digits of its compatibility key that tell its package (`packageDigits`). */
+  /** Digits of its compatibility key that identify its package (`packageDigits`). */
   compatibility: string;
 }

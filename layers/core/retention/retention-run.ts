@@ -9,35 +9,35 @@ export const EVICTION_REASONS = [
 ] as const;
 
 /**
- * Why an entry leaves.
+ * Why an entry is evicted.
  *
- * - `rent`: what its hits are expected to save is less than its rent.
- * - `budget`: it pays its rent, but less for each dollar of the monthly budget than what was kept.
+ * - `rent`: its expected savings are below its rent.
+ * - `budget`: it pays its rent, but less per dollar of the monthly budget than the kept entries.
  * - `duplicate`: another entry serves the same requests as well.
  * - `obsolete`: made by a model revision that is no longer served.
  * - `latent-missing`: its latent is gone.
  */
 export type EvictionReason = (typeof EVICTION_REASONS)[number];
 
-/** `superseded`: a refreshed video took its place; no pass decides that. */
+/** `superseded`: replaced by a refreshed video; not decided by a pass. */
 export type LeavingReason = EvictionReason | 'superseded';
 
 export type Verdict = 'keep' | 'pinned' | 'leased' | 'move' | EvictionReason;
 
-/** What the cache keeps, for pricing: one month of it is a month's rent. */
+/** What the cache holds, for pricing: holding it for one month costs a month's rent. */
 export interface Holdings {
   entries: number;
   latents: Partial<Record<StorageTier, { count: number; bytes: number; billedBytes: number }>>;
   /** Latents that Intelligent-Tiering monitors: 128 KiB and more. */
   monitoredLatents: number;
-  /** Finished videos, posters, animations and sheets that entries point at. */
+  /** Finished videos, posters, animations and spritesheets of entries. */
   videoBytes: number;
   vectorBytes: number;
   /** Records and their shares of the indexes. */
   itemBytes: number;
 }
 
-/** One pass over the cache, as it is recorded in the table, under its day. */
+/** One eviction pass or sweep, as recorded in the table under its day. */
 export interface RetentionRun {
   runId: string;
   kind: 'evict' | 'sweep';
@@ -46,10 +46,10 @@ export interface RetentionRun {
   endedAt: string;
   isDryRun: boolean;
   isComplete: boolean;
-  /** What was there when the pass ended. Absent in a sweep. */
+  /** Holdings at the end of the pass. Absent in a sweep. */
   holdings?: Holdings;
-  /** By verdict: entries and their latents' bytes. Absent in a sweep. */
+  /** Entries and their latents' bytes, by verdict. Absent in a sweep. */
   verdicts?: Partial<Record<Verdict, { count: number; bytes: number }>>;
-  /** What else is worth a line: orphans, tombstones, requests seen. */
+  /** Other counts: orphans, tombstones, requests seen. */
   counts: Record<string, number>;
 }

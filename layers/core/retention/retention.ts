@@ -1,12 +1,12 @@
 /**
- * How long an entry stays EVICTING before its latent goes: whoever had a lease on it may still read it
- * to the end, whichever way the clocks of two machines differ.
+ * How long an entry stays EVICTING before its latent is deleted, so that lease owners can finish
+ * reading it even if clocks of machines differ.
  */
 export const EVICTION_GRACE_MILLISECONDS = 30 * 60 * 1000;
 
 /**
- * How long the tombstone stays: far longer than a Commit comes after its worker's answer, retries and
- * all, so that a late one finds its id taken and does not bring the entry back without its latent.
+ * How long the tombstone stays: far longer than a Commit may follow its worker's answer, including
+ * retries, so that a late Commit cannot restore the entry without its latent.
  */
 export const TOMBSTONE_MILLISECONDS = 24 * 60 * 60 * 1000;
 

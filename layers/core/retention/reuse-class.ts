@@ -1,11 +1,13 @@
 /**
- * What entries are told apart by when their reuse is learned: how often they were hit, and how many
- * network evaluations making them took. The second says how new they were: what is made from a near
- * donor covers little that the donor does not cover. The class of an entry changes only with a hit,
- * so that one stretch of waiting lies in one class.
+ * Classes of entries for learning reuse: by number of hits and by the network evaluations that they
+ * took to generate. The second measures novelty: an entry made from a near donor covers little that
+ * the donor does not. An entry's class changes only with a hit, so that each wait lies in one
+ * class.
  */
 
-/** Decayed hits, as of the last one, up to which an entry is in each group; the first: never hit. */
+/**
+ * Upper bounds of the groups by decayed hits, as of the last hit; the first group was never hit.
+ */
 const HITS_UP_TO = [0, 1.5, 3, 6, 12, 24, Infinity] as const;
 
 /** Two groups for each doubling: 1, 2, 3, 4, 6, 8, 11, 16, ... evaluations. */
@@ -14,12 +16,15 @@ const STEP_GROUPS = 14;
 
 export const REUSE_CLASSES = HITS_UP_TO.length * STEP_GROUPS;
 
-/** @param stepsRun network evaluations that making it took */
+/** Returns the class of an entry without hits. @param stepsRun network evaluations that it took */
 export function classOfFresh(stepsRun: number): number {
   return groupOfSteps(stepsRun);
 }
 
-/** @param decayedHits as of the last hit, that one included: 1 and more */
+/**
+ * Returns the class of an entry with hits. @param decayedHits decayed hits as of the last hit,
+ * including it: 1 or more
+ */
 export function classOfHit(decayedHits: number, stepsRun: number): number {
   const group = HITS_UP_TO.findIndex((limit) => decayedHits <= limit);
   return Math.max(1, group) * STEP_GROUPS + groupOfSteps(stepsRun);
@@ -30,7 +35,7 @@ function groupOfSteps(stepsRun: number): number {
   return Math.min(STEP_GROUPS - 1, group);
 }
 
-/** For people: `hit 2-3 times, made in about 8 evaluations`. */
+/** Formats a class for display: `hit 2-3 times, made in about 8 evaluations`. */
 export function nameOfClass(reuseClass: number): string {
   const group = Math.floor(reuseClass / STEP_GROUPS);
   const steps = Math.round(2 ** ((reuseClass % STEP_GROUPS) / GROUPS_PER_DOUBLING));
@@ -45,18 +50,18 @@ export function nameOfClass(reuseClass: number): string {
   return `${hits}, made in ${evaluations}`;
 }
 
-/** Waiting times are told apart by factors of two, from a minute to some four years. */
+/** Waiting times are binned by factors of two, from a minute to some four years. */
 const FIRST_BIN_SECONDS = 60;
 
 export const AGE_BINS = 22;
 
-/** @param age seconds since the last use */
+/** Returns the bin of an age. @param age seconds since the last use */
 export function ageBinOf(age: number): number {
   if (age < FIRST_BIN_SECONDS) return 0;
   return Math.min(AGE_BINS - 1, 1 + Math.floor(Math.log2(age / FIRST_BIN_SECONDS)));
 }
 
-/** Where a bin begins, seconds. */
+/** Returns the start of a bin in seconds. */
 export function startOfBin(bin: number): number {
   return bin === 0 ? 0 : FIRST_BIN_SECONDS * 2 ** (bin - 1);
 }

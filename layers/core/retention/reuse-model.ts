@@ -3,18 +3,18 @@ import { HALF_LIFE_MILLISECONDS } from './decay.ts';
 import { ageOf, classBeforeHit, lastUseOf, reuseClassOf, type EntryState } from './entry-state.ts';
 import { AGE_BINS, ageBinOf, REUSE_CLASSES, startOfBin } from './reuse-class.ts';
 
-/** How many hits' worth of belief the break-even rate has before anything was seen. */
+/** Prior weight of the break-even rate, in hits. */
 const PRIOR_HITS = 1;
 
-/** How many hits' worth of belief the margin of the wider group has. */
+/** Prior weight of the wider group's margin, in hits. */
 const PRIOR_MARGIN_HITS = 2;
 
-/** As it is stored. */
+/** Stored form of `ReuseModel`. */
 export interface ReuseModelRecord {
   format: 'flexcache-reuse/1';
-  /** Epoch milliseconds to which the sums are decayed. */
+  /** Reference time of the decayed sums, epoch milliseconds. */
   asOf: number;
-  /** Class after class, bin after bin. */
+  /** Hits by class, then bin. */
   hits: number[];
   /** Seconds that entries of a class waited in a bin. */
   waited: number[];
@@ -23,8 +23,8 @@ export interface ReuseModelRecord {
 }
 
 /**
- * What was learned of when entries are hit again: for each class and time since the last use, hits
- * and the seconds in which they could have come. Older observations count less, by the half-life of
+ * Learned reuse statistics: for each class and time since the last use, the hits and the seconds in
+ * which they could have occurred. Older observations are discounted with the half-life of
  * `decay.ts`.
  */
 export class ReuseModel {
@@ -32,16 +32,16 @@ export class ReuseModel {
   readonly #hits = new Float64Array(REUSE_CLASSES * AGE_BINS);
   readonly #waited = new Float64Array(REUSE_CLASSES * AGE_BINS);
   readonly #credits = new Float64Array(REUSE_CLASSES * AGE_BINS);
-  /** Margins by class, as far as they follow from the sums; null once a sum has changed. */
+  /** Cached margins by class; null once a sum has changed. */
   #means: ClassMeans | null = null;
 
-  /** @param asOf epoch milliseconds from which it learns */
+  /** @param asOf epoch milliseconds of the start of learning */
   constructor(asOf: number) {
     if (!Number.isFinite(asOf)) throw unreadable(`its time is ${asOf}`);
     this.#asOf = asOf;
   }
 
-  /** @throws InvalidInputError when it is no stored model. */
+  /** Parses a stored model. @throws InvalidInputError if it is invalid */
   static from(record: unknown): ReuseModel {
     const { format, asOf, hits, waited, credits } =
       (record as Partial<ReuseModelRecord> | null) ?? {};
@@ -67,7 +67,7 @@ export class ReuseModel {
     return this.#asOf;
   }
 
-  /** Lets what was seen so far fade until `now`; an earlier time changes nothing. */
+  /** Decays the observations until `now`; an earlier time changes nothing. */
   advanceTo(now: number): void {
     if (!(now > this.#asOf)) return;
     this.#means = null;
@@ -78,7 +78,7 @@ export class ReuseModel {
     this.#asOf = now;
   }
 
-  /** Adds what another model has seen, e.g. one segment of a pass. */
+  /** Adds the observations of another model, e.g. of one segment of a pass. */
   add(other: ReuseModel): void {
     this.advanceTo(other.#asOf);
     this.#means = null;
@@ -94,10 +94,10 @@ export class ReuseModel {
   }
 
   /**
-   * An entry of a class waited, unhit, from one age to another.
+   * Records that an entry of a class waited without a hit from one age to another.
    *
    * @param from seconds since its last use @param to seconds since its last use
-   * @param times how many such stretches
+   * @param times number of such waits
    */
   addWait(reuseClass: number, from: number, to: number, times = 1): void {
     for (let bin = ageBinOf(from); from < to; bin++) {
@@ -108,7 +108,7 @@ export class ReuseModel {
   }
 
   /**
-   * An entry of a class was hit.
+   * Records a hit on an entry of a class.
    *
    * @param age seconds since its last use
    * @param credit network evaluations that the hit saved over the next best donor
@@ -121,11 +121,11 @@ export class ReuseModel {
   }
 
   /**
-   * What a pass over the cache sees of an entry: when it was hit last, and how long it has waited. Of
-   * several hits since the pass before, the gap before the last one stands for the others, of which
-   * there were as many as the entry has in such a time on average.
+   * Records what a pass sees of an entry: its last hit, and its wait since. If there were several
+   * hits since the previous pass, the last gap stands for all of them; their number is the entry's
+   * average rate times the period.
    *
-   * @param since epoch milliseconds of the pass before; whatever was earlier it has seen
+   * @param since epoch milliseconds of the previous pass, which saw everything before
    */
   observe(entry: EntryState, since: number, now: number): void {
     const lastUse = lastUseOf(entry);
@@ -145,9 +145,8 @@ export class ReuseModel {
   }
 
   /**
-   * How often an entry is hit from now on, hits a second: the hazard of its class at its age. Before
-   * anything was seen it is 1 / age, which makes keeping while `margin * rate > rent` the break-even
-   * rule of ski rental; what was seen replaces that.
+   * Computes the hits per second of an entry: the hazard of its class at its age. Without data it
+   * is 1 / age, which makes keeping while `margin * rate > rent` the break-even rule of ski rental.
    *
    * @param age seconds since the last use
    */
@@ -158,13 +157,14 @@ export class ReuseModel {
   }
 
   /**
-   * The most hits a second that keeping an entry from now on can be expected to bring: over the best
-   * time to keep it for, the chance that it is hit in that time by the time that it waits until then.
-   * An entry that must wait a while for a hit that is likely then is worth keeping through the while.
-   * Never less than `rateAt`, which is the best for as long as hits only become rarer.
+   * Computes the maximum hits per second expected from keeping an entry: over all times to keep it,
+   * the probability of a hit in that time divided by the expected wait. An entry with a likely hit
+   * after a pause is worth keeping through the pause. At least `rateAt`, which is optimal while
+   * hits only become rarer.
    *
-   * Ages that no entry of the class has lived to have the rate of the beginning, one over the age: what
-   * was dropped before an age says nothing of it, and the entries nearest to it are kept to find out.
+   * Ages that no entry of the class has reached have the prior rate, one over the age: entries
+   * dropped before an age reveal nothing about it, and the entries closest to it are kept to find
+   * out.
    *
    * @param age seconds since the last use
    */
@@ -186,9 +186,9 @@ export class ReuseModel {
   }
 
   /**
-   * Network evaluations that the next hit of an entry is expected to save over the next best donor:
-   * the mean of hits of its class at its age, as far as there were any, else of its class, else of
-   * all, else what making it took; more or less by as much as its own hits stand out of its class.
+   * Estimates the network evaluations that the next hit of an entry saves over the next best donor:
+   * the mean over hits of its class at its age, backed off to its class, all entries, and the
+   * entry's own generation, and shifted toward the mean of its own hits.
    *
    * @param age seconds since the last use
    * @param ownHits decayed to now @param ownCredit decayed to now
@@ -246,7 +246,7 @@ function fill(sums: Float64Array, stored: unknown, field: string): void {
     stored.length >= sums.length &&
     stored.every((value) => typeof value === 'number' && value >= 0 && Number.isFinite(value));
   if (!isRight) throw unreadable(`its ${field} are not ${sums.length} numbers from 0 on`);
-  // Older records end with a class for entries that are no donors.
+  // Older records end with a class for entries that cannot be donors.
   sums.set((stored as number[]).slice(0, sums.length));
 }
 
@@ -254,6 +254,6 @@ function unreadable(why: string): InvalidInputError {
   return new InvalidInputError(
     'reuseModel',
     `the learned table of reuse cannot be read: ${why}`,
-    'delete it; the next passes learn it anew',
+    'delete it; the next passes relearn it',
   );
 }

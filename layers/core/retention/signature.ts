@@ -3,17 +3,17 @@ import type { CachePartition } from '../requests/identity.ts';
 import { EQUALLY_GOOD_MARGIN } from '../planning/plan.ts';
 import { createRandomSource } from '../random.ts';
 
-/** Sides of so many planes make a signature. */
+/** Number of planes of a signature. */
 const PLANES = 32;
 
 const planesByDimensions = new Map<number, readonly Float64Array[]>();
 
 /**
- * What entries that may be duplicates have in common: the partition, and on which side of some fixed
- * random planes the vector lies (Charikar 2002, "Similarity estimation techniques from rounding
- * algorithms": two vectors at angle θ agree in all of b planes with probability (1 - θ/π)^b). Vectors
- * that are equally good for every request agree in all 32 with a probability of 95 %; those that agree
- * are compared before anything follows from it.
+ * Computes a hash shared by entries that may be duplicates: the partition, and the side of some
+ * fixed random planes on which the vector lies (Charikar 2002, "Similarity estimation techniques
+ * from rounding algorithms": two vectors at angle θ agree in all of b planes with probability (1 -
+ * θ/π)^b). Vectors that are equally good for every request agree in all 32 with a probability of 95
+ * %; vectors that agree are then compared.
  *
  * @returns 16 hexadecimal digits
  */
@@ -25,8 +25,8 @@ export function signatureOf(partition: CachePartition, vector: readonly number[]
 }
 
 /**
- * Whether no request could tell two unit vectors apart: a request's cosines with them differ by no
- * more than their distance, and donors within `EQUALLY_GOOD_MARGIN` are equally good.
+ * Whether no request can distinguish two unit vectors: a request's cosines with them differ by at
+ * most their distance, and donors within `EQUALLY_GOOD_MARGIN` are equally good.
  */
 export function areEquallyGood(
   one: readonly number[] | null,
