@@ -48,7 +48,7 @@ export class CacheStats {
     );
   }
 
-  /** Starts the next statistics: counts entries anew and continues the query rate. */
+  /** Starts the next statistics: recounts entries and continues the query rate. */
   static after(last: CacheStatsRecord): CacheStats {
     return new CacheStats({ ...NO_CACHE_STATS, queries: last.queries, firstAt: last.firstAt });
   }

@@ -5,10 +5,10 @@ import { SimulatedCache } from './simulated-cache.ts';
 import type { ReplayedRequest, SimulationOptions, SimulationResult } from './types.ts';
 
 /**
- * Replays a trace through caches side by side: the same look-up, planner and credits as the product,
- * no GPU, no storage. Every cache sees the same requests; the search for neighbours is shared.
+ * Replays a trace through several caches: the product's lookup, planner and credits, without GPU or
+ * storage. All caches replay the same requests and share the neighbor search.
  *
- * @throws InvalidInputError naming what is wrong with the trace or the options.
+ * @throws InvalidInputError that names the problem of the trace or the options
  */
 export async function simulate(
   trace: AsyncIterable<ReplayedRequest> | Iterable<ReplayedRequest>,
@@ -27,7 +27,7 @@ export async function simulate(
     preparer.release(prepared);
   }
   if (requests === 0) {
-    throw new InvalidInputError('trace', 'the trace has no request', 'give at least one');
+    throw new InvalidInputError('trace', 'the trace has no requests', 'give at least one');
   }
   return { requests, from, to, caches: caches.map((cache) => cache.finish(from, to)) };
 }

@@ -4,24 +4,24 @@ import { LOOKUP_PARTS, type LookupPart, type Plan } from '#core/generation.ts';
 import type { PreparedRequest } from './prepare-request.ts';
 import type { Shown, SimulationOptions } from './types.ts';
 
-/** Of videos of which it is not said how well they show their prompts. */
+/** Default for videos without measured adherence. */
 const ALL_SHOWN: Shown = { whole: 1, object: 1, background: 1 };
 
-/** An entry of a simulated cache: what the policy knows of it, and what it is found by. */
+/** An entry of a simulated cache: the policy's view of it, and its lookup keys. */
 export interface SimulatedEntry extends EntryState {
   entryId: string;
   prompt: string;
-  /** Null when no request can repeat it. */
+  /** Null if no request can repeat it. */
   exactKey: string | null;
-  /** Numbers of its vectors in the spaces of its partition. */
+  /** Indices of its vectors in the spaces of its partition. */
   vectors: { readonly [Part in LookupPart]: number | null };
   partition: number;
   shown: Shown;
-  /** Epoch milliseconds until which its rent was paid. */
+  /** Epoch milliseconds up to which its rent is paid. */
   paidUntil: number;
 }
 
-/** What a hit did with an entry. */
+/** Effect of a hit on an entry. */
 export interface EntryUse {
   /** Epoch milliseconds. */
   now: number;
@@ -31,7 +31,7 @@ export interface EntryUse {
   skipped: number;
 }
 
-/** What a generated video becomes: an entry that nobody has hit. */
+/** Creates the entry of a generated video, without hits. */
 export function newEntry(
   made: {
     prepared: PreparedRequest;
@@ -68,7 +68,7 @@ export function newEntry(
   };
 }
 
-/** The parts that its prompt names. */
+/** Returns the parts that its prompt names. */
 export function partsOf({ vectors }: Pick<SimulatedEntry, 'vectors'>): LookupPart[] {
   return LOOKUP_PARTS.filter((part) => vectors[part] !== null);
 }

@@ -206,7 +206,7 @@ describe('simulate', () => {
     trace[1]!.time = START - 1;
 
     await expect(simulate(trace, simulationOptions())).rejects.toThrow(/sort|follows/);
-    await expect(simulate([], simulationOptions())).rejects.toThrow('the trace has no request');
+    await expect(simulate([], simulationOptions())).rejects.toThrow('the trace has no requests');
   });
 
   it.each([

@@ -2,8 +2,8 @@ import type { Job } from '#core/generation.ts';
 import { hasEnded } from '#core/requests/has-ended.ts';
 
 /**
- * Whether a worker may yet need what lies under the job's id: one that makes the same video again
- * finds its old object there and does not write it anew.
+ * Whether a worker may still need objects under the job's id: a worker that repeats a video reuses
+ * its existing object.
  */
 export function isUnfinished(job: Pick<Job, 'status'> | null): boolean {
   return job !== null && !hasEnded(job);

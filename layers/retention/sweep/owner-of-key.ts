@@ -1,4 +1,4 @@
-/** The video id in `latents/{videoId}/...`, and likewise under the other prefixes. */
+/** Returns the video id of `latents/{videoId}/...`, and likewise of other prefixes. */
 export function ownerOfKey(key: string): string {
   return key.split('/')[1] ?? '';
 }

@@ -6,7 +6,7 @@ export interface RecordedSweepStores extends SweepStores {
   retention: Pick<RetentionTable, 'putRun'>;
 }
 
-/** Sweeps, and records what came of it in the table; a dry run leaves no record. */
+/** Sweeps and records the result in the table; a dry run leaves no record. */
 export async function recordedSweep(
   { retention, ...stores }: RecordedSweepStores,
   options: SweepOptions = {},

@@ -1,4 +1,4 @@
-/** A part of all ids: those whose hash leaves `remainder` when divided by `divisor`. */
+/** A share of all ids: those whose hash modulo `divisor` is `remainder`. */
 export interface Share {
   remainder: number;
   divisor: number;
@@ -6,7 +6,7 @@ export interface Share {
 
 export const EVERYTHING: Share = { remainder: 0, divisor: 1 };
 
-/** The two halves of a share. */
+/** Splits a share into two halves. */
 export function split({ remainder, divisor }: Share): [Share, Share] {
   return [
     { remainder, divisor: 2 * divisor },
@@ -14,7 +14,7 @@ export function split({ remainder, divisor }: Share): [Share, Share] {
   ];
 }
 
-/** FNV-1a spreads ids evenly (isthe.com/chongo/tech/comp/fnv). */
+/** Whether an id is in a share, by its FNV-1a hash (isthe.com/chongo/tech/comp/fnv). */
 export function isIn({ remainder, divisor }: Share, id: string): boolean {
   let hash = 0x811c9dc5;
   for (let position = 0; position < id.length; position++) {

@@ -11,22 +11,19 @@ import type { Sweep } from './sweep.ts';
 const LATENT_PREFIX = 'latents/';
 const CHECKS_AT_ONCE = 16;
 
-/** What does not fit together in one share of the cache. */
+/** Inconsistencies in one share of the cache. */
 interface Findings {
-  /** Latent keys, by entry id, of READY entries whose latent was not listed. */
+  /** Latent keys, by entry id, of READY entries whose latent is not listed. */
   missingLatents: Map<string, string>;
-  /** READY entries of which no vector was listed. */
+  /** READY entries without a listed vector. */
   missingVectors: Set<string>;
-  /** Ids in the index of which there is no READY entry. */
+  /** Ids in the index without a READY entry. */
   strayVectors: Set<string>;
   /** Latents that no entry names. */
   strayLatents: ObjectHead[];
 }
 
-/**
- * Compares entries, vectors and latents, of all ids at once where they fit in memory, else share by
- * share.
- */
+/** Compares entries, vectors and latents of all ids, share by share if they exceed memory. */
 export async function sweepEntries(turn: Sweep, share: Share = EVERYTHING): Promise<void> {
   const findings = await readShare(turn, share);
   if (findings === 'out of time') return;
@@ -45,7 +42,7 @@ async function readShare(
     if (!hasTime()) return 'out of time';
     if (!isIn(share, entryId)) continue;
     entriesChecked++;
-    // Until its grace period is over an entry that leaves still has its latent.
+    // An entry that is being evicted keeps its latent until its grace period ends.
     if (state !== 'TOMBSTONE') latents.set(entryId, latentKey);
     if (state === 'READY') ready.add(entryId);
     if (latents.size > mostHeld) return 'too many';
@@ -78,7 +75,7 @@ async function readShare(
   return { missingLatents, missingVectors, strayVectors, strayLatents };
 }
 
-/** Looks at each finding once more before it acts: what was listed first may be minutes old. */
+/** Checks each finding again before it acts: the listings may be minutes old. */
 async function mend(turn: Sweep, findings: Findings): Promise<void> {
   const { stores, summary, now, change } = turn;
   const { table, vectors, objects } = stores;

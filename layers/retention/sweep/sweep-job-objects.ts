@@ -10,13 +10,13 @@ import type { Sweep } from './sweep.ts';
 const VIDEO_PREFIX = 'videos/';
 const CHECKS_AT_ONCE = 16;
 
-/** Deletes checkpoints and inputs of jobs that have ended, and videos that no job and no entry names any more. */
+/** Deletes checkpoints and inputs of finished jobs, and videos that no job or entry names. */
 export async function sweepJobObjects(turn: Sweep): Promise<void> {
   for (const prefix of [CHECKPOINT_PREFIX, INPUT_PREFIX]) await sweepUnfinished(turn, prefix);
   await sweepVideos(turn);
 }
 
-/** What only unfinished jobs need. */
+/** Deletes objects that only unfinished jobs need. */
 async function sweepUnfinished(turn: Sweep, prefix: string): Promise<void> {
   await inParallel(oldObjects(turn, prefix), CHECKS_AT_ONCE, async (object) => {
     const job = await turn.stores.table.getJob(ownerOfKey(object.key));
@@ -24,7 +24,10 @@ async function sweepUnfinished(turn: Sweep, prefix: string): Promise<void> {
   });
 }
 
-/** Those that their own job does not name first; then, of many at once, those that no other job names. */
+/**
+ * Deletes videos: first collects those that their own job does not name, then deletes, in batches,
+ * those that no other job names.
+ */
 async function sweepVideos(turn: Sweep): Promise<void> {
   let unnamed = new Map<string, ObjectHead>();
   await inParallel(oldObjects(turn, VIDEO_PREFIX), CHECKS_AT_ONCE, async (object) => {
@@ -37,7 +40,7 @@ async function sweepVideos(turn: Sweep): Promise<void> {
   await removeUnnamed(turn, unnamed);
 }
 
-/** An exact hit's job names the objects of the video that it was answered with. */
+/** Deletes unnamed videos, except those named by the jobs of exact hits. */
 async function removeUnnamed(turn: Sweep, unnamed: Map<string, ObjectHead>): Promise<void> {
   if (unnamed.size === 0) return;
   for await (const job of turn.stores.table.scanJobs()) {
@@ -62,8 +65,8 @@ async function isNamedByItsOwn(turn: Sweep, { key }: ObjectHead): Promise<boolea
 }
 
 /**
- * Deleting a video takes its entry along. One that a Commit wrote later, of an execution that had been
- * stopped, leaves here.
+ * Evicts the entry of a deleted video. Deleting a video removes its entry, but the Commit of a
+ * stopped execution may write it later.
  */
 async function letGo({ stores, summary, now, change }: Sweep, entry: Entry): Promise<void> {
   const { entryId, state } = entry;
@@ -74,7 +77,7 @@ async function letGo({ stores, summary, now, change }: Sweep, entry: Entry): Pro
   summary.entriesOfDeletedVideos++;
 }
 
-/** A deleted job gives up its video. */
+/** Returns the video keys that a job names; a deleted job names none. */
 function keysOfJob(job: Job | null): string[] {
   return job?.result === undefined || job.deletedAt !== undefined ? [] : mediaKeysOf(job.result);
 }

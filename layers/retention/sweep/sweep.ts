@@ -12,58 +12,58 @@ export interface SweepStores {
 }
 
 export interface SweepOptions {
-  /** Look and say what would be done, change nothing. */
+  /** Reports what would be done and changes nothing. */
   isDryRun?: boolean;
-  /** Epoch milliseconds after which nothing new is begun. */
+  /** Epoch milliseconds after which no new work starts. */
   deadline?: number;
-  /** Begins nothing new, as after the deadline. */
+  /** Stops new work, like the deadline. */
   signal?: AbortSignal;
   /** Epoch milliseconds. */
   now?: () => number;
-  /** Most entries, and most orphans of one kind, that are held in memory at once. */
+  /** Maximum entries, and maximum orphans of one kind, in memory at once. */
   mostHeld?: number;
 }
 
 export interface SweepSummary {
   isDryRun: boolean;
-  /** False when time or memory ended it: the next run goes on. */
+  /** False if time or memory ended it: the next run continues. */
   isComplete: boolean;
   entriesChecked: number;
   objectsChecked: number;
-  /** Deleted: no record has named them for a day. */
+  /** Deleted objects that no record has named for a day. */
   orphanedObjects: number;
   orphanedBytes: number;
-  /** Entry ids whose vectors were deleted because no READY entry has them. */
+  /** Entry ids whose vectors were deleted because they belong to no READY entry. */
   orphanedVectors: number;
-  /** READY entries whose vectors were missing and were put again. */
+  /** READY entries whose missing vectors were restored. */
   restoredVectors: number;
-  /** READY entries whose latent is missing, moved out of the cache. */
+  /** READY entries without a latent, moved out of the cache. */
   entriesWithoutLatent: number;
-  /** READY entries of videos that their owners deleted, moved out of the cache. */
+  /** READY entries of videos deleted by their owners, moved out of the cache. */
   entriesOfDeletedVideos: number;
 }
 
-/** A turn of work: what it may touch, what it found, and whether it may go on. */
+/** State of a sweep: its stores, findings, and whether it may continue. */
 export interface Sweep {
   stores: SweepStores;
   summary: SweepSummary;
   mostHeld: number;
-  /** False once the deadline has come; then the summary says that it is not complete. */
+  /** False after the deadline; the summary then says that it is incomplete. */
   hasTime: () => boolean;
   isOld: (object: { modifiedAt: number }) => boolean;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Does it and returns its outcome; null in a dry run, which does nothing. */
+  /** Performs the action and returns its outcome; a dry run skips it and returns null. */
   change: <Outcome>(action: () => Promise<Outcome>) => Promise<Outcome | null>;
 }
 
-/** So many ids and keys are some fifty megabytes. */
+/** This many ids and keys take some fifty megabytes. */
 const MOST_HELD = 200_000;
 
 /**
- * Clears away what lost each other in crashes: objects and vectors that no record names, entries
- * without vectors or without their latent. Each finding is looked at once more, right before it is
- * acted upon, because the cache is at work meanwhile; what is missed now is found the next time.
+ * Deletes or repairs what crashes left inconsistent: objects and vectors that no record names,
+ * entries without vectors or without a latent. Each finding is checked again right before the
+ * action, because the cache keeps running; the next sweep finds what this one misses.
  */
 export async function sweep(
   stores: SweepStores,
