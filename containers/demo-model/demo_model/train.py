@@ -30,6 +30,8 @@ CAPTIONS_PER_CLIP = 6
 HELD_OUT_CLIPS_SHARE = 0.1
 #: Clips and prompts that quality is measured with while training.
 QUALITY_SEED = 40_000
+#: Layout of a convolution's weights in memory, by their dimensions.
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 #: Checkpoint that has the weights of a stage.
 WEIGHTS = {"vae": "vae", "aux": "aux", "denoiser": "denoiser", "regions": "denoiser"}
 
@@ -86,6 +88,13 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return -10 * ((a - b) ** 2).mean((1, 2, 3, 4)).clamp(min=1e-10).log10()
 
 
+def put_channels_last(parameters: list[nn.Parameter]) -> None:
+    """Lays weights of convolutions out so that these keep channels last in memory."""
+    for parameter in parameters:
+        if parameter.ndim in CHANNELS_LAST:
+            parameter.data = parameter.data.to(memory_format=CHANNELS_LAST[parameter.ndim])
+
+
 @torch.no_grad()
 def reconstruction(encoder: nn.Module, decoder: nn.Module, recipe: recipes.Recipe, device: str, count: int) -> float:
     """Mean PSNR in dB of seeded clips through the VAE, from the posterior's mean."""
@@ -111,7 +120,7 @@ def train_vae(args) -> None:
             optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
     if args.channels_last:
-        encoder.to(memory_format=torch.channels_last_3d), decoder.to(memory_format=torch.channels_last_3d)
+        put_channels_last(parameters)
     clock, minute = Clock(spent, args.minutes * 60, args.call_minutes * 60), Every(60)
     if clock.progress == 1:
         return print(f"the stage has had its {args.minutes} minutes: nothing is left to train")

@@ -101,6 +101,15 @@ def test_an_object_is_masked_in_the_latent_frame_that_stands_for_its_frame():
     assert found.nonzero().tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 1, 1]]
 
 
+@torch.no_grad()
+def test_channels_last_in_memory_change_no_number():
+    _, decoder = wan.make_vae(SIZES)
+    latent = torch.randn(1, *LAYOUT.latent)
+    expected = decoder(latent)
+    train.put_channels_last(list(decoder.parameters()))
+    assert torch.allclose(decoder(latent), expected, atol=1e-5)
+
+
 STAGES = {
     "vae": ["--batch", "1"], "data": ["--clips", "8", "--batch", "4", "--workers", "1"], "aux": ["--batch", "4"],
     "denoiser": ["--batch", "2"], "regions": ["--batch", "2"],
