@@ -24,7 +24,7 @@ export interface TraceOptions {
   shuffled?: boolean;
 }
 
-/** A trace of the cited session parameters (`core/simulate/traces`). */
+/** A trace of the cited session parameters (`layers/simulation/traces`). */
 export function benchRequests({ requests, seed, shuffled = false }: TraceOptions): BenchRequest[] {
   const inOrder = generateTrace({ ...SYNTHETIC_DEFAULTS, requests, seed });
   const ordered = shuffled

@@ -188,7 +188,7 @@ export class ReuseModel {
   /**
    * Estimates the network evaluations that the next hit of an entry saves over the next best donor:
    * the mean over hits of its class at its age, backed off to its class, all entries, and the
-   * entry's own generation, and shifted toward the mean of its own hits.
+   * evaluations that it took to generate, and shifted toward the mean of its own hits.
    *
    * @param age seconds since the last use
    * @param ownHits decayed to now @param ownCredit decayed to now

@@ -20,7 +20,7 @@ export interface TraceRequest {
 /** First line of a trace. Everything but the format is optional. */
 export interface TraceHeader {
   format: typeof TRACE_FORMAT;
-  /** Whether the requests or their times are synthetic or assumed. */
+  /** Whether the requests are synthetic rather than sent by real users. */
   synthetic?: boolean;
   /** One-sentence description, including what is assumed. */
   about?: string;
