@@ -46,7 +46,7 @@ const COMMAND = ['backfill', 'list.jsonl', '--state', STATE, '--out', VIDEOS, '-
 /** A run that is not killed takes about as long as this; later moments would hit nothing. */
 const LATEST_KILL_MILLISECONDS = 7000;
 /** A run that is not killed changes files about as often. */
-const MOST_FILE_CHANGES = 130;
+const MAX_FILE_CHANGES = 130;
 
 type LineReport = VideoReport & { line: number; alreadyThere: boolean };
 
@@ -60,7 +60,7 @@ const TWENTY: readonly KilledLine[] = Array.from({ length: 20 }, (_, index) => (
 }));
 
 /** A commit changes table and index about as often. */
-const MOST_COMMIT_CHANGES = 6;
+const MAX_COMMIT_CHANGES = 6;
 
 /**
  * When a process is killed: after a time; at the n-th change of a file, which is when it writes; or at
@@ -100,7 +100,7 @@ export const AT_COMMIT: Kind = {
   lines: TWENTY,
   momentOf: (random) => ({
     after: 'changes of a commit',
-    count: 1 + random.nextBelow(MOST_COMMIT_CHANGES),
+    count: 1 + random.nextBelow(MAX_COMMIT_CHANGES),
   }),
   hits: ['exact', 'miss'],
 };
@@ -109,7 +109,7 @@ function randomMoment(random: RandomSource): KillMoment {
   if (random.nextBelow(3) === 0) {
     return { after: 'milliseconds', count: random.nextBelow(LATEST_KILL_MILLISECONDS) };
   }
-  return { after: 'file changes', count: 1 + random.nextBelow(MOST_FILE_CHANGES) };
+  return { after: 'file changes', count: 1 + random.nextBelow(MAX_FILE_CHANGES) };
 }
 
 /**

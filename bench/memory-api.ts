@@ -14,7 +14,7 @@ import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 const DEMO_PACKAGE = new URL('../containers/demo-model/package', import.meta.url).pathname;
 
 /** Older jobs are forgotten: a long run keeps its memory. */
-const MOST_KEPT = 2000;
+const MAX_KEPT = 2000;
 
 /** Services in memory, for the speed of what is in front of them. Nothing is ever made. */
 export async function memoryApi(): Promise<{
@@ -35,7 +35,7 @@ export async function memoryApi(): Promise<{
 
   const keep = <Value>(map: Map<string, Value>, id: string, value: Value): void => {
     map.set(id, value);
-    if (map.size > MOST_KEPT) map.delete(map.keys().next().value!);
+    if (map.size > MAX_KEPT) map.delete(map.keys().next().value!);
   };
   const change = (videoId: string, changes: Partial<Job>): Job => {
     const job = { ...jobs.get(videoId)!, ...changes };

@@ -34,7 +34,7 @@ export interface SummedBackfill {
 }
 
 /** A run that meets a final fault leaves lines that failed: the next one tries them again. */
-const MOST_RUNS = 20;
+const MAX_RUNS = 20;
 
 const COMMAND = [
   'backfill',
@@ -64,7 +64,7 @@ export async function sumLedgers(backfill: SummedBackfill): Promise<string[]> {
     );
   }
   let finished = false;
-  for (let attempt = 0; attempt < MOST_RUNS && !finished; attempt++) {
+  for (let attempt = 0; attempt < MAX_RUNS && !finished; attempt++) {
     const { exitCode } = await run(backfill, COMMAND, kills + attempt);
     finished = exitCode === 0;
     say(

@@ -23,7 +23,7 @@ const CELL_FRAME = CELL_SPACES + LAST_BORDER;
 /** Of a Chinese character, in columns of a terminal. */
 const WIDEST_CHARACTER = 2;
 /** A text that is cut to less says nothing. */
-const SHORTEST_CUT = 16;
+const MIN_CUT = 16;
 
 /**
  * A table of at most so many characters in a row: the column that may be cut gets what is left, and
@@ -40,7 +40,7 @@ export function fittedTable<Row>(
   const natural = (column: Column<Row>): number =>
     Math.max(column.head.length, ...cells.get(column)!.map((cell) => cell.length));
   const least = (column: Column<Row>): number =>
-    CELL_FRAME + (column.isCut ? Math.min(natural(column), SHORTEST_CUT) : natural(column));
+    CELL_FRAME + (column.isCut ? Math.min(natural(column), MIN_CUT) : natural(column));
   let free = (width ?? Infinity) - LAST_BORDER;
   const fitting = new Set<Column<Row>>();
   for (const column of [...columns].sort((one, other) => one.rank - other.rank)) {

@@ -6,7 +6,7 @@ import type { ObservedStacks } from './observability-stack.ts';
 import { settingsOf } from './settings.ts';
 
 /** Longer than a machine takes to boot and pull its image, shorter than the 30-minute limit of the workflow. */
-const LONGEST_WAIT = Duration.minutes(20);
+const MAX_WAIT = Duration.minutes(20);
 
 /** Failed share of the videos that ended in 15 minutes, and the minimum number of failures. */
 const FAILURE_PERCENT = 10;
@@ -41,12 +41,12 @@ export function createAlarms(stack: Stack, observed: ObservedStacks): cloudwatch
     });
   const waiting = (pool: Pool) =>
     alarm(pool === 'interactive' ? 'InteractiveWaits' : 'BackfillWaits', {
-      description: `A video of the ${pool} pool has waited ${LONGEST_WAIT.toMinutes()} minutes for a worker: check the GPU quotas, and whether workers start and stay healthy`,
+      description: `A video of the ${pool} pool has waited ${MAX_WAIT.toMinutes()} minutes for a worker: check the GPU quotas, and whether workers start and stay healthy`,
       metric: storage.work[pool].queue.metricApproximateAgeOfOldestMessage({
         statistic: 'Maximum',
         period: Duration.minutes(5),
       }),
-      threshold: LONGEST_WAIT.toSeconds(),
+      threshold: MAX_WAIT.toSeconds(),
       periods: 2,
     });
   return [

@@ -21,7 +21,7 @@ const SYSTEM_VCPUS = 1;
 const ATTEMPTS = 10;
 
 /** Timeout of a drain job, well above a normal run. */
-const LONGEST_JOB = Duration.hours(24);
+const MAX_JOB = Duration.hours(24);
 
 /** Longer than the transient reasons while a machine boots; a job that is still stuck needs an operator. */
 const STUCK_AFTER = Duration.minutes(30);
@@ -165,7 +165,7 @@ export class BackfillPool extends Construct {
         logging: worker.logging,
         environment: { ...worker.environment, [DENOISER_VARIABLES.stopWhenEmpty]: 'true' },
       }),
-      timeout: LONGEST_JOB,
+      timeout: MAX_JOB,
       retryAttempts: ATTEMPTS,
       retryStrategies: [
         batch.RetryStrategy.of(batch.Action.RETRY, batch.Reason.SPOT_INSTANCE_RECLAIMED),

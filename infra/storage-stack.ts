@@ -17,7 +17,7 @@ import type { Construct } from 'constructs';
 import { CHECKPOINT_PREFIX, INPUT_PREFIX } from '#core/requests/identity.ts';
 import { TASK_TIMEOUTS } from '#core/requests/task-timeouts.ts';
 import { POOLS, type Pool } from '#core/generation.ts';
-import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
+import { MAX_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import { PARTITION_KEY, SORT_KEY, TABLE_INDEXES, type TableIndex } from '#aws/table-definition.ts';
 import { settingsOf } from './settings.ts';
 
@@ -65,7 +65,7 @@ export const WEBHOOK_TIMEOUT = Duration.seconds(60);
 const CONSUMED_VISIBILITY = Duration.minutes(6);
 
 /** Maximum retention of SQS. */
-const LONGEST_RETENTION = Duration.days(14);
+const MAX_RETENTION = Duration.days(14);
 
 /** All stored data, and the queues between workflow, workers and tenants. */
 export class StorageStack extends Stack {
@@ -102,7 +102,7 @@ export class StorageStack extends Stack {
     this.webhooks = this.#createQueue('Webhooks', {
       visibilityTimeout: CONSUMED_VISIBILITY,
       retentionPeriod: Duration.days(4),
-      deliveries: MOST_DELIVERIES,
+      deliveries: MAX_DELIVERIES,
     });
     this.lostEnds = this.#createLostEnds();
     new CfnOutput(this, 'TableName', {
@@ -234,7 +234,7 @@ export class StorageStack extends Stack {
     return this.#createQueue(pool === 'interactive' ? 'Interactive' : 'Backfill', {
       visibilityTimeout: WORK_VISIBILITY,
       // Longer than the lifetime of a task token, after which a message is obsolete.
-      retentionPeriod: LONGEST_RETENTION,
+      retentionPeriod: MAX_RETENTION,
       deliveries: WORK_DELIVERIES,
     });
   }
@@ -245,7 +245,7 @@ export class StorageStack extends Stack {
   ): QueuePair {
     const deadLetters = new sqs.Queue(this, `${id}DeadLetters`, {
       enforceSSL: true,
-      retentionPeriod: LONGEST_RETENTION,
+      retentionPeriod: MAX_RETENTION,
       visibilityTimeout: CONSUMED_VISIBILITY,
     });
     const queue = new sqs.Queue(this, `${id}Queue`, {
@@ -260,7 +260,7 @@ export class StorageStack extends Stack {
   #createLostEnds(): sqs.Queue {
     const queue = new sqs.Queue(this, 'LostEnds', {
       enforceSSL: true,
-      retentionPeriod: LONGEST_RETENTION,
+      retentionPeriod: MAX_RETENTION,
       visibilityTimeout: CONSUMED_VISIBILITY,
     });
     // The rules are in a stack that depends on this one, so their ARNs are not available here.

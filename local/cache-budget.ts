@@ -1,6 +1,6 @@
 import { InvalidInputError } from '#core/errors.ts';
 
-const MOST_BUDGET_USD = 1_000_000;
+const MAX_BUDGET_USD = 1_000_000;
 const AMOUNT = /^\d{1,7}(\.\d{1,12})?$/;
 
 /**
@@ -9,7 +9,7 @@ const AMOUNT = /^\d{1,7}(\.\d{1,12})?$/;
  * @throws InvalidInputError naming the field.
  */
 export function validateCacheBudget(budget: unknown, field = 'budget'): number {
-  if (typeof budget === 'number' && budget > 0 && budget <= MOST_BUDGET_USD) return budget;
+  if (typeof budget === 'number' && budget > 0 && budget <= MAX_BUDGET_USD) return budget;
   throw refused(field, String(budget));
 }
 
@@ -22,7 +22,7 @@ export function parseCacheBudget(text: string, field = 'budget'): number {
 function refused(field: string, shown: string): InvalidInputError {
   return new InvalidInputError(
     field,
-    `${field} ${shown} is not an amount of dollars above 0, of at most ${MOST_BUDGET_USD}`,
+    `${field} ${shown} is not an amount of dollars above 0, of at most ${MAX_BUDGET_USD}`,
     'give the dollars a month that the cache may cost in rent, such as 2.50',
   );
 }

@@ -58,7 +58,7 @@ export interface MachineExecution {
 const LAMBDA_ARN = /^arn:[\w-]+:lambda:/;
 
 /** Timers know no longer time: 24.8 days. */
-const LONGEST_TIMER_SECONDS = 2_147_483;
+const MAX_TIMER_SECONDS = 2_147_483;
 
 /** What the library makes of a state is decided by these; the rest is its task's. */
 const TRANSITION_FIELDS = [
@@ -209,7 +209,7 @@ function asTask(state: WorkState): WorkState {
 }
 
 function timerSeconds(seconds: number): number {
-  return Math.min(seconds, LONGEST_TIMER_SECONDS);
+  return Math.min(seconds, MAX_TIMER_SECONDS);
 }
 
 function succeeded(output: unknown): ExecutionOutcome {

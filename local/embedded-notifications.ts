@@ -6,7 +6,7 @@ import { pauseAfter } from '#functions/webhook/delivery-schedule.ts';
 import type { Notification, NotificationQueue } from '#ports/notifications.ts';
 
 /** Receivers that are called at once. */
-const MOST_AT_ONCE = 8;
+const MAX_AT_ONCE = 8;
 const MILLISECONDS_PER_SECOND = 1000;
 
 /**
@@ -68,7 +68,7 @@ export class EmbeddedNotifications implements NotificationQueue, AsyncDisposable
   }
 
   #startDue(): void {
-    while (this.#running.size < MOST_AT_ONCE) {
+    while (this.#running.size < MAX_AT_ONCE) {
       const next = this.#due.shift();
       if (next === undefined) return;
       const running = this.#deliver(next.notification, next.deliveries).finally(() => {

@@ -20,16 +20,16 @@ export class TaskFailure extends Error {
 }
 
 /** Most that Step Functions carries from state to state, in bytes of UTF-8. */
-const LARGEST_STATE_BYTES = 262_144;
+const MAX_STATE_BYTES = 262_144;
 
 /** The value as it comes out of a service: JSON and nothing else, and not too large to carry. */
 export function asStateOutput(value: unknown): unknown {
   const text = JSON.stringify(value ?? null);
   const bytes = Buffer.byteLength(text);
-  if (bytes > LARGEST_STATE_BYTES) {
+  if (bytes > MAX_STATE_BYTES) {
     throw new TaskFailure(
       'States.DataLimitExceeded',
-      `a state returned ${bytes} bytes; at most ${LARGEST_STATE_BYTES} are carried`,
+      `a state returned ${bytes} bytes; at most ${MAX_STATE_BYTES} are carried`,
       { isCatchable: false },
     );
   }

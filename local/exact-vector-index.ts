@@ -18,7 +18,7 @@ import { VectorSet } from './vector-set.ts';
 /** Comparing this many 128-element vectors takes some ten milliseconds (bench/vectors.ts). */
 const PREFILTER_ABOVE = 20_000;
 /** A file smaller than this is not worth rewriting. */
-const LEAST_BYTES_TO_COMPACT = 4 << 20;
+const MIN_BYTES_TO_COMPACT = 4 << 20;
 
 export interface ExactVectorIndexOptions {
   /** Number of vectors in a scope above which signs preselect what is compared exactly. */
@@ -50,7 +50,7 @@ export class ExactVectorIndex implements VectorIndex {
   private constructor(folder: string, options: ExactVectorIndexOptions) {
     this.#folder = folder;
     this.#prefilterAbove = options.prefilterAbove ?? PREFILTER_ABOVE;
-    this.#leastBytesToCompact = options.leastBytesToCompact ?? LEAST_BYTES_TO_COMPACT;
+    this.#leastBytesToCompact = options.leastBytesToCompact ?? MIN_BYTES_TO_COMPACT;
   }
 
   /** Opens the folder and creates it when missing. A torn or damaged file is read as far as it is sound. */

@@ -20,7 +20,7 @@ const LOOPBACK = '127.0.0.1';
 const OWNER_ONLY = 0o600;
 /** Who was told to stop answers in less. */
 const CLOSE_MILLISECONDS = 500;
-const MOST_INPUT_BYTES = 65_536;
+const MAX_INPUT_BYTES = 65_536;
 
 interface Answer {
   value?: unknown;
@@ -144,7 +144,7 @@ async function answer(
   }
   let said: Answer;
   try {
-    said = { value: await call(JSON.parse(await readAll(incoming, MOST_INPUT_BYTES))) };
+    said = { value: await call(JSON.parse(await readAll(incoming, MAX_INPUT_BYTES))) };
   } catch (error) {
     said = { error: errorOf(error) };
   }

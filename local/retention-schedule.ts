@@ -18,7 +18,7 @@ export interface RetentionScheduleOptions {
 }
 
 /** Longer than this no timer of Node waits. */
-const LONGEST_WAIT_MILLISECONDS = 2 ** 31 - 1;
+const MAX_WAIT_MILLISECONDS = 2 ** 31 - 1;
 
 /**
  * Runs passes over the cache at their times, one at a time, beside whatever else the process does. One
@@ -76,7 +76,7 @@ export class RetentionSchedule implements AsyncDisposable {
 
   #wait(pass: ScheduledPass, milliseconds: number): void {
     if (this.#stopping.signal.aborted) return;
-    const wait = Math.min(Math.max(0, milliseconds), LONGEST_WAIT_MILLISECONDS);
+    const wait = Math.min(Math.max(0, milliseconds), MAX_WAIT_MILLISECONDS);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#queue(pass, () => this.#run(pass));

@@ -10,7 +10,7 @@ const CLAIM_NAME = /^(\d+)\.(\w+)\.[0-9a-f-]{36}$/;
 const HELD = 'held';
 /** How long those who come at the same time sort out who is first. */
 const CONTENTION_MILLISECONDS = 3000;
-const LONGEST_PAUSE_MILLISECONDS = 50;
+const MAX_PAUSE_MILLISECONDS = 50;
 
 interface Claim {
   name: string;
@@ -65,7 +65,7 @@ export async function takeStateLock(stateDirectory: string): Promise<StateLock> 
       } finally {
         if (!isHeld) await rm(path, { force: true });
       }
-      await pause(Math.random() * LONGEST_PAUSE_MILLISECONDS);
+      await pause(Math.random() * MAX_PAUSE_MILLISECONDS);
     }
   } catch (error) {
     throw fromFileSystem(error, 'lock the state folder', folder);

@@ -2,9 +2,9 @@ import type { VectorMatch } from '#ports/vector-index.ts';
 
 /** Share and least number of vectors that pass the sign filter and are compared exactly. */
 const CANDIDATE_SHARE = 1 / 32;
-const LEAST_CANDIDATES = 2000;
+const MIN_CANDIDATES = 2000;
 const CANDIDATES_PER_MATCH = 20;
-const SMALLEST_CAPACITY = 64;
+const MIN_CAPACITY = 64;
 const BITS_PER_WORD = 32;
 
 /**
@@ -24,8 +24,8 @@ export class VectorSet {
   constructor(dimensions: number) {
     this.dimensions = dimensions;
     this.#words = Math.ceil(dimensions / BITS_PER_WORD);
-    this.#vectors = new Float32Array(SMALLEST_CAPACITY * dimensions);
-    this.#signs = new Uint32Array(SMALLEST_CAPACITY * this.#words);
+    this.#vectors = new Float32Array(MIN_CAPACITY * dimensions);
+    this.#signs = new Uint32Array(MIN_CAPACITY * this.#words);
   }
 
   get size(): number {
@@ -93,7 +93,7 @@ export class VectorSet {
 
   *#nearestBySigns(query: Float32Array, topK: number): Iterable<number> {
     const wanted = Math.max(
-      LEAST_CANDIDATES,
+      MIN_CANDIDATES,
       topK * CANDIDATES_PER_MATCH,
       Math.ceil(this.size * CANDIDATE_SHARE),
     );

@@ -391,7 +391,7 @@ const GOALS: readonly Goal[] = [
 ];
 
 /** Maximum losses of the quality goals. */
-const MOST_LOSS = { adherence: 0.01, frechet: 0.05 };
+const MAX_LOSS = { adherence: 0.01, frechet: 0.05 };
 
 function goalsTable(): string {
   const lines = GOALS.flatMap(({ name, ours, other, goal, value, why, isAtMost = false }) => {
@@ -425,7 +425,7 @@ function goalsTable(): string {
       `adherence loss, ${compared}`,
       'at most 1 %',
       interval(loss.adherence, 1, 100, ' %'),
-      verdict(loss.adherence, MOST_LOSS.adherence),
+      verdict(loss.adherence, MAX_LOSS.adherence),
       '',
     ]);
     if (loss.frechet === null) continue;
@@ -433,7 +433,7 @@ function goalsTable(): string {
       `FD growth, ${compared}`,
       'at most 5 %',
       interval(loss.frechet, 1, 100, ' %'),
-      verdict(loss.frechet, MOST_LOSS.frechet),
+      verdict(loss.frechet, MAX_LOSS.frechet),
       '',
     ]);
   }

@@ -62,9 +62,9 @@ export interface TuningOptions {
 }
 
 /** Fewer pairs decide nothing. */
-const LEAST_PAIRS = 12;
+const MIN_PAIRS = 12;
 /** MoDM skips up to three fifths, the others up to half. */
-const MOST_SKIPPED = 0.6;
+const MAX_SKIPPED = 0.6;
 
 interface Donor {
   request: BenchRequest;
@@ -132,7 +132,7 @@ function lowestSimilarity(pairs: readonly TuningCell[], most: number): number | 
   for (const [index, { loss, similarity }] of pairs.entries()) {
     sum += loss;
     const count = index + 1;
-    if (count >= LEAST_PAIRS && sum / count <= most) lowest = similarity;
+    if (count >= MIN_PAIRS && sum / count <= most) lowest = similarity;
   }
   return lowest;
 }
@@ -146,7 +146,7 @@ export function fitThreshold(cells: readonly TuningCell[], steps: number, most: 
   const fitting = thresholds.find((threshold) => {
     const skip = skipAbove(threshold, steps);
     const hits = own.filter(({ similarity, skipped }) => skip(similarity) === skipped);
-    return hits.length >= LEAST_PAIRS && mean(hits.map(({ loss }) => loss)) <= most;
+    return hits.length >= MIN_PAIRS && mean(hits.map(({ loss }) => loss)) <= most;
   });
   return fitting ?? 2;
 }
@@ -154,7 +154,7 @@ export function fitThreshold(cells: readonly TuningCell[], steps: number, most: 
 /** Network evaluations that tuning runs at most. */
 export function tuningEvaluations(requests: number, { steps }: FullGeneration): number {
   const half = Math.max(1, Math.floor(steps / 2));
-  const most = Math.max(1, Math.floor(steps * MOST_SKIPPED));
+  const most = Math.max(1, Math.floor(steps * MAX_SKIPPED));
   const families = FAMILIES.length - 1;
   const left = (skips: number): number => skips * steps - (skips * (skips + 1)) / 2;
   return requests * (steps + families * left(half) + left(most));
@@ -188,7 +188,7 @@ async function makeDonors(
 ): Promise<Donor[]> {
   const { manifest, networks, full } = options;
   const steps = Array.from({ length: full.steps - 1 }, (_, index) => index + 1);
-  const kept = steps.slice(0, Math.max(1, Math.floor(full.steps * MOST_SKIPPED)));
+  const kept = steps.slice(0, Math.max(1, Math.floor(full.steps * MAX_SKIPPED)));
   const runs = requests.map(
     (request) => new RecordingRun(fullWork(request, full), latentShape(manifest), null, kept, 0),
   );
@@ -293,7 +293,7 @@ function attempts(
     }
     case 'videos': {
       const found = best(others, ({ video }) => dot(asked.whole, video));
-      const most = Math.max(1, Math.floor(full.steps * MOST_SKIPPED));
+      const most = Math.max(1, Math.floor(full.steps * MAX_SKIPPED));
       return make(found?.score, most, (skipped) => {
         const { latent } = found!.donor;
         const noise = standardNormalNoise(latent.shape, request.seed, 'start');

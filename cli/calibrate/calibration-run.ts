@@ -15,7 +15,7 @@ import { choosePlans, type MeasuredBin } from './choose-plans.ts';
 import { distinctCases } from './distinct-cases.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
-import { MOST_IN_CHAINS, MOST_REFERENCES } from './estimate-evaluations.ts';
+import { MAX_IN_CHAINS, MAX_REFERENCES } from './estimate-evaluations.ts';
 import { fullJob, fullJobs, seedOf } from './full-jobs.ts';
 import { fails, LossMeter, meets, type Quality } from './losses.ts';
 import type { Objective } from './objective.ts';
@@ -78,7 +78,7 @@ export type MeasuredShare = (typeof MEASURED_SHARES)[number];
 const CHOICES_PER_PROMPT = 4;
 
 /** With fewer cases in a bin, few lossless starts can be shown to meet the objective. */
-const FEWEST_IN_BIN = 384;
+const MIN_IN_BIN = 384;
 
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
@@ -179,7 +179,7 @@ export class CalibrationRun {
       return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
     });
     if (plans.length === 0) return { maxGeneration: null };
-    const count = Math.min(samples, MOST_IN_CHAINS, cases.length);
+    const count = Math.min(samples, MAX_IN_CHAINS, cases.length);
     const ofCases = full.slice(0, count);
     const measured: NonNullable<CalibrationContent['generations']> = [];
     let maxGeneration: number | null = null;
@@ -275,7 +275,7 @@ export class CalibrationRun {
    */
   async #reference(tuning: readonly PromptCase[]): Promise<VideoOutcome[]> {
     const { referenceSteps, seed } = this.#options;
-    const count = Math.min(MOST_REFERENCES, tuning.length);
+    const count = Math.min(MAX_REFERENCES, tuning.length);
     // Spread over all prompts, because they are in time order.
     const cases = Array.from(
       { length: count },
@@ -311,7 +311,7 @@ export class CalibrationRun {
         }),
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
-    const fewest = Math.min(FEWEST_IN_BIN, samples);
+    const fewest = Math.min(MIN_IN_BIN, samples);
     for (let count = bins; ; count--) {
       const size = Math.ceil(found.length / count);
       const split = Array.from({ length: count }, (_, bin) =>

@@ -10,10 +10,10 @@ const FINALISTS = 4;
 const FINALIST_STEPS = 3;
 
 /** Maximum videos whose drift is measured. */
-export const MOST_IN_CHAINS = 256;
+export const MAX_IN_CHAINS = 256;
 
 /** Maximum size of the reference: it affects the Frechet distance of all cells equally. */
-export const MOST_REFERENCES = 512;
+export const MAX_REFERENCES = 512;
 
 /**
  * Estimates the number of network evaluations of a calibration: the first round of every start, a
@@ -27,14 +27,14 @@ export function estimateEvaluations(
   const count = prompts.tuning.length;
   const perBin = Math.min(samples, count);
   const first = Math.min(FIRST_ROUND, perBin);
-  let sum = Math.min(count, MOST_REFERENCES) * referenceSteps + count * 2 * full.steps;
+  let sum = Math.min(count, MAX_REFERENCES) * referenceSteps + count * 2 * full.steps;
   for (const kind of MEASURED_KINDS) {
     const steps = startGrid(kind, options).reduce((total, start) => total + start.steps, 0);
     // Each choice of donors has its own full generation.
     sum += bins * perBin * full.steps;
     sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
   }
-  sum += generations * Math.min(perBin, MOST_IN_CHAINS) * FINALIST_STEPS;
+  sum += generations * Math.min(perBin, MAX_IN_CHAINS) * FINALIST_STEPS;
   sum += prompts.heldOut.length * (2 * full.steps + FINALIST_STEPS);
   return sum;
 }

@@ -63,7 +63,7 @@ const FRECHET_UNIT = 0.1;
 const COMPONENTS = 64;
 
 /** Minimum base of relative losses, to avoid division by 0. */
-const SMALLEST_BASE = 1e-12;
+const MIN_BASE = 1e-12;
 
 /** Compares videos with full generations of the same prompts. */
 export class LossMeter {
@@ -216,7 +216,7 @@ function relativeLosses(
     return value === null || other === null ? [] : [{ value, other, group: groups[index]! }];
   });
   if (pairs.length === 0) return null;
-  const base = Math.max(SMALLEST_BASE, mean(pairs.map(({ other }) => other)));
+  const base = Math.max(MIN_BASE, mean(pairs.map(({ other }) => other)));
   return {
     values: pairs.map(({ value, other }) => (other - value) / base),
     groups: pairs.map(({ group }) => group),
@@ -238,7 +238,7 @@ function growthOf(
   { variance }: FrechetReference,
   groups: readonly number[],
 ): Growth {
-  const base = Math.max(SMALLEST_BASE, FRECHET_UNIT * variance);
+  const base = Math.max(MIN_BASE, FRECHET_UNIT * variance);
   const ofGroups = new Map<number, number>();
   for (const [row, value] of one.influence.entries()) {
     const difference = value - full.influence[row]!;

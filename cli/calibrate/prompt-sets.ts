@@ -21,7 +21,7 @@ export interface PromptSets {
 }
 
 /** With fewer prompts most have no donor, and intervals are meaningless. */
-const FEWEST_PROMPTS = 4;
+const MIN_PROMPTS = 4;
 
 /** Oversampling factor of held-out requests, because some repeat a prompt. */
 const SPARE = 2;
@@ -62,11 +62,11 @@ export async function promptSets(
 
 function halvesOf(file: string, prompts: readonly string[], samples: number): PromptSets {
   const half = Math.floor(prompts.length / 2);
-  if (half < FEWEST_PROMPTS) {
+  if (half < MIN_PROMPTS) {
     throw new InvalidInputError(
       'prompts',
       `${file} has ${prompts.length} prompts`,
-      `give at least ${2 * FEWEST_PROMPTS}; several hundred are better`,
+      `give at least ${2 * MIN_PROMPTS}; several hundred are better`,
     );
   }
   return {

@@ -26,7 +26,7 @@ export interface AdmittedPairs {
 }
 
 /** Minimum pairs above a threshold: fewer cannot establish a precision of 97 %. */
-const FEWEST_PAIRS = 32;
+const MIN_PAIRS = 32;
 
 /**
  * Measures the minimum similarities above which at least `precision` of the donors show what was
@@ -151,7 +151,7 @@ function leastPrecise(pairs: readonly JudgedPair[], precision: number): number {
   for (const [index, { similarity, isRight }] of ordered.entries()) {
     if (isRight) right += 1;
     const admitted = index + 1;
-    const isDecided = admitted >= Math.min(FEWEST_PAIRS, ordered.length);
+    const isDecided = admitted >= Math.min(MIN_PAIRS, ordered.length);
     if (isDecided && right > 0 && right / admitted >= precision) threshold = similarity;
   }
   return threshold;

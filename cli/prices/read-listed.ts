@@ -11,7 +11,7 @@ import {
 import { AwsPriceList } from '#aws/aws-price-list.ts';
 
 /** JSON text in Node ends at 512 MiB, and the file of all machines of a region is larger. */
-const MOST_FILE_BYTES = 400 * 2 ** 20;
+const MAX_FILE_BYTES = 400 * 2 ** 20;
 
 /**
  * Products of a file: an offer file of the bulk price list, or an answer of GetProducts as the AWS
@@ -27,10 +27,10 @@ export async function readListedFile(path: string): Promise<ListedProduct[]> {
       'name a file that is there',
     );
   });
-  if (size > MOST_FILE_BYTES) {
+  if (size > MAX_FILE_BYTES) {
     throw new InvalidInputError(
       '--from',
-      `${path} has ${size} bytes, more than the ${MOST_FILE_BYTES} that are read`,
+      `${path} has ${size} bytes, more than the ${MAX_FILE_BYTES} that are read`,
       'ask for what is needed of it with --aws, or with aws pricing get-products',
     );
   }

@@ -1,12 +1,12 @@
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
-const MOST_DIGITS = 15;
+const MAX_DIGITS = 15;
 
 /** Formats an estimate in dollars with three significant digits, without exponents: rents are tiny. */
 export function dollars(amount: number): string {
   if (amount === 0) return '$0';
   if (!Number.isFinite(amount)) return 'unlimited';
   const digits = Math.max(2, 2 - Math.floor(Math.log10(Math.abs(amount))));
-  return `$${amount.toFixed(Math.min(digits, MOST_DIGITS))}`;
+  return `$${amount.toFixed(Math.min(digits, MAX_DIGITS))}`;
 }
 
 /** `12.3 MiB` */

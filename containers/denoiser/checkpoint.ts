@@ -55,14 +55,14 @@ const HAS_MASK = 2;
 const HAS_MAP = 4;
 
 /** Each delivery of a message is a run at most, and few are allowed. */
-const MOST_RUNS_BYTES = 4096;
+const MAX_RUNS_BYTES = 4096;
 const RUNS = /^[\w-]+(,[\w-]+)*$/;
 
 /** The most bytes that a checkpoint of latents of this shape has. */
 export function mostCheckpointBytes(shape: readonly number[]): number {
   const positions = shape.slice(1);
   const tensors = 2 * floatBytes(shape) + elementCount(positions) + floatBytes(positions);
-  return RUNS_OFFSET + MOST_RUNS_BYTES + CONTENTS_BYTES + tensors + DIGEST_BYTES;
+  return RUNS_OFFSET + MAX_RUNS_BYTES + CONTENTS_BYTES + tensors + DIGEST_BYTES;
 }
 
 /** The checkpoint as bytes. */
@@ -122,7 +122,7 @@ export function decodeCheckpoint(
   if (hex(SUBJECT_OFFSET) !== subjectDigest(subject)) throw foreign('its plan is another');
 
   const runsBytes = bytes.readUInt32LE(RUNS_LENGTH_OFFSET);
-  if (runsBytes > MOST_RUNS_BYTES) throw foreign('it names too many runs');
+  if (runsBytes > MAX_RUNS_BYTES) throw foreign('it names too many runs');
   const contentsOffset = RUNS_OFFSET + runsBytes;
   const runs = body.toString('latin1', RUNS_OFFSET, Math.min(contentsOffset, body.length));
   if (!RUNS.test(runs)) throw foreign('it names no runs');

@@ -6,7 +6,7 @@ import type { WorkerEvent } from './worker.ts';
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /** A machine that was up for longer was there for something else. */
-const LONGEST_BOOT_SECONDS = 30 * 60;
+const MAX_BOOT_SECONDS = 30 * 60;
 
 const CLAIM_IS_KEPT_SECONDS = 30 * 86_400;
 
@@ -36,7 +36,7 @@ export async function coldStartSeconds(
 ): Promise<number> {
   const { sinceBoot, bootId } = boot ?? { sinceBoot: uptime(), bootId: await readBootId() };
   const sinceStart = process.uptime();
-  if (bootId === null || sinceBoot > LONGEST_BOOT_SECONDS) return toMilliseconds(sinceStart);
+  if (bootId === null || sinceBoot > MAX_BOOT_SECONDS) return toMilliseconds(sinceStart);
   try {
     const expiresAt = Math.floor(Date.now() / 1000) + CLAIM_IS_KEPT_SECONDS;
     const isFirst = await claims.claimMachine(bootId, workerId, expiresAt);

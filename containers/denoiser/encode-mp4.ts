@@ -8,17 +8,17 @@ import { joinMp4 } from './mp4-boxes.ts';
  * A video of more frames is cut into groups that are encoded beside each other. Every group costs a whole
  * picture. It is the same on every machine: equal videos are equal bytes.
  */
-const MOST_FRAMES_OF_GROUP = 48;
+const MAX_FRAMES_OF_GROUP = 48;
 
 /** Beyond it more groups of one video are rare. */
-const MOST_THREADS = 8;
+const MAX_THREADS = 8;
 
 const THREAD_FILE = threadFile(import.meta.url, 'encode-group-main');
 const threads: CallThread<FrameGroup, Uint8Array>[] = [];
 
 /** Encodes frames as H.264 in MP4, in threads of its own. */
 export async function encodeMp4(frames: Frames, framesPerSecond: number): Promise<Uint8Array> {
-  const groups = Math.ceil(frames.rgb.length / MOST_FRAMES_OF_GROUP);
+  const groups = Math.ceil(frames.rgb.length / MAX_FRAMES_OF_GROUP);
   const parts = Array.from({ length: groups }, (_, group) => {
     const cut = (at: number): number => Math.round((at * frames.rgb.length) / groups);
     const rgb = frames.rgb.slice(cut(group), cut(group + 1));
@@ -31,7 +31,7 @@ export async function encodeMp4(frames: Frames, framesPerSecond: number): Promis
 function idlestThread(): CallThread<FrameGroup, Uint8Array> {
   const idle = threads.find(({ waiting }) => waiting === 0);
   if (idle !== undefined) return idle;
-  if (threads.length < Math.min(MOST_THREADS, availableParallelism())) {
+  if (threads.length < Math.min(MAX_THREADS, availableParallelism())) {
     const thread = new CallThread<FrameGroup, Uint8Array>(THREAD_FILE, 'video encoder');
     threads.push(thread);
     return thread;

@@ -1,6 +1,6 @@
 import { FlexCacheError } from '#core/errors.ts';
 
-const LONGEST_BACKOFF_SECONDS = 60;
+const MAX_BACKOFF_SECONDS = 60;
 
 /** Whether the same may go well a little later. */
 export function isTransient(error: unknown): boolean {
@@ -9,7 +9,7 @@ export function isTransient(error: unknown): boolean {
 
 /** 2, 4, 8, ... seconds. */
 export function backoffSeconds(attempt: number): number {
-  return Math.min(2 ** attempt, LONGEST_BACKOFF_SECONDS);
+  return Math.min(2 ** attempt, MAX_BACKOFF_SECONDS);
 }
 
 export function messageOf(error: unknown): string {

@@ -11,7 +11,7 @@ import { sha256Of } from '#ports/object-key.ts';
 import type { ObjectStore } from '#ports/objects.ts';
 
 /** Twice the pixels of 8K: a small file may decode to any number of them. */
-const MOST_PIXELS = 2 * 7680 * 4320;
+const MAX_PIXELS = 2 * 7680 * 4320;
 
 /** What turning the image of a request into a latent needs. */
 export interface ImageDependencies {
@@ -50,7 +50,7 @@ export async function firstFrameOf(
 export async function decodeImage(file: Uint8Array, { width, height }: Extent): Promise<Tensor> {
   let bytes: Buffer;
   try {
-    bytes = await sharp(file, { limitInputPixels: MOST_PIXELS, autoOrient: true })
+    bytes = await sharp(file, { limitInputPixels: MAX_PIXELS, autoOrient: true })
       .toColourspace('srgb')
       .flatten({ background: 'black' })
       .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'lanczos3' })

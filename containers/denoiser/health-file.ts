@@ -3,10 +3,10 @@ import { statSync, writeFileSync } from 'node:fs';
 const BEAT_MILLISECONDS = 5000;
 
 /** A worker that has not got on for this long is taken for dead: one network call takes less. */
-const LONGEST_SILENCE_SECONDS = 300;
+const MAX_SILENCE_SECONDS = 300;
 
 /** Loading a model of tens of gigabytes from a slow disk, of which nothing is heard before its end. */
-export const LONGEST_LOAD_SECONDS = 1800;
+export const MAX_LOAD_SECONDS = 1800;
 
 /** A file older than this was left by a process that is gone or stuck. */
 export const OLDEST_BEAT_SECONDS = 30;
@@ -24,7 +24,7 @@ export interface HealthFile {
  */
 export function startHealthFile(
   path: string,
-  longestSilenceSeconds: number = LONGEST_SILENCE_SECONDS,
+  longestSilenceSeconds: number = MAX_SILENCE_SECONDS,
   beatMilliseconds: number = BEAT_MILLISECONDS,
 ): HealthFile {
   let deadAt: number;

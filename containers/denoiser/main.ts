@@ -15,7 +15,7 @@ import { SqsQueue } from '#aws/sqs-queue.ts';
 import { coldStartSeconds } from './cold-start.ts';
 import { readDenoiserEnvironment, type DenoiserEnvironment } from './environment.ts';
 import { fetchModel } from './fetch-model.ts';
-import { LONGEST_LOAD_SECONDS, startHealthFile } from './health-file.ts';
+import { MAX_LOAD_SECONDS, startHealthFile } from './health-file.ts';
 import { findMachine } from './machine.ts';
 import { EcsTaskProtection, UNPROTECTED, type TaskProtection } from './task-protection.ts';
 import { videoMetrics } from './video-metrics.ts';
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
       onProgress: () => health.alive(),
     });
   }
-  health.alive(LONGEST_LOAD_SECONDS);
+  health.alive(MAX_LOAD_SECONDS);
   const modelPackage = await loadManifest(modelDirectory);
   if (modelSource === null) await verifyPackage(modelPackage);
   const { calibration, file } = await loadCalibration(modelPackage);

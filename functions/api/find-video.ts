@@ -13,7 +13,7 @@ type JobTable = Pick<Table, 'getJob'>;
 export async function findVideo(table: JobTable, tenant: string, videoId: string): Promise<Job> {
   const job = await findRecord(table, tenant, videoId);
   if (job !== null && job.deletedAt === undefined) return job;
-  throw notFound('video', videoId.slice(0, LONGEST_SHOWN_ID));
+  throw notFound('video', videoId.slice(0, MAX_SHOWN_ID));
 }
 
 /**
@@ -34,4 +34,4 @@ async function findRecord(table: JobTable, tenant: string, videoId: string): Pro
   return job?.tenant === tenant ? job : null;
 }
 
-const LONGEST_SHOWN_ID = 64;
+const MAX_SHOWN_ID = 64;

@@ -7,7 +7,7 @@ import type { ApiServices } from './services.ts';
 type RoomServices = Pick<ApiServices, 'table' | 'pace' | 'interactiveWorkers'>;
 
 /** Sooner nothing has changed. */
-const LEAST_RETRY_SECONDS = 30;
+const MIN_RETRY_SECONDS = 30;
 
 /**
  * Lets the videos of a request in while those before the last of them are expected to be made in time: as
@@ -30,7 +30,7 @@ export async function requireRoom(services: RoomServices, asked: readonly Job[])
   const toBeMade = exact.filter((isThere) => !isThere).length;
   const wait = waitOf(toBeMade);
   if (toBeMade === 0 || wait <= MAX_EXPECTED_WAIT_SECONDS) return;
-  const retrySeconds = Math.max(LEAST_RETRY_SECONDS, Math.ceil(wait - MAX_EXPECTED_WAIT_SECONDS));
+  const retrySeconds = Math.max(MIN_RETRY_SECONDS, Math.ceil(wait - MAX_EXPECTED_WAIT_SECONDS));
   throw new ApiError(
     429,
     'queue_full',

@@ -62,10 +62,10 @@ function paramOf(path: readonly PropertyKey[]): string {
     if (typeof key === 'number') param += `[${key}]`;
     else param += `${param === '' ? '' : '.'}${String(key)}`;
   }
-  return param.slice(0, LONGEST_PARAM);
+  return param.slice(0, MAX_PARAM);
 }
 
-const LONGEST_PARAM = 200;
+const MAX_PARAM = 200;
 
 function quoted(param: string): string {
   return JSON.stringify(param.toWellFormed());

@@ -32,7 +32,7 @@ const REASON =
   'every worker that received the request crashed: submit the request again; if it happens again, check the worker logs for this video id';
 
 /** Time limit per queue, within the one-minute timeout of the function; the next run continues. */
-const LONGEST_MILLISECONDS = 20_000;
+const MAX_MILLISECONDS = 20_000;
 
 /**
  * Drains the dead-letter queues: fails requests that crashed every worker, resends lost ends of executions, and
@@ -66,7 +66,7 @@ async function empty(
   { telemetry }: DeadLetterServices,
   dealWith: (deadLetter: DeadLetter) => Promise<void>,
 ): Promise<number> {
-  const until = performance.now() + LONGEST_MILLISECONDS;
+  const until = performance.now() + MAX_MILLISECONDS;
   let found = 0;
   while (performance.now() < until) {
     const letters = await queue.take();

@@ -12,7 +12,7 @@ export interface GiveUpServices {
 const CODE = 'gpu_missing';
 
 /** Time limit, within the one-minute timeout of the function; the next run continues. */
-const LONGEST_MILLISECONDS = 30_000;
+const MAX_MILLISECONDS = 30_000;
 
 /** Long polling; short polling queries only some of the servers of a queue. */
 const WAIT_SECONDS = 1;
@@ -25,7 +25,7 @@ export async function giveUp({ queues, callbacks }: GiveUpServices, pool: Pool):
   const queue = queues[pool];
   const minutes = TASK_TIMEOUTS[pool].withoutWorkerSeconds / 60;
   const cause = `no GPU worker has received a request for ${minutes} minutes: no machine was available or became ready; submit the request again later`;
-  const until = performance.now() + LONGEST_MILLISECONDS;
+  const until = performance.now() + MAX_MILLISECONDS;
   let givenUp = 0;
   while (performance.now() < until) {
     const received = await queue.receive(WAIT_SECONDS, HIDDEN_SECONDS);

@@ -15,7 +15,7 @@ export interface Invocation {
 }
 
 /** Lambda gives an environment so long to start (Lambda quotas); one that is older was made in advance. */
-const LONGEST_START_MILLISECONDS = 10_000;
+const MAX_START_MILLISECONDS = 10_000;
 
 const invocations = new AsyncLocalStorage<Invocation>();
 let isFirst = true;
@@ -26,7 +26,7 @@ export function inInvocation<Output>(
   work: () => Output,
 ): Output {
   const now = performance.now();
-  const startsEnvironment = isFirst && now < LONGEST_START_MILLISECONDS;
+  const startsEnvironment = isFirst && now < MAX_START_MILLISECONDS;
   isFirst = false;
   return invocations.run(
     { run: newRunId(context?.awsRequestId), billedFrom: startsEnvironment ? 0 : now },

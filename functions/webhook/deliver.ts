@@ -37,7 +37,7 @@ export type DeliveryOutcome =
 const SETTLED: DeliveryOutcome = { status: 'settled' };
 const USER_AGENT = `FlexCache/${packageJson.version}`;
 const MILLISECONDS_PER_SECOND = 1000;
-const MOST_ERROR_CHARACTERS = 300;
+const MAX_ERROR_CHARACTERS = 300;
 
 /** Status with which a receiver unsubscribes (RFC 9110, Standard Webhooks). */
 const GONE = 410;
@@ -143,5 +143,5 @@ function explain(error: unknown): string {
   // A failed connection to several addresses is an AggregateError without a message.
   const { message, code } = error as { message?: string; code?: string };
   const said = error instanceof FlexCacheError ? error.message : message || code || String(error);
-  return said.slice(0, MOST_ERROR_CHARACTERS);
+  return said.slice(0, MAX_ERROR_CHARACTERS);
 }

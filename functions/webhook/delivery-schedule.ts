@@ -2,7 +2,7 @@
 const PAUSE_SECONDS = [5, 30, 120, 600, 1800, 3600, 3 * 3600] as const;
 
 /** Maximum delivery attempts per event. */
-export const MOST_DELIVERIES = PAUSE_SECONDS.length + 1;
+export const MAX_DELIVERIES = PAUSE_SECONDS.length + 1;
 
 /** Relative jitter, so that retries to a recovering receiver are spread out. */
 const JITTER = 0.2;

@@ -10,7 +10,7 @@ import { validateWebhookUrl, type WebhookPolicy } from '../shared/webhooks/webho
 const CONNECT_MILLISECONDS = 5000;
 const WHOLE_MILLISECONDS = 15_000;
 /** The response body is ignored; this much is read so that the receiver can finish sending it. */
-const MOST_ANSWER_BYTES = 16 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024;
 
 export interface PostOptions extends WebhookPolicy {
   /** Aborts the request. */
@@ -102,7 +102,7 @@ async function drain(response: IncomingMessage): Promise<void> {
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > MOST_ANSWER_BYTES) return;
+      if (bytes > MAX_ANSWER_BYTES) return;
     }
   } catch {
     return;

@@ -24,7 +24,7 @@ export interface DeadLetterQueue {
 }
 
 /** The most that one ReceiveMessage returns (SQS quotas). */
-const MOST_LETTERS = 10;
+const MAX_LETTERS = 10;
 
 /** A queue of SQS, asked without waiting: what one look misses the next one finds. */
 export class SqsDeadLetterQueue implements DeadLetterQueue {
@@ -51,7 +51,7 @@ export class SqsDeadLetterQueue implements DeadLetterQueue {
       const { Messages: messages = [] } = await this.#client.send(
         new ReceiveMessageCommand({
           QueueUrl: this.#queueUrl,
-          MaxNumberOfMessages: MOST_LETTERS,
+          MaxNumberOfMessages: MAX_LETTERS,
           WaitTimeSeconds: 0,
         }),
       );

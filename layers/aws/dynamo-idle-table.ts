@@ -7,7 +7,7 @@ import { PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { without, type ItemKey } from './table-items.ts';
 
 /** No worker lives longer; above it a clock was wrong. */
-const MOST_SECONDS = 7 * 24 * 3600;
+const MAX_SECONDS = 7 * 24 * 3600;
 
 /**
  * Idle machines, in the one table.
@@ -28,7 +28,7 @@ export class DynamoIdleTable implements IdleTable {
   /** @throws InvalidInputError when the day or the seconds cannot be. */
   async addIdle({ day, workerId, instanceType, purchaseOption, seconds }: IdleTail): Promise<void> {
     requireDay(day);
-    quantityOf(seconds, 'seconds', MOST_SECONDS);
+    quantityOf(seconds, 'seconds', MAX_SECONDS);
     await this.#items.update(
       { pk: partitionOf(day), sk: `WORKER#${workerId}` },
       `record the idle time of worker ${workerId}`,

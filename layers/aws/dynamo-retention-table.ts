@@ -7,7 +7,7 @@ import { PARTITION_KEY, SORT_KEY } from './table-definition.ts';
 import { without, type ItemKey } from './table-items.ts';
 
 const STATE_KEY: ItemKey = { pk: 'RETENTION', sk: 'STATE' };
-const MOST_STATE_BYTES = 300_000;
+const MAX_STATE_BYTES = 300_000;
 
 const IS_FREE_OR_OURS = 'attribute_not_exists(#holder) OR #holder = :holder OR #heldUntil <= :now';
 const IS_OURS = '#holder = :holder';
@@ -64,7 +64,7 @@ export class DynamoRetentionTable implements RetentionTable {
 
   async putState(state: RetentionState, holder: string, until: number): Promise<void> {
     const progress = JSON.stringify(state);
-    if (Buffer.byteLength(progress) > MOST_STATE_BYTES) {
+    if (Buffer.byteLength(progress) > MAX_STATE_BYTES) {
       throw new FlexCacheError(
         'internal',
         `the state of a pass is ${progress.length} bytes of JSON: more than an item should hold`,

@@ -92,7 +92,7 @@ const LEAVE_INDEXES = 'SET #state = :to, #stateSort = :stateSort, #leavingAt = :
 const LEFT_INDEXES = 'REMOVE #readyExactKey, #readyPromptKey, #holders, #leaseUntil';
 
 /** A job that waits in a queue has ended before. */
-const LONGEST_WAIT_SECONDS = TASK_TIMEOUTS.backfill.totalSeconds + 24 * 60 * 60;
+const MAX_WAIT_SECONDS = TASK_TIMEOUTS.backfill.totalSeconds + 24 * 60 * 60;
 
 /** Of a day, in memory: a page of keys would name thousands. */
 const JOBS_AT_ONCE = 100;
@@ -231,7 +231,7 @@ export class DynamoTable implements Table {
     const item = {
       ...queueItemKey(pool, videoId),
       enteredAt: now,
-      expiresAt: Math.ceil(now / 1000) + LONGEST_WAIT_SECONDS,
+      expiresAt: Math.ceil(now / 1000) + MAX_WAIT_SECONDS,
     };
     await this.#items.put(item, `queue job ${videoId}`);
   }

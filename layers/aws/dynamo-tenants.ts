@@ -28,7 +28,7 @@ const HOLDS_A_PLACE = 'contains(#holders, :videoId)';
 const HAS_A_FREE_PLACE = '(attribute_not_exists(#holders) OR size(#holders) < :limit)';
 
 /** Reservations of one day that may be open at once: their item stays below its 400 KB (DynamoDB quotas). */
-const MOST_OPEN_RESERVATIONS = 4000;
+const MAX_OPEN_RESERVATIONS = 4000;
 
 /** The time-to-live sweep takes what is past this attribute, epoch seconds. */
 const MINUTE_IS_KEPT_SECONDS = 600;
@@ -38,8 +38,8 @@ const SPENDING_IS_KEPT_DAYS = 40;
 const MILLISECONDS_PER_SECOND = 1000;
 const SECONDS_PER_DAY = 86_400;
 const RETRY_PAUSE_MILLISECONDS = 20;
-const LONGEST_RETRY_PAUSE_MILLISECONDS = 500;
-const MOST_RETRIES = 200;
+const MAX_RETRY_PAUSE_MILLISECONDS = 500;
+const MAX_RETRIES = 200;
 
 /** One day's spending: `total` is what was spent and what the open reservations hold. */
 interface Spending {
@@ -195,7 +195,7 @@ export class DynamoTenantTable implements TenantTable {
         continue;
       }
       if (openName(videoId) in spending.open) return true;
-      if (Object.keys(spending.open).length >= MOST_OPEN_RESERVATIONS) throw tooManyOpen(tenant);
+      if (Object.keys(spending.open).length >= MAX_OPEN_RESERVATIONS) throw tooManyOpen(tenant);
       return false;
     }
   }
@@ -221,7 +221,7 @@ export class DynamoTenantTable implements TenantTable {
    */
   async settle(settlement: Reservation): Promise<void> {
     const { tenant, day, videoId } = settlement;
-    for (let attempt = 0; attempt < MOST_RETRIES; attempt++) {
+    for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
       if (attempt > 0) await pause(attempt);
       const spending = await this.#readSpending(tenant, day);
       if (spending === null) {
@@ -269,7 +269,7 @@ export class DynamoTenantTable implements TenantTable {
         values: {
           ':amount': amount,
           ':one': 1,
-          ':most': MOST_OPEN_RESERVATIONS,
+          ':most': MAX_OPEN_RESERVATIONS,
           ...valuesOf(only),
         },
       },
@@ -363,7 +363,7 @@ function expiryOfDay(day: string): number {
 function tooManyOpen(tenant: string): FlexCacheError {
   return new FlexCacheError(
     'throttled',
-    `tenant ${tenant} has ${MOST_OPEN_RESERVATIONS} videos under way that were made room for in its budget`,
+    `tenant ${tenant} has ${MAX_OPEN_RESERVATIONS} videos under way that were made room for in its budget`,
     { fix: 'wait until some of them have ended', transient: true },
   );
 }
@@ -371,7 +371,7 @@ function tooManyOpen(tenant: string): FlexCacheError {
 function pause(attempt: number): Promise<void> {
   const longest = Math.min(
     RETRY_PAUSE_MILLISECONDS * 2 ** Math.min(attempt, 10),
-    LONGEST_RETRY_PAUSE_MILLISECONDS,
+    MAX_RETRY_PAUSE_MILLISECONDS,
   );
   return new Promise((resolve) => setTimeout(resolve, Math.random() * longest));
 }

@@ -11,7 +11,7 @@ import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#ports/queue.t
 import { meterQueueRequest } from '#ports/queue-requests.ts';
 
 /** The longest that one ReceiveMessage waits (SQS quotas). */
-const LONGEST_WAIT_SECONDS = 20;
+const MAX_WAIT_SECONDS = 20;
 
 /** How SQS says that a receipt no longer holds its message. */
 const LOST_RECEIPT: ReadonlySet<string> = new Set([
@@ -66,7 +66,7 @@ export class SqsQueue implements WorkQueue {
         new ReceiveMessageCommand({
           QueueUrl: this.#queueUrl,
           MaxNumberOfMessages: 1,
-          WaitTimeSeconds: Math.min(Math.ceil(waitSeconds), LONGEST_WAIT_SECONDS),
+          WaitTimeSeconds: Math.min(Math.ceil(waitSeconds), MAX_WAIT_SECONDS),
           VisibilityTimeout: Math.ceil(visibilitySeconds),
           MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
         }),

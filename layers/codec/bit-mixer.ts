@@ -1,7 +1,7 @@
 import type { BitCoder } from './range-coder.ts';
 
 /** Log-odds have a resolution of 1/256 and are clipped at +-8. */
-const LARGEST_LOG_ODDS = 2047;
+const MAX_LOG_ODDS = 2047;
 /** e^(1/256). */
 const LOG_ODDS_UNIT = 1.0039138893383475;
 const ONE = 65536;
@@ -10,7 +10,7 @@ const TABULATED = 16;
 /** Shift from a context's word to the upper 12 bits of its probability. */
 const TABULATED_SHIFT = 20;
 
-/** Probability of a 1 (16-bit) for each log-odds value, offset by `LARGEST_LOG_ODDS`. */
+/** Probability of a 1 (16-bit) for each log-odds value, offset by `MAX_LOG_ODDS`. */
 const PROBABILITY_OF_LOG_ODDS = probabilityTable();
 const LOG_ODDS_OF_PROBABILITY = logOddsTable();
 
@@ -34,14 +34,14 @@ const COUNT_BITS = 8;
 const COUNT_MASK = 0xff;
 const PROBABILITY_SHIFT = 24 - 16;
 const UNSEEN = (ONE / 2) * 2 ** (PROBABILITY_SHIFT + COUNT_BITS);
-const HIGHEST_TARGET = (ONE - MARGIN) * 2 ** PROBABILITY_SHIFT;
-const LOWEST_TARGET = MARGIN * 2 ** PROBABILITY_SHIFT;
+const MAX_TARGET = (ONE - MARGIN) * 2 ** PROBABILITY_SHIFT;
+const MIN_TARGET = MARGIN * 2 ** PROBABILITY_SHIFT;
 
 /** Updates a context with a bit. */
 function learn(context: number, bit: number): number {
   const count = context & COUNT_MASK;
   const probability = context >>> COUNT_BITS;
-  const target = bit === 1 ? HIGHEST_TARGET : LOWEST_TARGET;
+  const target = bit === 1 ? MAX_TARGET : MIN_TARGET;
   const learned = (probability + (target - probability) * RATES[count]!) | 0;
   return (learned << COUNT_BITS) | (count < SLOWEST_RATE_COUNT ? count + 1 : count);
 }
@@ -106,9 +106,9 @@ export class BitMixer {
       logOdds[input] = opinion;
       sum += opinion * weights[firstWeight + input]!;
     }
-    if (sum > LARGEST_LOG_ODDS) sum = LARGEST_LOG_ODDS;
-    else if (sum < -LARGEST_LOG_ODDS) sum = -LARGEST_LOG_ODDS;
-    const probability = PROBABILITY_OF_LOG_ODDS[(sum + LARGEST_LOG_ODDS + 0.5) | 0]!;
+    if (sum > MAX_LOG_ODDS) sum = MAX_LOG_ODDS;
+    else if (sum < -MAX_LOG_ODDS) sum = -MAX_LOG_ODDS;
+    const probability = PROBABILITY_OF_LOG_ODDS[(sum + MAX_LOG_ODDS + 0.5) | 0]!;
     const coded = coder.code(bit, probability);
 
     const correction = ((coded === 1 ? ONE : 0) - probability) * this.#learningRate;
@@ -122,12 +122,12 @@ export class BitMixer {
 }
 
 function probabilityTable(): Uint16Array {
-  const table = new Uint16Array(2 * LARGEST_LOG_ODDS + 1);
+  const table = new Uint16Array(2 * MAX_LOG_ODDS + 1);
   let odds = 1;
-  for (let logOdds = 0; logOdds <= LARGEST_LOG_ODDS; logOdds++) {
+  for (let logOdds = 0; logOdds <= MAX_LOG_ODDS; logOdds++) {
     const probability = Math.round((ONE * odds) / (1 + odds));
-    table[LARGEST_LOG_ODDS + logOdds] = probability;
-    table[LARGEST_LOG_ODDS - logOdds] = ONE - probability;
+    table[MAX_LOG_ODDS + logOdds] = probability;
+    table[MAX_LOG_ODDS - logOdds] = ONE - probability;
     odds *= LOG_ODDS_UNIT;
   }
   return table;
@@ -135,13 +135,10 @@ function probabilityTable(): Uint16Array {
 
 function logOddsTable(): Int16Array {
   const table = new Int16Array(ONE / TABULATED);
-  let logOdds = -LARGEST_LOG_ODDS;
+  let logOdds = -MAX_LOG_ODDS;
   for (let index = 0; index < table.length; index++) {
     const middle = (index + 0.5) * TABULATED;
-    while (
-      logOdds < LARGEST_LOG_ODDS &&
-      PROBABILITY_OF_LOG_ODDS[logOdds + LARGEST_LOG_ODDS]! < middle
-    ) {
+    while (logOdds < MAX_LOG_ODDS && PROBABILITY_OF_LOG_ODDS[logOdds + MAX_LOG_ODDS]! < middle) {
       logOdds++;
     }
     table[index] = logOdds;

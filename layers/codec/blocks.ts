@@ -4,8 +4,8 @@ import type { LatentExtents } from '#core/latents/compose.ts';
  * Longest side of a block, in latent positions; a longer axis is divided into nearly equal
  * stretches.
  */
-const LONGEST_TIME = 32;
-const LONGEST_SPACE = 16;
+const MAX_TIME = 32;
+const MAX_SPACE = 16;
 
 /** A stretch of an axis, transformed as a unit. */
 interface Stretch {
@@ -86,9 +86,9 @@ function isSame(one: LatentExtents, other: LatentExtents): boolean {
 
 function layOut(extents: LatentExtents): BlockLayout {
   const { channels, frames, height, width } = extents;
-  const times = divide(frames, LONGEST_TIME);
-  const rows = divide(height, LONGEST_SPACE);
-  const columns = divide(width, LONGEST_SPACE);
+  const times = divide(frames, MAX_TIME);
+  const rows = divide(height, MAX_SPACE);
+  const columns = divide(width, MAX_SPACE);
   const longestTime = longestOf(times);
   const longestRow = longestOf(rows);
   const longestColumn = longestOf(columns);

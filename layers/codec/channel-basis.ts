@@ -1,7 +1,7 @@
 /**
  * Latents with more channels are coded channel by channel: finding their basis would take too long.
  */
-const MOST_CHANNELS = 64;
+const MAX_CHANNELS = 64;
 const SWEEPS = 8;
 
 /** Channel covariance of a latent, from the coefficients coded so far. */
@@ -17,7 +17,7 @@ export class ChannelBasis {
 
   /** Whether a basis is used at all. */
   get isUsed(): boolean {
-    return this.channels > 1 && this.channels <= MOST_CHANNELS;
+    return this.channels > 1 && this.channels <= MAX_CHANNELS;
   }
 
   /** Adds an observation. @param values one coefficient of every channel */

@@ -11,9 +11,9 @@ import { encodeMask } from './mask-coding.ts';
 import { RangeEncoder } from './range-coder.ts';
 import { toCoefficients } from './transform.ts';
 
-const LARGEST_EXTENT = 65535;
+const MAX_EXTENT = 65535;
 /** Cells are counted in 32 bits; larger coefficients get wider cells. */
-const MOST_CELLS = 2 ** 20;
+const MAX_CELLS = 2 ** 20;
 
 /** A clean latent with its object mask. */
 export interface LatentToEncode {
@@ -40,17 +40,17 @@ export function encodeLatent(
   { firstCell: wantedCell = FIRST_CELL }: EncodeOptions = {},
 ): Uint8Array {
   const extents = latentExtents(latent, mask);
-  if (Object.values(extents).some((extent) => extent < 1 || extent > LARGEST_EXTENT)) {
+  if (Object.values(extents).some((extent) => extent < 1 || extent > MAX_EXTENT)) {
     throw new InvalidInputError(
       'latent',
       `latent has shape [${latent.shape.join(', ')}]`,
-      `give extents from 1 to ${LARGEST_EXTENT}`,
+      `give extents from 1 to ${MAX_EXTENT}`,
     );
   }
   requireFinite(latent.data, extents.channels);
   const layout = layOutBlocks(extents);
   const coefficients = toCoefficients(latent.data, layout);
-  const firstCell = roundCellUp(Math.max(wantedCell, largestOf(coefficients) / MOST_CELLS));
+  const firstCell = roundCellUp(Math.max(wantedCell, largestOf(coefficients) / MAX_CELLS));
   if (!(firstCell <= WIDEST_CELL)) {
     throw new InvalidInputError(
       'latent',

@@ -5,9 +5,9 @@ export const ONE = 65536;
 /** Minimum distance of coded probabilities from 0 and 1, of 65536. */
 const MARGIN = 8;
 /** Expected log-odds are quantized to thirds and clipped at 10. */
-const HIGHEST_LEVEL = 30;
+const MAX_LEVEL = 30;
 /** Number of expectation levels per kind of bit. */
-const LEVELS = 2 * HIGHEST_LEVEL + 1;
+const LEVELS = 2 * MAX_LEVEL + 1;
 /** Weight of the expectation, in observations. */
 const EXPECTED_COUNT = 6;
 const SLOWEST_COUNT = 250;
@@ -23,7 +23,7 @@ function levelTable(): Uint8Array {
   const ratio = 1.3956124250860895;
   const thresholds: number[] = [];
   let edge = Math.sqrt(ratio);
-  for (let level = 1; level <= HIGHEST_LEVEL; level++) {
+  for (let level = 1; level <= MAX_LEVEL; level++) {
     thresholds.push(edge / (1 + edge));
     edge *= ratio;
   }
@@ -31,8 +31,8 @@ function levelTable(): Uint8Array {
     const probability = (index + 0.5) / table.length;
     const upper = probability >= 0.5 ? probability : 1 - probability;
     let level = 0;
-    while (level < HIGHEST_LEVEL && upper > thresholds[level]!) level++;
-    table[index] = probability >= 0.5 ? HIGHEST_LEVEL + level : HIGHEST_LEVEL - level;
+    while (level < MAX_LEVEL && upper > thresholds[level]!) level++;
+    table[index] = probability >= 0.5 ? MAX_LEVEL + level : MAX_LEVEL - level;
   }
   return table;
 }

@@ -26,7 +26,7 @@ const KINDS = 9;
 
 /** Distances are coded in unary up to this many above the minimum, then as an Exp-Golomb number. */
 const UNARY_LIMIT = 20;
-const LONGEST_REST = 28;
+const MAX_REST = 28;
 
 /** Weights of the averaged inputs of the expected scale. */
 const WEIGHT_OF_BAND = 0.35;
@@ -35,14 +35,14 @@ const WEIGHT_OF_LOWER = 0.3;
 const WEIGHT_OF_BLOCK = 0.3;
 /** Decay of sizes with frequency. */
 const FALL = 0.6;
-const SMALLEST_SCALE_SHARE = 1e-3;
+const MIN_SCALE_SHARE = 1e-3;
 /** Assumed size of a coefficient in the dead zone or the zero cell, as a share of its scale. */
 const SIZE_OF_SMALL = 0.9;
-const LARGEST_SMALL_SHARE = 0.2;
+const MAX_SMALL_SHARE = 0.2;
 const RATIO_RATE = 0.06;
 /** A band's mean covers at most this many coefficients. */
-const LONGEST_BAND_MEMORY = 200;
-const BAND_RATES = Float64Array.from({ length: LONGEST_BAND_MEMORY + 1 }, (_, n) => 1 / (n + 2));
+const MAX_BAND_MEMORY = 200;
+const BAND_RATES = Float64Array.from({ length: MAX_BAND_MEMORY + 1 }, (_, n) => 1 / (n + 2));
 /**
  * If the expected sizes of all channels are far inside the dead zone, one bit codes it for all of
  * them.
@@ -124,8 +124,8 @@ export class LineCoder {
     this.#widthBefore = this.#width * 2 ** this.#halvings;
     this.#deadZoneScale = DEAD_ZONE_SHARES[layer]! * this.#width;
     this.#quietScale = QUIET_SHARE * this.#deadZoneScale;
-    this.#smallestScale = SMALLEST_SCALE_SHARE * this.#width;
-    this.#largestSmall = LARGEST_SMALL_SHARE * this.#width;
+    this.#smallestScale = MIN_SCALE_SHARE * this.#width;
+    this.#largestSmall = MAX_SMALL_SHARE * this.#width;
     this.#weights = new ScaleWeights(channels);
     this.#ratios = new Float64Array(channels).fill(1);
     this.#bandCounts = new Uint32Array(layout.bandCount);
@@ -305,7 +305,7 @@ export class LineCoder {
       ratioSum += ratio;
       ratios[channel] = ratio + (size / bandMean - ratio) * RATIO_RATE;
       bandMean += (size - bandMean) * BAND_RATES[bandCount]!;
-      if (bandCount < LONGEST_BAND_MEMORY) bandCount++;
+      if (bandCount < MAX_BAND_MEMORY) bandCount++;
     }
     isAnyKnown[lineNumber] = hasKnown;
     bandMeans[band] = bandMean;
@@ -392,7 +392,7 @@ function codeSize(bits: ExpectedBits, wanted: number, least: number, more: numbe
   const rest = wanted - size + 1;
   let length = 0;
   while (
-    length < LONGEST_REST &&
+    length < MAX_REST &&
     bits.code(rest >= 2 ** (length + 1) ? 1 : 0, IS_LONG, ONE / 2) === 1
   ) {
     length++;

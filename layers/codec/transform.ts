@@ -342,7 +342,7 @@ function backwardLanes(
 }
 
 /** Positions of a frame that are transformed along time at once. */
-const LONGEST_RUN = 128;
+const MAX_RUN = 128;
 
 /** Transforms all three axes of one channel, in place. */
 function transformChannel(
@@ -364,8 +364,8 @@ function transformChannel(
   const plane = height * width;
   for (const { start, length } of times) {
     // One run of positions at a time, to stay in the processor's cache.
-    for (let position = 0; position < plane; position += LONGEST_RUN) {
-      const lines = Math.min(LONGEST_RUN, plane - position);
+    for (let position = 0; position < plane; position += MAX_RUN) {
+      const lines = Math.min(MAX_RUN, plane - position);
       const first = start * plane + position;
       transformStretch(values, spare, first, basisOf(length), plane, lines, isForward);
     }
@@ -375,7 +375,7 @@ function transformChannel(
 /** Allocates the scratch memory of `transformChannel`. */
 function spareFor({ extents, longestTime, longestRow }: BlockLayout): Float32Array {
   const { height, width } = extents;
-  const run = Math.min(LONGEST_RUN, height * width);
+  const run = Math.min(MAX_RUN, height * width);
   return new Float32Array(Math.max((longestTime + 1) * run, (longestRow + 1) * width));
 }
 

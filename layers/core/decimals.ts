@@ -1,5 +1,5 @@
 /** Smallest magnitude of a DynamoDB number (Amazon DynamoDB developer guide, data types). */
-const LEAST_MAGNITUDE = 1e-130;
+const MIN_MAGNITUDE = 1e-130;
 
 /**
  * The number as every store holds it: what is nearer to 0 than a DynamoDB number can be is 0, and 0
@@ -11,5 +11,5 @@ const LEAST_MAGNITUDE = 1e-130;
  * @example storedNumber(1e-200) // 0
  */
 export function storedNumber(value: number): number {
-  return Math.abs(value) < LEAST_MAGNITUDE ? 0 : value;
+  return Math.abs(value) < MIN_MAGNITUDE ? 0 : value;
 }

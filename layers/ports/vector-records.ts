@@ -28,12 +28,12 @@ export function storedVectorBytes(record: VectorRecord): number {
 }
 
 /** S3 Vectors charges a put as this much at least (S3 pricing). */
-const LEAST_PUT_BYTES = 128 * 1024;
+const MIN_PUT_BYTES = 128 * 1024;
 
 /** Counts one put of these vectors, as it is charged. */
 export function meterVectorPut(records: readonly VectorRecord[]): void {
   const bytes = records.reduce((sum, record) => sum + storedVectorBytes(record), 0);
-  meterUse({ vectorPuts: records.length, vectorBytesPut: Math.max(LEAST_PUT_BYTES, bytes) });
+  meterUse({ vectorPuts: records.length, vectorBytesPut: Math.max(MIN_PUT_BYTES, bytes) });
 }
 
 /** One entry has at most one vector per part, whatever its scope. */

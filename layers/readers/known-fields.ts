@@ -3,7 +3,7 @@ import { InvalidInputError } from '#core/errors.ts';
 const SHOWN_CHARACTERS = 60;
 
 /** Slips in a name: more are another name. */
-const MOST_SLIPS = 2;
+const MAX_SLIPS = 2;
 
 /**
  * Checks that names are known and that each is given once: a misspelt one would be left out without a
@@ -48,7 +48,7 @@ function nearestField(name: string, known: readonly string[]): string | null {
   const wanted = bare(name.slice(0, SHOWN_CHARACTERS));
   const [nearest] = known
     .map((field) => ({ field, slips: slipsBetween(wanted, bare(field)) }))
-    .filter(({ field, slips }) => slips <= MOST_SLIPS && slips < field.length / 2)
+    .filter(({ field, slips }) => slips <= MAX_SLIPS && slips < field.length / 2)
     .sort((one, other) => one.slips - other.slips);
   return nearest?.field ?? null;
 }

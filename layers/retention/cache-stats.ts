@@ -3,7 +3,7 @@ import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 
 /** Maximum models whose speed is tracked separately; further ones share one speed. */
-const MOST_MODELS = 64;
+const MAX_MODELS = 64;
 
 /** Seconds per evaluation before any measurement: typical of a small model. */
 const ASSUMED_SECONDS_PER_EVALUATION = 1;
@@ -117,7 +117,7 @@ export class CacheStats {
   }
 
   #speedOf(compatibility: string): { seconds: number; evaluations: number } {
-    const isKnown = this.#speeds.has(compatibility) || this.#speeds.size < MOST_MODELS;
+    const isKnown = this.#speeds.has(compatibility) || this.#speeds.size < MAX_MODELS;
     const model = isKnown ? compatibility : OTHERS;
     let speed = this.#speeds.get(model);
     if (speed === undefined) this.#speeds.set(model, (speed = { seconds: 0, evaluations: 0 }));

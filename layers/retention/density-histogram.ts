@@ -1,6 +1,6 @@
 const BINS_PER_DOUBLING = 8;
 /** From a value of 2^-10 of the rent to 2^40 of it: entries worth their rent are at 1 or above. */
-const LOWEST_EXPONENT = -10;
+const MIN_EXPONENT = -10;
 /** Entries without rent, and pinned ones, have their own bin above all others. */
 const TOP_BIN = 50 * BINS_PER_DOUBLING;
 const BINS = TOP_BIN + 1;
@@ -28,7 +28,7 @@ export class DensityHistogram {
 
   static binOf(density: number): number {
     if (density === Infinity) return TOP_BIN;
-    const bin = Math.floor((Math.log2(density) - LOWEST_EXPONENT) * BINS_PER_DOUBLING);
+    const bin = Math.floor((Math.log2(density) - MIN_EXPONENT) * BINS_PER_DOUBLING);
     return Math.min(TOP_BIN - 1, Math.max(0, bin));
   }
 

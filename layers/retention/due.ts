@@ -3,11 +3,11 @@ import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
 import type { EvictState, LastPass } from './pass-state.ts';
 
 /** Maximum cost of a pass, as a share of the rent that it evaluates. */
-const MOST_SHARE_OF_RENT = 0.05;
+const MAX_SHARE_OF_RENT = 0.05;
 
 const DAY_SECONDS = 24 * 3600;
-const LEAST_PERIOD_SECONDS = DAY_SECONDS;
-const LONGEST_PERIOD_SECONDS = 30 * DAY_SECONDS;
+const MIN_PERIOD_SECONDS = DAY_SECONDS;
+const MAX_PERIOD_SECONDS = 30 * DAY_SECONDS;
 
 /** Tolerance for schedules: a pass due within this time is due. */
 const EARLY_SECONDS = 600;
@@ -36,12 +36,9 @@ export function costOfPass({ entries, seconds, phases }: LastPass, rates: Dollar
  */
 export function periodSeconds(last: LastPass, rates: DollarRates): number {
   const { rentPerMonthUsd } = last;
-  const months = costOfPass(last, rates) / (MOST_SHARE_OF_RENT * rentPerMonthUsd);
-  if (!(rentPerMonthUsd > 0)) return LEAST_PERIOD_SECONDS;
-  return Math.min(
-    LONGEST_PERIOD_SECONDS,
-    Math.max(LEAST_PERIOD_SECONDS, months * SECONDS_PER_MONTH),
-  );
+  const months = costOfPass(last, rates) / (MAX_SHARE_OF_RENT * rentPerMonthUsd);
+  if (!(rentPerMonthUsd > 0)) return MIN_PERIOD_SECONDS;
+  return Math.min(MAX_PERIOD_SECONDS, Math.max(MIN_PERIOD_SECONDS, months * SECONDS_PER_MONTH));
 }
 
 /** Computes the epoch milliseconds of the next pass; an unfinished pass is due now. */

@@ -7,13 +7,13 @@ import { CANDIDATES_PER_PART } from '#core/planning/plan.ts';
 import type { EvaluatedEntry } from './pass.ts';
 
 /** Maximum entries of one prompt that a lookup reads. */
-export const MOST_OF_ONE_PROMPT = CANDIDATES_PER_PART;
+export const MAX_OF_ONE_PROMPT = CANDIDATES_PER_PART;
 
 /** Entries among which one pass looks for duplicates: some 20 MB of memory. */
 export const ENTRIES_OF_A_SHARE = 20_000;
 
 /** Maximum members of a group that one pass compares with each other. */
-const MOST_COMPARED = 32;
+const MAX_COMPARED = 32;
 
 /** Prior weight of the class mean for an entry's margin, in hits, as in the reuse model. */
 const PRIOR_MARGIN_HITS = 2;
@@ -48,7 +48,7 @@ export class DuplicateGroups {
    * Yields groups of entries of one prompt that exceed what a lookup reads, each sorted best first.
    */
   *ofOnePrompt(): Iterable<EvaluatedEntry[]> {
-    yield* this.#largerThan('p', MOST_OF_ONE_PROMPT);
+    yield* this.#largerThan('p', MAX_OF_ONE_PROMPT);
   }
 
   #addTo(kind: 'p' | 'l', hash: string, evaluated: EvaluatedEntry): void {
@@ -80,7 +80,7 @@ export async function doublesOf(
 ): Promise<EvaluatedEntry[]> {
   const kept: Entry[] = [];
   const doubles: EvaluatedEntry[] = [];
-  for (const evaluated of group.slice(0, MOST_COMPARED)) {
+  for (const evaluated of group.slice(0, MAX_COMPARED)) {
     const entry = await read(evaluated.entry.entryId);
     if (entry?.state !== 'READY') continue;
     if (isDispensable(evaluated, now) && kept.some((other) => isDoubledBy(other, entry))) {
@@ -101,7 +101,7 @@ export async function unexplainedCost(
   const best = await read(group[0]!.entry.entryId);
   if (best?.state !== 'READY') return [];
   const surplus: EvaluatedEntry[] = [];
-  for (const evaluated of group.slice(MOST_OF_ONE_PROMPT)) {
+  for (const evaluated of group.slice(MAX_OF_ONE_PROMPT)) {
     if (!isDispensable(evaluated, now)) continue;
     const entry = await read(evaluated.entry.entryId);
     if (entry?.state === 'READY' && entry.promptKey === best.promptKey) surplus.push(evaluated);

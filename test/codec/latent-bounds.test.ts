@@ -15,7 +15,7 @@ const STORED = movingObject(1, [...SHAPE]);
 const FILE = encodeLatent(STORED);
 
 /** What decoding a latent of `SHAPE` may allocate; an honest file takes less than half. */
-const MOST_ALLOCATED_BYTES = 1_000_000;
+const MAX_ALLOCATED_BYTES = 1_000_000;
 
 const ARRAYS = [
   'Float32Array',
@@ -40,7 +40,7 @@ function allocatedBy(run: () => void): number {
         if (typeof args[0] === 'number') {
           bytes += args[0] * width;
           // A file that gets its way would take minutes of the test.
-          if (bytes > 100 * MOST_ALLOCATED_BYTES) throw new Error(`${bytes} bytes are asked for`);
+          if (bytes > 100 * MAX_ALLOCATED_BYTES) throw new Error(`${bytes} bytes are asked for`);
         }
         return Reflect.construct(target, args, newTarget) as object;
       },
@@ -85,10 +85,10 @@ describe('a stored latent', () => {
   it('takes memory by the extents of the package, whatever bytes it is made of', () => {
     const honest = allocatedBy(() => decodeLatent(FILE, EXPECTED));
     expect(honest).toBeGreaterThan(10_000);
-    expect(honest).toBeLessThan(MOST_ALLOCATED_BYTES);
+    expect(honest).toBeLessThan(MAX_ALLOCATED_BYTES);
     fc.assert(
       fc.property(fc.oneof(anyForgery, fc.uint8Array({ maxLength: 400 })), (file) => {
-        expect(allocatedBy(() => decodeOrRefuse(file))).toBeLessThan(MOST_ALLOCATED_BYTES);
+        expect(allocatedBy(() => decodeOrRefuse(file))).toBeLessThan(MAX_ALLOCATED_BYTES);
       }),
       { numRuns: 120 },
     );

@@ -1,6 +1,6 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
+import { MAX_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import { synthesizeStacks, templateOf } from './stack-template.ts';
 
 function synthesize(context: Record<string, unknown> = {}): { api: Template; storage: Template } {
@@ -107,7 +107,7 @@ describe('announcements', () => {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
     });
     storage.hasResourceProperties('AWS::SQS::Queue', {
-      RedrivePolicy: Match.objectLike({ maxReceiveCount: MOST_DELIVERIES }),
+      RedrivePolicy: Match.objectLike({ maxReceiveCount: MAX_DELIVERIES }),
     });
   });
 

@@ -16,7 +16,7 @@ const SMALL: ReadonlySet<string> = new Set([
   'writer that failed a day ago and is submitted again, sweeper',
 ]);
 
-const MOST_DISTURBANCES_OF_BREAKAGES = 4;
+const MAX_DISTURBANCES_OF_BREAKAGES = 4;
 
 // Conditions that do not hold are errors: thousands of stacks that nobody reads.
 const { stackTraceLimit } = Error;
@@ -42,7 +42,7 @@ describe('retention, under every schedule of few disturbances', () => {
 describe('a protocol that is broken on purpose is found out', () => {
   test.each(BREAKAGES)('$name', async ({ scenario, shows }) => {
     const { fault } = await explore(scenario, {
-      mostDisturbances: MOST_DISTURBANCES_OF_BREAKAGES,
+      mostDisturbances: MAX_DISTURBANCES_OF_BREAKAGES,
     });
 
     expect(fault?.what ?? 'nothing').toMatch(shows);

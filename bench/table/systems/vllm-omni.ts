@@ -3,7 +3,7 @@ import { NoisyStateCache, type NoisyStateOptions, type StoredStates } from './no
 import type { FullGeneration } from '../system.ts';
 
 /** Steps of 50 that a hit at the threshold skips. */
-const LEAST_SKIP_OF_50 = 5;
+const MIN_SKIP_OF_50 = 5;
 const BYTES_PER_FLOAT = 4;
 
 /** `t2t * sigmoid(10 (t2i - 0.1))`: prompts that are alike, less where the stored video shows something else. */
@@ -13,7 +13,7 @@ export function penalised(textToText: number, textToVideo: number): number {
 
 /** Steps skipped: `min_skip + int(r (N / 2 - min_skip))` with `r` the place between threshold and 1. */
 export function skipAbove(threshold: number, steps: number): (similarity: number) => number {
-  const least = Math.max(1, Math.round((LEAST_SKIP_OF_50 * steps) / 50));
+  const least = Math.max(1, Math.round((MIN_SKIP_OF_50 * steps) / 50));
   const most = Math.max(least, Math.floor(steps / 2));
   return (similarity) => {
     if (similarity < threshold) return 0;

@@ -6,14 +6,14 @@ export function dollars(amount: bigint): number {
 }
 
 /** Minimum decimals; smaller amounts get more. */
-const LEAST_DIGITS = 2;
-const MOST_DIGITS = 6;
+const MIN_DIGITS = 2;
+const MAX_DIGITS = 6;
 
 /** Returns the decimals that show `shown` significant digits of an amount: `$12.30`, `$0.00123`. */
 export function digitsFor(amount: number, shown = 3): number {
-  if (amount === 0) return LEAST_DIGITS;
+  if (amount === 0) return MIN_DIGITS;
   const digits = shown - 1 - Math.floor(Math.log10(Math.abs(amount)));
-  return Math.min(MOST_DIGITS, Math.max(LEAST_DIGITS, digits));
+  return Math.min(MAX_DIGITS, Math.max(MIN_DIGITS, digits));
 }
 
 /** Formats an amount for display. */

@@ -23,11 +23,11 @@ export interface Period {
 }
 
 /** Maximum bars in a readable chart. */
-const MOST_DAYS_SHOWN = 92;
+const MAX_DAYS_SHOWN = 92;
 
 /** Groups days into the periods of the charts. */
 export function periodsOf(days: readonly ReportDay[]): Period[] {
-  const letters = days.length > MOST_DAYS_SHOWN ? '2026-11'.length : '2026-11-22'.length;
+  const letters = days.length > MAX_DAYS_SHOWN ? '2026-11'.length : '2026-11-22'.length;
   const groups = Map.groupBy(days, ({ day }) => day.slice(0, letters));
   return [...groups].map(([name, group]) => periodOf(name, group));
 }

@@ -5,7 +5,7 @@ import { equivalentsOf } from '../planning/equivalents.ts';
 import type { Job, UsageRecord } from '../generation.ts';
 import { ledgerOf, type LedgerJob, type LedgerLine } from './ledger.ts';
 import { priceOf, quantityOf } from '../pricing/money.ts';
-import { savedBy, MOST_EVALUATIONS } from './savings.ts';
+import { savedBy, MAX_EVALUATIONS } from './savings.ts';
 import {
   bookOn,
   machinePriceId,
@@ -188,7 +188,7 @@ export interface CostEstimate {
  */
 export function estimateCost(question: CostQuestion, book: PriceBook): CostEstimate {
   const { networkEvaluations, timing = ASSUMED_TIMING, machine } = question;
-  quantityOf(networkEvaluations, 'networkEvaluations', MOST_EVALUATIONS);
+  quantityOf(networkEvaluations, 'networkEvaluations', MAX_EVALUATIONS);
   quantityOf(timing.secondsPerEvaluation, 'timing.secondsPerEvaluation', 24 * 3600);
   quantityOf(timing.fixedSeconds, 'timing.fixedSeconds', 24 * 3600);
   const basis = { ...(machine ?? referenceMachine(book)), isReference: machine === undefined };

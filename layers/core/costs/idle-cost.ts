@@ -28,7 +28,7 @@ export interface IdleCost {
 /** Hours per month in AWS's price examples. */
 export const HOURS_PER_MONTH = 730;
 
-const MOST_A_MONTH = 1e12;
+const MAX_A_MONTH = 1e12;
 
 /**
  * Computes the monthly cost of an idle deployment. Free allowances are applied in the order of the lines,
@@ -44,7 +44,7 @@ export function idleCost(uses: readonly MonthlyUsage[], book: PriceBook): IdleCo
     const left = freeLeft.get(priceId) ?? free?.quantity ?? 0;
     freeLeft.set(priceId, Math.max(0, left - quantity));
     const cost = (charged: number): bigint =>
-      itemOf(priceId, quantityOf(charged, use.what, MOST_A_MONTH), book).amount;
+      itemOf(priceId, quantityOf(charged, use.what, MAX_A_MONTH), book).amount;
     return { ...use, unit, listed: cost(quantity), paid: cost(Math.max(0, quantity - left)) };
   });
   const sum = (amount: (line: BaselineCostLine) => bigint): bigint =>

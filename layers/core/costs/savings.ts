@@ -5,7 +5,7 @@ import { machinePriceId, priceIn, type PriceBook } from '../pricing/prices.ts';
 import { billedMachine, gpuHours } from './usage-cost.ts';
 
 /** Maximum plausible network evaluations of one video. */
-export const MOST_EVALUATIONS = 1_000_000;
+export const MAX_EVALUATIONS = 1_000_000;
 
 /**
  * Computes the savings, pico-dollars, from the evaluations that reuse skipped; 0 if their duration is unknown.
@@ -68,6 +68,6 @@ function atLeastZero(count: bigint): bigint {
 
 /** Converts to thousandths of evaluations of all tokens. */
 function exact(count: number, field: string): bigint {
-  const { value, scale } = quantityOf(count, field, MOST_EVALUATIONS);
+  const { value, scale } = quantityOf(count, field, MAX_EVALUATIONS);
   return (value * 1000n) / scale;
 }

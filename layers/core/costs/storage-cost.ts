@@ -26,7 +26,7 @@ import type { UsageCost } from './usage-cost.ts';
 const MONTH_SECONDS = HOURS_PER_MONTH * 3600;
 
 /** Minimum storage duration in days, billed even after deletion or a move (S3 User Guide, storage classes). */
-const LEAST_DAYS: Readonly<Record<StorageClass, number>> = {
+const MIN_DAYS: Readonly<Record<StorageClass, number>> = {
   STANDARD: 0,
   INTELLIGENT_TIERING: 0,
   STANDARD_IA: 30,
@@ -165,7 +165,7 @@ function moveCharges(object: MovableObject, to: StorageClass, now: number): Char
 
 function earlyDeletionCharges(object: MovableObject, now: number): Charge[] {
   refuseNoTime('storedAt', object.storedAt);
-  const until = object.storedAt + LEAST_DAYS[object.storageClass] * DAY_MILLISECONDS;
+  const until = object.storedAt + MIN_DAYS[object.storageClass] * DAY_MILLISECONDS;
   const secondsLeft = Math.ceil((until - now) / 1000);
   if (secondsLeft <= 0) return [];
   const bytes = billedBytes(object.bytes, object.storageClass);

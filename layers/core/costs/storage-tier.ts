@@ -14,7 +14,7 @@ export interface StoredObject {
 export const BYTES_PER_GB = 2 ** 30;
 
 /** Minimum billed size of Standard-IA and Glacier Instant Retrieval; Intelligent-Tiering does not move or monitor smaller objects. */
-export const LEAST_TIERED_BYTES = 128 * 1024;
+export const MIN_TIERED_BYTES = 128 * 1024;
 
 /** Days without a read after which Intelligent-Tiering bills less (S3 User Guide). */
 const INFREQUENT_AFTER_DAYS = 30;
@@ -34,7 +34,7 @@ export function tierOf(
       return 'glacier-ir';
     case 'INTELLIGENT_TIERING': {
       const unreadDays = (now - lastReadAt) / DAY_MILLISECONDS;
-      if (bytes < LEAST_TIERED_BYTES || unreadDays < INFREQUENT_AFTER_DAYS) {
+      if (bytes < MIN_TIERED_BYTES || unreadDays < INFREQUENT_AFTER_DAYS) {
         return 'intelligent-tiering.frequent';
       }
       return unreadDays < ARCHIVE_INSTANT_AFTER_DAYS
@@ -47,12 +47,12 @@ export function tierOf(
 /** Returns the billed bytes: infrequent-access classes have a minimum size. */
 export function billedBytes(bytes: number, storageClass: StorageClass): number {
   const hasLeastSize = storageClass === 'STANDARD_IA' || storageClass === 'GLACIER_IR';
-  return hasLeastSize ? Math.max(bytes, LEAST_TIERED_BYTES) : bytes;
+  return hasLeastSize ? Math.max(bytes, MIN_TIERED_BYTES) : bytes;
 }
 
 /** Returns whether Intelligent-Tiering charges for monitoring an object. */
 export function isMonitored({ bytes, storageClass }: Omit<StoredObject, 'lastReadAt'>): boolean {
-  return storageClass === 'INTELLIGENT_TIERING' && bytes >= LEAST_TIERED_BYTES;
+  return storageClass === 'INTELLIGENT_TIERING' && bytes >= MIN_TIERED_BYTES;
 }
 
 /** Validates an object. @throws InvalidInputError with the invalid field. */

@@ -46,7 +46,7 @@ const VECTORS_PER_PUT = 500;
  * Minimum charge of S3 Vectors per PUT request, as a share of a GB (2^30 bytes): 128 KB. The three vectors of a
  * video are far below it.
  */
-const LEAST_PUT: Quantity = { value: 1n, scale: 8192n };
+const MIN_PUT: Quantity = { value: 1n, scale: 8192n };
 
 const BYTES_PER_GB = 1n << 30n;
 
@@ -189,7 +189,7 @@ function vectorPutGigabytes(record: UsageRecord, { value, scale }: Quantity): Qu
   }
   const perRequest = BigInt(VECTORS_PER_PUT) * scale;
   const requests = (value + perRequest - 1n) / perRequest;
-  return { value: requests * LEAST_PUT.value, scale: LEAST_PUT.scale };
+  return { value: requests * MIN_PUT.value, scale: MIN_PUT.scale };
 }
 
 /** Splits the data that queries of one index read into price tiers; the first, most expensive tier if the size is unknown. */

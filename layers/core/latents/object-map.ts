@@ -10,12 +10,12 @@ export interface MapReading {
 }
 
 /** A map with a smaller range shows no place. */
-const LEAST_RANGE = 1e-6;
+const MIN_RANGE = 1e-6;
 
 /**
  * Minimum weight of an evaluation, so that a run of one evaluation from pure noise has a map, too.
  */
-const LEAST_WEIGHT = 0.01;
+const MIN_WEIGHT = 0.01;
 
 /** Histogram bins for Otsu's threshold. */
 const BINS = 256;
@@ -31,7 +31,7 @@ const BINS = 256;
  * @returns `[T, H, W]` of arbitrary scale
  */
 export function addObjectMap(before: Tensor | null, map: Tensor, time: number): Tensor {
-  const weight = Math.max(1 - time, LEAST_WEIGHT);
+  const weight = Math.max(1 - time, MIN_WEIGHT);
   const sums = before?.data;
   return {
     data: map.data.map((value, index) => (sums?.[index] ?? 0) + weight * value),
@@ -56,7 +56,7 @@ export function maskOfAttention(map: Tensor, { threshold, dilation }: MapReading
   }
   const range = most - least;
   // The range of an empty map is not a finite number.
-  if (!(range > LEAST_RANGE * most)) return { data: map.data.map(() => 0), shape: map.shape };
+  if (!(range > MIN_RANGE * most)) return { data: map.data.map(() => 0), shape: map.shape };
   const above = threshold ?? otsuThreshold(evaluated.map((value) => (value - least) / range));
   const data = map.data.map((value) => (value > 0 && (value - least) / range > above ? 1 : 0));
   return grow({ data, shape: map.shape }, dilation);

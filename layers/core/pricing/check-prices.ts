@@ -24,7 +24,7 @@ export interface PriceCheckOptions {
 }
 
 /** Maximum plausible price ratio between regions; Spot markets vary more. */
-const MOST_TIMES = { listed: 2n, spot: 5n };
+const MAX_TIMES = { listed: 2n, spot: 5n };
 
 const DAYS_PER_MONTH = 30;
 
@@ -93,8 +93,7 @@ function proportionate(
   { id, amount }: Price,
   books: readonly PriceBook[],
 ): PriceFinding[] {
-  const limit =
-    machineOfPriceId(id)?.purchaseOption === 'spot' ? MOST_TIMES.spot : MOST_TIMES.listed;
+  const limit = machineOfPriceId(id)?.purchaseOption === 'spot' ? MAX_TIMES.spot : MAX_TIMES.listed;
   return books.flatMap(({ region: elsewhere, prices }) => {
     const other = prices.get(id);
     if (other === undefined || amount <= other.amount * limit) return [];

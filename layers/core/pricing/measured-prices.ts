@@ -7,10 +7,10 @@ import type { Price, PriceBook } from './prices.ts';
 export type MeasuredPrices = ReadonlyMap<PriceId, bigint>;
 
 /** A price off by this factor from the book indicates a wrong unit. */
-const MOST_TIMES = 100n;
+const MAX_TIMES = 100n;
 
 /** Above the hourly price of any machine. */
-const MOST_PER_HOUR = 1000n * PICO_USD_PER_USD;
+const MAX_PER_HOUR = 1000n * PICO_USD_PER_USD;
 
 const EXAMPLE = 'ec2.g6.xlarge.spot=0.31';
 
@@ -66,8 +66,8 @@ export function withMeasuredPrices(book: PriceBook, measured: MeasuredPrices): P
 function refuseAbsurd(id: PriceId, amount: bigint, listed: Price | undefined): void {
   const isOff =
     listed === undefined
-      ? amount > MOST_PER_HOUR || machineOfPriceId(id) === null
-      : amount > listed.amount * MOST_TIMES || amount * MOST_TIMES < listed.amount;
+      ? amount > MAX_PER_HOUR || machineOfPriceId(id) === null
+      : amount > listed.amount * MAX_TIMES || amount * MAX_TIMES < listed.amount;
   if (amount > 0n && !isOff) return;
   throw new InvalidInputError(
     id,

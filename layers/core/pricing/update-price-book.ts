@@ -35,7 +35,7 @@ export interface PriceChange {
 }
 
 /** A price off by this factor indicates a wrong unit. */
-const MOST_TIMES = 10n;
+const MAX_TIMES = 10n;
 
 /** The checked-in JSON of a book. */
 export interface PriceBookFile {
@@ -110,7 +110,7 @@ function entry(
 }
 
 function refuseAbsurd({ id, amount, rateCode }: NewPrice, before: Price): void {
-  if (amount <= before.amount * MOST_TIMES && amount * MOST_TIMES >= before.amount) return;
+  if (amount <= before.amount * MAX_TIMES && amount * MAX_TIMES >= before.amount) return;
   throw new InvalidInputError(
     id,
     `the price list has ${id} (${rateCode}) at $${formatUsd(amount)}, but the book has $${formatUsd(before.amount)}`,

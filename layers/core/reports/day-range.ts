@@ -11,7 +11,7 @@ export interface DayRange {
 export const DEFAULT_DAYS = 30;
 
 /** Maximum days: each is a query; ten years take at most an hour, and more is likely a typo. */
-export const MOST_DAYS = 3660;
+export const MAX_DAYS = 3660;
 
 /**
  * Returns the days of a report; default: the last 30 days including today.
@@ -34,10 +34,10 @@ export function dayRange(asked: Partial<DayRange>, now: number): DayRange {
     );
   }
   const days = (startOfDay(to) - startOfDay(from)) / DAY_MILLISECONDS + 1;
-  if (days > MOST_DAYS) {
+  if (days > MAX_DAYS) {
     throw new InvalidInputError(
       'from',
-      `${from} to ${to} are ${days} days; a report has at most ${MOST_DAYS}`,
+      `${from} to ${to} are ${days} days; a report has at most ${MAX_DAYS}`,
       'request fewer days',
     );
   }

@@ -29,7 +29,7 @@ export interface VideoLine extends Amounts {
 }
 
 /** Maximum plausible machine time of a video. */
-const MOST_GPU_SECONDS = 100 * 24 * 3600;
+const MAX_GPU_SECONDS = 100 * 24 * 3600;
 
 /**
  * Converts a job to a line of a report.
@@ -41,7 +41,7 @@ export function videoLine(job: Job, book: PriceBook): VideoLine {
   const { videoId, createdAt, tenant, modelRevision, backfill, prompt, status, result } = job;
   const cost = costOfJob(job, book);
   const gpuSeconds = job.usage.reduce((sum, record) => sum + (record.gpuSeconds ?? 0), 0);
-  quantityOf(gpuSeconds, 'gpuSeconds', MOST_GPU_SECONDS);
+  quantityOf(gpuSeconds, 'gpuSeconds', MAX_GPU_SECONDS);
   return {
     videoId,
     day: dayOf(createdAt),

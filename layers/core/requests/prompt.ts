@@ -7,7 +7,7 @@ export const MAX_PROMPT_CHARACTERS = 2000;
 const WHITE_SPACE_AND_CONTROLS = /[\s\p{Cc}]+/gu;
 const LETTER_OR_DIGIT = /[\p{L}\p{N}]/u;
 /** NFKC makes at most 18 code points of one (U+FDFA), so nothing longer than this needs normalising. */
-const LONGEST_RAW_PROMPT_UNITS = 2 * MAX_PROMPT_CHARACTERS * 18;
+const MAX_RAW_PROMPT_UNITS = 2 * MAX_PROMPT_CHARACTERS * 18;
 
 /**
  * The prompt as it is stored and shown: NFKC, well-formed, one space between words, none around.
@@ -37,8 +37,8 @@ export function validatePrompt(prompt: unknown): string {
       'give the prompt as text',
     );
   }
-  if (prompt.length <= LONGEST_RAW_PROMPT_UNITS) validatePlainText('prompt', prompt);
-  const normalised = prompt.length > LONGEST_RAW_PROMPT_UNITS ? prompt : normalisePrompt(prompt);
+  if (prompt.length <= MAX_RAW_PROMPT_UNITS) validatePlainText('prompt', prompt);
+  const normalised = prompt.length > MAX_RAW_PROMPT_UNITS ? prompt : normalisePrompt(prompt);
   const characters = countCodePoints(normalised);
   if (characters > MAX_PROMPT_CHARACTERS) {
     throw new InvalidInputError(
@@ -80,7 +80,7 @@ export function validateNegativePrompt(prompt: unknown, field = 'negativePrompt'
       'give it as text, or leave it out',
     );
   }
-  const isShort = prompt.length <= LONGEST_RAW_PROMPT_UNITS;
+  const isShort = prompt.length <= MAX_RAW_PROMPT_UNITS;
   const normalised = isShort ? normalisePrompt(validatePlainText(field, prompt)) : prompt;
   const characters = countCodePoints(normalised);
   if (characters <= MAX_PROMPT_CHARACTERS) return normalised;

@@ -191,12 +191,10 @@ function isIntegerIn(value: unknown, lowest: number, highest: number): value is 
   );
 }
 
-const LONGEST_SHOWN_CHARACTERS = 80;
+const MAX_SHOWN_CHARACTERS = 80;
 
 /** A value in a message, cut where it is long. */
 export function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return text.length <= LONGEST_SHOWN_CHARACTERS
-    ? text
-    : `${text.slice(0, LONGEST_SHOWN_CHARACTERS)}...`;
+  return text.length <= MAX_SHOWN_CHARACTERS ? text : `${text.slice(0, MAX_SHOWN_CHARACTERS)}...`;
 }

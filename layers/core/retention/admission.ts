@@ -9,7 +9,7 @@ import { AGE_BINS, startOfBin } from './reuse-class.ts';
 const DEEP_SHARE = 0.5;
 
 /** Minimum bytes that a put is charged for (S3 Vectors, pricing). */
-const LEAST_PUT_BYTES = 128 * 1024;
+const MIN_PUT_BYTES = 128 * 1024;
 const BYTES_PER_GB = 2 ** 30;
 
 /** Write units of the record and its indexes, over writing, eviction and deletion. */
@@ -69,7 +69,7 @@ function expectedSavings(state: EntryState, context: PolicyContext): number {
 
 function storingUsd({ rates }: PolicyContext): number {
   const charges: Charge[] = [
-    charge('s3vectors.put', LEAST_PUT_BYTES, BYTES_PER_GB),
+    charge('s3vectors.put', MIN_PUT_BYTES, BYTES_PER_GB),
     charge('dynamodb.write-unit', WRITE_UNITS),
     charge('s3.put-request', 1),
   ];

@@ -10,7 +10,7 @@ export const LANDMARK = Date.UTC(2026, 0, 1);
  * Weights stay below 2^400, about 10^120: DynamoDB stores numbers up to 10^125. Reached 15 years
  * after the landmark.
  */
-const LARGEST_EXPONENT = 400;
+const MAX_EXPONENT = 400;
 
 /**
  * Computes the weight of an event now in a decayed sum: forward decay (Cormode, Shkapenyuk,
@@ -23,7 +23,7 @@ const LARGEST_EXPONENT = 400;
  */
 export function decayWeight(now: number): number {
   const exponent = (now - LANDMARK) / HALF_LIFE_MILLISECONDS;
-  if (exponent >= -LARGEST_EXPONENT && exponent <= LARGEST_EXPONENT) return 2 ** exponent;
+  if (exponent >= -MAX_EXPONENT && exponent <= MAX_EXPONENT) return 2 ** exponent;
   throw new InvalidInputError(
     'now',
     `time ${now} is not within 15 years of the landmark of decayed sums`,

@@ -14,7 +14,7 @@ export interface FrechetDistance {
 }
 
 /** Eigenvalues below this share of the largest one are numerical noise. */
-const SMALLEST_SHARE = 1e-10;
+const MIN_SHARE = 1e-10;
 
 /**
  * Computes squared Frechet distances to one sample, as FID does for images (Heusel et al. 2017,
@@ -151,7 +151,7 @@ function decompose(symmetric: Matrix): Decomposition {
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(symmetric, {
     assumeSymmetric: true,
   });
-  const least = Math.max(...realEigenvalues) * SMALLEST_SHARE;
+  const least = Math.max(...realEigenvalues) * MIN_SHARE;
   const kept = [...realEigenvalues.keys()].filter(
     (index) => realEigenvalues[index]! > Math.max(0, least),
   );

@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
  * `location`, and the tag of its value (onnx.proto: StringStringEntryProto, key = 1, value = 2).
  */
 const LOCATION = Buffer.from('\x0a\x08location\x12', 'latin1');
-const LONGEST_NAME = 4096;
+const MAX_NAME = 4096;
 /** Of the length before a name: a varint. */
 const LENGTH_BYTES = 2;
 const VARINT_MORE = 0x80;
@@ -27,7 +27,7 @@ export async function externalDataOf(graph: string): Promise<Set<string>> {
       if (name !== null) names.add(name);
     }
     // What begins here and ends in the next piece.
-    unread = bytes.subarray(-(LOCATION.length + LENGTH_BYTES + LONGEST_NAME));
+    unread = bytes.subarray(-(LOCATION.length + LENGTH_BYTES + MAX_NAME));
   }
   return names;
 }
@@ -42,6 +42,6 @@ function readText(bytes: Buffer, at: number): string | null {
     length |= (byte & ~VARINT_MORE) << (read * VARINT_BITS);
     if ((byte & VARINT_MORE) === 0) break;
   }
-  const isWhole = length <= LONGEST_NAME && start + length <= bytes.length;
+  const isWhole = length <= MAX_NAME && start + length <= bytes.length;
   return isWhole ? bytes.toString('utf8', start, start + length) : null;
 }

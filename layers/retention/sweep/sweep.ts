@@ -58,7 +58,7 @@ export interface Sweep {
 }
 
 /** This many ids and keys take some fifty megabytes. */
-const MOST_HELD = 200_000;
+const MAX_HELD = 200_000;
 
 /**
  * Deletes or repairs what crashes left inconsistent: objects and vectors that no record names,
@@ -72,7 +72,7 @@ export async function sweep(
     deadline = Infinity,
     signal,
     now = Date.now,
-    mostHeld = MOST_HELD,
+    mostHeld = MAX_HELD,
   }: SweepOptions = {},
 ): Promise<SweepSummary> {
   const summary: SweepSummary = {

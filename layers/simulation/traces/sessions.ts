@@ -20,7 +20,7 @@ const TAIL_SHAPE = 3;
 /**
  * Limit on session length: the longest run of similar prompts in DiffusionDB's first 5,000 has 126.
  */
-const LONGEST_SESSION = 200;
+const MAX_SESSION = 200;
 
 /** Draws all sessions of a trace, in order of their start. */
 export function drawSessions(parameters: SyntheticParameters): Session[] {
@@ -79,7 +79,7 @@ function drawLength(random: RandomSource, parameters: SyntheticParameters): numb
   // A Lomax tail, rounded down; rounding removes half a request on average.
   const scale = (parameters.sessionTailMean + 0.5) * (TAIL_SHAPE - 1);
   const beyond = scale * ((1 - drawUniform(random)) ** (-1 / TAIL_SHAPE) - 1);
-  return Math.min(LONGEST_SESSION, parameters.sessionShares.length + 1 + Math.floor(beyond));
+  return Math.min(MAX_SESSION, parameters.sessionShares.length + 1 + Math.floor(beyond));
 }
 
 /** Draws a gap; between the given quantiles its logarithm is uniform. */

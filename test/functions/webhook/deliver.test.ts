@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { deliver } from '#functions/webhook/deliver.ts';
-import { MOST_DELIVERIES, pauseAfter } from '#functions/webhook/delivery-schedule.ts';
+import { MAX_DELIVERIES, pauseAfter } from '#functions/webhook/delivery-schedule.ts';
 import type { Notification } from '#ports/notifications.ts';
 import { sampleBackfill, unique } from '../../aws/samples.ts';
 import { endedJob, useDeliveries } from './deliveries.ts';
@@ -222,7 +222,7 @@ describe('what became of it', () => {
   test('nobody there is written down, and the last time is the last', async () => {
     const { job } = await endedJob(services(), { webhook: 'http://127.0.0.1:9/' });
 
-    const outcome = await deliver(services(), video(job.videoId), MOST_DELIVERIES);
+    const outcome = await deliver(services(), video(job.videoId), MAX_DELIVERIES);
 
     expect(outcome).toEqual({ status: 'failed', retrySeconds: null });
     expect((await services().table.getJob(job.videoId))?.webhookDelivery).toMatchObject({
@@ -239,7 +239,7 @@ describe('what became of it', () => {
 
 test('the pauses grow from seconds to hours, each a little off so that receivers are not woken together', () => {
   const pauses = (random: () => number) =>
-    Array.from({ length: MOST_DELIVERIES }, (_, index) => pauseAfter(index + 1, random));
+    Array.from({ length: MAX_DELIVERIES }, (_, index) => pauseAfter(index + 1, random));
 
   expect(pauses(() => 0.5)).toEqual([5, 30, 120, 600, 1800, 3600, 10_800, null]);
   expect(pauses(() => 0)).toEqual([4, 24, 96, 480, 1440, 2880, 8640, null]);

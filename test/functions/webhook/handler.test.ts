@@ -1,7 +1,7 @@
 import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { MOST_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
+import { MAX_DELIVERIES } from '#functions/webhook/delivery-schedule.ts';
 import { createWebhookHandler, hideIn } from '#functions/webhook/handler.ts';
 import { parseNotification, type Notification } from '#ports/notifications.ts';
 import { SqsNotificationQueue } from '#aws/sqs-notification-queue.ts';
@@ -66,7 +66,7 @@ describe('the webhook function', () => {
     const { job } = await endedJob(services(), { webhook: down.url });
     const { handler, hidden } = open();
 
-    const answer = await handler(eventOf(told(job.videoId, MOST_DELIVERIES)));
+    const answer = await handler(eventOf(told(job.videoId, MAX_DELIVERIES)));
 
     expect(answer.batchItemFailures).toHaveLength(1);
     expect(hidden).toEqual([['receipt-0', 0]]);
