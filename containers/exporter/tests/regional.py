@@ -1,7 +1,8 @@
-"""A denoiser that evaluates some of its tokens as the product runs it, and what PyTorch computes for the same."""
+"""Denoisers that evaluate some of their tokens as the product runs them, and what PyTorch computes for the same."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -10,12 +11,45 @@ import pytest
 import torch
 import torch.nn as nn
 
+from flexcache_exporter.model import Network
+
+
+class Session:
+    """A graph in onnxruntime."""
+
+    def __init__(self, path: Path):
+        self.session = onnxruntime.InferenceSession(path)
+        self.inputs = {value.name for value in self.session.get_inputs()}
+
+    def __call__(self, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return self.session.run(outputs, feeds)
+
+
+class InPyTorch:
+    """The module that a graph is made of."""
+
+    def __init__(self, network: Network):
+        self.outputs = network.outputs
+        self.module = network.rewrite(network.load().eval()).eval()
+        example = network.example(2)
+        self.own = set(example["denoiser"])
+        self.inputs = {*self.own, "live", "kept", *example["context"]}
+
+    def __call__(self, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        given = {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in feeds.items()}
+        context = {name: x for name, x in given.items() if name.startswith("context_")}
+        own = {name: given[name] for name in self.own}
+        with torch.no_grad():
+            found = self.module(own, given["live"], given["kept"], context)
+        by_name = dict(zip(self.outputs, found, strict=True))
+        return [by_name[name].numpy() for name in outputs]
+
 
 @dataclass(frozen=True)
 class Regional:
-    """An exported denoiser: two rows are evaluated at once."""
+    """A denoiser of live tokens: two rows are evaluated at once."""
 
-    session: onnxruntime.InferenceSession
+    evaluate: Session | InPyTorch
     grid: tuple[int, int, int]
     patch: tuple[int, int, int]
     blocks: int
@@ -44,10 +78,10 @@ class Regional:
         return np.stack([np.setdiff1d(np.arange(self.tokens), row)[::-1] for row in live])
 
     def run(self, given: dict, live: np.ndarray, kept: np.ndarray, context: dict) -> dict[str, np.ndarray]:
-        taken = {value.name for value in self.session.get_inputs()}
-        marks = {"object_tokens": np.zeros_like(given["text_mask"], np.float32)} if "object_tokens" in taken else {}
+        marks = {"object_tokens": np.zeros_like(given["text_mask"], np.float32)}
+        marks = {name: x for name, x in marks.items() if name in self.evaluate.inputs}
         outputs = ["velocity", *self.names]
-        found = self.session.run(outputs, {**marks, **given, "live": live, "kept": kept, **context})
+        found = self.evaluate(outputs, {**marks, **given, "live": live, "kept": kept, **context})
         return dict(zip(outputs, found, strict=True))
 
     def whole(self, given: dict) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTran
 from diffusers.models.transformers import transformer_ltx
 from diffusers.models.transformers.transformer_ltx import apply_rotary_emb
 from reader import Package, operators_of, require_mask_decides
-from regional import AttentionCall, Regional, stale_reference
+from regional import AttentionCall, Regional, Session, stale_reference
 
 from flexcache_exporter import operators
 from flexcache_exporter.cli import main
@@ -342,8 +342,7 @@ def denoiser(saved, tmp_path_factory) -> tuple[Regional, torch.nn.Module]:
     regional = network(regions="untrained", object_map=())
     assert regional.outputs == ("velocity", "object_map", "keys_0", "values_0")
     export_network(regional, torch.float32, path, PLACES["cpu"])
-    session = onnxruntime.InferenceSession(path)
-    return Regional(session, LATENT[1:], (1, 1, 1), blocks=1, heads=2, width=16), network().load().eval()
+    return Regional(Session(path), LATENT[1:], (1, 1, 1), blocks=1, heads=2, width=16), network().load().eval()
 
 
 def test_some_tokens_read_what_the_others_had_at_another_time(denoiser):

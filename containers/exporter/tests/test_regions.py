@@ -1,16 +1,15 @@
 """Evaluations of some tokens of an exported denoiser, against diffusers' transformer."""
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from diffusers.models.transformers import transformer_wan
 from reader import Package, operators_of
-from regional import AttentionCall, Regional, stale_reference
+from regional import AttentionCall, Regional, Session, stale_reference
 from write_product_fixture import FOLDER as PRODUCT_FIXTURE
 
 from flexcache_exporter.families import open_model
-from flexcache_exporter.graph import PLACES, export_network, relative_difference
+from flexcache_exporter.graph import relative_difference
 from flexcache_exporter.model import Request
 from flexcache_exporter.source import Source
 
@@ -27,7 +26,7 @@ def package(regional) -> Package:
 
 @pytest.fixture(scope="module")
 def denoiser(package) -> Regional:
-    return Regional(package.sessions["denoiser"], (3, 2, 3), (1, 2, 2), BLOCKS, HEADS, WIDTH)
+    return Regional(Session(package.folder / "denoiser.onnx"), (3, 2, 3), (1, 2, 2), BLOCKS, HEADS, WIDTH)
 
 
 def inputs(seed: int, time: float) -> dict[str, np.ndarray]:
@@ -112,20 +111,18 @@ def test_the_manifest_describes_them_and_nothing_else_changes(package, export):
     assert {**manifest, "files": None} == {**export.manifest, "files": None}
 
 
-def test_keys_and_values_of_16_bits_stay_so(denoiser, saved, tmp_path):
-    request = Request(48, 32, 9, max_tokens=16, dtype=torch.float16, regions="trained", object_map=())
-    model = open_model(Source(saved), request)
-    assert model.regions.is_trained
-    (network,) = (network for network in model.networks if network.name == "denoiser")
-    export_network(network, request.dtype, tmp_path / "denoiser.onnx", PLACES["cpu"])
+def test_the_package_of_the_products_tests_is_one_that_the_exporter_writes_now(package, denoiser):
+    """Where it is not, ``tests/write_product_fixture.py`` makes it again."""
+    theirs = Package(PRODUCT_FIXTURE).signature("denoiser")
+    contexts = {*denoiser.names, *denoiser.no_context}
+    for found, expected in zip(theirs, package.signature("denoiser"), strict=True):
+        # It is of weights of 16 bits.
+        assert found == {
+            name: ["float16", *shape[1:]] if name in contexts else shape for name, shape in expected.items()
+        }
 
-    def signature(path) -> dict[str, tuple]:
-        session = onnxruntime.InferenceSession(path)
-        return {value.name: (value.type, value.shape) for value in (*session.get_inputs(), *session.get_outputs())}
 
-    found = signature(tmp_path / "denoiser.onnx")
-    types = {name: kind for name, (kind, _) in found.items()}
-    assert {types[name] for name in (*denoiser.names, *denoiser.no_context)} == {"tensor(float16)"}
-    assert types["latent"] == types["velocity"] == "tensor(float)"
-    # The product's tests run a package that was made so: tests/write_product_fixture.py makes it again.
-    assert signature(PRODUCT_FIXTURE / "denoiser.onnx") == found
+def test_weights_that_were_trained_for_regions_are_said_to_be(saved):
+    request = Request(48, 32, 9, max_tokens=16, dtype=torch.float16, regions="trained")
+    regions = open_model(Source(saved), request).regions
+    assert (regions.is_trained, regions.dtype) == (True, torch.float16)
