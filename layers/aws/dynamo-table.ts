@@ -2,7 +2,7 @@ import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type {
   BackfillReference,
   Entry,
-  EntryState,
+  EntryStatus,
   Job,
   JobResult,
   Pool,
@@ -67,7 +67,7 @@ const LEASE_ENDS_EARLIER = '(attribute_not_exists(#leaseUntil) OR #leaseUntil < 
 const LEASE_ENDS_LATER = '#leaseUntil >= :leaseUntil';
 const IS_IN_EXPECTED_STATE = '#state = :from';
 const NO_LIVE_LEASE = `(${HAS_NO_HOLDERS} OR attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now)`;
-const READY = { ':READY': 'READY' satisfies EntryState };
+const READY = { ':READY': 'READY' satisfies EntryStatus };
 const COUNT_HIT =
   ' ADD #hits :one, #holders :holders, #decayedHits :weight, #decayedCredit :credit';
 const LEAVE_HOLDERS = 'DELETE #holders :holders';
@@ -459,8 +459,8 @@ export class DynamoTable implements Table {
 
   async moveEntry(
     entryId: string,
-    from: EntryState,
-    to: EntryState,
+    from: EntryStatus,
+    to: EntryStatus,
     now: number,
     { hits, reason }: MoveOptions = {},
   ): Promise<boolean> {
@@ -559,8 +559,8 @@ export class DynamoTable implements Table {
     const isDeleted = await this.#items.delete(entryItemKey(entryId), `delete entry ${entryId}`, {
       condition: `${IS_FREE} OR ${IS_LEAVING}`,
       values: {
-        ':EVICTING': 'EVICTING' satisfies EntryState,
-        ':TOMBSTONE': 'TOMBSTONE' satisfies EntryState,
+        ':EVICTING': 'EVICTING' satisfies EntryStatus,
+        ':TOMBSTONE': 'TOMBSTONE' satisfies EntryStatus,
       },
     });
     if (!isDeleted) {
@@ -588,7 +588,7 @@ export class DynamoTable implements Table {
 
   #leavingPage(
     segment: number,
-    state: EntryState,
+    state: EntryStatus,
     after?: string,
   ): ReturnType<DynamoItems['indexPage']> {
     return this.#items.indexPage(

@@ -1,6 +1,6 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { createHash } from 'node:crypto';
-import type { Entry, EntryState } from '#core/generation.ts';
+import type { Entry, EntryStatus } from '#core/generation.ts';
 import { packageDigits } from '#core/requests/identity.ts';
 import { signatureOf } from '#core/retention/signature.ts';
 import { isStorageClass } from '#core/costs/storage-class.ts';
@@ -36,12 +36,12 @@ export function segmentKey(segment: number): string {
   return `ENTRIES#${segment.toString(16)}`;
 }
 
-export function stateSortKey(state: EntryState, entryId: string): string {
+export function stateSortKey(state: EntryStatus, entryId: string): string {
   return `${state}#${entryId}`;
 }
 
 /** The sort keys of the entries in one state, or of those behind one of them: `#` sorts before all that ids are made of. */
-export function stateRange(state: EntryState, after?: string): { from: string; to: string } {
+export function stateRange(state: EntryStatus, after?: string): { from: string; to: string } {
   const from = after === undefined ? `${state}#` : `${stateSortKey(state, after)}#`;
   return { from, to: `${state}$` };
 }
@@ -67,7 +67,7 @@ export function toCandidate(item: Record<string, AttributeValue>): EvictionCandi
   const [vectors, signature, prompt, compatibility] = item['traits']!.S!.split('.');
   const weighed: EvictionCandidate = {
     entryId: stateSort.slice(separator + 1),
-    state: stateSort.slice(0, separator) as EntryState,
+    state: stateSort.slice(0, separator) as EntryStatus,
     createdAt: item['createdAt']!.S!,
     hits: Number(item['hits']!.N),
     latentBytes: Number(item['latentBytes']!.N),

@@ -384,13 +384,13 @@ export interface ReplacedWork {
   networkEvaluations: number;
 }
 
-export type EntryState = 'READY' | 'EVICTING' | 'TOMBSTONE';
+export type EntryStatus = 'READY' | 'EVICTING' | 'TOMBSTONE';
 
 /** A cached video: what makes it a donor. */
 export interface Entry extends MediaFiles {
   /** Equals the id of the video it was made for. */
   entryId: string;
-  state: EntryState;
+  state: EntryStatus;
   tenant: string;
   scope: Scope;
   compatibilityKey: string;

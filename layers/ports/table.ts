@@ -5,7 +5,7 @@ import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type {
   BackfillReference,
   Entry,
-  EntryState,
+  EntryStatus,
   Job,
   JobResult,
   Pool,
@@ -143,8 +143,8 @@ export interface Table {
    */
   moveEntry(
     entryId: string,
-    from: EntryState,
-    to: EntryState,
+    from: EntryStatus,
+    to: EntryStatus,
     now: number,
     options?: MoveOptions,
   ): Promise<boolean>;

@@ -10,7 +10,7 @@ import {
   type PolicyContext,
 } from '#core/retention/estimate-value.ts';
 import { decayedTo } from '#core/retention/decay.ts';
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { nameOfClass } from '#core/retention/reuse-class.ts';
 import { bookOn } from '#core/pricing/prices.ts';
 import type { Verdict } from '#core/retention/retention-run.ts';
@@ -122,7 +122,7 @@ function candidateOf(entry: Entry): EvictionCandidate {
 }
 
 function numbersOf(
-  state: EntryState,
+  state: ReuseStats,
   estimate: ValueEstimate,
   { now, queriesPerMonth, vectorsInIndex }: PolicyContext,
   cheaperIn: StorageClass | null,

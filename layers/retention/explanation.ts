@@ -1,4 +1,4 @@
-import type { Entry, EntryState as StoredState, Job } from '#core/generation.ts';
+import type { Entry, EntryStatus, Job } from '#core/generation.ts';
 import type { ValueEstimate } from '#core/retention/estimate-value.ts';
 import { EVICTION_GRACE_MILLISECONDS, TOMBSTONE_MILLISECONDS } from '#core/retention/retention.ts';
 import type { LeavingReason, Verdict } from '#core/retention/retention-run.ts';
@@ -8,7 +8,7 @@ import type { StorageClass } from '#core/costs/storage-class.ts';
 export interface Explanation {
   entryId: string;
   /** `none`: the cache has no record of it. */
-  state: StoredState | 'none';
+  state: EntryStatus | 'none';
   verdict: Verdict | 'superseded' | 'gone';
   /** One sentence per deciding factor. */
   because: string[];

@@ -1,9 +1,9 @@
 import { estimateValue, type PolicyContext } from '#core/retention/estimate-value.ts';
 import { InvalidInputError } from '#core/errors.ts';
 import { decayWeight } from '#core/retention/decay.ts';
-import { refuseImpossibleEntry, type EntryState } from '#core/retention/entry-state.ts';
+import { refuseImpossibleEntry, type ReuseStats } from '#core/retention/reuse-stats.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
-import { entryStateOf } from './entry-state.ts';
+import { reuseStatsOf } from './reuse-stats.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import type { Pass, EvaluatedEntry } from './pass.ts';
 
@@ -15,7 +15,7 @@ export function measure(
 ): void {
   const { cacheStats, model, since, startedAt } = pass;
   for (const entry of entries) {
-    const state = entryStateOf(entry, settings, cacheStats);
+    const state = reuseStatsOf(entry, settings, cacheStats);
     if (!isPossible(state)) continue;
     cacheStats.add(entry, state.createdAt, since, startedAt);
     // The next pass sees everything that happens during this one.
@@ -31,11 +31,11 @@ export function evaluate(
   settings: EvictSettings,
   context: PolicyContext,
 ): EvaluatedEntry | null {
-  const state = entryStateOf(entry, settings, pass.cacheStats);
+  const state = reuseStatsOf(entry, settings, pass.cacheStats);
   return isPossible(state) ? { entry, state, estimate: estimateValue(state, context) } : null;
 }
 
-function isPossible(state: EntryState): boolean {
+function isPossible(state: ReuseStats): boolean {
   try {
     refuseImpossibleEntry(state);
     decayWeight(state.createdAt);

@@ -1,6 +1,6 @@
 import type { DollarRates } from '#core/costs/charges.ts';
 import type { ValueEstimate, PolicyContext } from '#core/retention/estimate-value.ts';
-import { lastUseOf, type EntryState } from '#core/retention/entry-state.ts';
+import { lastUseOf, type ReuseStats } from '#core/retention/reuse-stats.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
 import {
   EVICTION_REASONS,
@@ -27,7 +27,7 @@ const STALE_MILLISECONDS = 24 * 3_600_000;
 /** An evaluated entry and its outcome. */
 export interface EvaluatedEntry {
   entry: EvictionCandidate;
-  state: EntryState;
+  state: ReuseStats;
   estimate: ValueEstimate;
 }
 
@@ -179,7 +179,7 @@ function isReason(verdict: Verdict): verdict is EvictionReason {
   return (EVICTION_REASONS as readonly Verdict[]).includes(verdict);
 }
 
-function objectOf(state: EntryState) {
+function objectOf(state: ReuseStats) {
   const { latentBytes: bytes, storageClass } = state;
   return { bytes, storageClass, lastReadAt: lastUseOf(state) };
 }

@@ -1,6 +1,6 @@
 import { dollarRates, type DollarRates } from '#core/costs/charges.ts';
 import { SECONDS_PER_MONTH } from '#core/retention/estimate-value.ts';
-import { lastUseOf } from '#core/retention/entry-state.ts';
+import { lastUseOf } from '#core/retention/reuse-stats.ts';
 import { entryRentUsd, type EntryHolding } from '#core/costs/entry-rent.ts';
 import { retrievalUsd } from '#core/costs/storage-cost.ts';
 import { BYTES_PER_GB } from '#core/costs/storage-tier.ts';

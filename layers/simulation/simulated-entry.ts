@@ -1,4 +1,4 @@
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { entryBytes } from '#core/costs/entry-rent.ts';
 import { LOOKUP_PARTS, type LookupPart, type Plan } from '#core/generation.ts';
 import type { PreparedRequest } from './prepare-request.ts';
@@ -8,7 +8,7 @@ import type { Shown, SimulationOptions } from './types.ts';
 const ALL_SHOWN: Shown = { whole: 1, object: 1, background: 1 };
 
 /** An entry of a simulated cache: the policy's view of it, and its lookup keys. */
-export interface SimulatedEntry extends EntryState {
+export interface SimulatedEntry extends ReuseStats {
   entryId: string;
   prompt: string;
   /** Null if no request can repeat it. */

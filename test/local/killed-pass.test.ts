@@ -48,9 +48,9 @@ test('a pass that is killed again and again ends as if it had run once, and find
     await killedAfter(folder, kill * STEP);
     await using state = await openState(folder);
     const indexed = new Set(await collect(state.vectors.list()));
-    for await (const { entryId, state: entryState } of state.table.scanEntries()) {
+    for await (const { entryId, state: reuseStats } of state.table.scanEntries()) {
       // A look-up that is led to one that leaves is told so by the table.
-      if (entryState === 'READY') expect(indexed).toContain(entryId);
+      if (reuseStats === 'READY') expect(indexed).toContain(entryId);
     }
   }
   await using retention = await openRetention({ stateDirectory: folder, dimensions: 4 });

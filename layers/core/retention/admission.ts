@@ -2,7 +2,7 @@ import { approximate, charge, type Charge } from '../costs/charges.ts';
 import { LOOKUP_PARTS, type Entry } from '../generation.ts';
 import { EQUALLY_GOOD_MARGIN } from '../planning/plan.ts';
 import { rentOf, savingsOf, SECONDS_PER_MONTH, type PolicyContext } from './estimate-value.ts';
-import { refuseImpossibleEntry, type EntryState } from './entry-state.ts';
+import { refuseImpossibleEntry, type ReuseStats } from './reuse-stats.ts';
 import { AGE_BINS, startOfBin } from './reuse-class.ts';
 
 /** A hit that runs at most this share of a full generation is deep: it keeps most of its donor. */
@@ -18,7 +18,7 @@ const WRITE_UNITS = 20;
 /** A finished video that may become an entry. */
 export interface Newcomer {
   /** Its state on the first day. */
-  state: EntryState;
+  state: ReuseStats;
   vectors: Entry['vectors'];
   /** Network evaluations of a full generation of the same request. */
   fullSteps: number;
@@ -50,7 +50,7 @@ export function addsLittle(newcomer: Newcomer, context: PolicyContext): boolean 
  * Computes the dollars until eviction: each expected hit's savings minus the rent of the wait for
  * it.
  */
-function expectedSavings(state: EntryState, context: PolicyContext): number {
+function expectedSavings(state: ReuseStats, context: PolicyContext): number {
   const { model, now } = context;
   const rentPerMonth = rentOf(state, context).total;
   let savings = 0;

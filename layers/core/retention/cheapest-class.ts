@@ -2,7 +2,7 @@ import { STORAGE_CLASSES, type StorageClass } from '../costs/storage-class.ts';
 import { entryRentUsd } from '../costs/entry-rent.ts';
 import { deletionUsd, moveUsd, retrievalUsd } from '../costs/storage-cost.ts';
 import { SECONDS_PER_MONTH, type ValueEstimate, type PolicyContext } from './estimate-value.ts';
-import { lastUseOf, type EntryState } from './entry-state.ts';
+import { lastUseOf, type ReuseStats } from './reuse-stats.ts';
 
 /**
  * Returns the storage class in which a latent is cheapest until its next read, or for a month if
@@ -13,7 +13,7 @@ import { lastUseOf, type EntryState } from './entry-state.ts';
  * @param storedAt epoch milliseconds of its last move
  */
 export function betterClass(
-  entry: EntryState,
+  entry: ReuseStats,
   { rate }: Pick<ValueEstimate, 'rate'>,
   storedAt: number,
   { now, rates, queriesPerMonth }: PolicyContext,

@@ -9,8 +9,8 @@ import {
   lastUseOf,
   refuseImpossibleEntry,
   reuseClassOf,
-  type EntryState,
-} from './entry-state.ts';
+  type ReuseStats,
+} from './reuse-stats.ts';
 import type { ReuseModel } from './reuse-model.ts';
 
 /** Inputs of estimates that are the same for all entries of a pass. */
@@ -62,7 +62,7 @@ export const SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600;
  *
  * @throws InvalidInputError that names the invalid value
  */
-export function estimateValue(entry: EntryState, context: PolicyContext): ValueEstimate {
+export function estimateValue(entry: ReuseStats, context: PolicyContext): ValueEstimate {
   refuseImpossibleEntry(entry);
   refuseNegative('dollarsPerGpuSecond', context.dollarsPerGpuSecond);
   refuseNegative('queriesPerMonth', context.queriesPerMonth);
@@ -81,7 +81,7 @@ export function estimateValue(entry: EntryState, context: PolicyContext): ValueE
 }
 
 /** Computes the savings of a valid entry. */
-export function savingsOf(entry: EntryState, context: PolicyContext): Savings {
+export function savingsOf(entry: ReuseStats, context: PolicyContext): Savings {
   const { now, model, dollarsPerGpuSecond } = context;
   const reuseClass = reuseClassOf(entry);
   const age = ageOf(entry, now);
@@ -109,7 +109,7 @@ function driftShare(generation: number): number {
 }
 
 /** Computes the rent in dollars a month. */
-export function rentOf(entry: EntryState, context: PolicyContext): EntryRent<number> {
+export function rentOf(entry: ReuseStats, context: PolicyContext): EntryRent<number> {
   const { latentBytes, storageClass, vectorBytes, itemBytes } = entry;
   const { now, rates, queriesPerMonth, vectorsInIndex } = context;
   return entryRentUsd(

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../errors.ts';
 import { HALF_LIFE_MILLISECONDS } from './decay.ts';
-import { ageOf, classBeforeHit, lastUseOf, reuseClassOf, type EntryState } from './entry-state.ts';
+import { ageOf, classBeforeHit, lastUseOf, reuseClassOf, type ReuseStats } from './reuse-stats.ts';
 import { AGE_BINS, ageBinOf, REUSE_CLASSES, startOfBin } from './reuse-class.ts';
 
 /** Prior weight of the break-even rate, in hits. */
@@ -127,7 +127,7 @@ export class ReuseModel {
    *
    * @param since epoch milliseconds of the previous pass, which saw everything before
    */
-  observe(entry: EntryState, since: number, now: number): void {
+  observe(entry: ReuseStats, since: number, now: number): void {
     const lastUse = lastUseOf(entry);
     if (entry.lastHitAt !== null && entry.lastHitAt > since) {
       const begin = entry.previousHitAt ?? entry.createdAt;
@@ -194,7 +194,7 @@ export class ReuseModel {
    * @param ownHits decayed to now @param ownCredit decayed to now
    */
   marginOf(
-    { stepsRun }: Pick<EntryState, 'stepsRun'>,
+    { stepsRun }: Pick<ReuseStats, 'stepsRun'>,
     reuseClass: number,
     age: number,
     ownHits: number,

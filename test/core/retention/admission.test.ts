@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { dollarRates } from '#core/costs/charges.ts';
 import { addsLittle, type Newcomer } from '#core/retention/admission.ts';
 import type { PolicyContext } from '#core/retention/estimate-value.ts';
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { classOfFresh } from '#core/retention/reuse-class.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
@@ -12,7 +12,7 @@ const NOW = Date.parse('2026-11-22T00:00:00Z');
 const FULL_STEPS = 12;
 
 /** Of a video that was made in a quarter of the steps; an evaluation takes ten microseconds. */
-const STATE: EntryState = {
+const STATE: ReuseStats = {
   createdAt: NOW,
   lastHitAt: null,
   previousHitAt: null,
@@ -46,7 +46,7 @@ function context(model = new ReuseModel(NOW)): PolicyContext {
   };
 }
 
-function newcomer(changes: Partial<Newcomer> = {}, state: Partial<EntryState> = {}): Newcomer {
+function newcomer(changes: Partial<Newcomer> = {}, state: Partial<ReuseStats> = {}): Newcomer {
   return {
     state: { ...STATE, ...state },
     vectors: VECTORS,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { dollarRates } from '#core/costs/charges.ts';
 import type { PolicyContext } from '#core/retention/estimate-value.ts';
 import { betterClass } from '#core/retention/cheapest-class.ts';
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
 import type { StorageClass } from '#core/costs/storage-class.ts';
@@ -26,7 +26,7 @@ function choice(
   { bytes = 100 * MB, hitsPerMonth = 0.1, ageDays = 40 } = {},
 ): StorageClass | null {
   const createdAt = NOW - ageDays * DAY;
-  const entry: EntryState = {
+  const entry: ReuseStats = {
     createdAt,
     lastHitAt: null,
     previousHitAt: null,

@@ -6,10 +6,10 @@ import {
   SECONDS_PER_MONTH,
   type PolicyContext,
 } from '#core/retention/estimate-value.ts';
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
-import { reuseClassOf } from '#core/retention/entry-state.ts';
-import { DAY, entryState, hitAt, NOW, policyContext } from './fixtures.ts';
+import { reuseClassOf } from '#core/retention/reuse-stats.ts';
+import { DAY, reuseStats, hitAt, NOW, policyContext } from './fixtures.ts';
 
 /** What a pass may meet: any age, any record of hits. */
 const entries = fc
@@ -42,7 +42,7 @@ const models = fc.array(fc.tuple(entries, entries), { maxLength: 10 }).map((seen
 describe('appraise', () => {
   it('keeps what nothing is known of for exactly its break-even time', () => {
     const context = policyContext();
-    const young = estimateValue(entryState(), context);
+    const young = estimateValue(reuseStats(), context);
     const createdAt = NOW - Math.floor(young.breakEvenSeconds) * 1000;
 
     expect(young.margin).toBe(12);
@@ -51,19 +51,19 @@ describe('appraise', () => {
       (young.dollarsPerHit / young.rentPerMonth) * SECONDS_PER_MONTH,
       3,
     );
-    expect(estimateValue(entryState({ createdAt: createdAt + 1000 }), context).verdict).toBe(
+    expect(estimateValue(reuseStats({ createdAt: createdAt + 1000 }), context).verdict).toBe(
       'keep',
     );
-    expect(estimateValue(entryState({ createdAt: createdAt - 1000 }), context).verdict).toBe(
+    expect(estimateValue(reuseStats({ createdAt: createdAt - 1000 }), context).verdict).toBe(
       'rent',
     );
   });
 
   it('believes what it has seen over the break-even rule', () => {
     const model = new ReuseModel(NOW);
-    const waiting = entryState({ createdAt: NOW - 20 * DAY });
+    const waiting = reuseStats({ createdAt: NOW - 20 * DAY });
     const before = estimateValue(waiting, policyContext({ model })).rate;
-    const old = entryState({ createdAt: NOW - 4 * 365 * DAY });
+    const old = reuseStats({ createdAt: NOW - 4 * 365 * DAY });
     for (let seen = 0; seen < 100; seen++) model.observe(old, old.createdAt, NOW);
     const unhit = estimateValue(waiting, policyContext({ model })).rate;
     for (let seen = 0; seen < 100; seen++) model.addHit(reuseClassOf(waiting), 20 * 86_400, 5);
@@ -126,8 +126,8 @@ describe('appraise', () => {
 
   it('costs what storage and queries cost', () => {
     const context = policyContext();
-    const one = estimateValue(entryState(), context);
-    const busier = estimateValue(entryState(), { ...context, queriesPerMonth: 60_000 });
+    const one = estimateValue(reuseStats(), context);
+    const busier = estimateValue(reuseStats(), { ...context, queriesPerMonth: 60_000 });
 
     expect(busier.rent.scan).toBeCloseTo(2 * one.rent.scan, 15);
     expect(busier.rent.latent).toBe(one.rent.latent);
@@ -151,8 +151,8 @@ describe('appraise', () => {
   it('never lets go of what is pinned', () => {
     const old = { createdAt: NOW - 4000 * DAY, isPinned: true, latentBytes: 1e12 };
 
-    expect(estimateValue(entryState(old), policyContext()).verdict).toBe('pinned');
-    expect(estimateValue(entryState({ ...old, isPinned: false }), policyContext()).verdict).toBe(
+    expect(estimateValue(reuseStats(old), policyContext()).verdict).toBe('pinned');
+    expect(estimateValue(reuseStats({ ...old, isPinned: false }), policyContext()).verdict).toBe(
       'rent',
     );
   });
@@ -165,7 +165,7 @@ describe('appraise', () => {
 
   it('prefers full generations: the further a donor is from one, the less its hits count', () => {
     const values = [0, 1, 9].map(
-      (generation) => estimateValue(entryState({ generation }), policyContext()).valuePerMonth,
+      (generation) => estimateValue(reuseStats({ generation }), policyContext()).valuePerMonth,
     );
 
     expect(values[1]! / values[0]!).toBeCloseTo(1 / 2, 9);
@@ -201,8 +201,8 @@ describe('appraise', () => {
     ['createdAt', Number.NaN],
     ['lastHitAt', Infinity],
     ['previousHitAt', -Infinity],
-  ] satisfies [keyof EntryState, number][])('refuses an entry whose %s is %d', (field, value) => {
-    const attempt = () => estimateValue(entryState({ [field]: value }), policyContext());
+  ] satisfies [keyof ReuseStats, number][])('refuses an entry whose %s is %d', (field, value) => {
+    const attempt = () => estimateValue(reuseStats({ [field]: value }), policyContext());
 
     expect(attempt).toThrow(InvalidInputError);
     expect(attempt).toThrow(`${field} of an entry is ${value}`);
@@ -213,7 +213,7 @@ describe('appraise', () => {
     ['queriesPerMonth', Number.NaN],
     ['now', Number.NaN],
   ] satisfies [keyof PolicyContext, number][])('refuses %s %d', (field, value) => {
-    const attempt = () => estimateValue(entryState(), policyContext({ [field]: value }));
+    const attempt = () => estimateValue(reuseStats(), policyContext({ [field]: value }));
 
     expect(attempt).toThrow(InvalidInputError);
   });

@@ -1,7 +1,7 @@
 import { dollarRates } from '#core/costs/charges.ts';
 import type { PolicyContext } from '#core/retention/estimate-value.ts';
 import { decayWeight } from '#core/retention/decay.ts';
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
 import { priceBookOf } from '#core/pricing/prices.ts';
 
@@ -9,7 +9,7 @@ export const NOW = Date.UTC(2026, 10, 22, 12);
 export const DAY = 24 * 3_600_000;
 
 /** Never hit, a day old. */
-export function entryState(overrides: Partial<EntryState> = {}): EntryState {
+export function reuseStats(overrides: Partial<ReuseStats> = {}): ReuseStats {
   return {
     createdAt: NOW - DAY,
     lastHitAt: null,
@@ -34,10 +34,10 @@ export function entryState(overrides: Partial<EntryState> = {}): EntryState {
 export function hitAt(
   times: readonly number[],
   credit: number,
-  overrides: Partial<EntryState> = {},
-): EntryState {
+  overrides: Partial<ReuseStats> = {},
+): ReuseStats {
   const weight = times.reduce((sum, time) => sum + decayWeight(time), 0);
-  return entryState({
+  return reuseStats({
     hits: times.length,
     lastHitAt: times.at(-1) ?? null,
     previousHitAt: times.at(-2) ?? null,

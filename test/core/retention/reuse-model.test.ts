@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '#core/errors.ts';
 import { decayWeight, HALF_LIFE_MILLISECONDS } from '#core/retention/decay.ts';
-import { classBeforeHit, reuseClassOf, type EntryState } from '#core/retention/entry-state.ts';
+import { classBeforeHit, reuseClassOf, type ReuseStats } from '#core/retention/reuse-stats.ts';
 import {
   AGE_BINS,
   ageBinOf,
@@ -14,7 +14,7 @@ import {
 } from '#core/retention/reuse-class.ts';
 import { ReuseModel } from '#core/retention/reuse-model.ts';
 import { createRandomSource } from '#core/random.ts';
-import { DAY, entryState, hitAt, NOW } from './fixtures.ts';
+import { DAY, reuseStats, hitAt, NOW } from './fixtures.ts';
 
 const FRESH = classOfFresh(12);
 
@@ -51,7 +51,7 @@ describe('the learned rate', () => {
   });
 
   it('is the same whether segments are learned together or apart', () => {
-    const seen = [3, 17, 40].map((days) => entryState({ createdAt: NOW - days * DAY }));
+    const seen = [3, 17, 40].map((days) => reuseStats({ createdAt: NOW - days * DAY }));
     const [together, apart] = [new ReuseModel(NOW - DAY), new ReuseModel(NOW - DAY)];
     together.advanceTo(NOW);
     for (const entry of seen) {
@@ -112,7 +112,7 @@ describe('the rate that an entry is kept for', () => {
 describe('what passes see', () => {
   it('is all of the time since the pass before, once', () => {
     const model = new ReuseModel(NOW);
-    const entry = entryState({ createdAt: NOW - 10 * DAY });
+    const entry = reuseStats({ createdAt: NOW - 10 * DAY });
     for (let day = 10; day > 0; day--) model.observe(entry, NOW - day * DAY, NOW - (day - 1) * DAY);
 
     const { waited, hits } = model.toJSON();
@@ -214,7 +214,7 @@ describe('classes of reuse', () => {
 });
 
 interface Seen {
-  state: EntryState;
+  state: ReuseStats;
   since: number;
   now: number;
   hits: number;
@@ -227,7 +227,7 @@ function* historyOf(
   random: { nextUint32(): number },
 ): Iterable<Seen> {
   const createdAt = NOW - days * DAY;
-  let state = entryState({ createdAt });
+  let state = reuseStats({ createdAt });
   const wait = (): number => (-Math.log((random.nextUint32() + 1) / 2 ** 32) * DAY) / hitsPerDay;
   let next = createdAt + wait();
   for (let day = 1; day <= days; day++) {

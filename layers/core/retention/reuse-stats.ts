@@ -4,7 +4,7 @@ import { decayedTo, decayWeight } from './decay.ts';
 import { classOfFresh, classOfHit } from './reuse-class.ts';
 
 /** The policy's view of an entry. Times are epoch milliseconds. */
-export interface EntryState {
+export interface ReuseStats {
   createdAt: number;
   lastHitAt: number | null;
   /** The hit before the last one. */
@@ -30,24 +30,24 @@ export interface EntryState {
 }
 
 /** Returns the time of an entry's last use: creation or hit. */
-export function lastUseOf({ createdAt, lastHitAt }: EntryState): number {
+export function lastUseOf({ createdAt, lastHitAt }: ReuseStats): number {
   return lastHitAt ?? createdAt;
 }
 
 /** Computes the seconds since the last use, tolerating small clock differences between machines. */
-export function ageOf(entry: EntryState, now: number): number {
+export function ageOf(entry: ReuseStats, now: number): number {
   return Math.max(0, now - lastUseOf(entry)) / 1000;
 }
 
 /** Returns the entry's class since its last use. */
-export function reuseClassOf(entry: EntryState): number {
+export function reuseClassOf(entry: ReuseStats): number {
   const { hits, decayedHits, lastHitAt, stepsRun } = entry;
   if (hits === 0 || lastHitAt === null) return classOfFresh(stepsRun);
   return classOfHit(decayedTo(decayedHits, lastHitAt), stepsRun);
 }
 
 /** Returns the entry's class before its last hit. */
-export function classBeforeHit(entry: EntryState): number {
+export function classBeforeHit(entry: ReuseStats): number {
   const { hits, decayedHits, lastHitAt, previousHitAt, stepsRun } = entry;
   if (hits <= 1 || lastHitAt === null || previousHitAt === null) {
     return classOfFresh(stepsRun);
@@ -57,7 +57,7 @@ export function classBeforeHit(entry: EntryState): number {
 }
 
 /** Checks an entry. @throws InvalidInputError that names the first invalid field */
-export function refuseImpossibleEntry(entry: EntryState): void {
+export function refuseImpossibleEntry(entry: ReuseStats): void {
   for (const field of COUNTS) {
     const value = entry[field];
     if (!(value >= 0 && Number.isFinite(value))) refuse(field, value);

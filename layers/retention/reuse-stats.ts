@@ -1,15 +1,15 @@
-import type { EntryState } from '#core/retention/entry-state.ts';
+import type { ReuseStats } from '#core/retention/reuse-stats.ts';
 import { entryBytes } from '#core/costs/entry-rent.ts';
 import type { EvictionCandidate } from '#core/retention/eviction-candidate.ts';
 import type { CacheStats } from './cache-stats.ts';
 import type { EvictSettings } from './evict-settings.ts';
 
 /** Builds the policy's view of an entry. */
-export function entryStateOf(
+export function reuseStatsOf(
   entry: EvictionCandidate,
   { dimensions, storageClass }: Pick<EvictSettings, 'dimensions' | 'storageClass'>,
   cacheStats: Pick<CacheStats, 'secondsPerEvaluation'>,
-): EntryState {
+): ReuseStats {
   const { lastHitAt, previousHitAt } = entry;
   return {
     createdAt: Date.parse(entry.createdAt),
