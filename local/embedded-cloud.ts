@@ -626,7 +626,7 @@ function dropping(log: EmbeddedCloudOptions['log']): NotificationQueue {
   };
 }
 
-/** Of an execution that has ended and is recordsDeleted. */
+/** Outcome of an execution that has ended and whose state is gone. */
 function outcomeOf({ videoId, status, error }: Job): ExecutionOutcome {
   if (status === 'completed') return { status: 'SUCCEEDED', output: { videoId } };
   return { status: 'FAILED', error: error?.code ?? 'internal', cause: error?.message ?? '' };

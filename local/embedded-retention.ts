@@ -53,7 +53,7 @@ const HOLDER = 'embedded';
 const STORAGE_CLASS = 'INTELLIGENT_TIERING';
 
 /**
- * What a cache with this budget is evaluated by on this machine: the prices of `FLEXCACHE_PRICE_REGION`, the
+ * Settings of eviction with this budget on this machine: the prices of `FLEXCACHE_PRICE_REGION`, the
  * classes that a deployment has unless told otherwise, and the GPU of the book's reference machine.
  */
 export function embeddedEvictSettings(

@@ -69,7 +69,7 @@ export class EmbeddedEngine implements WorkflowStarter {
 
   /**
    * Starts an execution named by video id and attempt. One of this video that is under way is found;
-   * one that has ended is recordsDeleted, so that its request may be run again.
+   * one that has ended is forgotten, so that its request may be run again.
    *
    * @throws ConditionFailedError when the video id names a running execution of another request.
    */

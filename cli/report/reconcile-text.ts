@@ -90,10 +90,10 @@ export function reconcileTable(reconciliation: Reconciliation): string {
 
   function explain({ group, beyond, free, pricing, usage }: Comparison): string[] {
     const name = GROUP_NAMES[group];
-    const topVideos = usage[0] === undefined ? '' : `; mostly ${nameOf(usage[0])}`;
+    const largest = usage[0] === undefined ? '' : `; mostly ${nameOf(usage[0])}`;
     const said: string[] = [];
     if (beyond > 0n)
-      said.push(`${name}: ${usd(beyond)} beyond the report, for ${BEYOND[group]}${topVideos}`);
+      said.push(`${name}: ${usd(beyond)} beyond the report, for ${BEYOND[group]}${largest}`);
     if (beyond < 0n) said.push(`${name}: ${usd(-beyond)} less usage than reported: ${less(group)}`);
     if (free < 0n) said.push(`${name}: ${usd(-free)} covered by the free tier`);
     if (pricing !== 0n) {

@@ -8,7 +8,7 @@ import type { EvictSettings } from '#retention/evict-settings.ts';
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
- * How the deployment wants its cache evaluated, as infra/retention-stack.ts says.
+ * Eviction settings of the deployment, as infra/retention-stack.ts passes them.
  *
  * @throws InvalidInputError naming the variable that is wrong.
  */

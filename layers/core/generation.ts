@@ -291,8 +291,6 @@ export interface GenerationResult extends MediaFiles {
 
 export type JobStatus = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
 
-export type JobStage = 'embed' | 'lookup' | 'queue' | 'generate' | 'commit';
-
 /** The line of a backfill that a job was made for. */
 export interface BackfillReference {
   backfillId: string;

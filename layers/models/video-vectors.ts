@@ -3,8 +3,6 @@ import type { ModelManifest } from './manifest-schema.ts';
 /** What the vectors of a package's videos are made of. */
 export type VideoVectors = NonNullable<ModelManifest['videoVectors']>;
 
-export type VideoVectorSource = VideoVectors['source'];
-
 /** What of a manifest decides how videos become vectors. */
 export type VideoVectorsManifest = Pick<ModelManifest, 'videoVectors'> & {
   files: Pick<ModelManifest['files'], 'videoTower'>;

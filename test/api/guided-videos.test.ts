@@ -10,7 +10,7 @@ import { temporaryFolder } from '../temporary-folder.ts';
 import { DEMO_PACKAGE } from './fixture.ts';
 
 /** Real videos take seconds, and more on a busy machine. */
-const TASK_TIMEOUTS = 240_000;
+const TEST_TIMEOUT = 240_000;
 
 const PROMPT = 'a small blue ball rising over the ocean at dawn';
 
@@ -83,5 +83,5 @@ test(
     const { data, object } = modelListSchema.parse(await client.get('/models'));
     expect([object, data.map(({ num_frames }) => num_frames)]).toEqual(['list', [[16]]]);
   },
-  TASK_TIMEOUTS,
+  TEST_TIMEOUT,
 );

@@ -12,7 +12,7 @@ import { DEMO_PACKAGE } from './fixture.ts';
 import { serve } from './serve-fixture.ts';
 
 /** Real videos take seconds, and more on a busy machine. */
-const TASK_TIMEOUTS = 240_000;
+const TEST_TIMEOUT = 240_000;
 
 const BALL = 'a small blue ball rising over the ocean at dawn';
 const STAR = 'a large red star falling in front of a brick wall at dusk';
@@ -84,7 +84,7 @@ describe('the official client', () => {
       expect((refused as APIError).requestID).toBeTruthy();
       expect(faults).toEqual([]);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -119,7 +119,7 @@ describe('the official client', () => {
       expect(visible).not.toContain(first.id);
       expect(visible).not.toContain(sharedByOne.id);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -147,7 +147,7 @@ describe('the official client', () => {
       expect(next).toMatchObject({ status: 'completed', cache: { hit: 'miss' } });
       expect((await table.getEntry(next.id))!.state).toBe('READY');
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 });
 
@@ -171,7 +171,7 @@ describe('a server that stops while a video is in the making', () => {
       expect((await again.videos.create({ prompt: STAR }, options)).id).toBe(id);
       expect((await again.videos.list()).data).toHaveLength(1);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 });
 
@@ -196,7 +196,7 @@ describe('what else is behind the API', () => {
       const { data } = await client.videos.list();
       expect(data).toEqual([]);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -245,7 +245,7 @@ describe('what else is behind the API', () => {
         data: { id },
       });
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test('addresses of objects that were changed or have expired open nothing', async () => {

@@ -7,7 +7,7 @@ import { inProcess, startProcess, type RunningProcess } from './harness.ts';
 import { daysAgo, stateOf, videoId, withEntries } from './state-fixture.ts';
 
 const FLEXCACHE = join(import.meta.dirname, '..', '..', 'cli', 'flexcache.mjs');
-const TASK_TIMEOUTS = 60_000;
+const TEST_TIMEOUT = 60_000;
 
 /** Of a model so fast that there is nothing to save. */
 const WORTHLESS = { gpuSeconds: 0.00012, createdAt: daysAgo(300) };
@@ -49,7 +49,7 @@ describe('flexcache serve', () => {
       const runs = await state.retention.listRuns(new Date().toISOString().slice(0, 10));
       expect(new Set(runs.map(({ kind }) => kind))).toEqual(new Set(['evict', 'sweep']));
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -69,7 +69,7 @@ describe('flexcache serve', () => {
         evictionPass: { run: { verdicts: { budget: { count: 1 } } } },
       });
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test.each([

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { inProcess, startProcess, temporaryFolder, type RunningProcess } from './harness.ts';
 
 const FLEXCACHE = join(import.meta.dirname, '..', '..', 'cli', 'flexcache.mjs');
-const TASK_TIMEOUTS = 60_000;
+const TEST_TIMEOUT = 60_000;
 
 function serve(folder: string, ...args: string[]): RunningProcess {
   const running = startProcess(folder, ['serve', '--port', '0', ...args], {}, FLEXCACHE);
@@ -41,7 +41,7 @@ describe('flexcache serve', () => {
       expect(second.exitCode).toBe(0);
       expect(second.stdout).toMatch(/^serving {2}http/);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -76,7 +76,7 @@ describe('flexcache serve', () => {
       again.interrupt();
       expect((await again.ended).exitCode).toBe(0);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test(
@@ -91,7 +91,7 @@ describe('flexcache serve', () => {
       expect(exitCode).toBe(2);
       expect(stderr).toContain(`port ${port} of 127.0.0.1 is taken by another program`);
     },
-    TASK_TIMEOUTS,
+    TEST_TIMEOUT,
   );
 
   test.each([

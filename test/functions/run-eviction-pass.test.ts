@@ -349,7 +349,7 @@ describe('a pass that does not come to its end', () => {
     }
     const { run } = await evaluate(inOneGo, settings);
 
-    // Two phases have a page for each entry, the third for those that keep; ids decide how many segments are empty.
+    // Two phases have a page for each entry, the third for those that stay; ids decide how many segments are empty.
     expect(calls.length).toBeGreaterThan(2 * made.length);
     expect(entryItems(cache)).toEqual(entryItems(inOneGo));
     const [recorded] = await cache.retention.listRuns('2026-07-01');

@@ -9,7 +9,12 @@ import { periodsOf } from './periods.ts';
 import { groupsSection } from './groups-section.ts';
 import { tableSection } from './sections.ts';
 import { STYLE } from './style.ts';
-import { dearestSection, hitsSection, histogramSection, tenantsSection } from './video-sections.ts';
+import {
+  topVideosSection,
+  hitsSection,
+  histogramSection,
+  tenantsSection,
+} from './video-sections.ts';
 
 const SHOWN_VIDEOS = 20;
 
@@ -63,7 +68,7 @@ ${[
   groupsSection(report),
   storageSection(report, periods, measuredShare(report)),
   evictionsSection(report, periods),
-  dearestSection(topVideos),
+  topVideosSection(topVideos),
   remarksSection(report),
   pricesSection(report),
 ]

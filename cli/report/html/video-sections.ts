@@ -177,7 +177,7 @@ export function tenantsSection({ tenants, tenant }: Report): string {
   );
 }
 
-export function dearestSection(topVideos: readonly VideoLine[]): string {
+export function topVideosSection(topVideos: readonly VideoLine[]): string {
   if (topVideos.length === 0) return '';
   return tableSection(
     'Most expensive videos',
