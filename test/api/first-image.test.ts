@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
-import OpenAI, { toFile } from 'openai';
+import { toFile } from 'openai';
 import sharp from 'sharp';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { newApiKey } from '#core/requests/api-key.ts';
+import { describe, expect, test } from 'vitest';
 import { imageObjectKey } from '#core/requests/identity.ts';
-import { newTenant } from '#core/requests/tenant.ts';
 import { MAX_IMAGE_BYTES } from '#core/requests/first-image.ts';
 import { modelListSchema } from '#functions/api/schemas/service.ts';
 import type { WireVideo } from '#functions/shared/resources/schemas/video.ts';
-import { startApiServer } from '#local/api-server.ts';
-import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { takeFirstImages, writeTinyPackage } from '../models/tiny-package.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { sampleEntry } from '../aws/samples.ts';
 import { useApi, type ApiFixture } from './fixture.ts';
+import { ended, serve } from './serve-fixture.ts';
 
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1, 2, 3]);
 const OTHER = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 1, 2]);
@@ -174,20 +171,10 @@ describe('input_reference', () => {
 });
 
 test('the official client makes a video of a file, which the worker reads', async () => {
-  const server = await startApiServer({
-    open: openEmbeddedCloud,
-    stateDirectory: await temporaryFolder(),
+  const { client: clientOf } = await serve(await temporaryFolder(), {
     modelDirectory: await writeTinyPackage(takeFirstImages),
-    host: '127.0.0.1',
-    port: 0,
-    telemetry: { log: () => {} },
   });
-  onTestFinished(() => server.close());
-  const { tenants } = server.cloud.services;
-  await tenants.createTenant(newTenant('acme'));
-  const { key, record } = newApiKey({ tenant: 'acme', name: 'test' });
-  await tenants.createApiKey(record);
-  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: key, maxRetries: 0 });
+  const client = await clientOf('acme');
   const background = { r: 255, g: 0, b: 0 };
   const file = await sharp({ create: { width: 40, height: 40, channels: 3, background } })
     .png()
@@ -199,18 +186,10 @@ test('the official client makes a video of a file, which the worker reads', asyn
       // @ts-expect-error The client does not know it.
       extra_params: { seed: 7 },
     });
-    for (;;) {
-      const video = (await client.videos.retrieve(id)) as unknown as WireVideo;
-      if (video.status !== 'queued' && video.status !== 'in_progress') return video;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    return ended(client, id);
   };
 
-  const models = modelListSchema.parse(
-    await (
-      await fetch(`${server.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
-    ).json(),
-  );
+  const models = modelListSchema.parse(await client.get('/models'));
   const [first, again] = [await make(), await make()];
 
   expect(models.data[0]!.supports.input_reference).toBe(true);

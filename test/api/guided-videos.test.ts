@@ -1,52 +1,25 @@
-import OpenAI from 'openai';
-import { expect, onTestFinished, test } from 'vitest';
-import { newApiKey } from '#core/requests/api-key.ts';
-import { newTenant } from '#core/requests/tenant.ts';
+import { expect, test } from 'vitest';
 import { modelListSchema } from '#functions/api/schemas/service.ts';
 import type { WireVideo } from '#functions/shared/resources/schemas/video.ts';
-import { startApiServer } from '#local/api-server.ts';
-import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
-import { DEMO_PACKAGE } from './fixture.ts';
+import { ended, serve } from './serve-fixture.ts';
 
 /** Real videos take seconds, and more on a busy machine. */
 const TEST_TIMEOUT = 240_000;
 
 const PROMPT = 'a small blue ball rising over the ocean at dawn';
 
-async function connect(): Promise<OpenAI> {
-  const server = await startApiServer({
-    open: openEmbeddedCloud,
-    stateDirectory: await temporaryFolder(),
-    modelDirectory: DEMO_PACKAGE,
-    host: '127.0.0.1',
-    port: 0,
-    telemetry: { log: () => {} },
-  });
-  onTestFinished(() => server.close());
-  const { tenants } = server.cloud.services;
-  await tenants.createTenant(newTenant('acme'));
-  const { key, record } = newApiKey({ tenant: 'acme', name: 'test' });
-  await tenants.createApiKey(record);
-  return new OpenAI({ baseURL: `${server.url}/v1`, apiKey: key, maxRetries: 0 });
-}
-
 test(
   'videos of other guidance are made anew, and answer their own request alone',
   async () => {
-    const client = await connect();
+    const { client: clientOf } = await serve(await temporaryFolder());
+    const client = await clientOf('acme');
     const ask = (fields: object) => {
       const asked = { prompt: PROMPT, extra_params: { seed: 7, steps: 3, ...fields } };
       return client.videos.create(asked);
     };
-    const make = async (fields: object): Promise<WireVideo> => {
-      const { id } = await ask(fields);
-      for (;;) {
-        const video = (await client.videos.retrieve(id)) as unknown as WireVideo;
-        if (video.status !== 'queued' && video.status !== 'in_progress') return video;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    };
+    const make = async (fields: object): Promise<WireVideo> =>
+      ended(client, (await ask(fields)).id);
     const bytesOf = async ({ id }: WireVideo): Promise<Buffer> =>
       Buffer.from(await (await client.videos.downloadContent(id)).arrayBuffer());
 

@@ -2,6 +2,7 @@ import OpenAI from 'openai';
 import { onTestFinished } from 'vitest';
 import { newApiKey } from '#core/requests/api-key.ts';
 import { newTenant } from '#core/requests/tenant.ts';
+import type { WireVideo } from '#functions/shared/resources/schemas/video.ts';
 import type { TelemetryEvent } from '#functions/shared/telemetry.ts';
 import { startApiServer, type ApiServer, type ApiServerOptions } from '#local/api-server.ts';
 import { openEmbeddedCloud } from '#local/embedded-cloud.ts';
@@ -14,10 +15,10 @@ export interface Served {
   client(tenant: string): Promise<OpenAI & { tenant: string }>;
 }
 
-/** The API with a worker of the demo package, until the running test ends. */
+/** The API with a worker of the demo package, or of another, until the running test ends. */
 export async function serve(
   stateDirectory: string,
-  options: Pick<ApiServerOptions, 'allowLocalWebhooks'> = {},
+  options: Partial<Pick<ApiServerOptions, 'allowLocalWebhooks' | 'modelDirectory'>> = {},
 ): Promise<Served> {
   const faults: TelemetryEvent[] = [];
   const server = await startApiServer({
@@ -46,4 +47,13 @@ export async function serve(
       return Object.assign(client, { tenant });
     },
   };
+}
+
+/** A video as the client reads it, with the fields that are ours. */
+export async function ended(client: OpenAI, id: string): Promise<WireVideo> {
+  for (;;) {
+    const video = (await client.videos.retrieve(id)) as unknown as WireVideo;
+    if (video.status !== 'queued' && video.status !== 'in_progress') return video;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }

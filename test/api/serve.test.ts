@@ -9,22 +9,13 @@ import type { WireVideo } from '#functions/shared/resources/schemas/video.ts';
 import { loadManifest } from '#models/manifest.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { DEMO_PACKAGE } from './fixture.ts';
-import { serve } from './serve-fixture.ts';
+import { ended, serve } from './serve-fixture.ts';
 
 /** Real videos take seconds, and more on a busy machine. */
 const TEST_TIMEOUT = 240_000;
 
 const BALL = 'a small blue ball rising over the ocean at dawn';
 const STAR = 'a large red star falling in front of a brick wall at dusk';
-
-/** A video as the client reads it, with the fields that are ours. */
-async function ended(client: OpenAI, id: string): Promise<WireVideo> {
-  for (;;) {
-    const video = (await client.videos.retrieve(id)) as unknown as WireVideo;
-    if (video.status !== 'queued' && video.status !== 'in_progress') return video;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
 
 async function until(isReached: () => Promise<boolean>): Promise<void> {
   while (!(await isReached())) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,14 +1,14 @@
 """The networks that families have, and what their wrappers have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn as nn
 
 from .examples import Examples
-from .model import Latent, Network
-from .object_map import OBJECT_MAP, ObservedDenoiser
+from .model import Latent, Network, Request
+from .object_map import OBJECT_MAP, ObservedDenoiser, blocks_of
 
 
 def _as_it_is(module: nn.Module) -> nn.Module:
@@ -36,6 +36,30 @@ class CrossAttention:
     patch: tuple[int, int, int]
     #: Whether padding of the prompt is not attended to.
     masks_padding: bool
+
+
+def cross_attention_of(
+    request: Request,
+    transformer: Mapping,
+    blocks: Callable[[nn.Module], Iterable[nn.Module]],
+    latent: Latent,
+    patch: tuple[int, int, int],
+    *,
+    masks_padding: bool,
+) -> CrossAttention | None:
+    """Where the object map of a denoiser with these blocks is read, in their ``attn2``; None where the request has none.
+
+    Raises ExportError for a block that the transformer does not have.
+    """
+    if request.object_map is None:
+        return None
+    return CrossAttention(
+        blocks_of(request.object_map, transformer["num_layers"]),
+        lambda denoiser: [block.attn2 for block in blocks(denoiser)],
+        latent,
+        patch,
+        masks_padding,
+    )
 
 
 def denoiser_of(part: Part, attention: CrossAttention | None) -> Part:

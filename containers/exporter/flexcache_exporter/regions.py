@@ -6,13 +6,13 @@ tokens to themselves, ``Evaluation.live`` and ``Evaluation.readable``; everythin
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn as nn
 
-from .model import Inputs, Latent, Network, Regions, outputs_of
+from .model import Inputs, Latent, Network, Regions, Request, outputs_of
 
 #: Of the tokens, how many are live and how many are the context where a graph is traced: neither all nor none.
 TRACED_LIVE, TRACED_CONTEXT = 1 / 2, 1 / 4
@@ -160,10 +160,26 @@ def names_of(regions: Regions) -> list[tuple[str, str]]:
     return [(f"keys_{block}", f"values_{block}") for block in range(regions.blocks)]
 
 
+def regions_of(request: Request, transformer: Mapping, patch: tuple[int, int, int]) -> Regions | None:
+    """The regions of a transformer by its configuration; None where the request has none."""
+    if request.regions is None:
+        return None
+    return Regions(
+        patch=patch,
+        blocks=transformer["num_layers"],
+        heads=transformer["num_attention_heads"],
+        head_width=transformer["attention_head_dim"],
+        is_trained=request.regions == "trained",
+        dtype=request.dtype,
+    )
+
+
 def with_regions(
-    networks: Iterable[Network], regions: Regions, latent: Latent, fuse: Callable[[nn.Module, Stage], nn.Module]
+    networks: Iterable[Network], regions: Regions | None, latent: Latent, fuse: Callable[[nn.Module, Stage], nn.Module]
 ) -> tuple[Network, ...]:
-    """The networks, the denoiser among them with regions; ``fuse`` is the denoiser's ``rewrite`` for live tokens."""
+    """The networks, the denoiser among them with regions where there are any; ``fuse`` is its ``rewrite`` for live tokens."""
+    if regions is None:
+        return tuple(networks)
     extents = (latent.frames, latent.height, latent.width)
     tokens = math.prod(extent // patch for extent, patch in zip(extents, regions.patch, strict=True))
     return tuple(_regional(each, regions, tokens, fuse) if each.name == "denoiser" else each for each in networks)

@@ -18,9 +18,9 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
 from ..networks import Part, networks_of, to_pixels, to_video
-from ..regions import LiveOutput, Stage, positions_of, with_regions
+from ..regions import LiveOutput, Stage, positions_of, regions_of, with_regions
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing, and its transformer's configuration neither.
@@ -74,10 +74,8 @@ def open_model(source: Source, request: Request) -> Model:
         vae_decoder=Part(lambda: VaeDecoder(load_vae()), whole_convolutions),
         vae_encoder=Part(lambda: VaeEncoder(load_vae()), whole_convolutions),
     )
-    regions = None
-    if request.regions is not None:
-        regions = _regions_of(transformer, request)
-        networks = with_regions(networks, regions, latent, lambda module, stage: fuse_denoiser(module, texts, stage))
+    regions = regions_of(request, transformer, (1, transformer["patch_size"], transformer["patch_size"]))
+    networks = with_regions(networks, regions, latent, lambda module, stage: fuse_denoiser(module, texts, stage))
     return Model(
         family="cogvideox",
         video=video,
@@ -92,17 +90,6 @@ def open_model(source: Source, request: Request) -> Model:
         tokenizer=source.component("tokenizer"),
         networks=networks,
         regions=regions,
-    )
-
-
-def _regions_of(transformer: dict, request: Request) -> Regions:
-    return Regions(
-        patch=(1, transformer["patch_size"], transformer["patch_size"]),
-        blocks=transformer["num_layers"],
-        heads=transformer["num_attention_heads"],
-        head_width=transformer["attention_head_dim"],
-        is_trained=request.regions == "trained",
-        dtype=request.dtype,
     )
 
 

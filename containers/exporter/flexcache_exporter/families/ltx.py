@@ -15,10 +15,10 @@ from transformers import T5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
-from ..networks import CrossAttention, Part, denoiser_of, networks_of, to_pixels, to_video
-from ..object_map import Marks, ObservedDenoiser, blocks_of, fuse_observed
-from ..regions import LiveOutput, LiveTokens, Stage, with_regions
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import Part, cross_attention_of, denoiser_of, networks_of, to_pixels, to_video
+from ..object_map import Marks, ObservedDenoiser, fuse_observed
+from ..regions import LiveOutput, LiveTokens, Stage, regions_of, with_regions
 from ..source import Source
 
 #: What the pipeline is called with where the request says nothing.
@@ -67,17 +67,18 @@ def open_model(source: Source, request: Request) -> Model:
         lambda module: fuse(module, latent),
         {"frames_per_second": video.frames_per_second, "time_scale": time_scale},
     )
+    attention = cross_attention_of(
+        request, transformer, lambda module: module.transformer.transformer_blocks, latent, PATCH, masks_padding=True
+    )
     networks = networks_of(
         examples,
         text_encoder=Part(load_text_encoder),
-        denoiser=denoiser_of(denoiser, _cross_attention(request, transformer, latent)),
+        denoiser=denoiser_of(denoiser, attention),
         vae_decoder=Part(lambda: SeededVaeDecoder(load_vae()), lambda module: fuse_vae(fix_noise(module, latent))),
         vae_encoder=Part(lambda: VaeEncoder(load_vae()), fuse_vae),
     )
-    regions = None
-    if request.regions is not None:
-        regions = _regions_of(transformer, request)
-        networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
+    regions = regions_of(request, transformer, PATCH)
+    networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
     return Model(
         family="ltx",
         video=video,
@@ -88,29 +89,6 @@ def open_model(source: Source, request: Request) -> Model:
         networks=networks,
         regions=regions,
         maps_object=request.object_map is not None,
-    )
-
-
-def _cross_attention(request: Request, transformer: dict, latent: Latent) -> CrossAttention | None:
-    if request.object_map is None:
-        return None
-    return CrossAttention(
-        blocks_of(request.object_map, transformer["num_layers"]),
-        lambda denoiser: [block.attn2 for block in denoiser.transformer.transformer_blocks],
-        latent,
-        PATCH,
-        masks_padding=True,
-    )
-
-
-def _regions_of(transformer: dict, request: Request) -> Regions:
-    return Regions(
-        patch=PATCH,
-        blocks=transformer["num_layers"],
-        heads=transformer["num_attention_heads"],
-        head_width=transformer["attention_head_dim"],
-        is_trained=request.regions == "trained",
-        dtype=request.dtype,
     )
 
 

@@ -20,10 +20,10 @@ from transformers import UMT5EncoderModel
 from .. import operators
 from ..errors import ExportError
 from ..examples import Examples
-from ..model import Latent, Model, Regions, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
-from ..networks import CrossAttention, Part, denoiser_of, networks_of, to_pixels, to_video
-from ..object_map import Marks, ObservedDenoiser, blocks_of, fuse_observed
-from ..regions import LiveOutput, LivePatches, Stage, with_regions
+from ..model import Latent, Model, Request, Scheduler, Text, Video, given, latent_of, require_multiple, video_of
+from ..networks import Part, cross_attention_of, denoiser_of, networks_of, to_pixels, to_video
+from ..object_map import Marks, ObservedDenoiser, fuse_observed
+from ..regions import LiveOutput, LivePatches, Stage, regions_of, with_regions
 from ..source import INDEX_FILE, Source
 from ..tiles import Axis, Tiles
 from .wan_frames import ImageEncoder, split_frames, timesteps_of_rows, timesteps_of_tokens
@@ -79,10 +79,14 @@ def open_model(source: Source, request: Request) -> Model:
         lambda module: fuse(module, latent, has_frame_times=has_frame_times),
         {"frame_times": 1.0} if has_frame_times else {},
     )
+    patch = tuple(transformer["patch_size"])
+    attention = cross_attention_of(
+        request, transformer, lambda module: module.transformer.blocks, latent, patch, masks_padding=False
+    )
     networks = networks_of(
         examples,
         text_encoder=Part(load_text_encoder),
-        denoiser=denoiser_of(denoiser, _cross_attention(request, transformer, latent)),
+        denoiser=denoiser_of(denoiser, attention),
         vae_decoder=Part(
             lambda: VaeDecoder(load_vae(), tiles), lambda module: WholeDecoder(module.vae, tiles), tiles.settings()
         ),
@@ -91,10 +95,8 @@ def open_model(source: Source, request: Request) -> Model:
         ),
         image_encoder=image_encoder if has_frame_times else None,
     )
-    regions = None
-    if request.regions is not None:
-        regions = _regions_of(transformer, request)
-        networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
+    regions = regions_of(request, transformer, patch)
+    networks = with_regions(networks, regions, latent, lambda module, stage: fuse(module, latent, stage))
     return Model(
         family="wan",
         video=video,
@@ -109,29 +111,6 @@ def open_model(source: Source, request: Request) -> Model:
         networks=networks,
         regions=regions,
         maps_object=request.object_map is not None,
-    )
-
-
-def _cross_attention(request: Request, transformer: dict, latent: Latent) -> CrossAttention | None:
-    if request.object_map is None:
-        return None
-    return CrossAttention(
-        blocks_of(request.object_map, transformer["num_layers"]),
-        lambda denoiser: [block.attn2 for block in denoiser.transformer.blocks],
-        latent,
-        tuple(transformer["patch_size"]),
-        masks_padding=False,
-    )
-
-
-def _regions_of(transformer: dict, request: Request) -> Regions:
-    return Regions(
-        patch=tuple(transformer["patch_size"]),
-        blocks=transformer["num_layers"],
-        heads=transformer["num_attention_heads"],
-        head_width=transformer["attention_head_dim"],
-        is_trained=request.regions == "trained",
-        dtype=request.dtype,
     )
 
 
