@@ -1,4 +1,4 @@
-import { startPoint } from '#core/planning/calibration.ts';
+import { DefaultCalibration, startPoint } from '#core/planning/calibration.ts';
 import { backgroundPart, objectPart } from '#core/latents/compose.ts';
 import { standardNormalNoise } from '#core/latents/noise.ts';
 import type {
@@ -33,6 +33,7 @@ import type {
   StopReason,
 } from '#denoiser/generation-control.ts';
 import type { GetObjectOptions, ObjectRange } from '#ports/objects.ts';
+import { createWorker, type Worker } from '#denoiser/worker.ts';
 import type { GenerateMessage, ReceivedMessage, WorkQueue } from '#ports/queue.ts';
 import { meterUse } from '#ports/usage-meter.ts';
 import type { TaskCallbacks } from '#ports/workflow.ts';
@@ -478,4 +479,22 @@ export function planFor(hit: Plan['hit'], donors: Donor[] = [], plan: Partial<Pl
 
 export function donorFor(part: Donor['part'], latentKey: string, similarity = 0.9): Donor {
   return { entryId: `entry-of-${latentKey}`, part, similarity, latentKey };
+}
+
+type WorkerParts = Parameters<typeof createWorker>[0];
+
+/** A worker of the fakes, which ends when its queue is empty. */
+export function drainingWorker({
+  settings,
+  ...parts
+}: Pick<WorkerParts, 'model' | 'objects' | 'table' | 'queue' | 'callbacks' | 'settings'> &
+  Partial<WorkerParts>): Worker {
+  return createWorker({
+    manifest: MANIFEST,
+    calibration: new DefaultCalibration(THRESHOLDS),
+    compatibilityKey: COMPATIBILITY_KEY,
+    machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
+    settings: { stopWhenEmpty: true, idleSeconds: 0, progressMilliseconds: 0, ...settings },
+    ...parts,
+  });
 }

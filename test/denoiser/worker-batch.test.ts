@@ -1,23 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/planning/calibration.ts';
 import type { GenerationResult, Job } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/requests/identity.ts';
 import type { Tensor } from '#core/latents/tensor.ts';
 import type { TextCondition, VelocityRequest } from '#models/model.ts';
 import type { GenerateMessage, ReceivedMessage } from '#ports/queue.ts';
-import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import type { WorkerEvent, WorkerSettings } from '#denoiser/worker.ts';
 import {
-  COMPATIBILITY_KEY,
   CurvedVideoModel,
-  MANIFEST,
+  drainingWorker,
   MemoryJobs,
   MemoryObjects,
   planFor,
   RecordingCallbacks,
   requestFor,
   ScriptedQueue,
-  THRESHOLDS,
 } from './fakes.ts';
 
 /** A step of each takes a while, however many there are. */
@@ -96,26 +93,16 @@ describe('a worker that makes several videos at once', () => {
     signal: AbortSignal = new AbortController().signal,
     onIdleTail: (seconds: number) => Promise<void> = async () => {},
   ): Promise<void> {
-    await createWorker({
+    await drainingWorker({
       model,
-      manifest: MANIFEST,
-      calibration: new DefaultCalibration(THRESHOLDS),
-      compatibilityKey: COMPATIBILITY_KEY,
       objects,
       table: jobs,
       queue,
       callbacks,
-      machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
       onIdleTail,
       log: (event) => events.push(event),
       onAlive: () => void signsOfLife++,
-      settings: {
-        batch: 3,
-        stopWhenEmpty: true,
-        idleSeconds: 0,
-        progressMilliseconds: 0,
-        ...settings,
-      },
+      settings: { batch: 3, ...settings },
     }).run(signal);
   }
 

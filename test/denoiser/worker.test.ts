@@ -1,17 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DefaultCalibration } from '#core/planning/calibration.ts';
 import { ConditionFailedError, FlexCacheError } from '#core/errors.ts';
 import type { GenerationResult, Plan } from '#core/generation.ts';
 import { checkpointObjectKey } from '#core/requests/identity.ts';
 import { ledgerOf } from '#core/costs/ledger.ts';
 import { TaskGoneError } from '#ports/errors.ts';
 import { fruitlessDeliveries, type GenerateMessage } from '#ports/queue.ts';
-import { createWorker, type WorkerEvent, type WorkerSettings } from '#denoiser/worker.ts';
+import type { createWorker, WorkerEvent, WorkerSettings } from '#denoiser/worker.ts';
 import {
-  COMPATIBILITY_KEY,
   donorFor,
+  drainingWorker,
   FakeVideoModel,
-  MANIFEST,
   MemoryJobs,
   MemoryObjects,
   planFor,
@@ -19,7 +17,6 @@ import {
   requestFor,
   ScriptedQueue,
   VIDEO_ID,
-  THRESHOLDS,
 } from './fakes.ts';
 
 const TRANSIENT = new FlexCacheError('throttled', 'slow down', { transient: true });
@@ -65,20 +62,16 @@ describe('createWorker', () => {
     signal: AbortSignal = new AbortController().signal,
     worker: Partial<Parameters<typeof createWorker>[0]> = {},
   ): Promise<void> {
-    await createWorker({
+    await drainingWorker({
       model,
-      manifest: MANIFEST,
-      calibration: new DefaultCalibration(THRESHOLDS),
-      compatibilityKey: COMPATIBILITY_KEY,
       objects,
       table: jobs,
       queue,
       callbacks,
-      machine: { instanceType: 'g6.xlarge', purchaseOption: 'spot' },
       log: (event) => events.push(event),
       onVideo: ({ videoId }, { fullSteps }, result) => videos.push([videoId, fullSteps, result]),
       onAlive: () => void signsOfLife++,
-      settings: { stopWhenEmpty: true, idleSeconds: 0, progressMilliseconds: 0, ...settings },
+      settings,
       ...worker,
     }).run(signal);
   }
