@@ -12,7 +12,6 @@ import type { JudgedAttribute } from '#core/planning/shown-attributes.ts';
 import { distanceOf } from '#core/statistics/diversity.ts';
 import { mean } from '#core/statistics/intervals.ts';
 import { choosePlans, type MeasuredBin } from './choose-plans.ts';
-import { distinctCases } from './distinct-cases.ts';
 import type { DonorLatents, StoredDonor } from './donor-latents.ts';
 import { DonorFinder, donorOf, type Donor, type DonorChoice, type MeasuredKind } from './donors.ts';
 import { MAX_IN_CHAINS, MAX_REFERENCES } from './estimate-evaluations.ts';
@@ -77,8 +76,8 @@ export type MeasuredShare = (typeof MEASURED_SHARES)[number];
 /** Donor choices per prompt: donors that are rare in a large cache are common in a small one. */
 const CHOICES_PER_PROMPT = 4;
 
-/** With fewer cases in a bin, few lossless starts can be shown to meet the objective. */
-const MIN_IN_BIN = 384;
+/** Fewer cases in a bin show too little. */
+const MIN_IN_BIN = 128;
 
 /** Decimal digits of similarities in the file; they are rounded down. */
 const SIMILARITY_DIGITS = 4;
@@ -312,20 +311,15 @@ export class CalibrationRun {
     );
     found.sort((one, other) => one.choice.similarity - other.choice.similarity);
     const fewest = Math.min(MIN_IN_BIN, samples);
-    for (let count = bins; ; count--) {
-      const size = Math.ceil(found.length / count);
-      const split = Array.from({ length: count }, (_, bin) =>
-        found.slice(bin * size, (bin + 1) * size),
-      )
-        .filter((bin) => bin.length > 0)
-        .map((bin) =>
-          // Shuffled, so that any prefix of a bin has the bin's similarities.
-          distinctCases(drawOrder(createRandomSource(seed, `cases of ${kind}`), bin)),
-        );
-      if (count === 1 || split.every(({ length }) => length >= fewest)) {
-        return split.map((bin) => bin.slice(0, samples));
-      }
-    }
+    const count = Math.min(bins, Math.max(1, Math.floor(found.length / fewest)));
+    const size = Math.ceil(found.length / count);
+    return Array.from({ length: count }, (_, bin) => found.slice(bin * size, (bin + 1) * size))
+      .filter((bin) => bin.length > 0)
+      .map((bin) =>
+        // Shuffled, so that any prefix of a bin has the bin's similarities. Donors recur as in
+        // lookups: videos of frequent donors resemble each other, and that is a loss of the plan.
+        drawOrder(createRandomSource(seed, `cases of ${kind}`), bin).slice(0, samples),
+      );
   }
 
   async #measureBin(
