@@ -7,7 +7,7 @@ import type { CliContext, ExitCode } from './context.ts';
 const TABLE = ['--table <name>', 'a deployed table instead of the state folder'] as const;
 const JSON_OBJECT = ['--json', 'print one JSON object'] as const;
 
-/** Adds `cache`, `evict` and `sweep`: what the cache holds, and what it lets go. */
+/** Adds `cache`, `evict` and `sweep`: contents and eviction of the cache. */
 export function addCacheCommands(
   program: Command,
   context: CliContext,

@@ -1,5 +1,5 @@
 import type { EvictOutcome } from '#retention/evict.ts';
-import { EVICTED_COST } from '#retention/pass.ts';
+import { EVICTED_RENT } from '#retention/pass.ts';
 import type { EvictionSummary } from '#retention/finish-evictions.ts';
 import type { EvictionPassResult } from '#retention/run-eviction-pass.ts';
 import { EVICTION_GRACE_MILLISECONDS } from '#core/retention/retention.ts';
@@ -45,7 +45,7 @@ function describeEvictionPass(evictionPass: EvictionPassResult): string[] {
     ...reasons(run, STAYS),
     line(
       isDryRun ? 'would evict' : 'evicted',
-      `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[EVICTED_COST] ?? 0)}`,
+      `${sumOf(run, EVICTION_REASONS)}, ${rent(counts[EVICTED_RENT] ?? 0)}`,
     ),
     ...reasons(run, EVICTION_REASONS),
     ...(unreadable === 0 ? [] : [line('skipped', `${unreadable} entries with invalid values`)]),

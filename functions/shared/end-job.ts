@@ -18,7 +18,7 @@ export interface EndingServices extends EndJobServices, Pick<MeteringServices, '
   reportEnd?: (ended: Job) => void;
 }
 
-/** What an execution has leased: an earlier one of the same video must not let go of it. */
+/** Leases of an execution: an earlier one of the same video must not release them. */
 export interface Leases {
   /** Name of the execution. */
   holder: string;
@@ -33,7 +33,7 @@ export interface JobEnd {
 }
 
 /**
- * What follows when a job's status says that it has ended: donors are let go, the tenant gets its
+ * What follows when a job's status says that it has ended: leases of donors end, the tenant gets its
  * place and what is left of its reservation back, the backfill learns of its line, and who asked for
  * it is told. Every part is idempotent, so that a caller that dies in between runs it again; a part
  * that fails does not keep the others from being done.
@@ -68,7 +68,7 @@ export async function endJob(
 
 /**
  * Ends the leases of donors before the end of a job is written: its ledger closes with that, and what
- * letting them go takes belongs there. Returns those that could not be let go now, for `endJob`.
+ * releasing them costs belongs there. Returns those that could not be released now, for `endJob`.
  */
 export async function releaseDonors(
   { table }: Pick<EndJobServices, 'table'>,

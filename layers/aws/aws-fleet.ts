@@ -154,7 +154,7 @@ export class AwsFleet implements Fleet {
     const kept = Math.max(woken, ...remembered.map((look) => look.workers));
     const desired = Math.min(Math.max(present, needed), kept);
     if (desired !== present) await this.#service.setDesiredCount(desired);
-    // A message that came in between was answered with workers that have just been let go.
+    // A message that came in between was answered with workers that have just been stopped.
     if (desired < present) {
       const provided = await this.#provide('interactive', await this.#backlog('interactive'));
       if (provided > desired) return remembered;

@@ -31,7 +31,7 @@ export const METRICS = {
   entries: { name: 'Entries', unit: 'Count' },
   entryBytes: { name: 'EntryBytes', unit: 'Bytes' },
   rentPerMonth: { name: 'RentPerMonth', unit: 'NoUnit' },
-  /** Entries that it lets go, by reason. */
+  /** Entries that it evicts, by reason. */
   leavingEntries: { name: 'LeavingEntries', unit: 'Count' },
   /** Those whose latents were deleted. */
   evictedEntries: { name: 'EvictedEntries', unit: 'Count' },

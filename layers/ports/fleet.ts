@@ -7,7 +7,7 @@ export interface Fleet {
    * it asks for capacity at most once in a while.
    */
   wake(pool: Pool): Promise<void>;
-  /** Brings a pool in line with its queue: wakes what was forgotten, lets go what has been idle. */
+  /** Matches a pool to its queue: starts workers for waiting messages, stops idle ones. */
   reconcile(pool: Pool): Promise<PoolLook>;
 }
 

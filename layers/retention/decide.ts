@@ -8,7 +8,7 @@ import type { ObjectStore } from '#ports/objects.ts';
 import type { Table } from '#ports/table.ts';
 import { inParallel } from '#core/in-parallel.ts';
 import { DensityHistogram } from './density-histogram.ts';
-import { doublesOf, unexplainedCost, type DuplicateGroups } from './duplicates.ts';
+import { duplicatesOf, surplusOf, type DuplicateGroups } from './duplicates.ts';
 import type { EvictSettings } from './evict-settings.ts';
 import { evaluate } from './measure.ts';
 import type { Pass, EvaluatedEntry } from './pass.ts';
@@ -72,7 +72,7 @@ export class Decider {
       }
       const reason = this.#reasonToLeave(evaluated);
       if (reason !== null) {
-        changes.push(() => this.#letGo(evaluated, reason));
+        changes.push(() => this.#evict(evaluated, reason));
         continue;
       }
       const { verdict } = evaluated.estimate;
@@ -97,8 +97,8 @@ export class Decider {
       gone.has(entryId) ? Promise.resolve(null) : table.getEntry(entryId);
     const { startedAt } = this.#pass;
     for (const [groups, choose] of [
-      [this.#groups.alike(), doublesOf],
-      [this.#groups.ofOnePrompt(), unexplainedCost],
+      [this.#groups.alike(), duplicatesOf],
+      [this.#groups.ofOnePrompt(), surplusOf],
     ] as const) {
       // Every entry is in at most one group of a kind.
       await inParallel(groups, CHANGES_AT_ONCE, async (group) => {
@@ -131,7 +131,7 @@ export class Decider {
     return true;
   }
 
-  async #letGo(evaluated: EvaluatedEntry, reason: EvictionReason): Promise<void> {
+  async #evict(evaluated: EvaluatedEntry, reason: EvictionReason): Promise<void> {
     if (await this.#leaves(evaluated, reason)) this.#pass.record(reason, evaluated);
     else this.#pass.keep('leased', evaluated);
   }
@@ -151,7 +151,7 @@ export class Decider {
       const entry = await this.#stores.table.getEntry(entryId);
       if (entry?.state !== 'READY') return;
       if (!(await this.#stores.objects.setStorageClass(entry.latentKey, to))) {
-        return this.#letGo(evaluated, 'latent-missing');
+        return this.#evict(evaluated, 'latent-missing');
       }
       await this.#stores.table.setStorageClass(entryId, to);
     }

@@ -73,27 +73,27 @@ export type ReadEntry = (entryId: string) => Promise<Entry | null>;
  * Returns the duplicates of a group of similar entries: a remaining entry serves their requests as
  * well, none of their vectors differs, and their own hits have not saved their rent.
  */
-export async function doublesOf(
+export async function duplicatesOf(
   group: readonly EvaluatedEntry[],
   now: number,
   read: ReadEntry,
 ): Promise<EvaluatedEntry[]> {
   const kept: Entry[] = [];
-  const doubles: EvaluatedEntry[] = [];
+  const duplicates: EvaluatedEntry[] = [];
   for (const evaluated of group.slice(0, MAX_COMPARED)) {
     const entry = await read(evaluated.entry.entryId);
     if (entry?.state !== 'READY') continue;
-    if (isDispensable(evaluated, now) && kept.some((other) => isDoubledBy(other, entry))) {
-      doubles.push(evaluated);
+    if (isDispensable(evaluated, now) && kept.some((other) => isDuplicateOf(other, entry))) {
+      duplicates.push(evaluated);
     } else {
       kept.push(entry);
     }
   }
-  return doubles;
+  return duplicates;
 }
 
 /** Returns the entries of one prompt beyond what a lookup reads, the least valuable last. */
-export async function unexplainedCost(
+export async function surplusOf(
   group: readonly EvaluatedEntry[],
   now: number,
   read: ReadEntry,
@@ -124,7 +124,7 @@ function isDispensable({ state, estimate }: EvaluatedEntry, now: number): boolea
 /**
  * Whether every request that may start from the entry may start from the other one without loss.
  */
-function isDoubledBy(other: Entry, entry: Entry): boolean {
+function isDuplicateOf(other: Entry, entry: Entry): boolean {
   const [past, otherPast] = [lineageOf(entry), lineageOf(other)];
   return (
     other.supersededBy === undefined &&

@@ -134,7 +134,7 @@ export class Pass {
     const sum = (this.verdicts[verdict] ??= { count: 0, bytes: 0 });
     sum.count++;
     sum.bytes += entry.latentBytes;
-    if (isReason(verdict)) this.count(EVICTED_COST, estimate.rentPerMonth);
+    if (isReason(verdict)) this.count(EVICTED_RENT, estimate.rentPerMonth);
   }
 
   /** Counts the entry among what the cache holds when the pass ends. */
@@ -173,7 +173,7 @@ export class Pass {
 }
 
 /** Key of a run's counts: monthly rent of evicted entries, in dollars. */
-export const EVICTED_COST = 'rentLetGoUsd';
+export const EVICTED_RENT = 'evictedRentUsd';
 
 function isReason(verdict: Verdict): verdict is EvictionReason {
   return (EVICTION_REASONS as readonly Verdict[]).includes(verdict);

@@ -21,7 +21,7 @@ async function statesIn(folder: string): Promise<string[]> {
 }
 
 describe('flexcache evict', () => {
-  test('says what it weighed, kept and let go, with reasons and rents, and finds nothing new after', async () => {
+  test('says what it evaluated, kept and evicted, with reasons and rents, and finds nothing new after', async () => {
     const { flexcache, folder } = await inProcess();
     await withEntries(folder, [YOUNG, OLD, { ...OLD, pinnedAt: daysAgo(2) }]);
 
@@ -43,7 +43,7 @@ describe('flexcache evict', () => {
     expect(again.stdout).toMatch(/^evicted {7}0 entries with 0 bytes of latents, \$0 of rent/m);
   });
 
-  test('a budget lets go of what pays, too, and --json says so in numbers', async () => {
+  test('a budget evicts what pays, too, and --json says so in numbers', async () => {
     const { flexcache, folder } = await inProcess();
     const dear = { ...YOUNG, compatibilityKey: 'slow', gpuSeconds: 1200 };
     await withEntries(folder, [YOUNG, dear, YOUNG]);
@@ -59,7 +59,7 @@ describe('flexcache evict', () => {
 
     expect(evictionPass.run.verdicts).toMatchObject({ keep: { count: 1 }, budget: { count: 2 } });
     expect(evictionPass.rentPerMonthUsd).toBeLessThan((all * 2) / 5);
-    expect(evictionPass.run.counts).toHaveProperty('rentLetGoUsd');
+    expect(evictionPass.run.counts).toHaveProperty('evictedRentUsd');
     expect(await statesIn(folder)).toEqual(['EVICTING', 'READY', 'EVICTING']);
   });
 

@@ -140,7 +140,7 @@ describe('finishEvictions', () => {
   );
 });
 
-test('the function says what it weighed and let go, and measures what is worth a metric', async () => {
+test('the function reports what it evaluated and evicted, with metrics', async () => {
   const { entryId } = await storeEntry(stores());
   await stores().table.moveEntry(entryId, 'READY', 'EVICTING', Date.now() - HOUR);
   const said: TelemetryEvent[] = [];

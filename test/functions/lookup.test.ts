@@ -42,7 +42,7 @@ describe('Lookup', () => {
     );
   });
 
-  it('leases in the name of the execution, so that an earlier attempt does not let go', async () => {
+  it('leases in the name of the execution, so that an earlier attempt does not release it', async () => {
     // Prepare
     const prompt = unique('again ');
     const request = await submit(table(), { prompt });

@@ -41,7 +41,7 @@ async function mixedCache(stores: Stores, times = 4): Promise<{ entry: Entry; fa
 }
 
 describe('a pass over the cache', () => {
-  test('lets go of what does not pay its rent, keeps the rest, and says what it holds', async () => {
+  test('evicts what does not pay its rent, keeps the rest, and says what it holds', async () => {
     const cache = memoryCache();
     const made = await mixedCache(cache);
 

@@ -187,7 +187,7 @@ describe('simulate', () => {
     expect(rent!.hits['same-prompt']).toBeGreaterThan(190);
   });
 
-  it('lets go by rent what costs more than it saves, though there is room', async () => {
+  it('evicts by rent what costs more than it saves, though there is room', async () => {
     // A gigabyte each, a cent of GPU time saved at most, and nothing ever comes again.
     const names = Array.from({ length: 60 }, (_, index) => `n${index}`);
     const trace = requestsOf(names, 24 * 3600);

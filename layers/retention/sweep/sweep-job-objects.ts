@@ -60,7 +60,8 @@ async function isNamedByItsOwn(turn: Sweep, { key }: ObjectHead): Promise<boolea
   const entry = await table.getEntry(videoId);
   if (entry === null || entry.state === 'TOMBSTONE' || !mediaKeysOf(entry).includes(key))
     return false;
-  if (job?.deletedAt !== undefined && entry.videoKey === key) await letGo(turn, entry);
+  if (job?.deletedAt !== undefined && entry.videoKey === key)
+    await evictOfDeletedVideo(turn, entry);
   return true;
 }
 
@@ -68,7 +69,10 @@ async function isNamedByItsOwn(turn: Sweep, { key }: ObjectHead): Promise<boolea
  * Evicts the entry of a deleted video. Deleting a video removes its entry, but the Commit of a
  * stopped execution may write it later.
  */
-async function letGo({ stores, summary, now, change }: Sweep, entry: Entry): Promise<void> {
+async function evictOfDeletedVideo(
+  { stores, summary, now, change }: Sweep,
+  entry: Entry,
+): Promise<void> {
   const { entryId, state } = entry;
   if (state !== 'READY') return;
   const isMoved = await change(() => stores.table.moveEntry(entryId, 'READY', 'EVICTING', now()));

@@ -148,7 +148,7 @@ describe('appraise', () => {
     expect(twin!.rate).toBe(only!.rate);
   });
 
-  it('never lets go of what is pinned', () => {
+  it('never evicts what is pinned', () => {
     const old = { createdAt: NOW - 4000 * DAY, isPinned: true, latentBytes: 1e12 };
 
     expect(estimateValue(reuseStats(old), policyContext()).verdict).toBe('pinned');
