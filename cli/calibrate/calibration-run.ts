@@ -41,7 +41,7 @@ export interface CalibrationOptions {
   /** Similarity bins per kind of hit. */
   bins: number;
   /** Length of the chains of reuse whose drift is measured. */
-  generations: number;
+  chainLength: number;
   supportsRegions: boolean;
   supportsPlaces: boolean;
   isQuick: boolean;
@@ -61,7 +61,7 @@ export type CalibrationContent = Omit<
 >;
 
 export interface CalibrationResult {
-  /** Without a limit on generations, which `measureReuses` finds. */
+  /** Without a limit on the reuse depth, which `measureReuses` finds. */
   content: CalibrationContent;
   thresholds: MeasuredThresholds;
   /** Start of the chains of reuse. */
@@ -139,7 +139,7 @@ export class CalibrationRun {
         steps: this.#options.referenceSteps,
         ...referenceQuality(reference, quality),
       },
-      maxGeneration: null,
+      maxReuseDepth: null,
       thresholds: mapValues(thresholds.thresholds, floored),
       sureThresholds: mapValues(thresholds.sureThresholds, floored),
       plans: chosen.map((cell) => planOf(cell)),
@@ -168,8 +168,8 @@ export class CalibrationRun {
     chosen,
     hits,
     meter,
-  }: Chains): Promise<Pick<CalibrationContent, 'maxGeneration' | 'generations'>> {
-    const { generations, objective, samples, seed } = this.#options;
+  }: Chains): Promise<Pick<CalibrationContent, 'maxReuseDepth' | 'chainedReuse'>> {
+    const { chainLength, objective, samples, seed } = this.#options;
     this.#watcher.onStage('chained reuse');
     // For each kind the plan of the most similar donors: the previous video is the most similar
     // donor.
@@ -177,23 +177,23 @@ export class CalibrationRun {
       const plan = chosen.findLast((cell) => cell.kind === kind);
       return plan === undefined ? [] : Array<RacedCell>(hits[kind] ?? 0).fill(plan);
     });
-    if (plans.length === 0) return { maxGeneration: null };
+    if (plans.length === 0) return { maxReuseDepth: null };
     const count = Math.min(samples, MAX_IN_CHAINS, cases.length);
     const ofCases = full.slice(0, count);
-    const measured: NonNullable<CalibrationContent['generations']> = [];
-    let maxGeneration: number | null = null;
+    const measured: NonNullable<CalibrationContent['chainedReuse']> = [];
+    let maxReuseDepth: number | null = null;
     let chain: StoredDonor[] = donors.slice(0, count).map(({ stored }) => stored);
-    for (let generation = 1; generation <= generations; generation++) {
-      const random = createRandomSource(seed, `kinds of generation ${generation}`);
+    for (let reuseDepth = 1; reuseDepth <= chainLength; reuseDepth++) {
+      const random = createRandomSource(seed, `kinds of generation ${reuseDepth}`);
       chain = await this.#maker.makeDonors(
         chain.map((donor, index): VideoJob => {
           const drawn = drawPlan(plans, donor, random);
           if (drawn === null) {
-            return fullJob(`chain ${generation}`, this.#options.full, cases[index]!, index, seed);
+            return fullJob(`chain ${reuseDepth}`, this.#options.full, cases[index]!, index, seed);
           }
           const { kind, start } = drawn;
-          const plan = { ...start, seed: seedOf(seed, `chain ${generation}`, index) };
-          const stream = `chain ${generation} ${kind} ${nameOfStart(start)}`;
+          const plan = { ...start, seed: seedOf(seed, `chain ${reuseDepth}`, index) };
+          const stream = `chain ${reuseDepth} ${kind} ${nameOfStart(start)}`;
           return {
             key: `${stream} ${index} from ${donor.key}`,
             of: cases[index]!,
@@ -210,14 +210,14 @@ export class CalibrationRun {
         chain.map(({ outcome }) => outcome),
         ofCases,
       );
-      measured.push({ generation, samples: count, loss: measuredLoss.loss });
+      measured.push({ reuseDepth, samples: count, loss: measuredLoss.loss });
       if (fails(measuredLoss, objective)) {
         // The plans already bound the loss of a single reuse.
-        maxGeneration = Math.max(1, generation - 1);
+        maxReuseDepth = Math.max(1, reuseDepth - 1);
         break;
       }
     }
-    return { maxGeneration, generations: measured };
+    return { maxReuseDepth, chainedReuse: measured };
   }
 
   /**

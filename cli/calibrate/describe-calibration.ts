@@ -50,9 +50,9 @@ export function describeCalibration(
     `objective: at most ${percent(objective.adherence)} adherence loss and ${percent(objective.frechet)} Frechet growth, with 95 % confidence`,
     ...(without.length > 0 ? [`no plan, generated in full: ${without.join(', ')}`] : []),
     `donors from cosine ${parts.join(', ')}`,
-    file.maxGeneration === null
-      ? `chained reuse: no limit found in ${Math.max(0, ...(file.generations ?? []).map(({ generation }) => generation))}`
-      : `chained reuse: at most ${file.maxGeneration}`,
+    file.maxReuseDepth === null
+      ? `chained reuse: no limit found in ${Math.max(0, ...(file.chainedReuse ?? []).map(({ reuseDepth }) => reuseDepth))}`
+      : `chained reuse: at most ${file.maxReuseDepth}`,
     ...(heldOut === null
       ? []
       : [

@@ -30,7 +30,7 @@ export interface Donor {
   key: string;
   record: DonorRecord;
   /** Number of reuses since a full generation. */
-  generation: number;
+  reuseDepth: number;
 }
 
 /** A prompt's plan and donors, as the lookup finds them. */
@@ -43,13 +43,13 @@ export interface DonorChoice {
 export function donorOf(
   stored: StoredDonor,
   attributes: readonly JudgedAttribute[],
-  generation = 0,
+  reuseDepth = 0,
 ): Donor {
   const { embedding, prompt } = stored.of;
   return {
     stored,
     key: promptForKeys(prompt),
-    generation,
+    reuseDepth,
     record: {
       prompt,
       objectPhrase: embedding.objectPhrase,
@@ -194,7 +194,7 @@ export class DonorFinder {
           entryId: String(index),
           similarity,
           latentKey: donor.stored.key,
-          generation: donor.generation,
+          reuseDepth: donor.reuseDepth,
           steps: Infinity,
           leastSimilarity: 1,
           doubts,
@@ -211,7 +211,7 @@ export class DonorFinder {
 /** Admits donors by thresholds and has a start for only one kind of hit. */
 class OneKind implements Calibration {
   readonly fullSolver: SolverName = 'euler';
-  readonly maxGeneration = Infinity;
+  readonly maxReuseDepth = Infinity;
   readonly #kind: MeasuredKind;
   readonly #thresholds: DonorThresholds;
 

@@ -23,7 +23,7 @@ export function estimateEvaluations(
   options: CalibrationOptions,
   prompts: { tuning: readonly string[]; heldOut: readonly string[] },
 ): number {
-  const { full, referenceSteps, samples, bins, generations } = options;
+  const { full, referenceSteps, samples, bins, chainLength } = options;
   const count = prompts.tuning.length;
   const perBin = Math.min(samples, count);
   const first = Math.min(FIRST_ROUND, perBin);
@@ -34,7 +34,7 @@ export function estimateEvaluations(
     sum += bins * perBin * full.steps;
     sum += bins * (first * steps + FINALISTS * FINALIST_STEPS * (perBin - first));
   }
-  sum += generations * Math.min(perBin, MAX_IN_CHAINS) * FINALIST_STEPS;
+  sum += chainLength * Math.min(perBin, MAX_IN_CHAINS) * FINALIST_STEPS;
   sum += prompts.heldOut.length * (2 * full.steps + FINALIST_STEPS);
   return sum;
 }

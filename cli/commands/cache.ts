@@ -207,7 +207,7 @@ function entryReport(
     verdict: explanation.verdict,
     pinnedAt: entry.pinnedAt ?? null,
     leaseUntil: entry.leaseUntil === undefined ? null : new Date(entry.leaseUntil).toISOString(),
-    generation: entry.generation,
+    reuseDepth: entry.reuseDepth,
     steps: entry.stepsRun,
     gpuSeconds: entry.gpuSeconds,
     latent: entry.latentKey,

@@ -106,7 +106,7 @@ export async function calibrate(
     objective,
     ...numbers,
     bins: isQuick ? 1 : numbers.bins,
-    generations: isQuick ? QUICK_REUSES_IN_A_ROW : REUSES_IN_A_ROW,
+    chainLength: isQuick ? QUICK_REUSES_IN_A_ROW : REUSES_IN_A_ROW,
     supportsRegions: modelPackage.manifest.regions !== undefined,
     supportsPlaces: modelPackage.manifest.regions?.trained === true,
     isQuick,

@@ -54,7 +54,7 @@ export function admissionRule({
     const [donor] = donors;
     if (!isWhole || donor === undefined || donor === null || donor.state !== 'READY') return false;
     const context = contextOf(await learned(), settings, now());
-    const { vectors, generation, stepsRun, latentBytes, neighbours = 0 } = made;
+    const { vectors, reuseDepth, stepsRun, latentBytes, neighbours = 0 } = made;
     const parts = LOOKUP_PARTS.filter((part) => vectors[part] !== null).length;
     const state = {
       createdAt: context.now,
@@ -64,7 +64,7 @@ export function admissionRule({
       decayedHits: 0,
       decayedCredit: 0,
       neighbours,
-      generation,
+      reuseDepth,
       stepsRun,
       secondsPerEvaluation: (made.denoiseSeconds ?? made.gpuSeconds) / Math.max(1, stepsRun),
       latentBytes,

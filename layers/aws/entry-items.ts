@@ -72,7 +72,7 @@ export function toCandidate(item: Record<string, AttributeValue>): EvictionCandi
     hits: Number(item['hits']!.N),
     latentBytes: Number(item['latentBytes']!.N),
     videoBytes: Number(item['videoBytes']!.N),
-    generation: Number(item['generation']!.N),
+    reuseDepth: Number(item['reuseDepth']!.N),
     gpuSeconds: Number(item['gpuSeconds']!.N),
     stepsRun: Number(item['stepsRun']!.N),
     vectors: Number(vectors),

@@ -65,7 +65,7 @@ export const STATE_INDEX = {
     'leavingAt',
     'latentBytes',
     'videoBytes',
-    'generation',
+    'reuseDepth',
     'gpuSeconds',
     'denoiseSeconds',
     'stepsRun',

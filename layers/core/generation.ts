@@ -419,7 +419,7 @@ export interface Entry extends MediaFiles {
   /** What the package's judge is sure that it shows; absent without a judge, and in older entries. */
   shown?: ShownAttributes;
   /** 0 for a full generation, else 1 + the largest of its donors. */
-  generation: number;
+  reuseDepth: number;
   /** Fewest evaluations of the full generations that it goes back to; absent in older entries. */
   steps?: number;
   /** Smallest similarity on the way from those, 0..1; absent in older entries. `lineageOf` reads both. */

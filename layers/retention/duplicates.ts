@@ -139,7 +139,7 @@ function isDuplicateOf(other: Entry, entry: Entry): boolean {
 function bestFirst(one: EvaluatedEntry, other: EvaluatedEntry): number {
   return (
     Number(other.state.isPinned) - Number(one.state.isPinned) ||
-    one.entry.generation - other.entry.generation ||
+    one.entry.reuseDepth - other.entry.reuseDepth ||
     other.estimate.valuePerMonth - one.estimate.valuePerMonth ||
     other.state.createdAt - one.state.createdAt ||
     (one.entry.entryId < other.entry.entryId ? -1 : 1)

@@ -134,7 +134,7 @@ function numbersOf(
     decayedHits: decayedTo(state.decayedHits, now),
     decayedCredit: decayedTo(state.decayedCredit, now),
     neighbours: state.neighbours,
-    generation: state.generation,
+    reuseDepth: state.reuseDepth,
     marginEvaluations: estimate.margin,
     secondsPerEvaluation: state.secondsPerEvaluation,
     dollarsPerHit: estimate.dollarsPerHit,

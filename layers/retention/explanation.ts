@@ -38,7 +38,7 @@ export interface EntryNumbers {
   decayedHits: number;
   decayedCredit: number;
   neighbours: number;
-  generation: number;
+  reuseDepth: number;
   marginEvaluations: number;
   secondsPerEvaluation: number;
   dollarsPerHit: number;

@@ -19,7 +19,7 @@ export function reuseStatsOf(
     decayedHits: entry.decayedHits ?? 0,
     decayedCredit: entry.decayedCredit ?? 0,
     neighbours: entry.neighbours ?? 0,
-    generation: entry.generation,
+    reuseDepth: entry.reuseDepth,
     stepsRun: entry.stepsRun,
     secondsPerEvaluation: cacheStats.secondsPerEvaluation(entry.compatibility),
     latentBytes: entry.latentBytes,

@@ -21,12 +21,12 @@ export interface Rung {
  */
 export class ProportionalCalibration implements Calibration {
   readonly fullSolver: SolverName;
-  readonly maxGeneration: number;
+  readonly maxReuseDepth: number;
   readonly #measured: Calibration;
 
   constructor(measured: Calibration) {
     this.fullSolver = measured.fullSolver;
-    this.maxGeneration = measured.maxGeneration;
+    this.maxReuseDepth = measured.maxReuseDepth;
     this.#measured = measured;
   }
 
@@ -44,7 +44,7 @@ export class ProportionalCalibration implements Calibration {
 /** Calibration for whole prompts only: the more similar the donor, the lower the start time. */
 export class LadderCalibration implements Calibration {
   readonly fullSolver = 'euler';
-  readonly maxGeneration = 3;
+  readonly maxReuseDepth = 3;
   readonly #rungs: readonly Rung[];
 
   /** @throws InvalidInputError without rungs, or if a rung is not steeper than the previous one */

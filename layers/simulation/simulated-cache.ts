@@ -119,7 +119,7 @@ export class SimulatedCache {
           entryId: entry.entryId,
           similarity,
           latentKey: entry.entryId,
-          generation: entry.generation,
+          reuseDepth: entry.reuseDepth,
           // Every simulated request asks for the same steps and sets no minimum similarity.
           steps,
           leastSimilarity: 1,
@@ -216,8 +216,8 @@ export class SimulatedCache {
   }
 
   /** Whether an entry can be a donor; only donors are in an index. */
-  #isDonor({ generation }: SimulatedEntry): boolean {
-    return generation < this.#options.calibration.maxGeneration;
+  #isDonor({ reuseDepth }: SimulatedEntry): boolean {
+    return reuseDepth < this.#options.calibration.maxReuseDepth;
   }
 
   #review(now: number): void {

@@ -58,7 +58,7 @@ export function newEntry(
     decayedHits: 0,
     decayedCredit: 0,
     neighbours: made.neighbours,
-    generation: 1 + Math.max(-1, ...made.donors.map(({ generation }) => generation)),
+    reuseDepth: 1 + Math.max(-1, ...made.donors.map(({ reuseDepth }) => reuseDepth)),
     stepsRun: made.plan.equivalents,
     secondsPerEvaluation,
     latentBytes,

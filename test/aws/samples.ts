@@ -133,7 +133,7 @@ export function sampleEntry(changes: Partial<Entry> = {}): Entry {
     spritesheetKey: `videos/${entryId}/1.jpg`,
     videoBytes: 1000,
     vectors: { whole: [0.5, -0.5, 0.5, 0.5], object: [1, 0, 0, 0], background: null },
-    generation: 0,
+    reuseDepth: 0,
     hits: 0,
     createdAt: '2026-01-01T00:00:00.000Z',
     gpuSeconds: 1.25,

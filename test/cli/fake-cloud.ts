@@ -195,7 +195,7 @@ export class FakeCloud implements EmbeddedCloud {
       latentSha256: '',
       videoBytes: mp4.length,
       vectors: { whole: [1], object: [1], background: null },
-      generation: donorId === null ? 0 : 1,
+      reuseDepth: donorId === null ? 0 : 1,
       hits: 0,
       createdAt: job.createdAt,
       gpuSeconds: 0,

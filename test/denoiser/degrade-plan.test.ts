@@ -61,7 +61,7 @@ describe('degradePlan', () => {
     } as const;
     const calibration: Calibration = {
       fullSolver: 'ab2',
-      maxGeneration: Infinity,
+      maxReuseDepth: Infinity,
       admits: () => true,
       decide: (kind) => (kind === 'background' ? anchored : null),
     };

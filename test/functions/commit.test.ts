@@ -61,7 +61,7 @@ describe('Commit', () => {
       state: 'READY',
       latentKey: `latents/${request.videoId}/1.fcl`,
       objectPhrase: 'a red ball',
-      generation: 0,
+      reuseDepth: 0,
       gpuSeconds: 2,
       stepsRun: 12,
     });
@@ -82,8 +82,8 @@ describe('Commit', () => {
     // Prepare
     const request = await submit(table());
     const donors = await Promise.all(
-      [0, 2].map(async (generation) => {
-        const { entryId, latentKey } = await storedEntry(table(), { generation });
+      [0, 2].map(async (reuseDepth) => {
+        const { entryId, latentKey } = await storedEntry(table(), { reuseDepth });
         return { entryId, part: 'object' as const, similarity: 0.9, latentKey };
       }),
     );
@@ -94,7 +94,7 @@ describe('Commit', () => {
     );
 
     // Assess
-    expect((await table().getEntry(request.videoId))!.generation).toBe(3);
+    expect((await table().getEntry(request.videoId))!.reuseDepth).toBe(3);
   });
 
   it('says what was kept of the donors to the end', async () => {
@@ -118,7 +118,7 @@ describe('Commit', () => {
     const donors = await Promise.all(
       [
         { steps: 4, leastSimilarity: 1 },
-        { generation: 1, steps: 12, leastSimilarity: 0.85 },
+        { reuseDepth: 1, steps: 12, leastSimilarity: 0.85 },
       ].map(async (lineage) => {
         const { entryId, latentKey } = await storedEntry(table(), lineage);
         return { entryId, part: 'object' as const, similarity: 0.9, latentKey };
@@ -132,7 +132,7 @@ describe('Commit', () => {
 
     // Assess
     expect(await table().getEntry(request.videoId)).toMatchObject({
-      generation: 2,
+      reuseDepth: 2,
       steps: 4,
       leastSimilarity: 0.85,
     });

@@ -19,7 +19,7 @@ function weighedEntry(changes: Partial<EvictionCandidate> = {}): EvictionCandida
     hits: 0,
     latentBytes: 1000,
     videoBytes: 1000,
-    generation: 0,
+    reuseDepth: 0,
     gpuSeconds: 12,
     stepsRun: 10,
     vectors: 3,

@@ -40,7 +40,7 @@ describe('explainEntry', () => {
     expect(because).toEqual([
       expect.stringMatching(/^its hits are expected to save \$[\d.e+-]+ a month, .*: it pays$/),
     ]);
-    expect(numbers).toMatchObject({ hits: 4, generation: 0, neighbours: 3 });
+    expect(numbers).toMatchObject({ hits: 4, reuseDepth: 0, neighbours: 3 });
     expect(numbers!.ageSeconds).toBeCloseTo(0.1 * 24 * 3600, 0);
     const { latent, vectors, scan, item, total } = numbers!.rentPerMonthUsd;
     expect(latent + vectors + scan + item).toBeCloseTo(total, 12);

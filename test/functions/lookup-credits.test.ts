@@ -23,7 +23,7 @@ const STEPS = { whole: 6, pair: 14, object: 18, background: 19 };
 
 const table = useTable();
 
-/** What a result of generation 1 is worth less than that of a full generation. */
+/** What a result of reuse depth 1 is worth less than that of a full generation. */
 const LOST_AS_DONOR = (0.4 * FULL_STEPS) / 9;
 
 /** Network evaluations that the hits of an entry have saved so far. */
@@ -144,7 +144,7 @@ describe('what a hit is worth', () => {
     proposing('background', background, vectors);
     const pairsOnly: Services['calibration'] = {
       fullSolver: 'euler',
-      maxGeneration: 3,
+      maxReuseDepth: 3,
       admits: () => true,
       decide: (kind) => (kind === 'object+background' ? startPoint(0.7, 5) : null),
     };

@@ -139,7 +139,7 @@ describe('Lookup', () => {
 
   it.each([
     ['was made as a draft', { steps: 1, stepsRun: 1 }],
-    ['was made from a draft', { generation: 1, steps: 1 }],
+    ['was made from a draft', { reuseDepth: 1, steps: 1 }],
     ['does not show it', { vectors: { whole: [0.6, 0.8, 0, 0], object: null, background: null } }],
     ['was made again', { supersededBy: 'vid_new' }],
   ] as const)('does not start from a video of the same prompt that %s', async (_, changes) => {
@@ -166,7 +166,7 @@ describe('Lookup', () => {
   ])('does not answer with the video of the very request that %s', async (_, asked, changes) => {
     // Prepare
     const request = await submit(table(), { prompt: unique('bound '), ...asked });
-    const made = { generation: 1, steps: 12, leastSimilarity: 1, ...changes };
+    const made = { reuseDepth: 1, steps: 12, leastSimilarity: 1, ...changes };
     await storedEntry(table(), made, request);
 
     // Act
@@ -361,7 +361,7 @@ describe('Lookup', () => {
     });
     const pairsOnly: Services['calibration'] = {
       fullSolver: 'euler',
-      maxGeneration: 3,
+      maxReuseDepth: 3,
       admits: () => true,
       decide: (kind) => (kind === 'object+background' ? startPoint(0.7, 5) : null),
     };

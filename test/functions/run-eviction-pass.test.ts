@@ -249,9 +249,9 @@ describe('duplicates', () => {
     const nearly = { ...vectors, whole: [0.6 + 1e-4, 0.8 - 1e-4, 0, 0] };
     const other = { ...vectors, object: [0, 1, 0, 0] };
     const [worse, best, hit, different, stranger] = [
-      await add(cache, { vectors, generation: 1 }),
+      await add(cache, { vectors, reuseDepth: 1 }),
       await add(cache, { vectors: nearly }),
-      await add(cache, { vectors, generation: 1, ...hits(30, 9) }),
+      await add(cache, { vectors, reuseDepth: 1, ...hits(30, 9) }),
       await add(cache, { vectors: other }),
       await add(cache, { vectors, tenant: 'other' }),
     ];
@@ -275,7 +275,7 @@ describe('duplicates', () => {
   test('of one prompt as many stay as a look-up finds, and what was hit', async () => {
     const cache = memoryCache();
     const promptKey = hexKey('the same');
-    const hit = await add(cache, { promptKey, ageDays: 9, generation: 2, ...hits(30, 9) });
+    const hit = await add(cache, { promptKey, ageDays: 9, reuseDepth: 2, ...hits(30, 9) });
     const others = [];
     for (let index = 0; index < 12; index++) others.push(await add(cache, { promptKey }));
 

@@ -101,7 +101,7 @@ describe('the embedded cloud', () => {
       donors: [{ entryId: first.videoId, part: 'whole' }],
       admission: { stored: true },
     });
-    expect((await cloud.table.getEntry(second.videoId))!.generation).toBe(1);
+    expect((await cloud.table.getEntry(second.videoId))!.reuseDepth).toBe(1);
   });
 
   it('stores no twin of a video that is made anew in no time, and still answers with it', async () => {

@@ -697,7 +697,7 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
     });
 
     test('what is weighed of an entry is what it has', async () => {
-      const plain = await put(sampleEntry({ neighbours: 3, generation: 1, denoiseSeconds: 0.5 }));
+      const plain = await put(sampleEntry({ neighbours: 3, reuseDepth: 1, denoiseSeconds: 0.5 }));
       const { entryId } = plain;
       const now = LANDMARK;
       await open().leaseEntry({ entryId, holder: 'a', now, leaseUntil: now + 1, credit: 4 });
@@ -720,7 +720,7 @@ export function tableContract(open: () => Table, { isAtomic }: { isAtomic: boole
         pinnedAt: stored.pinnedAt,
         latentBytes: 2000,
         videoBytes: 1000,
-        generation: 1,
+        reuseDepth: 1,
         gpuSeconds: 1.25,
         denoiseSeconds: 0.5,
         stepsRun: 12,

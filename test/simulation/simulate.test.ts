@@ -87,7 +87,7 @@ describe('simulate', () => {
   });
 
   it('takes no donor whose line is at its end', async () => {
-    // Each is made from the one before it, which alone is left: generations 0, 1, 2, 3.
+    // Each is made from the one before it, which alone is left: reuse depths 0, 1, 2, 3.
     const { hits } = await run(requestsOf(['a', 'a', 'a', 'a', 'a', 'a']), cache('fifo', 1));
 
     expect(hits).toMatchObject({ miss: 2, 'same-prompt': 4 });

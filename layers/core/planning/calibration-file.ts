@@ -110,7 +110,7 @@ const calibrationSchema = z
     /** The generation that `full` was compared with. */
     reference: fullGeneration.optional(),
     /** Entries this many reuses from a full generation cannot be donors; null for no limit. */
-    maxGeneration: count.nullable(),
+    maxReuseDepth: count.nullable(),
     thresholds,
     /**
      * Thresholds for donors in which the package's judge was sure to see everything asked; default:
@@ -136,7 +136,7 @@ const calibrationSchema = z
       })
       .nullable(),
     /** Quality after this many chained reuses. */
-    generations: z.array(z.strictObject({ generation: count, samples: count, loss })).optional(),
+    chainedReuse: z.array(z.strictObject({ reuseDepth: count, samples: count, loss })).optional(),
   })
   .superRefine(({ plans, full }, context) => {
     const seen = new Set<string>();

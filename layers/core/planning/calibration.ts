@@ -53,7 +53,7 @@ export interface Calibration {
   /** Solver of full generations. */
   readonly fullSolver: SolverName;
   /** Entries this many reuses from a full generation cannot be donors; Infinity for no limit. */
-  readonly maxGeneration: number;
+  readonly maxReuseDepth: number;
   /**
    * Whether a video's part is similar enough to be reused, alone or as one of two parts.
    *
@@ -115,7 +115,7 @@ const START_TIMES: Readonly<Record<DonorHit, number>> = {
  */
 export class DefaultCalibration implements Calibration {
   readonly fullSolver: SolverName;
-  readonly maxGeneration = 3;
+  readonly maxReuseDepth = 3;
   readonly #thresholds: Readonly<Record<DonorHit, number>>;
 
   /**

@@ -15,10 +15,10 @@ export function limitReuse(
   { minSimilarity, maxReuse }: Pick<GenerationRequest, 'minSimilarity' | 'maxReuse'>,
 ): Calibration {
   const earliest = 1 - maxReuse;
-  const { fullSolver, maxGeneration } = calibration;
+  const { fullSolver, maxReuseDepth } = calibration;
   return {
     fullSolver,
-    maxGeneration,
+    maxReuseDepth,
     admits: (part, similarity, isSure) =>
       similarity >= minSimilarity && calibration.admits(part, similarity, isSure),
     decide(kind, similarity, fullSteps) {

@@ -3,7 +3,7 @@ import type { Entry } from '../generation.ts';
 /** Properties that an entry inherits from the entries that it was made from. */
 export interface Lineage {
   /** 0 for a full generation, else 1 + the largest of its donors. */
-  generation: number;
+  reuseDepth: number;
   /** Fewest network evaluations of the full generations that it descends from. */
   steps: number;
   /** Smallest similarity of a request and its donor in the chain; 1 for a full generation. */
@@ -24,13 +24,13 @@ export interface LineageLink {
  * similarity.
  */
 export function lineageOf(
-  entry: Pick<Entry, 'generation' | 'steps' | 'stepsRun' | 'leastSimilarity'>,
+  entry: Pick<Entry, 'reuseDepth' | 'steps' | 'stepsRun' | 'leastSimilarity'>,
 ): Lineage {
-  const { generation, steps, stepsRun, leastSimilarity } = entry;
+  const { reuseDepth, steps, stepsRun, leastSimilarity } = entry;
   return {
-    generation,
+    reuseDepth,
     steps: steps ?? stepsRun,
-    leastSimilarity: leastSimilarity ?? (generation === 0 ? 1 : 0),
+    leastSimilarity: leastSimilarity ?? (reuseDepth === 0 ? 1 : 0),
   };
 }
 
@@ -43,11 +43,11 @@ export function lineageOf(
  * lineageAfter(12, [{ similarity: 0.9, lineage: lineageOf(donor) }]);
  */
 export function lineageAfter(steps: number, donors: readonly LineageLink[]): Lineage {
-  if (donors.length === 0) return { generation: 0, steps, leastSimilarity: 1 };
+  if (donors.length === 0) return { reuseDepth: 0, steps, leastSimilarity: 1 };
   const known = donors.flatMap(({ lineage }) => lineage ?? []);
   const isKnown = known.length === donors.length;
   return {
-    generation: 1 + Math.max(0, ...known.map(({ generation }) => generation)),
+    reuseDepth: 1 + Math.max(0, ...known.map(({ reuseDepth }) => reuseDepth)),
     steps: isKnown ? Math.min(steps, ...known.map((lineage) => lineage.steps)) : 0,
     leastSimilarity: isKnown
       ? Math.max(

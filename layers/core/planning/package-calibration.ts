@@ -13,7 +13,7 @@ import { withoutNoise } from './limit-reuse.ts';
 /** The part of a calibration that plans need. */
 export type MeasuredPlans = Pick<
   CalibrationFile,
-  'full' | 'maxGeneration' | 'thresholds' | 'sureThresholds' | 'plans'
+  'full' | 'maxReuseDepth' | 'thresholds' | 'sureThresholds' | 'plans'
 >;
 
 /**
@@ -23,15 +23,15 @@ export type MeasuredPlans = Pick<
  */
 export class PackageCalibration implements Calibration {
   readonly fullSolver: SolverName;
-  readonly maxGeneration: number;
+  readonly maxReuseDepth: number;
   readonly #fullSteps: number;
   readonly #thresholds: DonorThresholds;
   /** Plans by kind, the most similar first. */
   readonly #plans: ReadonlyMap<CalibratedKind, readonly CalibratedPlan[]>;
 
-  constructor({ full, maxGeneration, thresholds, sureThresholds, plans }: MeasuredPlans) {
+  constructor({ full, maxReuseDepth, thresholds, sureThresholds, plans }: MeasuredPlans) {
     this.fullSolver = full.solver;
-    this.maxGeneration = maxGeneration ?? Infinity;
+    this.maxReuseDepth = maxReuseDepth ?? Infinity;
     this.#fullSteps = full.steps;
     this.#thresholds = { thresholds, sureThresholds: sureThresholds ?? thresholds };
     const ordered = plans.toSorted((one, other) => other.similarity - one.similarity);

@@ -81,7 +81,7 @@ type PartCandidate = Candidate & { part: LookupPart };
 /**
  * Plans what a request starts from: the exact video, otherwise the hit with the least compute, then
  * the least expected loss, otherwise noise. The donors of a pair are chosen together. If
- * generations are limited, the result's worth as a donor counts, too: a hit that saves little from
+ * the reuse depth is limited, the result's worth as a donor counts, too: a hit that saves little from
  * a donor near the limit becomes a full generation, the most that any request runs.
  *
  * The same input gives the same plan. Donors of equal cost are ranked by how much of the request
@@ -189,16 +189,16 @@ function compareOptions(one: Option, other: Option, input: PlanInput): number {
 
 /** Computes the compute minus the result's worth as a donor of later requests. */
 function priceOf({ equivalents, donors }: Option, { request, calibration }: PlanInput): number {
-  const generation = 1 + generationOf(donors);
-  return equivalents - worthAsDonor(generation, calibration.maxGeneration, request.steps);
+  const reuseDepth = 1 + reuseDepthOf(donors);
+  return equivalents - worthAsDonor(reuseDepth, calibration.maxReuseDepth, request.steps);
 }
 
 function fullWorth({ request, calibration }: PlanInput): number {
-  return worthAsDonor(0, calibration.maxGeneration, request.steps);
+  return worthAsDonor(0, calibration.maxReuseDepth, request.steps);
 }
 
-function generationOf(donors: readonly PartCandidate[]): number {
-  return Math.max(...donors.map((donor) => donor.generation));
+function reuseDepthOf(donors: readonly PartCandidate[]): number {
+  return Math.max(...donors.map((donor) => donor.reuseDepth));
 }
 
 /** Draws one of the equally best donor lists. */
@@ -209,7 +209,7 @@ function draw(lists: PartCandidate[][], random: RandomSource): PartCandidate[] {
     donors.reduce((sum, donor) => sum + (donor.score ?? donor.similarity), 0) / donors.length;
   const sure = keepLeast(lists, doubts);
   const similar = keepLeast(sure, (donors) => -score(donors), EQUALLY_GOOD_MARGIN);
-  const equals = keepLeast(similar, generationOf);
+  const equals = keepLeast(similar, reuseDepthOf);
   if (equals.length === 1) return equals[0]!;
   const nameOf = (donors: PartCandidate[]): string => donors.map((each) => each.entryId).join();
   equals.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
@@ -253,7 +253,7 @@ function isUsable(
   { request, calibration }: Pick<PlanInput, 'request' | 'calibration'>,
 ): boolean {
   return (
-    candidate.generation < calibration.maxGeneration &&
+    candidate.reuseDepth < calibration.maxReuseDepth &&
     candidate.steps >= request.steps &&
     Math.min(candidate.similarity, candidate.leastSimilarity) >= request.minSimilarity
   );

@@ -34,20 +34,20 @@ export function creditsOf(input: PlanInput, plan: Plan): Map<string, number> {
 
 /** Computes the evaluations of a plan minus its result's worth as a donor. */
 function costOf(input: PlanInput, plan: Plan): number {
-  const { maxGeneration } = input.calibration;
+  const { maxReuseDepth } = input.calibration;
   return (
-    plan.equivalents - worthAsDonor(generationAfter(input, plan), maxGeneration, plan.fullSteps)
+    plan.equivalents - worthAsDonor(reuseDepthAfter(input, plan), maxReuseDepth, plan.fullSteps)
   );
 }
 
-/** Computes the generation of a plan's resulting entry: 0 for a full generation. */
-function generationAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan): number {
-  const generations = donors.map(({ entryId, part }) => {
+/** Computes the reuse depth of a plan's resulting entry: 0 for a full generation. */
+function reuseDepthAfter({ candidates, remix }: PlanInput, { hit, donors }: Plan): number {
+  const depths = donors.map(({ entryId, part }) => {
     const proposed = [...candidates[part], ...(hit === 'near' ? (candidates.near ?? []) : [])];
     const candidate = proposed.find((other) => other.entryId === entryId);
-    return (candidate ?? remix)?.generation ?? 0;
+    return (candidate ?? remix)?.reuseDepth ?? 0;
   });
-  return generations.length === 0 ? 0 : 1 + Math.max(...generations);
+  return depths.length === 0 ? 0 : 1 + Math.max(...depths);
 }
 
 /**

@@ -95,17 +95,17 @@ export function savingsOf(entry: ReuseStats, context: PolicyContext): Savings {
   );
   const rate = model.bestRateFrom(reuseClass, age) * SECONDS_PER_MONTH;
   const dollarsPerHit =
-    margin * driftShare(entry.generation) * entry.secondsPerEvaluation * dollarsPerGpuSecond;
+    margin * driftShare(entry.reuseDepth) * entry.secondsPerEvaluation * dollarsPerGpuSecond;
   return { reuseClass, age, margin, rate, dollarsPerHit, valuePerMonth: dollarsPerHit * rate };
 }
 
 /**
  * Computes the share of a donor's margin that counts. The further an entry is from a full
- * generation, the more of its hits its own donors could serve, and if generations are limited, the
+ * generation, the more of its hits its own donors could serve, and if the depth is limited, the
  * less useful are its results as donors. In simulation it saves up to 0.8 % of the evaluations.
  */
-function driftShare(generation: number): number {
-  return 1 / (1 + generation);
+function driftShare(reuseDepth: number): number {
+  return 1 / (1 + reuseDepth);
 }
 
 /** Computes the rent in dollars a month. */

@@ -17,7 +17,7 @@ export interface EvictionCandidate extends Pick<
   | 'leavingAt'
   | 'latentBytes'
   | 'videoBytes'
-  | 'generation'
+  | 'reuseDepth'
   | 'gpuSeconds'
   | 'denoiseSeconds'
   | 'stepsRun'

@@ -17,7 +17,7 @@ export interface ReuseStats {
   /** Neighbor count at creation (`neighboursOf`); 0 if not recorded. */
   neighbours: number;
   /** Number of reuses from a full generation. */
-  generation: number;
+  reuseDepth: number;
   /** Network evaluations that it took to generate. */
   stepsRun: number;
   /** GPU seconds of one network evaluation of its model. */
@@ -72,7 +72,7 @@ const COUNTS = [
   'decayedHits',
   'decayedCredit',
   'neighbours',
-  'generation',
+  'reuseDepth',
   'stepsRun',
   'secondsPerEvaluation',
   'latentBytes',

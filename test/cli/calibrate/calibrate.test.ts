@@ -92,9 +92,9 @@ describe('flexcache calibrate', () => {
     // What was within the objective leaves nothing to go on with.
     if (isWithin) expect(await workBytes(work)).toBe(0);
     else {
-      const { maxGeneration: _limit, generations: _drift, ...plans } = file;
+      const { maxReuseDepth: _limit, chainedReuse: _drift, ...plans } = file;
       const unlimited = JSON.parse(await readFile(join(work, 'calibration.json'), 'utf8'));
-      expect(unlimited).toMatchObject({ ...plans, maxGeneration: null });
+      expect(unlimited).toMatchObject({ ...plans, maxReuseDepth: null });
       const again = await calibrate(args);
       expect(again.stderr).toMatch(/wrote .*: 0 evaluations/);
       const { createdAt: _, ...same } = JSON.parse(await readFile(out, 'utf8'));

@@ -38,7 +38,7 @@ export function calibrationFile(change: Partial<CalibrationFileInput> = {}): Cal
     objective: { adherence: 0.01, frechet: 0.05 },
     precision: 0.97,
     full: { solver: 'ab2', steps: 6, adherence: 0.97, frechet: 3200 },
-    maxGeneration: null,
+    maxReuseDepth: null,
     thresholds: { whole: 0.9, object: 0.82, background: 0.69 },
     plans: [
       planOf('whole', 0.9, 1, { startTime: 0.3 }),

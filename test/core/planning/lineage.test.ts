@@ -93,11 +93,11 @@ describe('where a video comes from', () => {
   });
 
   it('finds the donor that holds both bounds, however good the others look', () => {
-    const draft = { generation: 0, steps: 1, leastSimilarity: 1 };
+    const draft = { reuseDepth: 0, steps: 1, leastSimilarity: 1 };
     // So many that a background alone saves one.
     const steps = 20;
-    const farFetched = { generation: 1, steps, leastSimilarity: 0.91 };
-    const good = { generation: 0, steps, leastSimilarity: 1 };
+    const farFetched = { reuseDepth: 1, steps, leastSimilarity: 0.91 };
+    const good = { reuseDepth: 0, steps, leastSimilarity: 1 };
     const candidate = (entryId: string, similarity: number, lineage: Lineage): Candidate => ({
       entryId,
       similarity,
@@ -126,18 +126,18 @@ describe('where a video comes from', () => {
 
   it('is not known of what has a donor whose record is gone', () => {
     expect(lineageAfter(12, [{ similarity: 0.9, lineage: null }])).toEqual({
-      generation: 1,
+      reuseDepth: 1,
       steps: 0,
       leastSimilarity: 0,
     });
   });
 
   it('is taken from the evaluations that were run where an older record does not say', () => {
-    expect(lineageOf({ generation: 0, stepsRun: 12 })).toMatchObject({
+    expect(lineageOf({ reuseDepth: 0, stepsRun: 12 })).toMatchObject({
       steps: 12,
       leastSimilarity: 1,
     });
-    expect(lineageOf({ generation: 2, stepsRun: 3 })).toMatchObject({
+    expect(lineageOf({ reuseDepth: 2, stepsRun: 3 })).toMatchObject({
       steps: 3,
       leastSimilarity: 0,
     });

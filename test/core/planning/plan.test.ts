@@ -13,13 +13,13 @@ const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candida
   entryId,
   similarity: 0.9,
   latentKey: `latents/${entryId}/0.fcl`,
-  generation: 0,
+  reuseDepth: 0,
   steps: FULL,
   leastSimilarity: 1,
   ...overrides,
 });
 
-const MAX_GENERATION = 3;
+const MAX_REUSE_DEPTH = 3;
 
 const REQUEST = { seed: 7, steps: FULL, cache: 'auto', minSimilarity: 0, maxReuse: 1 } as const;
 
@@ -77,7 +77,7 @@ describe('makePlan', () => {
   it('follows the calibration when it lets a pair skip more than a whole donor', () => {
     const calibration: Calibration = {
       fullSolver: 'euler',
-      maxGeneration: 3,
+      maxReuseDepth: 3,
       admits: () => true,
       decide: (kind) => startPoint(0.5, kind === 'object+background' ? 3 : 6),
     };
@@ -89,7 +89,7 @@ describe('makePlan', () => {
     const place = { ...startPoint(1, 5, 'dpmpp-2m'), anchor: 'place', equivalents: 1.8 } as const;
     const calibration: Calibration = {
       fullSolver: 'ab2',
-      maxGeneration: Infinity,
+      maxReuseDepth: Infinity,
       admits: () => true,
       decide: (kind) =>
         kind === 'placed' ? place : kind === 'background' ? startPoint(0.95, 4) : null,
@@ -113,7 +113,7 @@ describe('makePlan', () => {
     const asked: [string, number][] = [];
     const calibration: Calibration = {
       fullSolver: 'euler',
-      maxGeneration: 3,
+      maxReuseDepth: 3,
       admits: () => true,
       decide: (kind, similarity) => {
         asked.push([kind, similarity]);
@@ -180,21 +180,21 @@ describe('makePlan', () => {
 
   it('prefers the donor that is fewer reuses away from a full generation', () => {
     const whole = [
-      candidate('copy', { similarity: 0.95, generation: 2 }),
-      candidate('original', { similarity: 0.946, generation: 0 }),
+      candidate('copy', { similarity: 0.95, reuseDepth: 2 }),
+      candidate('original', { similarity: 0.946, reuseDepth: 0 }),
     ];
     expect(makePlan(input({ whole })).donors[0]?.entryId).toBe('original');
   });
 
-  it('does not use a donor at the largest generation', () => {
-    const found = (generation: number): Candidate[] => [candidate('w', { generation })];
-    expect(makePlan(input({ whole: found(MAX_GENERATION - 1) })).hit).toBe('whole');
-    expect(makePlan(input({ whole: found(MAX_GENERATION) })).hit).toBe('miss');
+  it('does not use a donor at the largest reuse depth', () => {
+    const found = (reuseDepth: number): Candidate[] => [candidate('w', { reuseDepth })];
+    expect(makePlan(input({ whole: found(MAX_REUSE_DEPTH - 1) })).hit).toBe('whole');
+    expect(makePlan(input({ whole: found(MAX_REUSE_DEPTH) })).hit).toBe('miss');
   });
 
-  it('makes in full what would save little and leave no donor, where generations are limited', () => {
-    const found = (generation: number): Partial<PlanInput['candidates']> => ({
-      object: [candidate('o', { generation })],
+  it('makes in full what would save little and leave no donor, where the reuse depth is limited', () => {
+    const found = (reuseDepth: number): Partial<PlanInput['candidates']> => ({
+      object: [candidate('o', { reuseDepth })],
     });
     expect(makePlan(input(found(0))).hit).toBe('object');
     expect(makePlan(input(found(1))).hit).toBe('miss');
@@ -262,7 +262,7 @@ describe('makePlan', () => {
 });
 
 describe('a remix', () => {
-  const remix = candidate('named', { similarity: 0.2, generation: MAX_GENERATION });
+  const remix = candidate('named', { similarity: 0.2, reuseDepth: MAX_REUSE_DEPTH });
 
   it('starts late from the whole of its video when nothing of it is similar enough', () => {
     expect(makePlan(input({ whole: [remix] }, { remix }))).toMatchObject({
@@ -419,10 +419,10 @@ describe('with the calibration of a package', () => {
     expect(planned(found, { plans })).toMatchObject({ hit: 'background', equivalents: 2.5 });
   });
 
-  it('is no donor from the measured generation on, however far where none was found', () => {
-    const whole = [candidate('w', { generation: 40 })];
+  it('is no donor from the measured reuse depth on, however far where none was found', () => {
+    const whole = [candidate('w', { reuseDepth: 40 })];
     expect(planned({ whole }).hit).toBe('whole');
-    expect(planned({ whole }, { maxGeneration: 40 }).hit).toBe('miss');
+    expect(planned({ whole }, { maxReuseDepth: 40 }).hit).toBe('miss');
   });
 
   it('keeps no part of a donor to the end where only a share may be skipped', () => {

@@ -20,7 +20,7 @@ const STATE: ReuseStats = {
   decayedHits: 0,
   decayedCredit: 0,
   neighbours: 1,
-  generation: 1,
+  reuseDepth: 1,
   stepsRun: 3,
   secondsPerEvaluation: 1e-5,
   latentBytes: 100_000,

@@ -34,7 +34,7 @@ function choice(
     decayedHits: 0,
     decayedCredit: 0,
     neighbours: 0,
-    generation: 0,
+    reuseDepth: 0,
     stepsRun: 50,
     secondsPerEvaluation: 2,
     latentBytes: bytes,

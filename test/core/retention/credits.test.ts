@@ -8,15 +8,15 @@ import { calibrationFile } from '../planning/calibration-fixture.ts';
 
 /** So many that every start of the default calibration saves one at least. */
 const FULL = 20;
-/** What a result of generation 1 is worth less as a donor than that of a full generation. */
+/** What a result of reuse depth 1 is worth less as a donor than that of a full generation. */
 const LOST_AS_DONOR = (0.4 * FULL) / 9;
-const MAX_GENERATION = 3;
+const MAX_REUSE_DEPTH = 3;
 
 const candidate = (entryId: string, overrides: Partial<Candidate> = {}): Candidate => ({
   entryId,
   similarity: 0.9,
   latentKey: `latents/${entryId}/0.fcl`,
-  generation: 0,
+  reuseDepth: 0,
   steps: FULL,
   leastSimilarity: 1,
   ...overrides,
@@ -78,8 +78,8 @@ describe('credits', () => {
   });
 
   it('of the end of a line are less than of a full generation', () => {
-    const [first, last] = [0, MAX_GENERATION - 1].map((generation) =>
-      creditsFor(input({ whole: [candidate('w', { generation })] })),
+    const [first, last] = [0, MAX_REUSE_DEPTH - 1].map((reuseDepth) =>
+      creditsFor(input({ whole: [candidate('w', { reuseDepth })] })),
     );
 
     expect(first!['w']).toBeCloseTo(FULL - 6 - LOST_AS_DONOR, 9);
@@ -90,13 +90,13 @@ describe('credits', () => {
     const calibration = new PackageCalibration(
       checkCalibrationFile('calibration.json', calibrationFile()),
     );
-    const found = { whole: [candidate('w', { generation: 9 })] };
+    const found = { whole: [candidate('w', { reuseDepth: 9 })] };
     expect(creditsFor(input(found, { calibration }))).toEqual({ w: 16 });
   });
 
   it('prefer what leaves a better donor behind though it skips as much', () => {
     const found = {
-      whole: [candidate('near', { generation: 2 }), candidate('far', { similarity: 0.85 })],
+      whole: [candidate('near', { reuseDepth: 2 }), candidate('far', { similarity: 0.85 })],
     };
 
     // Without `near` the plan takes `far`, whose result is worth more: nothing would be lost.
@@ -124,7 +124,7 @@ describe('neighbours', () => {
     const found = {
       whole: [candidate('a'), candidate('far', { similarity: 0.5 })],
       object: [candidate('a'), candidate('b')],
-      background: [candidate('old', { generation: MAX_GENERATION })],
+      background: [candidate('old', { reuseDepth: MAX_REUSE_DEPTH })],
     };
 
     expect(neighboursOf(input(found))).toBe(2);

@@ -38,7 +38,7 @@ function entryOf(dimensions: number, parts: number): Entry {
       object: parts > 1 ? unit(dimensions) : null,
       background: parts > 2 ? unit(dimensions) : null,
     },
-    generation: 1,
+    reuseDepth: 1,
     hits: 12,
     createdAt: '2026-11-01T12:34:56.789Z',
     lastHitAt: '2026-11-20T12:34:56.789Z',

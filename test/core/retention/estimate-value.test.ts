@@ -165,7 +165,7 @@ describe('appraise', () => {
 
   it('prefers full generations: the further a donor is from one, the less its hits count', () => {
     const values = [0, 1, 9].map(
-      (generation) => estimateValue(reuseStats({ generation }), policyContext()).valuePerMonth,
+      (reuseDepth) => estimateValue(reuseStats({ reuseDepth }), policyContext()).valuePerMonth,
     );
 
     expect(values[1]! / values[0]!).toBeCloseTo(1 / 2, 9);

@@ -18,7 +18,7 @@ export function reuseStats(overrides: Partial<ReuseStats> = {}): ReuseStats {
     decayedHits: 0,
     decayedCredit: 0,
     neighbours: 0,
-    generation: 0,
+    reuseDepth: 0,
     stepsRun: 12,
     secondsPerEvaluation: 2,
     latentBytes: 1_048_320,
