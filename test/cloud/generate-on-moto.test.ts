@@ -155,7 +155,7 @@ describeOnMoto('a deployment on moto', () => {
     expect(first).toMatchObject({ status: 'completed', progress: 100 });
     expect(first.result).toMatchObject({ hit: 'miss', stepsRun: steps, fullSteps: steps });
     const entry = await table.getEntry(first.videoId);
-    expect(entry).toMatchObject({ state: 'READY', tenant: TENANT, generation: 0, hits: 0 });
+    expect(entry).toMatchObject({ state: 'READY', tenant: TENANT, reuseDepth: 0, hits: 0 });
     const container = await objects.get(entry!.latentKey);
     expect(container.byteLength).toBe(entry!.latentBytes);
     expect(decodeLatent(container, entry!).whole.shape).toEqual([16, 8, 16, 16]);
@@ -189,7 +189,7 @@ describeOnMoto('a deployment on moto', () => {
     expect(second.result!.donors[0]!.similarity).toBeLessThan(1);
     expect(second.result!.equivalentsRun).toBeLessThan(second.result!.fullSteps);
     expect(await table.getEntry(first.videoId)).toMatchObject({ hits: 1 });
-    expect(await table.getEntry(second.videoId)).toMatchObject({ state: 'READY', generation: 1 });
+    expect(await table.getEntry(second.videoId)).toMatchObject({ state: 'READY', reuseDepth: 1 });
   }, 240_000);
 
   test('answers the very same request with the very same video', async () => {
