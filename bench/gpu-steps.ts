@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-node';
 import { encodeLatent } from '#codec/encode-latent.ts';
 import { DefaultCalibration, startPoint, type StartPoint } from '#core/planning/calibration.ts';
-import type { Donor, HitKind, Plan } from '#core/generation.ts';
+import { PARTS, type Donor, type HitKind, type Plan } from '#core/generation.ts';
 import { compatibilityKey } from '#core/requests/identity.ts';
 import { newRequest } from '#core/requests/new-request.ts';
 import { standardNormalNoise } from '#core/latents/noise.ts';
@@ -36,17 +36,17 @@ import { GpuMemory, gpuName } from './gpu-memory.ts';
 /**
  * What a package's denoiser costs in the product and by itself, and what else a video costs, on one machine.
  *
- *     node bench/gpu-steps.ts PACKAGE [--provider cuda] [--rounds 5] [--whole 30] [--near 20,10,5]
- *         [--skip-decode] [--out FILE]
+ *     node bench/gpu-steps.ts PACKAGE [--provider cuda] [--rounds 5] [--whole 30]
+ *         [--hits near:6:0.85,background:10:0.9] [--skip-decode] [--out FILE]
  *
  * Prints JSON: seconds from the start of the process to the end of the first step; milliseconds of a step
  * guided and unguided, in the product (`sample` over a thread) and by `session.run` alone, in turns; what of it
  * is the product's; decoding, encoding of the latent and of the media files; most memory of the GPU in each part.
- * `--whole` also makes a whole video of so many steps as the worker does, stores it, and then hits on it, by start times
- * and by steps (`--near`). A mask of the middle of the frame, and made-up vectors, stand for the networks that tell
+ * `--whole` also makes a whole video of so many steps as the worker does, stores it, and then hits on it: those
+ * that the default calibration plans, and those of `--hits` (kind, steps and start time of each). A mask of the middle of the frame, and made-up vectors, stand for the networks that tell
  * objects from backgrounds: exported pipelines have none, and random weights show no object.
  *
- * `containers/exporter/bench/wan.py` measures diffusers on the same weights.
+ * `containers/exporter/bench/pipelines.py` measures diffusers on the same weights.
  */
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -54,7 +54,7 @@ const { values: flags, positionals } = parseArgs({
     provider: { type: 'string', default: 'cuda' },
     rounds: { type: 'string', default: '5' },
     whole: { type: 'string' },
-    near: { type: 'string', default: '' },
+    hits: { type: 'string', default: '' },
     'skip-decode': { type: 'boolean', default: false },
     out: { type: 'string' },
   },
@@ -65,6 +65,8 @@ if (directory === undefined || executionProvider === undefined) {
   throw new Error(`name a package, and one of ${EXECUTION_PROVIDERS.join(', ')} as --provider`);
 }
 const ROUNDS = Number(flags.rounds);
+const TIMED_HITS: readonly HitKind[] = ['whole', 'near', 'object+background', 'background'];
+const hits = flags.hits.split(',').filter(Boolean).map(parseHit);
 const PROMPT = 'a red ball on the beach';
 const SEED = 7;
 /** Threads of a network that has run may still wait for more in a loop. */
@@ -158,6 +160,16 @@ memory.stop();
 const text = JSON.stringify(report, null, 2);
 console.log(text);
 if (flags.out !== undefined) await writeFile(flags.out, `${text}\n`);
+
+/** Parses a hit of `--hits`, such as `near:6:0.85`; throws an Error that says what is expected. */
+function parseHit(text: string): { hit: HitKind; point: StartPoint } {
+  const [kind, steps, startTime] = text.split(':');
+  const hit = TIMED_HITS.find((known) => known === kind);
+  if (hit === undefined || !(Number(steps) > 0) || !(Number(startTime) > 0)) {
+    throw new Error(`--hits ${text}: give KIND:STEPS:START_TIME, of ${TIMED_HITS.join(', ')}`);
+  }
+  return { hit, point: startPoint(Number(startTime), Number(steps)) };
+}
 
 /**
  * A package of the exporter. What it has not, and a manifest must: this looks nothing up and splits no prompt.
@@ -312,18 +324,13 @@ async function videos(fullSteps: number): Promise<Record<string, unknown>> {
     similarity: 1,
     latentKey: full.latentKey!,
   });
-  const kinds: [HitKind, Donor['part'][], StartPoint['anchor']][] = [
-    ['whole', ['whole'], 'none'],
-    ['object+background', ['object', 'background'], 'none'],
-    ['background', ['background'], 'none'],
-  ];
-  for (const [hit, used, anchor] of kinds) {
+  const usedBy = (hit: HitKind): Donor[] =>
+    hit === 'object+background' ? PARTS.map(donor) : [donor(hit === 'background' ? hit : 'whole')];
+  for (const hit of ['whole', 'object+background', 'background'] as const) {
     const decided = dependencies.calibration.decide(hit, 1, fullSteps);
-    if (decided !== null) await make(hit, { ...decided, anchor }, used.map(donor));
+    if (decided !== null) await make(hit, decided, usedBy(hit));
   }
-  for (const count of flags.near.split(',').filter(Boolean).map(Number)) {
-    await make('near', startPoint(Math.min(1, count / fullSteps), count), [donor('whole')]);
-  }
+  for (const { hit, point } of hits) await make(hit, point, usedBy(hit));
   await rm(folder, { recursive: true });
   return { rows, peakMiB: memory.takePeak() };
 }
