@@ -43,8 +43,8 @@ import { GpuMemory, gpuName } from './gpu-memory.ts';
  * guided and unguided, in the product (`sample` over a thread) and by `session.run` alone, in turns; what of it
  * is the product's; decoding, encoding of the latent and of the media files; most memory of the GPU in each part.
  * `--whole` also makes a whole video of so many steps as the worker does, stores it, and then hits on it: those
- * that the default calibration plans, and those of `--hits` (kind, steps and start time of each). A mask of the middle of the frame, and made-up vectors, stand for the networks that tell
- * objects from backgrounds: exported pipelines have none, and random weights show no object.
+ * that the default calibration plans, and those of `--hits` (kind, steps and start time of each). A mask of the
+ * middle of the frame, and made-up vectors, stand for the networks that tell objects from backgrounds: exported pipelines have none, and random weights show no object.
  *
  * `containers/exporter/bench/pipelines.py` measures diffusers on the same weights.
  */

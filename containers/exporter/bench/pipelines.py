@@ -25,7 +25,6 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
-    CogVideoXDDIMScheduler,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     DiffusionPipeline,
@@ -40,6 +39,7 @@ from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from tiny import tokenizer
+from tiny_cogvideox import scheduler as cogvideox_scheduler
 from tiny_ltx import SCHEDULE as LTX_SCHEDULE
 
 #: Of the released pipelines' text encoders (UMT5-XXL, T5-XXL) only the width of the states: their layers run once a prompt.
@@ -146,10 +146,7 @@ FAMILIES = {
             {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 0, "norm_num_groups": 2},
         ),
         text=(T5EncoderModel, T5Config),
-        scheduler=lambda: CogVideoXDDIMScheduler(
-            beta_schedule="scaled_linear", clip_sample=False, prediction_type="v_prediction", rescale_betas_zero_snr=True,
-            snr_shift_scale=3.0, timestep_spacing="trailing",
-        ),
+        scheduler=lambda: cogvideox_scheduler(snr_shift=3.0),
         width=720, height=480, frames=49, max_tokens=226, guidance=6.0,
         channels=16, in_time=4, in_space=8,
         inputs=cogvideox_inputs, blocks="transformer_blocks",
